@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help setup run test test-all lint format lock clean
+
+help:           ## show this list
+	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
+
+setup:          ## install the locked environment into .venv; does nothing when it is up to date
+	@sh tools/setup.sh
+
+run: setup      ## train on the bundled images; make run ARGS="--help" lists what else it can do
+	@$(PY) run_pipeline.py $(ARGS)
+
+test: setup     ## every test that needs this environment alone
+	@$(PY) -m pytest $(ARGS)
+
+test-all: test  ## those, and whatever needs servers, browsers or databases
+
+lint: setup     ## ruff and mypy, as continuous integration runs them
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+
+format: setup   ## let ruff rewrite what it can
+	@$(PY) -m ruff check --fix
+	@$(PY) -m ruff format
+
+# One universal file for both stacks (Python 3.10 and 3.11 to 3.13); naming no index, so that any mirror serves.
+UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.10 --extra dev pyproject.toml
+
+lock:           ## resolve pyproject.toml again into both lock files (needs uv)
+	$(UV_COMPILE) --output-file requirements.lock
+	$(UV_COMPILE) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock
+
+clean:          ## remove caches and build leftovers; runs/ and .venv/ stay
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -not -path './runs/*' -prune -exec rm -rf {} +
