@@ -1,0 +1,1 @@
+"""Images and masks become tf.Examples: finding samples, splitting them, writing them."""

@@ -1,0 +1,1 @@
+"""The bundled data set, and the generator of synthetic images that tests and benchmarks use."""
