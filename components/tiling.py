@@ -1,0 +1,239 @@
+"""The arithmetic of the overlap-tile strategy: the only place that knows 184, 16 and 92.
+
+U-Net's convolutions are valid ones, so its output is smaller than its input by a constant; missing context
+at the border is mirrored, and images of any size are cut into tiles that overlap by that constant
+(Ronneberger, Fischer, Brox 2015, section 2 and figure 2). The network is equivariant only to shifts by
+multiples of 2**depth: where a tile starts at any other offset, its poolings pair other pixels than those of
+one pass over the whole image. Tiles that `plan` makes start at such multiples, so that tiled inference equals
+the whole-image pass but for float rounding.
+
+Everything here works on one axis at a time, in pixels. `plan`, `Axis` and `mirror_index` use only operators
+that Python integers, numpy arrays and TensorFlow's int32 tensors share: the same lines run offline and inside
+a graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int = Any  # an int, or an int32 scalar tensor in a graph
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """Sides that a U-Net of valid convolutions takes and gives.
+
+    Level by level, with two 3x3 convolutions each side of a 2x2 pooling: a U-Net of depth d loses
+    L(d) = 2 L(d - 1) + 8 pixels of a side, L(0) = 4, and needs a side n with n - 4 even and (n - 4) / 2 legal
+    for depth d - 1. At the paper's depth of 4: n = 16 k + 12 >= 188, and 184 pixels are lost (figure 1: 572
+    gives 388).
+
+    Attributes:
+        depth: number of 2x2 poolings, at least 1.
+    """
+
+    depth: int = 4
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a depth below 1."""
+        if self.depth < 1:
+            raise ValueError(f"depth must be at least 1. Received: depth={self.depth}")
+
+    @staticmethod
+    def _loss(depth: int) -> int:
+        """L(depth), pixels: the closed form of the recursion."""
+        return 12 * 2**depth - 8
+
+    @property
+    def step(self) -> int:
+        """Shift, and its multiples, to which the network is equivariant: 16 at depth 4."""
+        return 2**self.depth
+
+    @property
+    def halo(self) -> int:
+        """Pixels that the output lacks on each side of the input: 92 at depth 4."""
+        return self._loss(self.depth) // 2
+
+    @property
+    def smallest(self) -> int:
+        """Smallest legal input side: 188 at depth 4."""
+        return 2 * self.halo + self.smallest_output
+
+    @property
+    def smallest_output(self) -> int:
+        """Output side of the smallest input, 4 at depth 4; all others are multiples of `step` above it."""
+        return min(self.step, 4)
+
+    @property
+    def crops(self) -> tuple[int, ...]:
+        """Pixels cut off each border of the skip connections, shallow to deep: 88, 40, 16, 4 at depth 4."""
+        return tuple(self._loss(depth) for depth in reversed(range(self.depth)))
+
+    def is_legal(self, side: int) -> bool:
+        """Whether each 2x2 pooling of an input of this side meets an even side and something is left over."""
+        return side >= self.smallest and (side - self.smallest) % self.step == 0
+
+    def nearest_legal(self, side: int) -> tuple[int, int]:
+        """The largest legal side <= `side` and the smallest >= it; below the smallest, that one twice."""
+        beyond = max(side - self.smallest, 0)
+        below = self.smallest + beyond // self.step * self.step
+        above = self.smallest + -(-beyond // self.step) * self.step
+        return below, above
+
+    def output_side(self, side: int) -> int:
+        """Output side for a legal input side; raises `ValueError` for any other one."""
+        if not self.is_legal(side):
+            below, above = self.nearest_legal(side)
+            raise ValueError(
+                f"A U-Net of depth {self.depth} takes sides {self.smallest} + {self.step} k; the nearest are "
+                f"{below} and {above}. Received: side={side}"
+            )
+        return side - 2 * self.halo
+
+
+class Axis(NamedTuple):
+    """The tiles of one axis of an image.
+
+    Tile i reads the mirror-padded axis from i * stride on, and answers for the `kept(i)` pixels of the image
+    that begin at i * stride.
+
+    Attributes:
+        count: number of tiles, all of the same size.
+        stride: pixels from one tile to the next, a multiple of the geometry's step.
+    """
+
+    count: Int
+    stride: Int
+
+    def tile_side(self, geometry: Geometry) -> Int:
+        """Input side of each tile, a legal one."""
+        return self.stride + geometry.smallest
+
+    def padded_side(self, geometry: Geometry) -> Int:
+        """Length of the padded axis: the halo, the image, and what is mirrored after it for the last tile."""
+        return self.count * self.stride + geometry.smallest
+
+    def kept(self, index: Int, geometry: Geometry) -> Int:
+        """Output pixels that tile `index` keeps, from the first one on: `stride`; the last tile keeps all."""
+        is_last = (index + 1) // self.count  # 1 or 0, without a comparison that tensors do differently
+        return self.stride + is_last * geometry.smallest_output
+
+
+def plan(size: Int, max_stride: int, geometry: Geometry) -> Axis:
+    """Fits the fewest equal tiles to one axis of an image.
+
+    The work for each output pixel is (tile_side / stride)^2, and tiles that overshoot the image are work for
+    nothing: so a small image is a single tile of about its size, a large one few equal tiles.
+
+    Args:
+        size: side of the image in pixels, an int or an int32 scalar tensor; at least 1.
+        max_stride: upper bound of the stride, a multiple of the geometry's step; it bounds the memory.
+        geometry: of the network.
+
+    Returns:
+        The tiles; count and stride are of the type of `size`. count * stride + smallest_output >= size.
+
+    Raises:
+        ValueError: `size` is an int below 1, or `max_stride` is no positive multiple of the step.
+    """
+    step = geometry.step
+    if max_stride < step or max_stride % step:
+        raise ValueError(f"max_stride must be a positive multiple of {step}. Received: {max_stride=}")
+    if isinstance(size, int) and size < 1:
+        raise ValueError(f"An image has at least one pixel. Received: size={size}")
+    beyond = size - geometry.smallest_output
+    beyond = (beyond + 1 + abs(beyond - 1)) // 2  # max(beyond, 1): tensors know abs, but not max
+    count = (beyond + max_stride - 1) // max_stride
+    stride = (beyond + step * count - 1) // (step * count) * step
+    return Axis(count, stride)
+
+
+def mirror_index(start: Int, length: Int, size: Int, xp: Any = np) -> Any:
+    """Where the pixels of a mirror-padded axis come from.
+
+    Reflects without repeating the border pixel, as `np.pad(mode="reflect")` does, again and again where the
+    image is smaller than the padding. An image of one pixel repeats it.
+
+    Args:
+        start: first position on the image's axis, in pixels; negative for padding before the image.
+        length: number of positions.
+        size: side of the image, at least 1.
+        xp: numpy, or the module `tensorflow`, of whose type the answer is.
+
+    Returns:
+        Integer indices into the image's axis, shape [length], each in [0, size).
+    """
+    arange = xp.arange if hasattr(xp, "arange") else xp.range
+    period = 2 * size - 2 + 1 // size  # 1 // size: one pixel has period 1, and no division by zero
+    return size - 1 - abs(arange(start, start + length) % period - (size - 1))
+
+
+def pad(image: NDArray[Scalar], rows: Axis, cols: Axis, geometry: Geometry) -> NDArray[Scalar]:
+    """Mirror-pads an image by the halo before it and as far after it as its tiles reach.
+
+    Args:
+        image: [H, W, C] (or [H, W]).
+        rows: plan of the H axis.
+        cols: plan of the W axis.
+        geometry: of the network.
+
+    Returns:
+        [rows.padded_side, cols.padded_side, C], a copy.
+    """
+    row_index = mirror_index(-geometry.halo, rows.padded_side(geometry), image.shape[0])
+    col_index = mirror_index(-geometry.halo, cols.padded_side(geometry), image.shape[1])
+    return image[row_index[:, None], col_index[None, :]]
+
+
+def tiles(
+    padded: NDArray[Scalar], rows: Axis, cols: Axis, geometry: Geometry
+) -> Iterator[tuple[int, int, NDArray[Scalar]]]:
+    """Cuts a padded image into its tiles, row by row.
+
+    Args:
+        padded: what `pad` returned for the same plans.
+        rows: plan of the H axis.
+        cols: plan of the W axis.
+        geometry: of the network.
+
+    Yields:
+        top, left: the first pixel of the *image* that the tile answers for; and the tile, a view of shape
+        [rows.tile_side, cols.tile_side, C].
+    """
+    height, width = rows.tile_side(geometry), cols.tile_side(geometry)
+    for top in range(0, rows.count * rows.stride, rows.stride):
+        for left in range(0, cols.count * cols.stride, cols.stride):
+            yield top, left, padded[top : top + height, left : left + width]
+
+
+def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, width: int) -> NDArray[Scalar]:
+    """Puts the network's outputs together.
+
+    Args:
+        outputs: top, left and [rows.stride + smallest_output, cols.stride + smallest_output, K] of each tile
+            (or without K), in the order of `tiles`.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+
+    Returns:
+        [height, width, K].
+
+    Raises:
+        ValueError: there is no output.
+    """
+    whole: NDArray[Scalar] | None = None
+    for top, left, output in outputs:
+        if whole is None:
+            whole = np.empty((height, width, *output.shape[2:]), output.dtype)
+        target = whole[top : top + output.shape[0], left : left + output.shape[1]]
+        # Where two tiles overlap the later one wins: each keeps just its stride, as in `Axis.kept`.
+        target[...] = output[: target.shape[0], : target.shape[1]]
+    if whole is None:
+        raise ValueError("There is nothing to stitch. Received: outputs=()")
+    return whole
