@@ -1,0 +1,91 @@
+"""Decoding inside a graph, for Transform and for the exported model: the same pixels as the offline reader's.
+
+TensorFlow's decoders mangle some images silently (16 bits to 8, palettes, alpha): those are refused here.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# decode_png(dtype=uint16) makes 8 bits exactly x257: divided by it, all bit depths live on the 0..255 scale.
+DEPTH_SCALE = 257.0
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER_BYTES = 33  # signature and IHDR chunk
+PNG_GREY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+ACCEPTED = "accepted are PNG (grey or RGB, no palette, no alpha) and JPEG (grey or RGB)"
+
+
+def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a PNG of up to 16 bits or a JPEG, each grey or RGB.
+
+    RGB becomes grey by (299 R + 587 G + 114 B + 500) // 1000 on the stored integers (the luma weights of
+    ITU-R BT.601, rounded), grey becomes RGB by repetition. A JPEG's EXIF orientation is not applied.
+
+    Args:
+        encoded: scalar string.
+        channels: of the answer, 1 or 3.
+
+    Returns:
+        [H, W, channels] uint16; 8 bits are scaled by `DEPTH_SCALE`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: another format, or a palette, alpha or CMYK image, of which
+            TensorFlow's decoders would silently make something else.
+    """
+    length = tf.strings.length(encoded)
+    is_png = (tf.strings.substr(encoded, 0, 8) == PNG_SIGNATURE) & (length >= PNG_HEADER_BYTES)
+    is_jpeg = tf.strings.substr(encoded, 0, 3) == JPEG_SIGNATURE
+    encoded = checked(encoded, is_png | is_jpeg, f"{ACCEPTED}; this is neither; bytes:", length)
+    pixels = tf.cond(is_png, lambda: _decode_png(encoded, channels), lambda: _decode_jpeg(encoded, channels))
+    return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def checked(value: tf.Tensor, condition: tf.Tensor, message: str, received: tf.Tensor) -> tf.Tensor:
+    """`value`, once `condition` holds; a graph runs an assertion before what follows only if told so.
+
+    Args:
+        value: any tensor, which is returned.
+        condition: scalar bool.
+        message: said if it does not hold, with `received`.
+        received: what was found instead.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs and `condition` is false.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message, received])]):
+        return tf.identity(value)
+
+
+def _decode_png(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    # Bytes 24 and 25 of every PNG: bits of a sample, colour type.
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)
+    bits, colour = header[0], header[1]
+    is_rgb = colour == PNG_RGB
+    known = is_rgb | (colour == PNG_GREY)
+    encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", colour)
+    if channels == 3:
+        return tf.io.decode_png(encoded, 3, tf.uint16)
+    unit = tf.where(bits > 8, 1, int(DEPTH_SCALE))
+    stored = tf.io.decode_png(encoded, 0, tf.uint16)
+    return tf.cond(is_rgb, lambda: _grey(stored, unit), lambda: stored)
+
+
+def _decode_jpeg(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    components = tf.io.extract_jpeg_shape(encoded)[2]
+    known = (components == 1) | (components == 3)
+    encoded = checked(encoded, known, f"{ACCEPTED}; components of this JPEG:", components)
+    # The default method differs from other decoders in most values, by one.
+    stored = tf.io.decode_jpeg(encoded, 3 if channels == 3 else 0, dct_method="INTEGER_ACCURATE")
+    scaled = tf.cast(stored, tf.uint16) * int(DEPTH_SCALE)
+    if channels == 3:
+        return scaled
+    return tf.cond(components == 3, lambda: _grey(scaled, int(DEPTH_SCALE)), lambda: scaled)
+
+
+def _grey(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:
+    """[H, W, 3] uint16 -> [H, W, 1] uint16; `unit` is what a step of the stored integers has become."""
+    # 1000 * 65535 fits into int32.
+    red, green, blue = (tf.cast(rgb[..., i : i + 1], tf.int32) // unit for i in range(3))
+    return tf.cast((299 * red + 587 * green + 114 * blue + 500) // 1000 * unit, tf.uint16)

@@ -1,0 +1,126 @@
+"""What the Evaluator measures and demands: TFMA's configuration, and its metrics.
+
+The exported model itself is evaluated, on whole images: its `evaluate` signature turns serialized examples
+into one confusion matrix an image, TFMA adds them up, and `components.metrics` turns them into numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+from numpy.typing import NDArray
+from tensorflow_model_analysis.metrics import metric_types
+from tfx.dsl.components.common import resolver
+
+from components import metrics
+
+SIGNATURE = "evaluate"
+
+
+class SegmentationMetric(tfma.metrics.Metric):
+    """One metric of `components.metrics`, by its name."""
+
+    def __init__(self, name: str, classes: Sequence[str]):
+        """Args: name: one of `metrics.metric_names(classes)`; classes: names, the background first."""
+        super().__init__(_computations, name=name, classes=list(classes))
+
+
+def _computations(
+    name: str, classes: list[str], model_names: list[str] | None = None, **_: Any
+) -> list[metric_types.MetricComputation]:
+    computations = []
+    for model in model_names or [""]:
+        key = metric_types.MetricKey(name=name, model_name=model)
+        combiner = _SumConfusions(key, model, classes)
+        computations.append(metric_types.MetricComputation(keys=[key], preprocessors=[], combiner=combiner))
+    return computations
+
+
+class _SumConfusions(beam.CombineFn):
+    """Adds up the confusion matrices of all images and takes one metric of the sum."""
+
+    def __init__(self, key: metric_types.MetricKey, model: str, classes: list[str]):
+        self._key, self._model, self._classes = key, model, classes
+
+    def create_accumulator(self) -> NDArray[np.float64]:
+        return np.zeros((len(self._classes), len(self._classes)))
+
+    def add_input(
+        self, total: NDArray[np.float64], element: metric_types.StandardMetricInputs
+    ) -> NDArray[np.float64]:
+        prediction = element.prediction
+        # With a baseline, predictions are nested by the name of the model.
+        if isinstance(prediction, Mapping) and self._model in prediction:
+            prediction = prediction[self._model]
+        confusion = prediction["confusion"] if isinstance(prediction, Mapping) else prediction
+        return total + np.asarray(confusion, np.float64).reshape(total.shape)
+
+    def merge_accumulators(self, totals: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return sum(totals, self.create_accumulator())
+
+    def extract_output(self, total: NDArray[np.float64]) -> dict[metric_types.MetricKey, float]:
+        return {self._key: metrics.summarize(total, self._classes)[self._key.name]}
+
+
+def eval_config(classes: Sequence[str], thresholds: Mapping[str, float], max_drop: float) -> tfma.EvalConfig:
+    """TFMA's configuration of the gate.
+
+    Args:
+        classes: names, the background first.
+        thresholds: the bound of each metric: a lower one, or an upper one where lower is better.
+        max_drop: how much worse than the baseline the metrics with a threshold may be.
+    """
+    configs = []
+    for name in metrics.metric_names(classes):
+        config = tfma.MetricConfig(
+            class_name=SegmentationMetric.__name__,
+            module=__name__,
+            config=json.dumps({"name": name, "classes": list(classes)}),
+        )
+        if name in thresholds:
+            config.threshold.CopyFrom(_threshold(name, thresholds[name], max_drop))
+        configs.append(config)
+    configs.append(tfma.MetricConfig(class_name="ExampleCount"))
+    return tfma.EvalConfig(
+        model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, model_type="tf_generic")],
+        slicing_specs=[tfma.SlicingSpec()],
+        metrics_specs=[tfma.MetricsSpec(metrics=configs)],
+    )
+
+
+def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold:
+    lower_is_better = name in metrics.LOWER_IS_BETTER
+    value = tfma.GenericValueThreshold(**{"upper_bound" if lower_is_better else "lower_bound": {"value": bound}})
+    # TFMA demands a change strictly beyond the bound: the smallest step further lets an equal model pass.
+    allowed = max_drop + 1e-9
+    change = tfma.GenericChangeThreshold(
+        direction=tfma.MetricDirection.LOWER_IS_BETTER if lower_is_better else tfma.MetricDirection.HIGHER_IS_BETTER,
+        absolute={"value": allowed if lower_is_better else -allowed},
+    )
+    return tfma.MetricThreshold(value_threshold=value, change_threshold=change)
+
+
+class BlessedBaselineStrategy(resolver.ResolverStrategy):
+    """The most recently blessed model that is not the candidate itself.
+
+    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation and
+    push would never come from the cache, and the candidate would be compared with itself.
+    """
+
+    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Takes `candidate`, `model` and `model_blessing`; leaves `model` with the baseline, or empty."""
+        del store
+        candidates = {artifact.id for artifact in input_dict["candidate"]}
+        models = {artifact.id: artifact for artifact in input_dict["model"]}
+        newest_first = sorted(input_dict["model_blessing"], key=lambda artifact: artifact.id, reverse=True)
+        for blessing in newest_first:
+            model_id = blessing.get_int_custom_property("current_model_id")
+            blessed = blessing.get_int_custom_property("blessed") == 1
+            if blessed and model_id in models and model_id not in candidates:
+                return {**input_dict, "model": [models[model_id]], "model_blessing": [blessing]}
+        return {**input_dict, "model": [], "model_blessing": []}

@@ -1,0 +1,78 @@
+"""ImageMaskExampleGen: a folder of images and masks becomes tf.Examples in train, eval and test splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tfx.dsl.components.base import base_beam_component, base_driver, executor_spec
+from tfx.orchestration import data_types_utils, metadata
+from tfx.orchestration.portable import base_driver as portable_driver
+from tfx.orchestration.portable import data_types
+from tfx.proto.orchestration import driver_output_pb2
+from tfx.types import component_spec, standard_artifacts
+from tfx.types.channel import Channel
+
+from components.example_gen.executor import Executor
+from components.example_gen.plan import Settings, make_plan
+
+
+class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
+    """Puts the content of the data, and who is in which split, into the cache key.
+
+    TFX demands both base classes, the older one only when the component is defined.
+    """
+
+    def __init__(self, metadata_handle: metadata.Metadata):
+        """Args: metadata_handle: connection to ML Metadata."""
+        base_driver.BaseDriver.__init__(self, metadata_handle)
+        portable_driver.BaseDriver.__init__(self, metadata_handle)
+
+    def run(self, execution_info: data_types.ExecutionInfo) -> driver_output_pb2.DriverOutput:
+        """Computes the fingerprint when the pipeline runs, not when it is compiled.
+
+        Raises:
+            BadInput: the folder holds no usable set of samples.
+        """
+        properties = execution_info.exec_properties
+        settings = Settings(**json.loads(properties["settings"]))
+        plan = make_plan(Path(properties["input_base"]), settings)
+        result = driver_output_pb2.DriverOutput()
+        for key, value in {**properties, "fingerprint": plan.fingerprint}.items():
+            if value is not None:
+                data_types_utils.set_metadata_value(result.exec_properties[key], value)
+        artifact = result.output_artifacts["examples"].artifacts.add()
+        artifact.CopyFrom(execution_info.output_dict["examples"][0].mlmd_artifact)
+        artifact.custom_properties["fingerprint"].string_value = plan.fingerprint
+        return result
+
+
+class ImageMaskExampleGenSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of `ImageMaskExampleGen`."""
+
+    PARAMETERS = {
+        "input_base": component_spec.ExecutionParameter(type=str),
+        "settings": component_spec.ExecutionParameter(type=str),
+        "fingerprint": component_spec.ExecutionParameter(type=str, optional=True),
+    }
+    INPUTS: dict[str, Any] = {}
+    OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+
+
+class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
+    """One tf.Example an image: encoded image, mask of class indices, and scalars that describe both."""
+
+    SPEC_CLASS = ImageMaskExampleGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
+
+    def __init__(self, input_base: str, settings: Settings):
+        """Args: input_base: the data folder; settings: how its files are read, grouped and split."""
+        super().__init__(
+            ImageMaskExampleGenSpec(
+                input_base=input_base,
+                settings=settings.to_json(),
+                examples=Channel(type=standard_artifacts.Examples),
+            )
+        )

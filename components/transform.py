@@ -1,0 +1,132 @@
+"""The preprocessing of TFX Transform: normalisation constants over all training images, and tiling.
+
+One image becomes one or more *tiles*: windows of the mirror-padded image that keep their whole context, with
+the mask over the same window, so that training may warp or rotate a tile first and crop the valid centre
+afterwards. Pixels stay encoded; only the constants of the normalisation travel beside them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components import tiling
+from components.decoding import DEPTH_SCALE, decode_image
+
+PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
+
+
+@dataclasses.dataclass(frozen=True)
+class TileSettings:
+    """Channels of the images, depth of the network, side of a training window, largest stride of tiles."""
+
+    channels: int
+    depth: int
+    window: int
+    tile_stride: int
+
+
+def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """Turns a batch of B examples into N >= B tiles.
+
+    Args:
+        inputs: `image` and `mask` (encoded), `name`, each of shape [B]; `bit_depth`, shape [B, 1].
+        custom_config: the fields of `TileSettings`.
+
+    Returns:
+        For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
+        mask), `name` of the image, `top` and `left` (first pixel of the image that the tile is responsible
+        for), `height` and `width` of the image, `tiles` (how many the image has); and, shape [N, channels],
+        `mean` and `stddev` of all training pixels.
+    """
+    settings = TileSettings(**custom_config)
+    mean, stddev = _pixel_statistics(inputs["image"], settings.channels)
+
+    def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        return _cut(*example, settings)
+
+    ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
+    deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
+    examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
+    rows = tf.map_fn(cut, examples, fn_output_signature=tuple(ragged.values()))
+    tiles = {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
+    count = tf.shape(tiles["tile"])[0]
+    for key, value in (("mean", mean), ("stddev", stddev)):
+        tiles[key] = tf.ensure_shape(tf.tile(value[None], [count, 1]), [None, settings.channels])
+    return tiles
+
+
+_TILE_FEATURES = {
+    "tile": tf.string,
+    "tile_mask": tf.string,
+    "name": tf.string,
+    "top": tf.int64,
+    "left": tf.int64,
+    "height": tf.int64,
+    "width": tf.int64,
+    "tiles": tf.int64,
+}
+
+
+def _pixel_statistics(images: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and standard deviation of all training pixels, each of shape [channels], float32.
+
+    Sums are float64: a float32 sum of squares is wrong in its third digit after some hundred images.
+    """
+
+    def sums(encoded: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(decode_image(encoded, channels), tf.float64) / DEPTH_SCALE
+        pixels = tf.cast(tf.size(x) // channels, tf.float64)
+        totals = tf.reduce_sum(x, [0, 1]), tf.reduce_sum(x * x, [0, 1]), tf.fill([channels], pixels)
+        return tf.concat(totals, 0)
+
+    each = tf.map_fn(sums, images, fn_output_signature=tf.TensorSpec([3 * channels], tf.float64))
+    total, squares, pixels = tf.split(tft.sum(each, reduce_instance_dims=False), 3)
+    mean = total / pixels
+    variance = tf.maximum(squares / pixels - mean * mean, 0)
+    # A data set of one grey value has nothing to scale; 1 keeps it finite.
+    stddev = tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance))
+    return tf.cast(mean, tf.float32), tf.cast(stddev, tf.float32)
+
+
+def _cut(
+    image: tf.Tensor, mask: tf.Tensor, name: tf.Tensor, deep: tf.Tensor, settings: TileSettings
+) -> tuple[tf.Tensor, ...]:
+    """All tiles of one image, in the order of `_TILE_FEATURES`, each of shape [tiles]."""
+    geometry = tiling.Geometry(settings.depth)
+    pixels = decode_image(image, settings.channels)  # [H, W, C] uint16
+    indices = tf.io.decode_png(mask, channels=1)  # [H, W, 1] uint8
+    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    # At least one training window fits into every tile.
+    least = max(settings.window - 2 * geometry.halo, geometry.step + 1)
+    rows, columns = (
+        tiling.plan(tf.maximum(size, least), settings.tile_stride, geometry) for size in (height, width)
+    )
+    row_index = tiling.mirror_index(-geometry.halo, rows.padded_side(geometry), height, tf)
+    column_index = tiling.mirror_index(-geometry.halo, columns.padded_side(geometry), width, tf)
+
+    def encode(tile: tf.Tensor) -> tf.Tensor:
+        return tf.cond(
+            deep,
+            lambda: tf.io.encode_png(tile, PNG_LEVEL),
+            lambda: tf.io.encode_png(tf.cast(tile // int(DEPTH_SCALE), tf.uint8), PNG_LEVEL),
+        )
+
+    def one(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        top, left = index // columns.count * rows.stride, index % columns.count * columns.stride
+        r = row_index[top : top + rows.tile_side(geometry)]
+        c = column_index[left : left + columns.tile_side(geometry)]
+        tile = tf.gather(tf.gather(pixels, r), c, axis=1)
+        tile_mask = tf.gather(tf.gather(indices, r), c, axis=1)
+        position = (tf.cast(v, tf.int64) for v in (top, left))
+        return encode(tile), tf.io.encode_png(tile_mask, PNG_LEVEL), *position
+
+    count = rows.count * columns.count
+    tiles, masks, tops, lefts = tf.map_fn(
+        one, tf.range(count), fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64)
+    )
+    same = [tf.fill([count], tf.cast(v, tf.int64)) for v in (height, width, count)]
+    return tiles, masks, tf.fill([count], name), tops, lefts, *same
