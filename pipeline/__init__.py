@@ -1,0 +1,1 @@
+"""How a run is described and driven; imports of TensorFlow happen where a command needs them."""

@@ -1,0 +1,100 @@
+"""Arguments, and which command they call. A command is imported only when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# Exit codes of every command.
+OK, FAILED, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 75
+EXIT_CODES = (
+    "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 interrupted (run again to go on)"
+)
+COMMANDS = ("run", "check", "predict")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="run_pipeline.py",
+        description="Trains a U-Net on a folder of images and masks, and puts it into service if it is good enough.",
+        epilog=f"Without a command: run. {EXIT_CODES}.",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    run = commands.add_parser("run", help="train, evaluate and push a model (the default)", epilog=EXIT_CODES)
+    _add_configuration(run)
+    _add_root(run)
+    run.add_argument("--print-config", action="store_true", help="print the whole configuration as TOML and stop")
+    run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+
+    check = commands.add_parser("check", help="read every image and mask, report all problems", epilog=EXIT_CODES)
+    _add_configuration(check)
+    _add_root(check)
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    predict = commands.add_parser("predict", help="write the masks of images", epilog=EXIT_CODES)
+    predict.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of images")
+    predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
+    _add_root(predict)
+    predict.add_argument("--model", type=Path, metavar="DIR", help="a SavedModel (default: the last one pushed)")
+    predict.add_argument("--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey")
+    return top
+
+
+def _add_configuration(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--profile", default="default", metavar="NAME|FILE", help="settings to start from")
+    command.add_argument("--data", type=Path, metavar="DIR", help="folder with images/ and masks/")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be repeated"
+    )
+
+
+def _add_root(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--root", type=Path, default=Path("runs"), metavar="DIR", help="everything the pipeline makes (default: runs)"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words.insert(0, "run")
+    options = parser().parse_args(words)
+    try:
+        if options.command == "predict":
+            from pipeline.commands.predict import predict
+
+            return predict(options.input, options.out, options.root, options.model, options.probabilities)
+        return _run_or_check(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run_or_check(options: argparse.Namespace) -> int:
+    from pipeline import config as configuration
+
+    try:
+        overrides = configuration.parse_overrides(options.set)
+        if options.data:
+            overrides["data"] = options.data
+        config = configuration.load(options.profile, overrides)
+    except configuration.ConfigError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    if options.command == "check":
+        from pipeline.commands.check import check_command
+
+        from pipeline.layout import Root
+
+        return check_command(config, Root(options.root.absolute()), options.json)
+    if options.print_config:
+        print(configuration.to_toml(config))
+        return OK
+    from pipeline.commands.run import run
+
+    return run(config, options.root, options.debug)

@@ -1,0 +1,1 @@
+"""The subcommands of run_pipeline.py, a file each."""

@@ -1,0 +1,100 @@
+"""Masks of images, through an exported model. Imports TensorFlow, and nothing else that is heavy."""
+
+from __future__ import annotations
+
+import collections
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from components import images
+from components.versions import newest_version, training_record
+from pipeline.command_line import BAD_INPUT, OK
+from pipeline.layout import Root
+
+IGNORED = {"thumbs.db", "desktop.ini"}
+
+
+def predict(
+    inputs: Sequence[Path], out: Path, root: Path, model: Path | None = None, probabilities: bool = False
+) -> int:
+    """Writes `OUT/NAME.png` for every image, with the class values of the training masks.
+
+    A file that cannot be used is reported and the rest go on.
+
+    Args:
+        inputs: image files, and folders whose files are all images.
+        out: folder for the masks; created where missing.
+        root: the last model that was pushed there is used, unless `model` is given.
+        model: folder of a SavedModel.
+        probabilities: also write `OUT/NAME.CLASS.png`, 16-bit grey: 65535 is a probability of 1.
+
+    Returns:
+        0, or 2 if the arguments or any file could not be used.
+    """
+    files, problems = _files(inputs)
+    if model is None:
+        serving = Root(root.absolute()).serving
+        version = newest_version(serving)
+        model = serving / str(version) if version else None
+        if model is None:
+            problems.append(f"{serving}: no model was pushed yet: run `python run_pipeline.py` first, or give --model")
+    elif not (model / "saved_model.pb").is_file():
+        problems.append(f"{model}: not a SavedModel: give the folder that holds saved_model.pb")
+    if problems or model is None:
+        print("\n".join(problems), file=sys.stderr)
+        return BAD_INPUT
+
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(model)).signatures
+    classes = training_record(model).get("classes")
+    out.mkdir(parents=True, exist_ok=True)
+    bad = 0
+    for number, path in enumerate(files, 1):
+        try:
+            encoded = tf.constant([images.read_image(path).data])
+            _write(out / f"{path.stem}.png", signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0])
+            if probabilities:
+                each = signatures["probabilities"](image_bytes=encoded)["probabilities_bytes"][0]
+                for name, png in zip(classes or range(len(each)), each, strict=True):
+                    _write(out / f"{path.stem}.{name}.png", png)
+        except (images.ImageError, OSError) as error:
+            bad += 1
+            print(f"{path}: {error}", file=sys.stderr)
+        except tf.errors.InvalidArgumentError as error:
+            bad += 1
+            print(f"{path}: {error.message}", file=sys.stderr)
+        if sys.stdout.isatty():
+            print(f"\r{number}/{len(files)}", end="", flush=True)
+    print(f"\r{len(files) - bad} of {len(files)} masks in {out}, by {model}")
+    return BAD_INPUT if bad else OK
+
+
+def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """All image files that the arguments name, and a line for each argument that cannot be used."""
+    files: list[Path] = []
+    problems = []
+    for path in inputs:
+        if path.is_dir():
+            inside = [p for p in sorted(path.iterdir()) if p.is_file()]
+            found = [p for p in inside if not p.name.startswith(".") and p.name.lower() not in IGNORED]
+            files += found
+            if not found:
+                problems.append(f"{path}: an empty folder: give a folder of images")
+        elif path.is_file():
+            files.append(path)
+        else:
+            problems.append(f"{path}: there is no such file or folder")
+    for stem, count in collections.Counter(path.stem for path in files).items():
+        if count > 1:
+            names = ", ".join(str(path) for path in files if path.stem == stem)
+            problems.append(f"{names}: these would all become {stem}.png: predict them into different folders")
+    return files, problems
+
+
+def _write(path: Path, data: object) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data.numpy())  # type: ignore[attr-defined]
+    part.replace(path)

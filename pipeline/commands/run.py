@@ -1,0 +1,142 @@
+"""The main job: check the data, run the graph, say what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from components.errors import BadInput, ExportRejected, TrainingFailed
+from pipeline import log
+from pipeline.command_line import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
+from pipeline.commands.check import check_data, print_report
+from pipeline.config import PipelineConfig
+from pipeline.layout import Root
+from pipeline.lock import Locked, exclusive
+from pipeline.progress import Board
+from pipeline.summary import Summary, print_metrics
+
+EXIT_CODE_OF = {
+    "pushed": OK,
+    "unchanged": OK,
+    "not_blessed": NOT_BLESSED,
+    "failed": FAILED,
+    "bad_input": BAD_INPUT,
+    "interrupted": INTERRUPTED,
+}
+
+
+def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
+    """Runs the whole pipeline.
+
+    Args:
+        config: what to do.
+        root_path: folder of everything the pipeline makes; created where missing.
+        debug: print the traceback of a failure, not only a sentence.
+
+    Returns:
+        The exit code; see `pipeline.command_line`.
+    """
+    console = Console(highlight=False)
+    root = Root(root_path.absolute())
+    report = check_data(config, root)
+    print_report(report, console)
+    if report.problems:
+        return BAD_INPUT
+    if config.channels == "auto":
+        config = config.model_copy(update={"channels": report.channels})
+    # A scheduler stops a run by SIGTERM: the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        with exclusive(root.lock):
+            return _run_locked(config, root, debug)
+    except Locked as error:
+        console.print(f"{error}: wait for it, or give another --root", markup=False)
+        return INTERRUPTED
+    except OSError as error:
+        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", markup=False)
+        return FAILED
+
+
+def _run_locked(config: PipelineConfig, root: Root, debug: bool) -> int:
+    run_id = time.strftime("%Y%m%d-%H%M%S")
+    while root.run(run_id).exists():
+        run_id += "b"
+    folder = root.run(run_id)
+    folder.mkdir(parents=True)
+    summary = Summary.of(run_id, config)
+    start = time.monotonic()
+    failure = ""
+    with log.captured(folder / "log.txt") as terminal:
+        console = Console(file=terminal, highlight=False)
+        try:
+            _run_graph(config, root, summary, console, terminal)
+        except KeyboardInterrupt:
+            summary.status, summary.reason = "interrupted", "stopped by a signal"
+        except BadInput as error:
+            summary.status, summary.reason = "bad_input", str(error)
+        except Exception as error:
+            traceback.print_exc()  # into the log
+            failure = traceback.format_exc()
+            known = isinstance(error, TrainingFailed | ExportRejected)
+            summary.status = "failed"
+            summary.reason = str(error) if known else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        summary.seconds = round(time.monotonic() - start, 1)
+        summary.write(folder)
+        _print_end(summary, root, folder, console)
+        if debug and failure:
+            console.print(failure, markup=False, soft_wrap=True)
+        code = EXIT_CODE_OF[summary.status]
+        if code == INTERRUPTED:
+            # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
+            sys.stdout.flush()
+            os._exit(code)
+    return code
+
+
+def _run_graph(config: PipelineConfig, root: Root, summary: Summary, console: Console, terminal: Any) -> None:
+    with console.status("loading TensorFlow") if console.is_terminal else contextlib.nullcontext():
+        start = time.monotonic()
+        from pipeline import graph, results, runner
+
+        pipeline = graph.create_pipeline(config, root)
+        summary.components["(loading)"] = {"seconds": round(time.monotonic() - start, 1), "cached": False}
+    with Board(terminal, len(runner.node_names(pipeline))) as board:
+
+        def end(result: runner.NodeResult) -> None:
+            results.add(summary, result)
+            board.end(result.name, result.cached, result.seconds, results.note(result))
+
+        runner.run(pipeline, summary.run_id, board.start, end)
+    results.decide(summary)
+
+
+def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> None:
+    if summary.metrics:
+        print_metrics(summary, console)
+    lines = {
+        "pushed": f"Pushed {summary.pushed}",
+        "unchanged": f"Unchanged: {summary.pushed} is this model already",
+        "not_blessed": f"Not blessed, nothing pushed: {summary.reason}",
+        "failed": f"Failed: {summary.reason}\nThe whole story: {folder / 'log.txt'}",
+        "bad_input": f"Bad input: {summary.reason}",
+        "interrupted": "Interrupted. Finished components are kept: run the same command to go on.",
+    }
+    console.print(f"{lines[summary.status]}   ({summary.seconds:.0f} s)", markup=False, soft_wrap=True)
+    if summary.pushed:
+        option = "" if root.path == Path("runs").absolute() else f" --root {root.path}"
+        console.print(
+            f"  predict   python run_pipeline.py predict IMAGES --out MASKS{option}\n"
+            f"  serve     docker run -p 127.0.0.1:8501:8501 -v {root.serving}:/models/unet "
+            "-e MODEL_NAME=unet tensorflow/serving\n"
+            f"  summary   {folder / 'summary.json'}",
+            markup=False,
+            soft_wrap=True,
+        )

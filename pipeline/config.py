@@ -1,0 +1,242 @@
+"""The configuration of a run: every setting, its type, its default and what it means, in one place.
+
+A run is described by a TOML *profile* (`pipeline/profiles/*.toml`, or a file of the user's) that states
+only what differs from the defaults below, and by `--set key=value` on top of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from components.tiling import Geometry
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PROFILES = Path(__file__).resolve().parent / "profiles"
+SPLITS = ("train", "eval", "test")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run; the message says what was received and what is possible."""
+
+
+class PipelineConfig(BaseModel):
+    """Every setting of a run. Sides, strides and offsets are in pixels."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # ---- Data -------------------------------------------------------------------------------------
+    data: Path = Field(
+        CHECKOUT / "data" / "nuclei",
+        description="Folder with images/ and masks/, or with a manifest.csv.",
+    )
+    classes: dict[str, int] = Field(
+        {"background": 0, "foreground": 255},
+        description="Name of each class and its value in the masks; the first one is the background.",
+    )
+    channels: Literal["auto", 1, 3] = Field(
+        "auto", description="Channels the network sees; auto: 3 if any image is in colour, else 1."
+    )
+    block: int = Field(0, ge=0, description="Consecutive slices that form one group; 0: each image is one.")
+    shares: dict[str, float] = Field(
+        {"train": 0.6, "eval": 0.2, "test": 0.2}, description="Share of the images in each split."
+    )
+    fold: int | None = Field(None, ge=0, description="Cross-validation: the fold that becomes the test split.")
+    max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
+    seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
+
+    # ---- Network ----------------------------------------------------------------------------------
+    decoder: Literal["paper", "published"] = Field(
+        "paper", description="Transposed convolutions that halve the channels, or the published constant width."
+    )
+    base_filters: int = Field(8, ge=1, description="Filters of the first convolution; doubled at each level.")
+    depth: int = Field(4, ge=1, le=6, description="Number of 2x2 poolings.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout at the end of the contracting path.")
+
+    # ---- Tiling -----------------------------------------------------------------------------------
+    window: int = Field(444, description="Side of the network's input while training.")
+    tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
+    serving_stride: int = Field(1024, ge=16, description="Largest stride of the tiles the exported model cuts.")
+
+    # ---- Training ---------------------------------------------------------------------------------
+    steps: int = Field(900, ge=1, description="Training steps.")
+    batch_size: int = Field(2, ge=1, description="Windows in a training step.")
+    validate_every: int = Field(150, ge=1, description="Steps between validations on whole images.")
+    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or the paper's SGD.")
+    momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
+    learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="Course of the learning rate.")
+
+    grey: float = Field(0.1, ge=0, lt=1, description="Strength of random changes of grey values.")
+
+    # ---- Tuning -----------------------------------------------------------------------------------
+    tune: Literal["always", "first", "never"] = Field(
+        "first", description="Search a learning rate; first: only until a model has been pushed."
+    )
+    tune_trials: int = Field(4, ge=1, description="Learning rates tried.")
+    tune_steps: int = Field(60, ge=1, description="Training steps of a trial.")
+    tune_range: tuple[float, float] = Field((3e-4, 6e-3), description="Lowest and highest learning rate.")
+
+    # ---- Gate -------------------------------------------------------------------------------------
+    thresholds: dict[str, float] = Field(
+        {"foreground_iou": 0.5},
+        description="Metrics the test split must reach: at least, or for pixel_error at most, this value.",
+    )
+    max_drop: float = Field(
+        0.01, ge=0, description="How much worse than the last blessed model the first threshold's metric may be."
+    )
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        return Path(value).expanduser() if isinstance(value, str) else value
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_distinct(cls, value: dict[str, int]) -> dict[str, int]:
+        if len(value) < 2:
+            raise ValueError("at least two classes are needed")
+        if len(set(value.values())) < len(value):
+            raise ValueError("two classes have the same value")
+        if not all(0 <= v <= 65535 for v in value.values()):
+            raise ValueError("values must lie between 0 and 65535")
+        if not all(name and "/" not in name and not name.startswith(".") for name in value):
+            raise ValueError("names become parts of file names: they must not hold '/' or start with '.'")
+        return value
+
+    @field_validator("shares")
+    @classmethod
+    def _shares_add_up(cls, value: dict[str, float]) -> dict[str, float]:
+        if set(value) != set(SPLITS) or not all(v > 0 for v in value.values()):
+            raise ValueError("a share above 0 is needed for each of train, eval and test")
+        total = sum(value.values())
+        return {split: value[split] / total for split in SPLITS}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> PipelineConfig:
+        geometry = Geometry(self.depth)
+        if not geometry.is_legal(self.window):
+            below, above = geometry.nearest_legal(self.window)
+            raise ValueError(f"window = {self.window} is not a legal side of the network: try {below} or {above}")
+        for key in ("tile_stride", "serving_stride"):
+            stride = getattr(self, key)
+            if stride % geometry.step:
+                raise ValueError(f"{key} = {stride} is not a multiple of {geometry.step}")
+        if not 0 < self.tune_range[0] < self.tune_range[1]:
+            raise ValueError(f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate")
+        if not self.thresholds:
+            raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
+        unknown = [name for name in self.thresholds if name not in self.metric_names()]
+        if unknown:
+            raise ValueError(f"thresholds: unknown metric {unknown[0]!r}, known: {', '.join(self.metric_names())}")
+        return self
+
+    def metric_names(self) -> list[str]:
+        """Names of all metrics that the gate can use with these classes."""
+        from components.metrics import metric_names
+
+        return metric_names(list(self.classes))
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the project."""
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -> PipelineConfig:
+    """Reads a profile and applies overrides.
+
+    Args:
+        profile: name of a profile of the project, or path of a TOML file.
+        overrides: values by key, on top of the profile.
+
+    Raises:
+        ConfigError: the profile does not exist, is not TOML, names an unknown key or holds an illegal value.
+    """
+    path = PROFILES / f"{profile}.toml"
+    if profile not in profile_names():
+        path = Path(profile)
+        if not path.is_file():
+            raise ConfigError(
+                f"there is no profile {profile!r}: give one of {', '.join(profile_names())}, or a TOML file"
+            )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    if isinstance(values.get("data"), str) and path.parent != PROFILES:
+        values["data"] = path.parent / Path(values["data"]).expanduser()
+    return validated({**values, **(overrides or {})}, source=str(path))
+
+
+def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
+    """Turns plain values into a `PipelineConfig`, or raises one `ConfigError` that lists every mistake."""
+    known = list(PipelineConfig.model_fields)
+    mistakes = []
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
+            mistakes.append(f"unknown key {key!r}: {hint}")
+    try:
+        config = PipelineConfig.model_validate({k: v for k, v in values.items() if k in known})
+    except ValidationError as error:
+        for e in error.errors():
+            where = ".".join(str(part) for part in e["loc"])
+            message = e["msg"].removeprefix("Value error, ")
+            mistakes.append(f"{where}: {message}; received {e['input']!r}" if where else message)
+    if mistakes:
+        raise ConfigError("\n".join([f"{source}:", *(f"  {m}" for m in mistakes)]))
+    return config
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Reads `key=value` words of the command line; a value is TOML, or else a plain string.
+
+    Raises:
+        ConfigError: a word has no `=`.
+    """
+    overrides = {}
+    for word in assignments:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {word}: expected KEY=VALUE")
+        try:
+            overrides[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            overrides[key.strip()] = text
+    return overrides
+
+
+def to_toml(config: PipelineConfig) -> str:
+    """The whole configuration as TOML, with what each key means; `--profile FILE` reads it back."""
+    lines = []
+    for key, field in PipelineConfig.model_fields.items():
+        value = config.model_dump(mode="json")[key]
+        text = f"{key} = {_toml(value)}" if value is not None else f"# {key} ="
+        lines.append(f"# {field.description}\n{text}\n")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # A JSON string of printable text is a TOML basic string.
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return repr(value)

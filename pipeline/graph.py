@@ -1,0 +1,144 @@
+"""The graph of components, in the order the data flows. One graph for every orchestrator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, TypeVar
+
+import tensorflow_data_validation as tfdv
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import metadata
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import transform_pb2
+from tfx.types.channel import Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from components import evaluator, schema
+from components.example_gen.component import ImageMaskExampleGen
+from components.example_gen.plan import Settings
+from components.infra_validator import InfraValidator
+from components.pusher import Pusher
+from components.training import TrainSettings
+from components.transform import TileSettings
+from components.tuner import Tuner, TuneSettings
+from pipeline.config import PipelineConfig
+from pipeline.layout import Root
+
+# In memory and in this process. A plain DirectRunner first tries to download another runner.
+BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
+
+S = TypeVar("S")
+
+
+def settings_of(kind: type[S], config: PipelineConfig, **extra: Any) -> S:
+    """What one component needs of the configuration; fields that it does not have come as `extra`."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in extra]  # type: ignore[arg-type]
+    return kind(**{name: getattr(config, name) for name in names}, **extra)
+
+
+def create_pipeline(config: PipelineConfig, root: Root) -> Pipeline:
+    """The TFX pipeline of a configuration.
+
+    Args:
+        config: with `channels` resolved to a number.
+        root: where everything goes that the pipeline makes.
+    """
+    classes = list(config.classes)
+
+    # Images and masks -> tf.Examples in train, eval and test; the cache key is their content.
+    examples = ImageMaskExampleGen(
+        input_base=str(config.data.absolute()),
+        settings=settings_of(Settings, config, splits_file=str(root.splits)),
+    )
+
+    # Statistics of scalars that describe each image -> schema -> anomalies stop the run.
+    statistics = StatisticsGen(
+        examples=examples.outputs["examples"],
+        stats_options=tfdv.StatsOptions(feature_allowlist=schema.scalar_features(classes)),
+    )
+    inferred = schema.SchemaGen(statistics=statistics.outputs["statistics"])
+    validator = schema.ExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=inferred.outputs["schema"]
+    )
+
+    # Normalisation constants of the training split, and tiles. The test split is never touched here.
+    transform = Transform(
+        examples=examples.outputs["examples"],
+        schema=inferred.outputs["schema"],
+        preprocessing_fn="components.transform.preprocessing_fn",
+        splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
+        custom_config=dataclasses.asdict(settings_of(TileSettings, config)),
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(validator)
+
+    train = dataclasses.asdict(settings_of(TrainSettings, config))
+    components: list[Any] = [examples, statistics, inferred, validator, transform]
+
+    # The learning rate: searched on the eval split, or reused.
+    rates = {}
+    if config.tune != "never":
+        reuse_from = str(root.serving) if config.tune == "first" else ""
+        tuner = Tuner(
+            tuner_fn="components.tuner.tuner_fn",
+            examples=transform.outputs["transformed_examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            custom_config={
+                "train": train,
+                "search": dataclasses.asdict(settings_of(TuneSettings, config, reuse_from=reuse_from)),
+            },
+        )
+        rates = {"hyperparameters": tuner.outputs["best_hyperparameters"]}
+        components.append(tuner)
+
+    # The network, trained, and exported with normalisation and tiling inside.
+    trainer = Trainer(
+        run_fn="components.trainer.run_fn",
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        custom_config={"train": train, "serving_stride": config.serving_stride},
+        **rates,
+    )
+
+    # The gate: the exported model on the whole images of the test split, beside the last blessed model.
+    baseline = Resolver(
+        strategy_class=evaluator.BlessedBaselineStrategy,
+        candidate=trainer.outputs["model"],
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    ).with_id("BlessedBaseline")
+    gate = Evaluator(
+        examples=examples.outputs["examples"],
+        model=trainer.outputs["model"],
+        baseline_model=baseline.outputs["model"],
+        eval_config=evaluator.eval_config(classes, config.thresholds, config.max_drop),
+        example_splits=["test"],
+    )
+
+    # A fresh process serves real images; then the model goes into service, whole or not at all.
+    infra = InfraValidator(
+        model=trainer.outputs["model"],
+        examples=examples.outputs["examples"],
+        class_values=json.dumps(list(config.classes.values())),
+        images=3,
+        timeout=300,
+    )
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=gate.outputs["blessing"],
+        infra_blessing=infra.outputs["blessing"],
+        folder=str(root.serving),
+    )
+    return Pipeline(
+        pipeline_name="unet",
+        pipeline_root=str(root.artifacts),
+        components=[*components, trainer, baseline, gate, infra, pusher],
+        enable_cache=True,
+        beam_pipeline_args=BEAM_ARGS,
+        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root.metadata)),
+    )

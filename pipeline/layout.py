@@ -1,0 +1,44 @@
+"""Where things are under `--root`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+MODEL_NAME = "unet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Root:
+    """The folder that holds everything a pipeline makes; an absolute path."""
+
+    path: Path
+
+    @property
+    def metadata(self) -> Path:
+        """ML Metadata: every execution and artifact, SQLite."""
+        return self.path / "metadata.sqlite"
+
+    @property
+    def artifacts(self) -> Path:
+        """What the components wrote."""
+        return self.path / "artifacts"
+
+    @property
+    def serving(self) -> Path:
+        """Pushed models, a folder a version."""
+        return self.path / "serving" / MODEL_NAME
+
+    @property
+    def splits(self) -> Path:
+        """Which group of images is in which split."""
+        return self.path / "splits.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run in progress."""
+        return self.path / ".lock"
+
+    def run(self, run_id: str) -> Path:
+        """Log and summary of one run."""
+        return self.path / "runs" / run_id

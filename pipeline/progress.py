@@ -1,0 +1,74 @@
+"""What a person sees while a run works: which component of how many, how long, and how the training goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+
+class Board(logging.Handler):
+    """One line a finished component, and one that moves for the component at work.
+
+    Also the handler of the logger `unet.progress`, to which the components report their steps. Where the
+    output is no terminal, plain lines: one a component, and one a tenth of a training.
+    """
+
+    def __init__(self, output: TextIO, total: int):
+        """Args: output: where to write; total: number of components."""
+        super().__init__()
+        self._console = Console(file=output, highlight=False)
+        self._total, self._done, self._name = total, 0, ""
+        self._start = self._run_start = time.monotonic()
+        self._detail, self._last_tenth = "", (-1, "")
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
+
+    def __enter__(self) -> Board:
+        if self._console.is_terminal:
+            self._live.start()
+        logger = logging.getLogger("unet.progress")
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        logging.getLogger("unet.progress").removeHandler(self)
+        self._live.stop()
+
+    def start(self, name: str) -> None:
+        """A component begins."""
+        self._name, self._detail, self._start = name, "", time.monotonic()
+
+    def end(self, name: str, cached: bool, seconds: float, note: str = "") -> None:
+        """A component is finished; `note` is what it decided, if anything."""
+        self._done += 1
+        self._name = ""
+        state = "cached" if cached else f"{seconds:.1f} s"
+        text = f"[{self._done:2d}/{self._total}] {name:<20} {state:>9}   {note}"
+        self._console.print(Text(text.rstrip(), style="dim" if cached else ""), soft_wrap=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A step of a training."""
+        step, steps, values = (getattr(record, key) for key in ("step", "steps", "values"))
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        self._detail = f"{record.getMessage()}: step {step}/{steps}  {shown}"
+        tenth = (step * 10 // steps, record.getMessage())
+        if not self._console.is_terminal and tenth != self._last_tenth:
+            self._last_tenth = tenth
+            self._console.print(f"        {self._detail}")
+
+    def _render(self) -> Spinner | Text:
+        if not self._name:
+            return Text("")
+        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+        line = f"[{self._done + 1:2d}/{self._total}] {self._name:<20} {minutes}:{seconds:02d}   {self._detail}"
+        return Spinner("dots", Text(line, no_wrap=True, overflow="ellipsis"))

@@ -1,0 +1,80 @@
+"""From the artifacts of finished components to the summary of the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from pipeline.runner import NodeResult
+from pipeline.summary import Summary
+
+
+def add(summary: Summary, result: NodeResult) -> None:
+    """Adds to the summary what a finished node says."""
+    summary.components[result.name] = {"seconds": round(result.seconds, 1), "cached": result.cached}
+    if examples := _first(result, "examples"):
+        if fingerprint := _text(examples, "fingerprint"):
+            summary.data_hash = fingerprint
+    if hyperparameters := _first(result, "best_hyperparameters"):
+        summary.learning_rate = _text(hyperparameters, "reason")
+    if evaluation := _first(result, "evaluation"):
+        summary.metrics = _metrics(evaluation.uri, tfma.CANDIDATE_KEY) or _metrics(evaluation.uri, "")
+        summary.baseline = _metrics(evaluation.uri, tfma.BASELINE_KEY)
+        verdict = tfma.load_validation_result(evaluation.uri)
+        summary.verdict = "blessed" if verdict.validation_ok else "not_blessed"
+        summary.reason = "; ".join(_failures(verdict, summary))
+    if pushed := _first(result, "pushed_model"):
+        summary.pushed = _text(pushed, "pushed_destination")
+        if summary.pushed:
+            summary.status = "pushed" if pushed.custom_properties["pushed"].int_value else "unchanged"
+
+
+def note(result: NodeResult) -> str:
+    """What a node decided, for its line on the terminal."""
+    if examples := _first(result, "examples"):
+        counts = {split: examples.custom_properties[f"{split}_count"].int_value for split in ("train", "eval", "test")}
+        return ", ".join(f"{count} {split}" for split, count in counts.items())
+    if hyperparameters := _first(result, "best_hyperparameters"):
+        return _text(hyperparameters, "reason")
+    if pushed := _first(result, "pushed_model"):
+        return _text(pushed, "pushed_destination").rpartition("/")[2]
+    return ""
+
+
+def decide(summary: Summary) -> None:
+    """Sets the status of a run whose components all finished."""
+    if summary.status == "running":
+        summary.status = "not_blessed"
+
+
+def _first(result: NodeResult, key: str) -> mlmd.Artifact | None:
+    return next(iter(result.outputs.get(key, [])), None)
+
+
+def _text(artifact: mlmd.Artifact, key: str) -> str:
+    return artifact.custom_properties[key].string_value if key in artifact.custom_properties else ""
+
+
+def _metrics(uri: str, model: str) -> dict[str, float]:
+    """Metrics of one model over all images of the test split; empty if it was not evaluated."""
+    evaluated = tfma.load_eval_result(uri, model_name=model)
+    values: dict[str, Any] = evaluated.get_metrics_for_slice() if evaluated.slicing_metrics else {}
+    # With a baseline, TFMA adds the difference of each metric.
+    names = [name for name in values or {} if not name.endswith("_diff")]
+    return {name: values[name]["doubleValue"] for name in names}
+
+
+def _failures(verdict: Any, summary: Summary) -> list[str]:
+    """A sentence for each threshold that was missed."""
+    sentences = []
+    for by_slice in verdict.metric_validations_per_slice:
+        for failure in by_slice.failures:
+            name = failure.metric_key.name
+            value = summary.metrics.get(name, float("nan"))
+            if failure.metric_threshold.HasField("value_threshold"):
+                sentences.append(f"{name} is {value:.4f}, the threshold is {summary.thresholds[name]:.4f}")
+            else:
+                sentences.append(f"{name} is {value:.4f}, the model in service has {summary.baseline[name]:.4f}")
+    return sentences
