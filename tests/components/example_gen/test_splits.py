@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from components.errors import BadInput
+from components.example_gen import splits
+from components.example_gen.source import Sample
+
+SHARES = {"train": 0.6, "eval": 0.2, "test": 0.2}
+
+
+def sample(name: str, group: str | None = None, split: str | None = None, fold: int | None = None) -> Sample:
+    return Sample(name, Path(f"{name}.png"), Path(f"{name}.png"), group or name, split, fold)
+
+
+def blocks(count: int, size: int) -> list[Sample]:
+    return [sample(f"{i}", f"block-{i // size:03d}") for i in range(count * size)]
+
+
+def assign(
+    samples: Sequence[Sample],
+    remembered: Mapping[str, str] | None = None,
+    shares: Mapping[str, float] = SHARES,
+    seed: int = 0,
+    fold: int | None = None,
+) -> dict[str, str | None]:
+    return splits.assign(samples, shares, remembered=remembered or {}, seed=seed, fold=fold)
+
+
+def groups(samples: Sequence[Sample], assigned: Mapping[str, str | None]) -> dict[str, str]:
+    return {s.group: split for s in samples if (split := assigned[s.name])}
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (3, "train eval test"),
+        (4, "train train eval test"),
+        (5, "train train train eval test"),
+        (10, "train train train train train eval test train eval test"),
+    ],
+)
+def test_blocks_are_taken_in_their_order(count: int, expected: str) -> None:
+    samples = blocks(count, 5)
+    assert list(groups(samples, assign(samples)).values()) == expected.split()
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 7, 20, 57, 100])
+@pytest.mark.parametrize("shares", [SHARES, {"train": 0.8, "eval": 0.1, "test": 0.1}])
+def test_shares_are_met_and_no_split_is_empty(count: int, shares: dict[str, float]) -> None:
+    counts = Counter(assign([sample(f"{i}") for i in range(count)], shares=shares).values())
+    for split, share in shares.items():
+        assert max(1, share * count - 2) <= counts[split] <= share * count + 2
+
+
+def test_a_group_is_never_torn_and_large_groups_count_by_samples() -> None:
+    samples = [sample(f"{g}-{i}", f"{g}") for g in range(12) for i in range(1 + 3 * (g % 4))]
+    assigned = assign(samples)
+    by_group: dict[str, set[str | None]] = {}
+    for s in samples:
+        by_group.setdefault(s.group, set()).add(assigned[s.name])
+    assert all(len(found) == 1 for found in by_group.values())
+    assert Counter(assigned.values())["train"] == pytest.approx(0.6 * len(samples), abs=7)
+
+
+def test_order_of_samples_does_not_matter_but_the_seed_does() -> None:
+    samples = [sample(f"{i}") for i in range(30)]
+    assert assign(samples[::-1]) == assign(samples)
+    assert assign(samples, seed=1) != assign(samples)
+
+
+@pytest.mark.parametrize("start", [3, 5, 20])
+def test_remembered_groups_stay_as_data_grows(start: int) -> None:
+    remembered: dict[str, str] = {}
+    for count in range(start, 41):
+        samples = [sample(f"{i}") for i in range(count)]
+        now = groups(samples, assign(samples, remembered))
+        assert now.items() >= remembered.items()
+        remembered = now
+    assert Counter(remembered.values())["train"] == pytest.approx(24, abs=1)
+
+
+def test_manifest_wins_over_memory_and_decides_for_the_whole_group() -> None:
+    samples = [
+        sample("a", split="test"),
+        sample("b", "g", "train"),
+        sample("c", "g"),
+        sample("d"),
+        sample("e"),
+    ]
+    assigned = assign(samples, {"a": "train", "g": "test", "gone": "eval"})
+    assert {name: assigned[name] for name in "abc"} == {"a": "test", "b": "train", "c": "train"}
+    assert "eval" in assigned.values()
+
+
+@pytest.mark.parametrize(("fold", "evaluation"), [(0, 1), (1, 2), (4, 0)])
+def test_folds(fold: int, evaluation: int) -> None:
+    samples = [sample(f"{i}", fold=i % 5) for i in range(10)] + [sample("held out", split="test")]
+    assigned = assign(samples, fold=fold)
+    assert assigned.pop("held out") is None
+    expected = {fold: "test", evaluation: "eval"}
+    assert assigned == {f"{i}": expected.get(i % 5, "train") for i in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("samples", "fold", "message"),
+    [
+        ([sample("a"), sample("b")], None, "the test split would be empty .* a group each and there are 2"),
+        (blocks(1, 10), None, "the eval and test split would be empty"),
+        ([sample(f"{i}", split="train") for i in range(9)], None, "change the split column"),
+        ([sample(f"{i}") for i in range(9)], 0, "needs a column 'fold'"),
+        ([sample(f"{i}", fold=i) for i in range(4)], 7, "the folds of manifest.csv are 0, 1, 2, 3"),
+        ([sample(f"{i}", fold=i) for i in range(2)], 1, "need at least 3"),
+    ],
+)
+def test_impossible_splits_are_refused(samples: list[Sample], fold: int | None, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        assign(samples, fold=fold)
+
+
+def test_missing_classes_count_in_train_alone() -> None:
+    rows = [("train", {"a": 5, "b": 0}), ("test", {"a": 1, "b": 7}), (None, {"a": 0, "b": 1})]
+    assert splits.missing_classes(rows) == ["b"]
+
+
+def test_splits_are_saved_and_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "splits.json"
+    assert splits.load(path) == {}
+    for assignment in ({"b": "test", "ä": "train"}, {"b": "eval"}):
+        splits.save(path, assignment)
+        assert splits.load(path) == assignment
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"a": "tr', "[]", '{"a": "validation"}', '{"a": ["train"]}', "\x00"]
+)
+def test_damaged_splits_are_refused_with_advice(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "splits.json"
+    path.write_text(content)
+    with pytest.raises(
+        BadInput, match=r"splits\.json: the remembered splits are damaged .*; restore the file"
+    ):
+        splits.load(path)

@@ -1,0 +1,327 @@
+"""The exported graph: what it reads, what it answers, and that plain TensorFlow alone can serve it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.decoding import decode_image
+from components.serving_graph import Segmenter
+from components.tiling import Geometry
+from components.unet import create_unet
+
+DEPTH = 2
+VALUES = (7, 100, 255)
+
+
+def network(channels: int, activation: str | None = None) -> keras.Model:
+    keras.utils.set_random_seed(8)  # of this seed few outputs are dead, and all classes occur
+    return create_unet(
+        (None, None, channels), classes=3, base_filters=4, depth=DEPTH, decoder="paper", activation=activation
+    )
+
+
+@functools.cache
+def segmenter(channels: int = 1, values: tuple[int, ...] = VALUES, max_stride: int = 32) -> Segmenter:
+    mean, stddev = [100.0, 120.0, 140.0][:channels], [60.0, 50.0, 40.0][:channels]
+    return Segmenter(network(channels), Geometry(DEPTH), channels, mean, stddev, values, max_stride)
+
+
+def noise(*shape: int, dtype: type[np.unsignedinteger] = np.uint8) -> NDArray:
+    return np.random.default_rng(sum(shape)).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def png(image: NDArray) -> bytes:
+    return tf.io.encode_png(image).numpy()
+
+
+def pillow(image: NDArray, file_format: str, mode: str | None = None, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture = Image.fromarray(image)
+    (picture.convert(mode) if mode else picture).save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def grey_by_hand(rgb: NDArray) -> NDArray:
+    r, g, b = np.moveaxis(rgb.astype(np.int64), -1, 0)
+    return ((299 * r + 587 * g + 114 * b + 500) // 1000)[..., None]
+
+
+@pytest.mark.parametrize(("dtype", "unit"), [(np.uint8, 257), (np.uint16, 1)])
+def test_png_of_8_and_16_bits(dtype: type[np.unsignedinteger], unit: int) -> None:
+    grey, rgb = noise(9, 13, 1, dtype=dtype), noise(9, 13, 3, dtype=dtype)
+    stored = {"grey": png(grey), "rgb": png(rgb)}
+    decoded = {(name, c): decode_image(stored[name], c).numpy() for name in stored for c in (1, 3)}
+    assert {d.dtype for d in decoded.values()} == {np.dtype(np.uint16)}
+    np.testing.assert_array_equal(decoded["grey", 1], grey.astype(int) * unit)
+    np.testing.assert_array_equal(decoded["grey", 3], np.repeat(grey.astype(int) * unit, 3, -1))
+    np.testing.assert_array_equal(decoded["rgb", 3], rgb.astype(int) * unit)
+    np.testing.assert_array_equal(decoded["rgb", 1], grey_by_hand(rgb) * unit)
+
+
+def test_grey_of_the_brightest_pixels_does_not_overflow() -> None:
+    white = np.full((1, 1, 3), 65535, np.uint16)
+    assert decode_image(png(white), 1).numpy().tolist() == [[[65535]]]
+
+
+@pytest.mark.parametrize("quality", [40, 95])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_jpeg_is_what_pillow_reads(quality: int, subsampling: int) -> None:
+    ramp = np.add.outer(np.arange(45), 2 * np.arange(61))[..., None] * np.array([1, 2, 3]) % 256
+    data = pillow(ramp.astype(np.uint8), "JPEG", quality=quality, subsampling=subsampling)
+    expected = np.asarray(Image.open(io.BytesIO(data)))
+    np.testing.assert_array_equal(decode_image(data, 3).numpy(), expected.astype(int) * 257)
+    np.testing.assert_array_equal(decode_image(data, 1).numpy(), grey_by_hand(expected) * 257)
+
+
+def test_grey_jpeg() -> None:
+    data = pillow(noise(20, 30), "JPEG")
+    expected = np.asarray(Image.open(io.BytesIO(data)))[..., None].astype(int) * 257
+    np.testing.assert_array_equal(decode_image(data, 1).numpy(), expected)
+    np.testing.assert_array_equal(decode_image(data, 3).numpy(), np.repeat(expected, 3, -1))
+
+
+REFUSED = {
+    "bmp": pillow(noise(4, 4), "BMP"),
+    "gif": pillow(noise(4, 4), "GIF"),
+    "tiff": pillow(noise(4, 4), "TIFF"),
+    "text": b"not an image, whatever its name says, but long enough to be one",
+    "empty": b"",
+    "only a PNG signature": b"\x89PNG\r\n\x1a\n",
+    "palette": pillow(noise(4, 4), "PNG", "P"),
+    "grey and alpha": pillow(noise(4, 4), "PNG", "LA"),
+    "rgb and alpha": pillow(noise(4, 4, 3), "PNG", "RGBA"),
+    "cmyk": pillow(noise(4, 4, 3), "JPEG", "CMYK"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_refusals_name_what_is_accepted(kind: str, channels: int) -> None:
+    in_graph = tf.function(lambda data: decode_image(data, channels))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"accepted are PNG .* and JPEG"):
+        in_graph(tf.constant(REFUSED[kind]))
+
+
+@pytest.mark.parametrize("data", [png(noise(40, 40, 1))[:200], pillow(noise(40, 40), "JPEG")[:200]])
+def test_truncated_files_are_invalid_arguments(data: bytes) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        decode_image(data, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(1, 1), (17, 11), (70, 150), (300, 1)])
+def test_stride_of_tiles_changes_nothing(channels: int, size: tuple[int, int]) -> None:
+    image = noise(*size, channels)
+    one, many = segmenter(channels, max_stride=1024), segmenter(channels, max_stride=16)
+    probabilities = one.predict(image)
+    assert probabilities.shape == (*size, 3)
+    np.testing.assert_allclose(many.predict(image), probabilities, rtol=0, atol=1e-5)
+    best = np.sort(probabilities, -1)
+    clear = best[..., -1] - best[..., -2] > 1e-5
+    assert clear.mean() > 0.9 or size == (1, 1)
+    np.testing.assert_array_equal(one.segment(image)[clear], many.segment(image)[clear])
+
+
+def test_answers_are_those_of_the_network() -> None:
+    image = noise(40, 60, 1)
+    x = np.pad((image[..., 0].astype(np.float32) - 100) / 60, ((20, 20), (20, 20)), mode="reflect")
+    expected = keras.ops.convert_to_numpy(network(1, "softmax")(x[None, ..., None]))[0]
+    np.testing.assert_allclose(segmenter().predict(image), expected, rtol=0, atol=1e-5)
+
+
+def test_logits_and_softmax_networks_answer_the_same() -> None:
+    image = noise(30, 20, 1)
+    softmax = Segmenter(network(1, "softmax"), Geometry(DEPTH), 1, 100.0, 60.0, VALUES)
+    by_logits, by_softmax = segmenter().predict(image), softmax.predict(image)
+    np.testing.assert_allclose(by_logits, by_softmax, rtol=0, atol=1e-6)
+
+
+def test_both_bit_depths_live_on_one_scale() -> None:
+    image, model = noise(30, 20, 1), segmenter()
+    np.testing.assert_array_equal(
+        model.predict(image), model.predict(image.astype(np.uint16) * np.uint16(257))
+    )
+
+
+Serve = Callable[..., dict[str, tf.Tensor]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "1"
+    segmenter().export(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def signatures(exported: Path) -> dict[str, Serve]:
+    return tf.saved_model.load(str(exported)).signatures
+
+
+SIZES = [(1, 1), (1, 40), (17, 11), (64, 64), (90, 35), (5000, 1)]
+
+
+def test_a_batch_of_mixed_sizes(signatures: dict[str, Serve]) -> None:
+    images = [noise(*size, 1) for size in SIZES]
+    batch = tf.constant([png(i) for i in images])
+    masks = signatures["serving_default"](image_bytes=batch)["mask_bytes"].numpy()
+    assert masks.shape == (len(SIZES),)
+    model = segmenter()
+    for image, encoded in zip(images, masks, strict=True):
+        mask = np.asarray(Image.open(io.BytesIO(encoded)))
+        assert mask.dtype == np.uint8
+        np.testing.assert_array_equal(mask, np.array(VALUES)[model.segment(image)])
+
+
+def test_16_bits_rgb_and_jpeg(signatures: dict[str, Serve]) -> None:
+    rgb, deep = noise(25, 31, 3), noise(31, 25, 1, dtype=np.uint16)
+    jpeg = pillow(noise(33, 21), "JPEG")
+    data = [png(rgb), png(deep), jpeg]
+    pixels = [grey_by_hand(rgb).astype(np.uint8), deep, np.asarray(Image.open(io.BytesIO(jpeg)))[..., None]]
+    masks = signatures["serving_default"](image_bytes=tf.constant(data))["mask_bytes"]
+    model = segmenter()
+    for encoded, image in zip(masks, pixels, strict=True):
+        mask = tf.io.decode_png(encoded)[..., 0]
+        np.testing.assert_array_equal(mask, np.array(VALUES)[model.segment(image)])
+
+
+def test_probabilities(signatures: dict[str, Serve]) -> None:
+    images = [noise(*size, 1) for size in ((1, 1), (70, 45))]
+    batch = tf.constant([png(i) for i in images])
+    maps = signatures["probabilities"](image_bytes=batch)["probabilities_bytes"]
+    assert maps.shape == (2, 3)
+    for image, encoded in zip(images, maps, strict=True):
+        decoded = np.concatenate([tf.io.decode_png(e, dtype=tf.uint16) for e in encoded], -1)
+        np.testing.assert_allclose(decoded / 65535, segmenter().predict(image), rtol=0, atol=1e-5)
+
+
+def example(image: bytes, mask: bytes) -> bytes:
+    values = {"image": image, "mask": mask, "name": b"unused"}
+    features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in values.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+
+
+def test_confusion(signatures: dict[str, Serve]) -> None:
+    images = [noise(*size, 1) for size in SIZES]
+    truths = [noise(*size, 1) % 3 for size in SIZES]
+    examples = [example(png(i), png(t)) for i, t in zip(images, truths, strict=True)]
+    confusion = signatures["evaluate"](examples=tf.constant(examples))["confusion"].numpy()
+    assert (confusion.shape, confusion.dtype) == ((len(SIZES), 9), np.float64)
+    model = segmenter()
+    for row, image, truth in zip(confusion, images, truths, strict=True):
+        expected = np.zeros((3, 3))
+        np.add.at(expected, (truth[..., 0], model.segment(image)), 1)
+        np.testing.assert_array_equal(row.reshape(3, 3), expected)
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (np.zeros((5, 4, 1), np.uint8), "differ in size"),
+        (np.full((4, 5, 1), 3, np.uint8), "of 3 classes cannot hold"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_refused(
+    signatures: dict[str, Serve], mask: NDArray, message: str
+) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["evaluate"](examples=tf.constant([example(png(noise(4, 5, 1)), png(mask))]))
+
+
+def test_an_empty_batch_has_an_empty_answer(signatures: dict[str, Serve]) -> None:
+    none = tf.zeros([0], tf.string)
+    assert signatures["serving_default"](image_bytes=none)["mask_bytes"].shape == (0,)
+    assert signatures["probabilities"](image_bytes=none)["probabilities_bytes"].shape == (0, 3)
+    assert signatures["evaluate"](examples=none)["confusion"].shape == (0, 9)
+
+
+def test_one_bad_image_refuses_the_batch(signatures: dict[str, Serve]) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="accepted are PNG"):
+        signatures["serving_default"](image_bytes=tf.constant([png(noise(4, 4, 1)), REFUSED["bmp"]]))
+
+
+def test_class_values_above_255_make_16_bit_masks(tmp_path: Path) -> None:
+    values = (0, 255, 1000)
+    model = segmenter(values=values)
+    model.export(tmp_path)
+    image = noise(30, 40, 1)
+    serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    encoded = serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
+    mask = tf.io.decode_png(encoded, dtype=tf.uint16)[..., 0]
+    np.testing.assert_array_equal(mask, np.array(values)[model.segment(image)])
+
+
+# Runs with nothing but TensorFlow: no module of this project, no Keras layers needed.
+ALONE = """
+import sys
+import tensorflow as tf
+model, *paths = sys.argv[1:]
+serve = tf.saved_model.load(model).signatures["serving_default"]
+masks = serve(image_bytes=tf.constant([open(path, "rb").read() for path in paths]))["mask_bytes"].numpy()
+for path, mask in zip(paths, masks):
+    open(path + ".mask", "wb").write(mask)
+assert not any(name.startswith("components") for name in sys.modules)
+"""
+
+
+def test_plain_tensorflow_serves_it(exported: Path, tmp_path: Path) -> None:
+    images = [noise(*size, 1) for size in SIZES]
+    paths = [tmp_path / f"{i}.png" for i in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        path.write_bytes(png(image))
+    command = [sys.executable, "-I", "-c", ALONE, str(exported), *map(str, paths)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    model = segmenter()
+    for path, image in zip(paths, images, strict=True):
+        mask = tf.io.decode_png(Path(f"{path}.mask").read_bytes())[..., 0]
+        np.testing.assert_array_equal(mask, np.array(VALUES)[model.segment(image)])
+
+
+def test_only_the_weights_are_saved(exported: Path) -> None:
+    names = [name for name, _ in tf.train.list_variables(str(exported / "variables" / "variables"))]
+    assert sum(name.startswith("_weights") for name in names) == len(network(1).weights)
+    assert not [name for name in names if "optimizer" in name]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"channels": 2}, "channels=2"),
+        ({"channels": 3}, "input_shape="),
+        ({"geometry": Geometry(3)}, "depth=3"),
+        ({"class_values": (0, 1)}, r"class_values=\(0, 1\)"),
+        ({"class_values": (0, 1, 1)}, r"class_values=\(0, 1, 1\)"),
+        ({"class_values": (0, 1, 65536)}, "65536"),
+        ({"class_values": (-1, 0, 1)}, "-1"),
+        ({"stddev": 0.0}, "stddev=0"),
+        ({"mean": float("nan")}, "mean=nan"),
+        ({"max_stride": 30}, "max_stride=30"),
+    ],
+)
+def test_arguments_that_do_not_fit(change: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {
+        "geometry": Geometry(DEPTH), "channels": 1, "mean": 0.0, "stddev": 1.0, "class_values": VALUES,
+        "max_stride": 64,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=f"Received.*{message}"):
+        Segmenter(network(1), **(arguments | change))
+
+
+def test_other_activations_and_types_are_refused() -> None:
+    with pytest.raises(ValueError, match="Received: activation="):
+        Segmenter(network(1, "sigmoid"), Geometry(DEPTH), 1, 0.0, 1.0, VALUES)
+    with pytest.raises(ValueError, match="Received: dtype=float32"):
+        segmenter().segment(np.zeros((4, 4, 1), np.float32))  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""Pushing: whole versions only, strictly increasing, never twice the same, foreign files left alone."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from components.versions import newest_version, push, training_record
+
+
+def make_model(folder: Path, content: str = "x") -> Path:
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(content)
+    (folder / "variables" / "variables.data").write_text(content * 1000)
+    return folder
+
+
+def test_first_push_is_numbered_by_the_clock(tmp_path):
+    before = int(time.time())
+    target, is_new = push(make_model(tmp_path / "model"), tmp_path / "serving")
+    assert is_new
+    assert before <= int(target.name) <= time.time()
+    assert (target / "variables" / "variables.data").read_text() == "x" * 1000
+
+
+def test_the_same_model_is_not_pushed_again(tmp_path):
+    model = make_model(tmp_path / "model")
+    first, _ = push(model, tmp_path / "serving")
+    assert push(model, tmp_path / "serving") == (first, False)
+
+
+def test_an_older_model_comes_back_as_a_new_version(tmp_path):
+    a, b = make_model(tmp_path / "a", "a"), make_model(tmp_path / "b", "b")
+    versions = [int(push(model, tmp_path / "serving")[0].name) for model in (a, b, a)]
+    assert versions == sorted(set(versions))
+
+
+def test_versions_increase_when_the_clock_is_behind(tmp_path):
+    future = int(time.time()) + 10**6
+    make_model(tmp_path / "serving" / str(future), "old")
+    target, _ = push(make_model(tmp_path / "model"), tmp_path / "serving")
+    assert int(target.name) == future + 1
+
+
+def test_foreign_files_stay_and_broken_versions_do_not_count(tmp_path):
+    serving = tmp_path / "serving"
+    (serving / "notes").mkdir(parents=True)
+    (serving / "README").write_text("mine")
+    (serving / "99999999999").mkdir()
+    assert newest_version(serving) is None
+    target, _ = push(make_model(tmp_path / "model"), serving)
+    assert int(target.name) == 100000000000
+    assert {p.name for p in serving.iterdir()} == {"notes", "README", "99999999999", target.name}
+
+
+def test_a_model_without_a_record_says_nothing(tmp_path):
+    assert training_record(make_model(tmp_path / "model")) == {}
+
+
+PUSH = "import sys; from pathlib import Path; from components.versions import push; push(*map(Path, sys.argv[1:]))"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_killed_push_leaves_no_incomplete_version(tmp_path, seed):
+    model = make_model(tmp_path / "model")
+    for i in range(300):  # many files: a window to be killed in
+        (model / "variables" / str(i)).write_text("y" * 2000)
+    process = subprocess.Popen([sys.executable, "-c", PUSH, str(model), str(tmp_path / "serving")])
+    time.sleep(0.05 + random.Random(seed).random() * 0.15)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for version in (tmp_path / "serving").glob("[0-9]*"):
+        assert len(list((version / "variables").iterdir())) == 301
+    push(model, tmp_path / "serving")
+    assert not list((tmp_path / "serving").glob(".pushing-*"))

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from data.synthetic import write_cells
+from pipeline.commands.check import Report, check, print_report
+
+CLASSES = {"background": 0, "foreground": 255}
+SETTINGS: dict[str, Any] = {
+    "block": 0,
+    "max_pixels": 10**6,
+    "shares": {"train": 0.6, "eval": 0.2, "test": 0.2},
+    "seed": 0,
+    "fold": None,
+    "remembered_path": None,
+}
+
+
+def run(data: Path, classes: dict[str, int] = CLASSES, **settings: Any) -> Report:
+    return check(data, classes, **(SETTINGS | settings))
+
+
+def printed(report: Report, width: int = 80) -> str:
+    out = io.StringIO()
+    print_report(report, Console(file=out, width=width))
+    return out.getvalue()
+
+
+def found(report: Report) -> dict[str, str]:
+    return {problem.path.removeprefix(f"{report.data}/"): problem.found for problem in report.problems}
+
+
+def test_good_data(tmp_path: Path) -> None:
+    write_cells(tmp_path, 10, (40, 60))
+    report = run(tmp_path)
+    assert report.ok
+    assert report.summary.sizes == {"60 x 40": 10}
+    assert (report.summary.bit_depths, report.summary.channels) == ({8: 10}, {1: 10})
+    assert report.summary.splits == {"train": 6, "eval": 2, "test": 2}
+    assert sum(report.summary.class_shares.values()) == pytest.approx(1)
+    text = printed(report)
+    assert "10 readable images, 0 problems" in text
+    assert "train 6, eval 2, test 2" in text
+    assert "What to do" not in text
+
+
+def test_every_problem_is_in_one_table(tmp_path: Path) -> None:
+    write_cells(tmp_path, 10)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    (masks / "cell_000.png").unlink()
+    (images / "cell_001.png").write_bytes(b"")
+    (images / "cell_002.png").write_bytes((images / "cell_002.png").read_bytes()[:200])
+    (images / "cell_003.png").write_text("not an image")
+    Image.new("L", (5, 6)).save(masks / "cell_004.png")
+    Image.fromarray(np.full((96, 96), 3, np.uint8)).save(masks / "cell_005.png")
+    report = run(tmp_path)
+    assert not report.ok
+    assert found(report) == {
+        "images/cell_000.png": "image without mask",
+        "images/cell_001.png": "an empty file (0 bytes)",
+        "images/cell_002.png": "a damaged or truncated file (the end is missing)",
+        "images/cell_003.png": "not a PNG, JPEG, TIFF or BMP file (it starts with b'not an i')",
+        "masks/cell_004.png": "mask of 5 x 6 for an image of 96 x 96 pixels",
+        "masks/cell_005.png": "pixel values of no class (background=0, foreground=255): 3 (9216 pixels)",
+    }
+    text = printed(report)
+    assert all(path in text for path in found(report))
+    assert text.count("What to do") == 1
+    assert "4 readable images, 6 problems" in text
+
+
+def test_missing_and_empty_folders(tmp_path: Path) -> None:
+    assert found(run(tmp_path / "none")) == {str(tmp_path / "none"): "no such folder"}
+    assert set(found(run(tmp_path))) == {"images", "masks"}
+    assert "0 readable images, 2 problems" in printed(run(tmp_path))
+
+
+def test_names_are_printed_whole_and_as_they_are(tmp_path: Path) -> None:
+    write_cells(tmp_path, 5)
+    name = "[bold red]" + "x" * 150 + ":smile:"
+    (tmp_path / f"images/{name}.png").write_bytes(b"")
+    (tmp_path / "images/\x1b[31m.png").write_bytes(b"")
+    report = run(tmp_path)
+    assert f"images/{name}.png" in printed(report, width=800)
+    assert "\x1b" not in printed(report)
+    folded = [line[2:24].strip() for line in printed(report).splitlines()]
+    assert f"images/{name}.png" in "".join(folded)
+    assert max(map(len, printed(report).splitlines())) <= 80
+
+
+def test_json_holds_the_same(tmp_path: Path) -> None:
+    write_cells(tmp_path, 4)
+    (tmp_path / "masks/cell_003.png").unlink()
+    report = json.loads(run(tmp_path).to_json())
+    assert (report["ok"], report["data"]) == (False, str(tmp_path))
+    assert report["problems"][0]["path"] == str(tmp_path / "images/cell_003.png")
+    assert report["summary"]["splits"] == {"train": 1, "eval": 1, "test": 1}
+
+
+@pytest.mark.parametrize(("colour", "kind"), [(2, "Colour"), (3, "Colour"), (4, "Grey")])
+def test_mixed_grey_and_colour_is_shown(tmp_path: Path, colour: int, kind: str) -> None:
+    write_cells(tmp_path, 6)
+    write_cells(tmp_path, colour, channels=3)
+    report = run(tmp_path)
+    assert report.ok
+    assert len(report.summary.odd_channels) == min(colour, 6 - colour)
+    assert f"{kind} among the others: {', '.join(report.summary.odd_channels)}" in printed(report)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"block": 5}, "the eval and test split would be empty"),
+        ({"fold": 0}, "fold = 0 needs a column 'fold'"),
+        ({"max_pixels": 100}, "96 x 96 pixels, more than max_pixels = 100"),
+        ({"classes": {**CLASSES, "rare": 7}}, "class 'rare' occurs in no mask of the train split"),
+    ],
+)
+def test_what_would_stop_the_run_later(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
+    write_cells(tmp_path, 5)
+    report = run(tmp_path, **settings)
+    assert any(message in problem.found for problem in report.problems)
+    assert all(problem.advice for problem in report.problems)
+
+
+def test_copies_in_two_splits_are_a_problem(tmp_path: Path) -> None:
+    write_cells(tmp_path, 5)
+    for part in ("images", "masks"):
+        (tmp_path / part / "cell_004.png").write_bytes((tmp_path / part / "cell_003.png").read_bytes())
+    rows = [
+        f"images/cell_00{i}.png,masks/cell_00{i}.png,{s}"
+        for i, s in enumerate(["train", "train", "eval", "test"])
+    ]
+    for split, copies in (("test", 0), ("train", 1)):
+        lines = ["image,mask,split", *rows, f"images/cell_004.png,masks/cell_004.png,{split}"]
+        (tmp_path / "manifest.csv").write_text("\n".join(lines))
+        assert len(run(tmp_path).problems) == copies
+
+
+def test_remembered_splits_are_used_and_not_written(tmp_path: Path) -> None:
+    write_cells(tmp_path / "data", 5)
+    path = tmp_path / "splits.json"
+    run(tmp_path / "data", remembered_path=path)
+    assert not path.exists()
+    path.write_text(json.dumps({f"cell_00{i}": "test" for i in range(3)}))
+    assert run(tmp_path / "data", remembered_path=path).summary.splits == {"train": 1, "eval": 1, "test": 3}
+    path.write_text("{")
+    assert "are damaged" in run(tmp_path / "data", remembered_path=path).problems[0].found
+
+
+def test_tensorflow_is_not_imported() -> None:
+    code = "import sys, pipeline.commands.check; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,84 @@
+"""Profiles and overrides: what runs, and what is said when it cannot."""
+
+import pytest
+
+from pipeline import config
+
+
+@pytest.mark.parametrize("profile", config.profile_names())
+def test_every_profile_loads_and_survives_print_config(profile, tmp_path):
+    loaded = config.load(profile)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(config.to_toml(loaded))
+    assert config.load(str(printed)) == loaded
+
+
+def test_defaults_are_the_default_profile():
+    assert config.load("default") == config.PipelineConfig()
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["steps=7"], "steps", 7),
+        (["tune=never"], "tune", "never"),
+        (["learning_rate=1e-4"], "learning_rate", 1e-4),
+        (["classes={a=0, b=1, c=2}"], "classes", {"a": 0, "b": 1, "c": 2}),
+        (["steps=7", "steps=8"], "steps", 8),
+        (["channels=3"], "channels", 3),
+        (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
+    ],
+)
+def test_set_changes_one_setting(words, key, value):
+    assert getattr(config.load("default", config.parse_overrides(words)), key) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stepz=7"], ["'stepz'", "'steps'"]),
+        (["steps=0"], ["steps", "greater than or equal to 1", "received 0"]),
+        (["steps=many"], ["steps", "integer", "'many'"]),
+        (["window=500"], ["500", "492", "508"]),
+        (["depth=3", "window=444"], []),
+        (["classes={a=0}"], ["two classes"]),
+        (["classes={a=0, b=0}"], ["same value"]),
+        (["thresholds={}"], ["blesses anything"]),
+        (["thresholds={iou=0.5}"], ["'iou'", "foreground_iou"]),
+        (["shares={train=1}"], ["train, eval and test"]),
+        (["tile_stride=500"], ["500", "multiple of 16"]),
+        (["tune_range=[1e-2, 1e-3]"], ["lower and a higher"]),
+        (["nonsense"], ["KEY=VALUE"]),
+        (["stepz=1", "windov=2", "steps=0"], ["stepz", "windov", "received 0"]),
+    ],
+)
+def test_mistakes_are_all_named_with_what_is_possible(words, said):
+    if not said:
+        config.load("default", config.parse_overrides(words))
+        return
+    with pytest.raises(config.ConfigError) as error:
+        config.load("default", config.parse_overrides(words))
+    for text in said:
+        assert text in str(error.value)
+
+
+def test_unknown_profile_names_the_known_ones():
+    with pytest.raises(config.ConfigError, match="default, isbi2012"):
+        config.load("nope")
+
+
+def test_broken_toml_names_the_file_and_line(tmp_path):
+    broken = tmp_path / "mine.toml"
+    broken.write_text("steps = = 3")
+    with pytest.raises(config.ConfigError, match=r"mine\.toml.*line 1"):
+        config.load(str(broken))
+
+
+def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
+    (tmp_path / "mine.toml").write_text('data = "cells"')
+    assert config.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
+
+
+def test_shares_are_normalised():
+    shares = config.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
+    assert shares == pytest.approx({"train": 0.6, "eval": 0.2, "test": 0.2})

@@ -1,0 +1,159 @@
+"""The whole pipeline on tiny synthetic cells, as a user runs it: by the command line, in processes of its own.
+
+One root is used by all tests of this file, in order: what a night after night of runs would do.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.synthetic import write_cells
+
+CHECKOUT = Path(__file__).parent.parent
+TINY = {
+    "base_filters": 2,
+    "window": 204,
+    "steps": 60,
+    "validate_every": 30,
+    "batch_size": 2,
+    "tune_trials": 2,
+    "tune_steps": 10,
+    "thresholds": "{ foreground_iou = 0.01 }",
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with `data`, ten images of several sizes, and room for the `root`."""
+    folder = tmp_path_factory.mktemp("end to end")
+    write_cells(folder / "data", 8, (96, 96), seed=1)
+    write_cells(folder / "more", 2, (150, 61), seed=2)
+    for kind in ("images", "masks"):
+        for path in (folder / "more" / kind).iterdir():
+            path.rename(folder / "data" / kind / f"wide_{path.name}")
+    return folder
+
+
+def command(place: Path, *words: str, **settings: object) -> subprocess.CompletedProcess:
+    """Runs the command line with the tiny settings."""
+    values = {**TINY, **settings} if words[0] == "run" else {}
+    sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    arguments = [sys.executable, CHECKOUT / "run_pipeline.py", *words, "--root", place / "root", *sets]
+    return subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=place, check=False)
+
+
+def last_summary(place: Path) -> dict:
+    return json.loads(max((place / "root" / "runs").iterdir()).joinpath("summary.json").read_text())
+
+
+def versions(place: Path) -> list[Path]:
+    serving = place / "root" / "serving" / "unet"
+    return sorted(serving.iterdir()) if serving.exists() else []
+
+
+def test_first_run_pushes_a_model(place):
+    done = command(place, "run", "--data", str(place / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = last_summary(place)
+    assert summary["status"] == "pushed"
+    assert not any(c["cached"] for c in summary["components"].values())
+    assert 0.01 <= summary["metrics"]["foreground_iou"] <= 1
+    assert summary["metrics"]["example_count"] == 2
+    assert [str(v) for v in versions(place)] == [summary["pushed"]]
+    assert "Pushed" in done.stdout and "foreground_iou" in done.stdout
+    assert "Traceback" not in done.stdout and not done.stderr
+
+
+def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
+    before = versions(place)
+    done = command(place, "run", "--data", str(place / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = last_summary(place)
+    assert summary["status"] == "unchanged"
+    assert versions(place) == before
+    ran = {name for name, c in summary["components"].items() if not c["cached"]}
+    assert ran == {"(loading)", "BlessedBaseline", "Pusher"}
+
+
+def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(place):
+    masks = sorted((place / "data" / "masks").glob("*.png"))[:2]
+    contents = [mask.read_bytes() for mask in masks]
+    times = [mask.stat().st_mtime_ns for mask in masks]
+    for mask, content, when in zip(masks, reversed(contents), times, strict=True):
+        mask.write_bytes(content)
+        os.utime(mask, ns=(when, when))
+    data_hash = last_summary(place)["data_hash"]
+    done = command(place, "run", "--data", str(place / "data"), max_drop=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = last_summary(place)
+    assert summary["data_hash"] != data_hash
+    assert not summary["components"]["Trainer"]["cached"]
+    assert "reused" in summary["learning_rate"]  # tune = "first"
+    assert "foreground_iou" in summary["baseline"]
+    assert len(versions(place)) == 2
+
+
+def test_a_model_below_the_threshold_is_not_pushed(place):
+    before = versions(place)
+    done = command(place, "run", "--data", str(place / "data"), thresholds="{ foreground_iou = 1.0 }")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert last_summary(place)["status"] == "not_blessed"
+    assert "the threshold is 1.0000" in done.stdout
+    assert versions(place) == before
+
+
+CLEAN = """
+import sys
+import tensorflow as tf
+model, image, out = sys.argv[1:]
+serve = tf.saved_model.load(model).signatures["serving_default"]
+data = open(image, "rb").read()
+open(out, "wb").write(serve(image_bytes=tf.constant([data]))["mask_bytes"][0].numpy())
+assert not [name for name in sys.modules if name.split(".")[0] in ("components", "pipeline")]
+"""
+
+
+def test_predict_and_a_clean_process_give_the_same_bytes(place, tmp_path):
+    out = tmp_path / "masks"
+    done = command(place, "predict", str(place / "data" / "images"), "--out", str(out), "--probabilities")
+    assert done.returncode == 0, done.stdout + done.stderr
+    images = sorted((place / "data" / "images").iterdir())
+    assert len(list(out.iterdir())) == 3 * len(images)
+    image = images[-1]
+    clean = tmp_path / "clean.png"
+    model = str(versions(place)[-1])
+    subprocess.run([sys.executable, "-I", "-c", CLEAN, model, str(image), str(clean)], check=True, cwd=tmp_path)
+    assert clean.read_bytes() == (out / f"{image.stem}.png").read_bytes()
+    mask = np.asarray(Image.open(clean))
+    assert mask.shape == np.asarray(Image.open(image)).shape[:2]
+    assert set(np.unique(mask)) <= {0, 255}
+    foreground = np.asarray(Image.open(out / f"{image.stem}.foreground.png"))
+    assert foreground.dtype == np.uint16 or foreground.max() > 255
+    assert ((foreground > 32768) == (mask == 255)).mean() > 0.999
+
+
+def test_predict_reports_a_bad_file_and_goes_on(place, tmp_path):
+    good = next((place / "data" / "images").iterdir())
+    (tmp_path / "bad.png").write_bytes(b"not an image")
+    done = command(place, "predict", str(tmp_path / "bad.png"), str(good), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "bad.png" in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{good.stem}.png"]
+
+
+def test_bad_input_stops_before_anything_starts(place, tmp_path):
+    write_cells(tmp_path / "data", 4, (64, 64))
+    next((tmp_path / "data" / "masks").iterdir()).unlink()
+    sorted((tmp_path / "data" / "images").iterdir())[-1].write_bytes(b"")
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / "run_pipeline.py", "--data", tmp_path / "data", "--root", tmp_path / "root"],
+        capture_output=True, text=True, check=False,
+    )
+    assert done.returncode == 2
+    assert not (tmp_path / "root" / "runs").exists()
