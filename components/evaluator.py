@@ -95,11 +95,15 @@ def eval_config(classes: Sequence[str], thresholds: Mapping[str, float], max_dro
 
 def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold:
     lower_is_better = name in metrics.LOWER_IS_BETTER
-    value = tfma.GenericValueThreshold(**{"upper_bound" if lower_is_better else "lower_bound": {"value": bound}})
+    value = tfma.GenericValueThreshold(
+        **{"upper_bound" if lower_is_better else "lower_bound": {"value": bound}}
+    )
     # TFMA demands a change strictly beyond the bound: the smallest step further lets an equal model pass.
     allowed = max_drop + 1e-9
     change = tfma.GenericChangeThreshold(
-        direction=tfma.MetricDirection.LOWER_IS_BETTER if lower_is_better else tfma.MetricDirection.HIGHER_IS_BETTER,
+        direction=tfma.MetricDirection.LOWER_IS_BETTER
+        if lower_is_better
+        else tfma.MetricDirection.HIGHER_IS_BETTER,
         absolute={"value": allowed if lower_is_better else -allowed},
     )
     return tfma.MetricThreshold(value_threshold=value, change_threshold=change)

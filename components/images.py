@@ -278,8 +278,9 @@ def _load(header: _Header) -> PILImage.Image:
     """Decodes the pixels and turns them upright."""
     try:
         header.file.load()
-        # Newer versions of Pillow have turned a TIFF already and forgotten its tag: then this does nothing.
-        return header.file if header.upright else ImageOps.exif_transpose(header.file)
+        # Pillow turns a TIFF by itself when it is loaded, and 10.0 still shows the tag after that.
+        upright = header.upright or header.format == "TIFF"
+        return header.file if upright else ImageOps.exif_transpose(header.file)
     except Exception as error:  # on damaged bytes the decoders raise nearly anything
         raise _damaged(error) from error
 

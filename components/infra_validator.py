@@ -73,7 +73,9 @@ def probe(model: Path, class_values: str, images: list[Path], timeout: int) -> N
             command, capture_output=True, text=True, timeout=timeout, cwd=tempfile.gettempdir(), check=False
         )
     except subprocess.TimeoutExpired:
-        raise ExportRejected(f"the exported model did not answer {len(images)} images in {timeout} s") from None
+        raise ExportRejected(
+            f"the exported model did not answer {len(images)} images in {timeout} s"
+        ) from None
     if done.returncode:
         raise ExportRejected(f"a fresh process could not serve the exported model: {done.stderr[-2000:]}")
     wrong = json.loads(done.stdout.splitlines()[-1])
@@ -86,5 +88,7 @@ def _write_images(split: str, folder: Path, count: int) -> list[Path]:
     paths = []
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").take(count).as_numpy_iterator():
         paths.append(folder / f"{len(paths)}.image")
-        paths[-1].write_bytes(tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0])
+        paths[-1].write_bytes(
+            tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
+        )
     return paths

@@ -54,7 +54,9 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     """
     files = sorted(tf.io.gfile.glob(list(patterns)))
     spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
-    varying = {key: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True) for key in ("mean", "stddev")}
+    varying = {
+        key: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True) for key in ("mean", "stddev")
+    }
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     rows = list(records.map(lambda r: tf.io.parse_single_example(r, spec | varying)).as_numpy_iterator())
     if not rows:
@@ -65,9 +67,13 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     for row in rows:
         if found[row["name"]] != row["tiles"]:
             name = row["name"].decode()
-            raise BadInput(f"{name}: {found[row['name']]} of {row['tiles']} tiles arrived; delete the run's root")
-    features = {key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
-                for key, d in _SCALARS.items()}
+            raise BadInput(
+                f"{name}: {found[row['name']]} of {row['tiles']} tiles arrived; delete the run's root"
+            )
+    features = {
+        key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
+        for key, d in _SCALARS.items()
+    }
     return Tiles(features, rows[0]["mean"], rows[0]["stddev"])
 
 
@@ -104,7 +110,9 @@ def training_batches(
         image = augment.vary_grey_values((image - tiles.mean) / tiles.stddev, seeds[2], grey)
         return image, tf.cast(mask[halo:-halo, halo:-halo, 0], tf.int32)
 
-    ds = tf.data.Dataset.from_tensor_slices((tiles.features["tile"].tolist(), tiles.features["tile_mask"].tolist()))
+    ds = tf.data.Dataset.from_tensor_slices(
+        (tiles.features["tile"].tolist(), tiles.features["tile_mask"].tolist())
+    )
     # Shuffle while tiles are encoded strings: the buffer holds the whole split for the price of its files.
     ds = ds.shuffle(len(tiles), seed=seed, reshuffle_each_iteration=True).repeat()
     # Numbered after the shuffle: the n-th window of a run has its own random numbers, whatever thread cuts it.

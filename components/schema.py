@@ -75,7 +75,10 @@ class SchemaGenExecutor(schema_executor.Executor):
     """TFX's inference, then `enforce`."""
 
     def Do(
-        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Writes schema.pbtxt."""
         super().Do(input_dict, output_dict, exec_properties)
@@ -97,7 +100,10 @@ class ExampleValidatorExecutor(validator_executor.Executor):
         return super()._Validate({**inputs, standard_component_specs.SCHEMA_KEY: schema}, outputs)
 
     def Do(
-        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Raises `BadInput` with a sentence for each anomaly."""
         super().Do(input_dict, output_dict, exec_properties)

@@ -45,7 +45,9 @@ def run_fn(fn_args: FnArgs) -> None:
     record = Path(fn_args.serving_model_dir, TRAINING_RECORD)
     record.parent.mkdir(parents=True, exist_ok=True)
     classes = list(settings.classes)
-    record.write_text(json.dumps({"learning_rate": rate, "classes": classes, "steps": settings.steps}, indent=2))
+    record.write_text(
+        json.dumps({"learning_rate": rate, "classes": classes, "steps": settings.steps}, indent=2)
+    )
 
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -53,4 +55,6 @@ def run_fn(fn_args: FnArgs) -> None:
     with (run_dir / "curves.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *curves])
-        writer.writerows([epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1))
+        writer.writerows(
+            [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
+        )

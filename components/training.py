@@ -44,7 +44,9 @@ class TrainSettings:
     seed: int
 
 
-def build_network(settings: TrainSettings, channels: int, side: int | None, activation: str | None) -> keras.Model:
+def build_network(
+    settings: TrainSettings, channels: int, side: int | None, activation: str | None
+) -> keras.Model:
     """The U-Net of these settings, for inputs of `side` pixels (None: any legal side)."""
     return create_unet(
         (side, side, channels),

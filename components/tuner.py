@@ -87,7 +87,10 @@ class Executor(tuner_executor.Executor):
     """TFX's Tuner, except that it may reuse the rate of a pushed model and fails when every trial failed."""
 
     def Do(
-        self, input_dict: dict[str, list[Any]], output_dict: dict[str, list[Any]], exec_properties: dict[str, Any]
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
     ) -> None:
         """Writes the best hyperparameters and the results of all trials."""
         search = TuneSettings(**json_utils.loads(exec_properties["custom_config"])["search"])
@@ -104,7 +107,9 @@ class Executor(tuner_executor.Executor):
             trials = json.loads(Path(results, "tuner_results.json").read_text())
             finished = [trial for trial in trials if trial["score"] > 0]
             if not finished:
-                raise TrainingFailed("no trial of the search learned anything: try a lower tune_range or more tune_steps")
+                raise TrainingFailed(
+                    "no trial of the search learned anything: try a lower tune_range or more tune_steps"
+                )
             top = max(finished, key=lambda trial: trial["score"])
             reason = (
                 f"learning rate {top['learning_rate']:.2e}, the best of {len(trials)} "

@@ -24,7 +24,9 @@ def newest_version(folder: Path) -> int | None:
     """The highest version in a folder of versions; None if it has none. Other names are ignored."""
     if not folder.is_dir():
         return None
-    versions = [int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()]
+    versions = [
+        int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()
+    ]
     return max(versions, default=None)
 
 

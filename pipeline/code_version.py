@@ -29,7 +29,11 @@ def stamp(pipeline: Any, deployment: Any) -> None:
         parameters = node.pipeline_node.parameters.parameters
         named = str(deployment.executor_specs.get(node.pipeline_node.node_info.id, "")) + str(parameters)
         modules = {name for name in re.findall(rf"\b{PACKAGE}(?:\.\w+)+", named) if source_of(name)}
-        modules |= {n for name in re.findall(rf"\b{PACKAGE}(?:\.\w+)+", named) if source_of(n := name.rpartition(".")[0])}
+        modules |= {
+            n
+            for name in re.findall(rf"\b{PACKAGE}(?:\.\w+)+", named)
+            if source_of(n := name.rpartition(".")[0])
+        }
         parameters["code"].field_value.string_value = fingerprint(modules)
 
 

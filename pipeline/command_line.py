@@ -9,9 +9,7 @@ from pathlib import Path
 
 # Exit codes of every command.
 OK, FAILED, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 75
-EXIT_CODES = (
-    "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 interrupted (run again to go on)"
-)
+EXIT_CODES = "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 interrupted (run again to go on)"
 COMMANDS = ("run", "check", "predict")
 
 
@@ -27,20 +25,30 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="train, evaluate and push a model (the default)", epilog=EXIT_CODES)
     _add_configuration(run)
     _add_root(run)
-    run.add_argument("--print-config", action="store_true", help="print the whole configuration as TOML and stop")
+    run.add_argument(
+        "--print-config", action="store_true", help="print the whole configuration as TOML and stop"
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
-    check = commands.add_parser("check", help="read every image and mask, report all problems", epilog=EXIT_CODES)
+    check = commands.add_parser(
+        "check", help="read every image and mask, report all problems", epilog=EXIT_CODES
+    )
     _add_configuration(check)
     _add_root(check)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     predict = commands.add_parser("predict", help="write the masks of images", epilog=EXIT_CODES)
-    predict.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of images")
+    predict.add_argument(
+        "input", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of images"
+    )
     predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
     _add_root(predict)
-    predict.add_argument("--model", type=Path, metavar="DIR", help="a SavedModel (default: the last one pushed)")
-    predict.add_argument("--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey")
+    predict.add_argument(
+        "--model", type=Path, metavar="DIR", help="a SavedModel (default: the last one pushed)"
+    )
+    predict.add_argument(
+        "--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey"
+    )
     return top
 
 
@@ -54,7 +62,11 @@ def _add_configuration(command: argparse.ArgumentParser) -> None:
 
 def _add_root(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--root", type=Path, default=Path("runs"), metavar="DIR", help="everything the pipeline makes (default: runs)"
+        "--root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="everything the pipeline makes (default: runs)",
     )
 
 

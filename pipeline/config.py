@@ -52,13 +52,16 @@ class PipelineConfig(BaseModel):
     shares: dict[str, float] = Field(
         {"train": 0.6, "eval": 0.2, "test": 0.2}, description="Share of the images in each split."
     )
-    fold: int | None = Field(None, ge=0, description="Cross-validation: the fold that becomes the test split.")
+    fold: int | None = Field(
+        None, ge=0, description="Cross-validation: the fold that becomes the test split."
+    )
     max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
 
     # ---- Network ----------------------------------------------------------------------------------
     decoder: Literal["paper", "published"] = Field(
-        "paper", description="Transposed convolutions that halve the channels, or the published constant width."
+        "paper",
+        description="Transposed convolutions that halve the channels, or the published constant width.",
     )
     base_filters: int = Field(8, ge=1, description="Filters of the first convolution; doubled at each level.")
     depth: int = Field(4, ge=1, le=6, description="Number of 2x2 poolings.")
@@ -67,7 +70,9 @@ class PipelineConfig(BaseModel):
     # ---- Tiling -----------------------------------------------------------------------------------
     window: int = Field(444, description="Side of the network's input while training.")
     tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
-    serving_stride: int = Field(1024, ge=16, description="Largest stride of the tiles the exported model cuts.")
+    serving_stride: int = Field(
+        1024, ge=16, description="Largest stride of the tiles the exported model cuts."
+    )
 
     # ---- Training ---------------------------------------------------------------------------------
     steps: int = Field(900, ge=1, description="Training steps.")
@@ -94,7 +99,9 @@ class PipelineConfig(BaseModel):
         description="Metrics the test split must reach: at least, or for pixel_error at most, this value.",
     )
     max_drop: float = Field(
-        0.01, ge=0, description="How much worse than the last blessed model the first threshold's metric may be."
+        0.01,
+        ge=0,
+        description="How much worse than the last blessed model the first threshold's metric may be.",
     )
 
     @field_validator("data", mode="before")
@@ -128,18 +135,24 @@ class PipelineConfig(BaseModel):
         geometry = Geometry(self.depth)
         if not geometry.is_legal(self.window):
             below, above = geometry.nearest_legal(self.window)
-            raise ValueError(f"window = {self.window} is not a legal side of the network: try {below} or {above}")
+            raise ValueError(
+                f"window = {self.window} is not a legal side of the network: try {below} or {above}"
+            )
         for key in ("tile_stride", "serving_stride"):
             stride = getattr(self, key)
             if stride % geometry.step:
                 raise ValueError(f"{key} = {stride} is not a multiple of {geometry.step}")
         if not 0 < self.tune_range[0] < self.tune_range[1]:
-            raise ValueError(f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate")
+            raise ValueError(
+                f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"
+            )
         if not self.thresholds:
             raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
         unknown = [name for name in self.thresholds if name not in self.metric_names()]
         if unknown:
-            raise ValueError(f"thresholds: unknown metric {unknown[0]!r}, known: {', '.join(self.metric_names())}")
+            raise ValueError(
+                f"thresholds: unknown metric {unknown[0]!r}, known: {', '.join(self.metric_names())}"
+            )
         return self
 
     def metric_names(self) -> list[str]:

@@ -27,7 +27,9 @@ class Board(logging.Handler):
         self._total, self._done, self._name = total, 0, ""
         self._start = self._run_start = time.monotonic()
         self._detail, self._last_tenth = "", (-1, "")
-        self._live = Live(console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render)
+        self._live = Live(
+            console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render
+        )
 
     def __enter__(self) -> Board:
         if self._console.is_terminal:
@@ -70,5 +72,7 @@ class Board(logging.Handler):
         if not self._name:
             return Text("")
         minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-        line = f"[{self._done + 1:2d}/{self._total}] {self._name:<20} {minutes}:{seconds:02d}   {self._detail}"
+        line = (
+            f"[{self._done + 1:2d}/{self._total}] {self._name:<20} {minutes}:{seconds:02d}   {self._detail}"
+        )
         return Spinner("dots", Text(line, no_wrap=True, overflow="ellipsis"))

@@ -34,7 +34,10 @@ def add(summary: Summary, result: NodeResult) -> None:
 def note(result: NodeResult) -> str:
     """What a node decided, for its line on the terminal."""
     if examples := _first(result, "examples"):
-        counts = {split: examples.custom_properties[f"{split}_count"].int_value for split in ("train", "eval", "test")}
+        counts = {
+            split: examples.custom_properties[f"{split}_count"].int_value
+            for split in ("train", "eval", "test")
+        }
         return ", ".join(f"{count} {split}" for split, count in counts.items())
     if hyperparameters := _first(result, "best_hyperparameters"):
         return _text(hyperparameters, "reason")
@@ -76,5 +79,7 @@ def _failures(verdict: Any, summary: Summary) -> list[str]:
             if failure.metric_threshold.HasField("value_threshold"):
                 sentences.append(f"{name} is {value:.4f}, the threshold is {summary.thresholds[name]:.4f}")
             else:
-                sentences.append(f"{name} is {value:.4f}, the model in service has {summary.baseline[name]:.4f}")
+                sentences.append(
+                    f"{name} is {value:.4f}, the model in service has {summary.baseline[name]:.4f}"
+                )
     return sentences

@@ -58,7 +58,9 @@ def run(
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
     """
     ir = compiler.Compiler().compile(pipeline)
-    runtime_parameter_utils.substitute_runtime_parameter(ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    runtime_parameter_utils.substitute_runtime_parameter(
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+    )
     deployment = runner_utils.extract_local_deployment_config(ir)
     code_version.stamp(ir, deployment)
     connection = deployment.metadata_connection_config
@@ -94,7 +96,9 @@ def _result(connection: Any, name: str, execution_id: int, seconds: float) -> No
         outputs: dict[str, list[Any]] = {}
         for event in m.store.get_events_by_execution_ids([execution_id]):
             if event.type == mlmd.Event.OUTPUT:
-                outputs.setdefault(event.path.steps[0].key, []).extend(m.store.get_artifacts_by_id([event.artifact_id]))
+                outputs.setdefault(event.path.steps[0].key, []).extend(
+                    m.store.get_artifacts_by_id([event.artifact_id])
+                )
     return NodeResult(name, state == mlmd.Execution.CACHED, seconds, outputs)
 
 

@@ -66,7 +66,9 @@ class Summary:
     def write(self, folder: Path) -> None:
         """Writes summary.json, whole or not at all."""
         # The largest of this process and of its children, the InfraValidator's among them.
-        peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        peaks = [
+            resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        ]
         self.peak_memory_mb = max(peaks) // 1024
         part = folder / "summary.json.part"
         with part.open("w", encoding="utf-8") as file:

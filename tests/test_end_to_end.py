@@ -128,7 +128,9 @@ def test_predict_and_a_clean_process_give_the_same_bytes(place, tmp_path):
     image = images[-1]
     clean = tmp_path / "clean.png"
     model = str(versions(place)[-1])
-    subprocess.run([sys.executable, "-I", "-c", CLEAN, model, str(image), str(clean)], check=True, cwd=tmp_path)
+    subprocess.run(
+        [sys.executable, "-I", "-c", CLEAN, model, str(image), str(clean)], check=True, cwd=tmp_path
+    )
     assert clean.read_bytes() == (out / f"{image.stem}.png").read_bytes()
     mask = np.asarray(Image.open(clean))
     assert mask.shape == np.asarray(Image.open(image)).shape[:2]
@@ -152,8 +154,17 @@ def test_bad_input_stops_before_anything_starts(place, tmp_path):
     next((tmp_path / "data" / "masks").iterdir()).unlink()
     sorted((tmp_path / "data" / "images").iterdir())[-1].write_bytes(b"")
     done = subprocess.run(
-        [sys.executable, CHECKOUT / "run_pipeline.py", "--data", tmp_path / "data", "--root", tmp_path / "root"],
-        capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            CHECKOUT / "run_pipeline.py",
+            "--data",
+            tmp_path / "data",
+            "--root",
+            tmp_path / "root",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert not (tmp_path / "root" / "runs").exists()

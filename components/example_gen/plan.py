@@ -64,7 +64,9 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
         if split := assignment[sample.name]:
             by_split[split].append(sample)
     with concurrent.futures.ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
-        rows = list(pool.map(_row, *zip(*((s, n) for n, group in by_split.items() for s in group), strict=True)))
+        rows = list(
+            pool.map(_row, *zip(*((s, n) for n, group in by_split.items() for s in group), strict=True))
+        )
     return Plan(by_split, source.fingerprint(rows))
 
 

@@ -195,7 +195,7 @@ def print_report(report: Report, console: Console) -> None:
 def _summary_lines(report: Report) -> list[str]:
     summary = report.summary
     counts = _count(summary.images, "readable image"), _count(len(report.problems), "problem")
-    lines = [f"{report.data}: {', '.join(counts)}"]
+    lines = [f"{', '.join(counts)} in {report.data}"]
     if not summary.images:
         return lines
     if len(summary.sizes) <= _LISTED:

@@ -38,7 +38,9 @@ def predict(
         version = newest_version(serving)
         model = serving / str(version) if version else None
         if model is None:
-            problems.append(f"{serving}: no model was pushed yet: run `python run_pipeline.py` first, or give --model")
+            problems.append(
+                f"{serving}: no model was pushed yet: run `python run_pipeline.py` first, or give --model"
+            )
     elif not (model / "saved_model.pb").is_file():
         problems.append(f"{model}: not a SavedModel: give the folder that holds saved_model.pb")
     if problems or model is None:
@@ -54,7 +56,9 @@ def predict(
     for number, path in enumerate(files, 1):
         try:
             encoded = tf.constant([images.read_image(path).data])
-            _write(out / f"{path.stem}.png", signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0])
+            _write(
+                out / f"{path.stem}.png", signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0]
+            )
             if probabilities:
                 each = signatures["probabilities"](image_bytes=encoded)["probabilities_bytes"][0]
                 for name, png in zip(classes or range(len(each)), each, strict=True):
@@ -89,7 +93,9 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
     for stem, count in collections.Counter(path.stem for path in files).items():
         if count > 1:
             names = ", ".join(str(path) for path in files if path.stem == stem)
-            problems.append(f"{names}: these would all become {stem}.png: predict them into different folders")
+            problems.append(
+                f"{names}: these would all become {stem}.png: predict them into different folders"
+            )
     return files, problems
 
 

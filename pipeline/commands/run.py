@@ -87,7 +87,9 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool) -> int:
             failure = traceback.format_exc()
             known = isinstance(error, TrainingFailed | ExportRejected)
             summary.status = "failed"
-            summary.reason = str(error) if known else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            summary.reason = (
+                str(error) if known else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            )
         summary.seconds = round(time.monotonic() - start, 1)
         summary.write(folder)
         _print_end(summary, root, folder, console)

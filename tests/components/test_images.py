@@ -42,7 +42,8 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def deep_rgb_png(pixels: np.ndarray) -> bytes:
-    return png(16, 2, pixels.shape[:2], b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
+    height, width, _ = pixels.shape
+    return png(16, 2, (height, width), b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
 
 
 def bits_png(depth: int, rows: list[int], extra: bytes = b"", colour_type: int = 0) -> bytes:
