@@ -27,10 +27,10 @@ format: setup   ## let ruff rewrite what it can
 	@$(PY) -m ruff format
 
 # One universal file for both stacks (Python 3.10 and 3.11 to 3.13); naming no index, so that any mirror serves.
-UV_COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	--python-version 3.10 --extra dev pyproject.toml
+UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.10 --extra dev pyproject.toml $(ARGS)
 
-lock:           ## resolve pyproject.toml again into both lock files (needs uv)
+lock: setup     ## resolve pyproject.toml again into both lock files; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) --output-file requirements.lock
 	$(UV_COMPILE) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock
 

@@ -17,13 +17,18 @@ except ModuleNotFoundError as error:
     if error.name and error.name.split(".")[0] in ("pipeline", "components"):
         raise
     python = os.path.join(HERE, ".venv", "bin", "python")
-    command = " ".join([python if os.path.exists(python) else "make setup &&\n    .venv/bin/python"] + sys.argv)
+    command = " ".join(
+        [python if os.path.exists(python) else "make setup &&\n    .venv/bin/python"] + sys.argv
+    )
     sys.exit(
         "This Python (%s) has no module %r. The pipeline lives in an environment of its own:\n    %s"
         % (sys.executable, error.name, command)
     )
 except SyntaxError:
-    sys.exit("Python 3.10 or later is needed, this is %s. `make setup` makes an environment." % sys.version.split()[0])
+    sys.exit(
+        "Python 3.10 or later is needed, this is %s. `make setup` makes an environment."
+        % sys.version.split()[0]
+    )
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,8 @@ def crop(image: tf.Tensor, mask: tf.Tensor, side: int, seed: tf.Tensor) -> tuple
     """Cuts the same random window out of a tile and its mask.
 
     Args:
-        image: [H, W, C]; mask: [H, W, 1]; both sides at least `side` pixels.
+        image: [H, W, C], both sides at least `side` pixels.
+        mask: [H, W, 1], of the same sides.
         side: side of the window, in pixels.
         seed: shape [2].
 
@@ -35,7 +36,8 @@ def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[t
     """Applies one of the eight symmetries of the square to a square window and its mask.
 
     Args:
-        image: [S, S, C]; mask: [S, S, 1].
+        image: [S, S, C].
+        mask: [S, S, 1].
         seed: shape [2].
 
     Returns:

@@ -112,8 +112,8 @@ def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold
 class BlessedBaselineStrategy(resolver.ResolverStrategy):
     """The most recently blessed model that is not the candidate itself.
 
-    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation and
-    push would never come from the cache, and the candidate would be compared with itself.
+    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation
+    would never come from the cache, and the candidate would be compared with itself.
     """
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:

@@ -44,7 +44,7 @@ print(json.dumps(wrong))
 
 
 @component
-def InfraValidator(  # type: ignore[no-untyped-def]  # noqa: ANN201 - TFX reads the signature
+def InfraValidator(  # type: ignore[no-untyped-def]
     model: InputArtifact[Model],
     examples: InputArtifact[Examples],
     blessing: OutputArtifact[InfraBlessing],
@@ -64,7 +64,7 @@ def InfraValidator(  # type: ignore[no-untyped-def]  # noqa: ANN201 - TFX reads 
     blessing.set_int_custom_property("blessed", 1)
 
 
-def probe(model: Path, class_values: str, images: list[Path], timeout: int) -> None:
+def probe(model: Path, class_values: str, images: list[Path], timeout: float) -> None:
     """Runs the probe over some image files; raises `ExportRejected` saying what failed."""
     command = [sys.executable, "-I", "-c", PROBE, str(model), class_values, *map(str, images)]
     try:
@@ -85,7 +85,7 @@ def probe(model: Path, class_values: str, images: list[Path], timeout: int) -> N
 
 def _write_images(split: str, folder: Path, count: int) -> list[Path]:
     files = tf.io.gfile.glob(f"{split}/*")
-    paths = []
+    paths: list[Path] = []
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").take(count).as_numpy_iterator():
         paths.append(folder / f"{len(paths)}.image")
         paths[-1].write_bytes(

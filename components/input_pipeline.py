@@ -96,8 +96,8 @@ def training_batches(
         grey: strength of `augment.vary_grey_values`.
 
     Returns:
-        Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out, out]
-        int32 class indices of the valid centre, out = window - 2 * halo.
+        Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out,
+        out] int32 class indices of the valid centre, out = window - 2 * halo.
     """
     halo, channels = geometry.halo, tiles.channels
 
@@ -115,7 +115,7 @@ def training_batches(
     )
     # Shuffle while tiles are encoded strings: the buffer holds the whole split for the price of its files.
     ds = ds.shuffle(len(tiles), seed=seed, reshuffle_each_iteration=True).repeat()
-    # Numbered after the shuffle: the n-th window of a run has its own random numbers, whatever thread cuts it.
+    # Numbered after the shuffle: the n-th window has its own random numbers, whatever thread cuts it.
     ds = ds.enumerate().map(vary, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # The step runs on all cores: two batches ahead are enough to hide the decoding.
     return ds.batch(batch_size, drop_remainder=True).prefetch(2)
@@ -126,15 +126,14 @@ def validation_tiles(
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], int, int]]:
     """Every tile once, with the part of it that belongs to it alone.
 
-    The parts of an image's tiles cover it exactly once, and each tile has the whole context of its part: counts
-    added up over tiles are those of whole images, without any padding.
+    The parts of an image's tiles cover it exactly once, and each tile has the whole context of its part:
+    counts added up over tiles are those of whole images, without any padding.
 
     Yields:
-        x [1, H, W, channels] normalised; the mask [rows, columns] of class indices of the part; rows; columns.
+        x [1, H, W, channels] normalised; class indices [rows, columns] of the part; rows; columns.
         The part is the top left [rows, columns] of the network's output.
     """
     f, halo = tiles.features, geometry.halo
-    # The stride of an image's tiles is the smallest top or left above zero; the last tile reaches to the border.
     next_top, next_left = _next_offsets(f, "top"), _next_offsets(f, "left")
     for i in range(len(tiles)):
         x = decode_tile(tf.constant(f["tile"][i]), tiles.channels).numpy()

@@ -6,7 +6,7 @@ import keras
 
 
 def pixel_cross_entropy() -> keras.losses.Loss:
-    """The paper's energy function (equation 1) without the weight map: softmax and cross-entropy of each pixel.
+    """Softmax and cross-entropy of each pixel: the paper's equation 1 without its weight map.
 
     Takes y_true [B, H, W] class indices and y_pred [B, H, W, classes] logits; computed from logits, since the
     logarithm of a float32 softmax saturates.

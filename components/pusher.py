@@ -13,7 +13,7 @@ from components.versions import push
 
 
 @component
-def Pusher(  # type: ignore[no-untyped-def]  # noqa: ANN201 - TFX reads the signature; None must not be annotated
+def Pusher(  # type: ignore[no-untyped-def]
     model: InputArtifact[Model],
     model_blessing: InputArtifact[ModelBlessing],
     infra_blessing: InputArtifact[InfraBlessing],

@@ -17,7 +17,7 @@ from components import losses, metrics
 from components.errors import TrainingFailed
 from components.input_pipeline import Tiles, training_batches, validation_tiles
 from components.tiling import Geometry
-from components.unet import create_unet
+from components.unet import Decoder, create_unet
 
 # Records carry `step`, `steps` and `values`; whoever drives the run may show them.
 progress = logging.getLogger("unet.progress")
@@ -28,7 +28,7 @@ class TrainSettings:
     """What shapes a training; see `pipeline.config.PipelineConfig` for the meaning of each."""
 
     classes: dict[str, int]
-    decoder: str
+    decoder: Decoder
     base_filters: int
     depth: int
     dropout: float

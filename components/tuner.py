@@ -37,7 +37,7 @@ class LearningRateSearch(keras_tuner.RandomSearch):
     """Random search whose trials are short trainings, scored by foreground IoU on whole validation images."""
 
     def __init__(self, settings: TrainSettings, search: TuneSettings, fn_args: FnArgs, channels: int):
-        """Args: settings: of a trial's training; search: of the search; fn_args: TFX's; channels: of the images."""
+        """Args: settings: of a trial; search: of the search; fn_args: TFX's; channels: of the images."""
         self._settings = settings
 
         def build(hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -78,7 +78,7 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
 
 
 def pushed_learning_rate(folder: Path) -> float | None:
-    """The learning rate that the newest pushed model was trained with, or None when there is no such model."""
+    """The learning rate of the newest pushed model, or None when there is no such model."""
     version = newest_version(folder)
     return training_record(folder / str(version)).get("learning_rate") if version else None
 

@@ -1,4 +1,4 @@
-"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it. No TensorFlow here."""
+"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRAINING_RECORD = "assets.extra/training.json"
 
 
 def training_record(model: Path) -> dict[str, Any]:
-    """What a SavedModel says of its training: `learning_rate`, `classes`, `steps`; empty if it says nothing."""
+    """What a SavedModel says of its training: `learning_rate`, `classes`, `steps`; or nothing."""
     record = model / TRAINING_RECORD
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
@@ -49,8 +49,8 @@ def push(model: Path, folder: Path) -> tuple[Path, bool]:
     folder.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
     version = max([int(time.time()), *(v + 1 for v in taken)])
-    # A hidden sibling: on the same file system, so that the rename is atomic, and no number, so that no server
-    # takes it for a version. What a killed run left behind goes first.
+    # A hidden sibling: on the same file system, so that the rename is atomic, and no number, so that no
+    # server takes it for a version. What a killed run left behind goes first.
     for leftover in folder.glob(".pushing-*"):
         shutil.rmtree(leftover)
     hidden = folder / f".pushing-{version}"

@@ -1,7 +1,7 @@
 """A fingerprint of the code a component runs, so that edited code is never answered from the cache.
 
-TFX's cache key holds the *name* of a function. Here every node gets a hash of the source of its modules and of
-all modules of this project that they import, and of the versions of the libraries that compute.
+TFX's cache key holds the *name* of a function. Here every node gets a hash of the source of its modules and
+of all modules of this project that they import, and of the versions of the libraries that compute.
 """
 
 from __future__ import annotations

@@ -9,15 +9,14 @@ from pathlib import Path
 
 # Exit codes of every command.
 OK, FAILED, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 75
-EXIT_CODES = "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 interrupted (run again to go on)"
-COMMANDS = ("run", "check", "predict")
+EXIT_CODES = "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 run again to go on"
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = argparse.ArgumentParser(
         prog="run_pipeline.py",
-        description="Trains a U-Net on a folder of images and masks, and puts it into service if it is good enough.",
+        description="Trains a U-Net on images and masks, and puts it into service if it is good enough.",
         epilog=f"Without a command: run. {EXIT_CODES}.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
@@ -100,7 +99,6 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return BAD_INPUT
     if options.command == "check":
         from pipeline.commands.check import check_command
-
         from pipeline.layout import Root
 
         return check_command(config, Root(options.root.absolute()), options.json)

@@ -15,8 +15,7 @@ def add(summary: Summary, result: NodeResult) -> None:
     """Adds to the summary what a finished node says."""
     summary.components[result.name] = {"seconds": round(result.seconds, 1), "cached": result.cached}
     if examples := _first(result, "examples"):
-        if fingerprint := _text(examples, "fingerprint"):
-            summary.data_hash = fingerprint
+        summary.data_hash = _text(examples, "fingerprint")
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
     if evaluation := _first(result, "evaluation"):

@@ -103,7 +103,7 @@ def _result(connection: Any, name: str, execution_id: int, seconds: float) -> No
 
 
 def _close_abandoned(connection: Any) -> None:
-    """Marks executions of dead processes as failed; there are no live ones, since the caller holds the lock."""
+    """Marks executions of dead processes as failed; the caller holds the lock, so none is alive."""
     with contextlib.suppress(FileNotFoundError), metadata.Metadata(connection) as m:
         running = (mlmd.Execution.NEW, mlmd.Execution.RUNNING)
         abandoned = [e for e in m.store.get_executions() if e.last_known_state in running]

@@ -7,8 +7,10 @@ cd "$(dirname "$0")/.."
 say() { printf 'set-up: %s\n' "$*"; }
 die() { printf 'set-up: %s\n' "$*" >&2; exit 1; }
 
-lock=requirements.lock
-if [ -e /proc/driver/nvidia/version ] || nvidia-smi -L >/dev/null 2>&1; then lock=requirements-gpu.lock; fi
+lock=requirements.lock size="about 1 GB"
+if [ -e /proc/driver/nvidia/version ] || nvidia-smi -L >/dev/null 2>&1; then
+  lock=requirements-gpu.lock size="several GB, CUDA's libraries among them, as there is an NVIDIA driver"
+fi
 
 # ---- Nothing to do? The stamp is written last, so a killed installation never looks finished. ----
 stamp=.venv/.stamp
@@ -38,16 +40,17 @@ fi
 log=.setup/log
 : >"$log"
 
+offline='dns error|name resolution|resolve host|connection (refused|reset|broken|aborted)|connect error|\(connect\)|timed out|unreachable|network was disabled|proxyerror|tunnel error'
 # Ends with the likely cause in one sentence; the log has the rest.
 failed() {
-  if grep -Eqi 'dns error|name resolution|resolve host|connection|connect error|network|timed? ?out|unreachable|offline|proxy' "$log"; then
+  if grep -Eqi "$offline" "$log"; then
     die "the network or the package index cannot be reached (see to the connection or the proxy), so $1; details: $log."
   fi
   die "$1; $log says: $(grep -Ei 'error|no space|denied' "$log" | tail -n 1 | cut -c 1-160)"
 }
-# Runs a command into the log and shows its milestones.
+# Runs a command into the log and shows its milestones, large downloads among them.
 logged() {
-  { { "$@" 2>&1 && echo "exit 0"; } || echo "exit 1"; } | tee -a "$log" | grep -E '^ *(Downloading|Building|Prepared|Installed) ' || true
+  { { "$@" 2>&1 && echo "exit 0"; } || echo "exit 1"; } | tee -a "$log" | grep -E '^ *(Downloading .*[0-9]{2}(\.[0-9])? ?[MG]i?B|(Building|Prepared|Installed) )' || true
   [ "$(tail -n 1 "$log")" = "exit 0" ]
 }
 
@@ -97,7 +100,7 @@ if [ -n "${PYTHON:-}" ]; then
   esac
   why="PYTHON says so"
 elif search "$stack"; then
-  why="the newest found that glibc $libc can give TFX"
+  why="the newest found that TFX installs on with glibc $libc"
 elif at_least 2.39 && search 3.10; then
   why="neither 3.11, 3.12 nor 3.13 was found"
 else
@@ -122,9 +125,10 @@ before=$(cat "$stamp" 2>/dev/null) || before=
 echo incomplete >"$stamp"
 if find_uv; then
   [ -x .venv/bin/python ] || "$py" -m venv --without-pip .venv >>"$log" 2>&1 || failed "$py cannot make a virtual environment"
-  say "installing $lock into .venv with uv; the first time downloads 1 to 2 GB ..."
+  say "installing $lock into .venv with uv; the first time downloads $size ..."
   logged "$uv" pip sync --python .venv/bin/python --require-hashes "$lock" || {
-    grep -q '^Prepared ' "$log" || printf '%s\n' "$before" >"$stamp"  # uv touches nothing before it has everything
+    # uv changes nothing before it has everything, so an environment that only lacked a download is still whole.
+    ! grep -Eq "Failed to (download|fetch|build)|No solution found" "$log" || printf '%s\n' "$before" >"$stamp"
     failed "installing $lock failed"
   }
 elif "$py" -m venv .venv >>"$log" 2>&1; then

@@ -71,5 +71,5 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
 
 
 def _row(sample: source.Sample, split: str) -> tuple[str, str, str, str, str]:
-    hashes = (hashlib.sha256(images.read_file(path)).hexdigest() for path in (sample.image, sample.mask))
-    return sample.name, sample.group, split, *hashes
+    image, mask = (hashlib.sha256(images.read_file(p)).hexdigest() for p in (sample.image, sample.mask))
+    return sample.name, sample.group, split, image, mask

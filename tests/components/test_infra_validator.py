@@ -47,5 +47,5 @@ def test_a_folder_that_is_no_model_is_rejected(tmp_path, image):
 
 
 def test_a_model_that_does_not_answer_in_time_is_rejected(model, image):
-    with pytest.raises(ExportRejected, match="did not answer 1 images in 0.1 s"):
+    with pytest.raises(ExportRejected, match=r"did not answer 1 images in 0\.1 s"):
         infra_validator.probe(model, "[0, 255]", [image], timeout=0.1)

@@ -97,7 +97,8 @@ def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns)
 def test_windows_show_image_and_mask_of_the_same_place(patterns):
     tiles = input_pipeline.read_tiles(patterns)
     x, y = next(iter(batches(tiles, seed=3)))
-    assert x.shape == (4, 204, 204, 1) and y.shape == (4, 20, 20)
+    assert x.shape == (4, 204, 204, 1)
+    assert y.shape == (4, 20, 20)
     centre = x[:, 92:-92, 92:-92, 0] * tiles.stddev + tiles.mean
     np.testing.assert_array_equal(centre.numpy() > 127.5, y.numpy() == 1)
 

@@ -61,7 +61,12 @@ def test_a_model_without_a_record_says_nothing(tmp_path):
     assert training_record(make_model(tmp_path / "model")) == {}
 
 
-PUSH = "import sys; from pathlib import Path; from components.versions import push; push(*map(Path, sys.argv[1:]))"
+PUSH = """
+import sys
+from pathlib import Path
+from components.versions import push
+push(*map(Path, sys.argv[1:]))
+"""
 
 
 @pytest.mark.parametrize("seed", range(8))

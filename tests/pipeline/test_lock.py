@@ -16,6 +16,7 @@ HOLD += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.slee
 def test_a_second_process_is_told_who_works_and_a_killed_one_leaves_nothing(tmp_path):
     path = tmp_path / "root" / ".lock"
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(Locked, match=str(holder.pid)), exclusive(path):
         pass
