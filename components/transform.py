@@ -45,12 +45,14 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     settings = TileSettings(**custom_config)
     mean, stddev = _pixel_statistics(inputs["image"], settings.channels)
 
+    def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        image, mask, name, deep = example
+        return _cut(image, mask, name, deep, settings)
+
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
     examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
-    rows = tf.map_fn(
-        lambda e: _cut(*e, settings=settings), examples, fn_output_signature=tuple(ragged.values())
-    )
+    rows = tf.map_fn(cut, examples, fn_output_signature=tuple(ragged.values()))
     tiles = {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
     count = tf.shape(tiles["tile"])[0]
     for key, value in (("mean", mean), ("stddev", stddev)):
