@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -16,8 +17,11 @@ import tensorflow_model_analysis as tfma
 from numpy.typing import NDArray
 from tensorflow_model_analysis.metrics import metric_types
 from tfx.dsl.components.common import resolver
+from tfx.types.standard_artifacts import Model
+from tfx.utils import path_utils
 
 from components import metrics
+from components.versions import training_record
 
 SIGNATURE = "evaluate"
 
@@ -113,18 +117,25 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
     """The most recently blessed model that is not the candidate itself.
 
     TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation
-    would never come from the cache, and the candidate would be compared with itself.
+    would never come from the cache, and the candidate would be compared with itself. Models of other classes,
+    or whose files are gone, cannot be compared.
     """
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Takes `candidate`, `model` and `model_blessing`; leaves `model` with the baseline, or empty."""
         del store
-        candidates = {artifact.id for artifact in input_dict["candidate"]}
+        [candidate] = input_dict["candidate"]
+        classes = _classes(candidate)
         models = {artifact.id: artifact for artifact in input_dict["model"]}
         newest_first = sorted(input_dict["model_blessing"], key=lambda artifact: artifact.id, reverse=True)
         for blessing in newest_first:
             model_id = blessing.get_int_custom_property("current_model_id")
-            blessed = blessing.get_int_custom_property("blessed") == 1
-            if blessed and model_id in models and model_id not in candidates:
+            if blessing.get_int_custom_property("blessed") != 1 or model_id == candidate.id:
+                continue
+            if model_id in models and _classes(models[model_id]) == classes:
                 return {**input_dict, "model": [models[model_id]], "model_blessing": [blessing]}
         return {**input_dict, "model": [], "model_blessing": []}
+
+
+def _classes(model: Model) -> list[str] | None:
+    return training_record(Path(path_utils.serving_model_path(model.uri))).get("classes")

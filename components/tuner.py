@@ -52,6 +52,7 @@ class LearningRateSearch(keras_tuner.RandomSearch):
             seed=settings.seed,
             directory=fn_args.working_dir,
             project_name="learning_rate",
+            max_consecutive_failed_trials=1,  # by default, three failures are swallowed
         )
 
     def run_trial(self, trial: Any, train: Any, validation: Any) -> dict[str, float]:
@@ -103,7 +104,10 @@ class Executor(tuner_executor.Executor):
             Path(results, "tuner_results.json").write_text("[]")
             reason = f"learning rate {rate:.2e}, reused from the model in service"
         else:
-            super().Do(input_dict, output_dict, exec_properties)
+            try:
+                super().Do(input_dict, output_dict, exec_properties)
+            except RuntimeError as error:  # Keras Tuner puts the traceback of the trial into the message
+                raise TrainingFailed(f"a trial failed: {str(error).strip().splitlines()[-1]}") from error
             trials = json.loads(Path(results, "tuner_results.json").read_text())
             finished = [trial for trial in trials if trial["score"] > 0]
             if not finished:

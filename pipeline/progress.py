@@ -12,12 +12,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+SECONDS_BETWEEN_LINES = 20
+
 
 class Board(logging.Handler):
     """One line a finished component, and one that moves for the component at work.
 
     Also the handler of the logger `unet.progress`, to which the components report their steps. Where the
-    output is no terminal, plain lines: one a component, and one a tenth of a training.
+    output is no terminal, plain lines: one a component, and now and then one of a training.
     """
 
     def __init__(self, output: TextIO, total: int):
@@ -25,8 +27,8 @@ class Board(logging.Handler):
         super().__init__()
         self._console = Console(file=output, highlight=False)
         self._total, self._done, self._name = total, 0, ""
-        self._start = self._run_start = time.monotonic()
-        self._detail, self._last_tenth = "", (-1, "")
+        self._start = time.monotonic()
+        self._detail, self._last_line = "", self._start
         self._live = Live(
             console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render
         )
@@ -63,9 +65,11 @@ class Board(logging.Handler):
         step, steps, values = (getattr(record, key) for key in ("step", "steps", "values"))
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         self._detail = f"{record.getMessage()}: step {step}/{steps}  {shown}"
-        tenth = (step * 10 // steps, record.getMessage())
-        if not self._console.is_terminal and tenth != self._last_tenth:
-            self._last_tenth = tenth
+        now = time.monotonic()
+        if not self._console.is_terminal and (
+            step == steps or now - self._last_line >= SECONDS_BETWEEN_LINES
+        ):
+            self._last_line = now
             self._console.print(f"        {self._detail}")
 
     def _render(self) -> Spinner | Text:

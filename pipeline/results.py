@@ -7,20 +7,25 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.runner import NodeResult
+from pipeline.config import SPLITS
+from pipeline.runner import NodeFailed, NodeResult
 from pipeline.summary import Summary
 
 
 def add(summary: Summary, result: NodeResult) -> None:
-    """Adds to the summary what a finished node says."""
+    """Adds to the summary what a finished node says; raises `NodeFailed` when images were lost on the way."""
     summary.components[result.name] = {"seconds": round(result.seconds, 1), "cached": result.cached}
     if examples := _first(result, "examples"):
         summary.data_hash = _text(examples, "fingerprint")
+        summary.images = _counts(examples)
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
     if evaluation := _first(result, "evaluation"):
         summary.metrics = _metrics(evaluation.uri, tfma.CANDIDATE_KEY) or _metrics(evaluation.uri, "")
         summary.baseline = _metrics(evaluation.uri, tfma.BASELINE_KEY)
+        if summary.metrics["example_count"] != summary.images["test"]:
+            found = f"{summary.metrics['example_count']:.0f} of {summary.images['test']}"
+            raise NodeFailed(f"{found} test images arrived at the Evaluator")
         verdict = tfma.load_validation_result(evaluation.uri)
         summary.verdict = "blessed" if verdict.validation_ok else "not_blessed"
         summary.reason = "; ".join(_failures(verdict, summary))
@@ -33,11 +38,7 @@ def add(summary: Summary, result: NodeResult) -> None:
 def note(result: NodeResult) -> str:
     """What a node decided, for its line on the terminal."""
     if examples := _first(result, "examples"):
-        counts = {
-            split: examples.custom_properties[f"{split}_count"].int_value
-            for split in ("train", "eval", "test")
-        }
-        return ", ".join(f"{count} {split}" for split, count in counts.items())
+        return ", ".join(f"{count} {split}" for split, count in _counts(examples).items())
     if hyperparameters := _first(result, "best_hyperparameters"):
         return _text(hyperparameters, "reason")
     if pushed := _first(result, "pushed_model"):
@@ -53,6 +54,10 @@ def decide(summary: Summary) -> None:
 
 def _first(result: NodeResult, key: str) -> mlmd.Artifact | None:
     return next(iter(result.outputs.get(key, [])), None)
+
+
+def _counts(examples: mlmd.Artifact) -> dict[str, int]:
+    return {split: examples.custom_properties[f"{split}_count"].int_value for split in SPLITS}
 
 
 def _text(artifact: mlmd.Artifact, key: str) -> str:

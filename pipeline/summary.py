@@ -28,6 +28,7 @@ class Summary:
     Attributes:
         status: running, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
         components: for each finished component, `seconds` and whether it was `cached`.
+        images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.
         verdict: blessed, not_blessed, or empty before the gate.
         data_hash: fingerprint of the content of the data and its splits.
@@ -41,6 +42,7 @@ class Summary:
     reason: str = ""
     seconds: float = 0.0
     components: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    images: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     baseline: dict[str, float] = dataclasses.field(default_factory=dict)
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)

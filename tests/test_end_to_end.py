@@ -5,6 +5,7 @@ One root is used by all tests of this file, in order: what a night after night o
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,61 @@ def test_a_model_below_the_threshold_is_not_pushed(place):
     assert last_summary(place)["status"] == "not_blessed"
     assert "the threshold is 1.0000" in done.stdout
     assert versions(place) == before
+
+
+def start(place: Path, **settings: object) -> subprocess.Popen:
+    """Starts a run that trains for a long time."""
+    values = {**TINY, "steps": 100000, "tune": "never", **settings}
+    sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    words = [
+        sys.executable,
+        CHECKOUT / "run_pipeline.py",
+        "run",
+        "--data",
+        place / "data",
+        "--root",
+        place / "root",
+    ]
+    return subprocess.Popen([*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place)
+
+
+def wait_until_it_trains(process: subprocess.Popen) -> list[str]:
+    """Lines of the output so far."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "training: step" in line:
+            break
+    return lines
+
+
+def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(place):
+    before = versions(place)
+    process = start(place, batch_size=1)
+    wait_until_it_trains(process)
+    second = command(place, "run", "--data", str(place / "data"))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert second.returncode == 75
+    assert f"process {process.pid}" in second.stdout
+    assert versions(place) == before
+    done = command(place, "run", "--data", str(place / "data"), batch_size=1, tune="never", max_drop=1)
+    assert done.returncode == 0, done.stdout + done.stderr
+    components = last_summary(place)["components"]
+    assert components["Transform"]["cached"]
+    assert not components["Trainer"]["cached"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on(place, number):
+    process = start(place)
+    wait_until_it_trains(process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "run the same command to go on" in output
+    assert last_summary(place)["status"] == "interrupted"
 
 
 CLEAN = """

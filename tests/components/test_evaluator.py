@@ -1,5 +1,8 @@
 """The gate: what TFMA is asked for, what it decides, and which model is the baseline."""
 
+import json
+import shutil
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import evaluator
+from components.versions import TRAINING_RECORD
 
 CLASSES = ["background", "cell"]
 GOOD, BAD = [[90, 5], [5, 100]], [[60, 40], [40, 60]]
@@ -56,15 +60,17 @@ def test_thresholds_point_the_right_way(metric, bound, field):
     assert change.absolute.value == pytest.approx(0.02 if metric == "pixel_error" else -0.02, abs=1e-6)
 
 
-def artifacts():
-    """Three models; the first two were blessed, the second one twice."""
-    models = []
-    for number in (1, 2, 3):
-        model = Model()
-        model.id = number
-        models.append(model)
-    blessings = []
-    for number, (model_id, blessed) in enumerate([(2, 1), (1, 1), (2, 1), (3, 0)], 10):
+@pytest.fixture
+def artifacts(tmp_path):
+    """Four models, the last one of other classes; the first two were blessed, the second one twice."""
+    models, blessings = {}, []
+    for number in (1, 2, 3, 4):
+        model = models[number] = Model()
+        model.id, model.uri = number, str(tmp_path / str(number))
+        record = tmp_path / str(number) / "Format-Serving" / TRAINING_RECORD
+        record.parent.mkdir(parents=True)
+        record.write_text(json.dumps({"classes": ["a", "b"] if number < 4 else ["a", "b", "c"]}))
+    for number, (model_id, blessed) in enumerate([(2, 1), (1, 1), (2, 1), (3, 0), (4, 1)], 10):
         blessing = ModelBlessing()
         blessing.id = number
         blessing.set_int_custom_property("current_model_id", model_id)
@@ -73,16 +79,25 @@ def artifacts():
     return models, blessings
 
 
-@pytest.mark.parametrize(
-    ("candidate", "blessings", "baseline"), [(3, 4, [2]), (2, 4, [1]), (1, 2, [2]), (1, 0, [])]
-)
-def test_baseline_is_the_most_recently_blessed_other_model(candidate, blessings, baseline):
-    models, all_blessings = artifacts()
-    [own] = [model for model in models if model.id == candidate]
+def baseline(artifacts, candidate, count):
+    models, blessings = artifacts
     resolved = evaluator.BlessedBaselineStrategy().resolve_artifacts(
-        None, {"candidate": [own], "model": models, "model_blessing": all_blessings[:blessings]}
+        None,
+        {"candidate": [models[candidate]], "model": [*models.values()], "model_blessing": blessings[:count]},
     )
-    assert [model.id for model in resolved["model"]] == baseline
+    return [model.id for model in resolved["model"]]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "blessings", "expected"), [(3, 5, [2]), (2, 5, [1]), (1, 2, [2]), (1, 0, []), (4, 5, [])]
+)
+def test_baseline_is_the_most_recently_blessed_other_model(artifacts, candidate, blessings, expected):
+    assert baseline(artifacts, candidate, blessings) == expected
+
+
+def test_a_baseline_whose_files_are_gone_is_passed_over(artifacts):
+    shutil.rmtree(artifacts[0][2].uri)
+    assert baseline(artifacts, 3, 5) == [1]
 
 
 def test_the_combiner_runs_in_beam():
