@@ -22,7 +22,7 @@ class Tiles:
 
     Attributes:
         features: arrays of shape [tiles], see `components.transform.preprocessing_fn`.
-        mean, stddev: constants of the normalisation, shape [channels].
+        mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
     """
 
     features: dict[str, NDArray]
@@ -32,7 +32,7 @@ class Tiles:
     @property
     def channels(self) -> int:
         """Channels of the images, as the network sees them."""
-        return len(self.mean)
+        return self.mean.shape[1]
 
     def __len__(self) -> int:
         return len(self.features["tile"])
@@ -74,7 +74,7 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
         key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
         for key, d in _SCALARS.items()
     }
-    return Tiles(features, rows[0]["mean"], rows[0]["stddev"])
+    return Tiles(features, *(np.stack([row[key] for row in rows]) for key in ("mean", "stddev")))
 
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
@@ -101,18 +101,18 @@ def training_batches(
     """
     halo, channels = geometry.halo, tiles.channels
 
-    def vary(index: tf.Tensor, example: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def vary(index: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        tile, tile_mask, mean, stddev = example
         seeds = [tf.stack([tf.constant(seed + i, tf.int64), index]) for i in range(3)]
-        image = decode_tile(example[0], channels)
-        mask = tf.io.decode_png(example[1], channels=1)
+        image = decode_tile(tile, channels)
+        mask = tf.io.decode_png(tile_mask, channels=1)
         image, mask = augment.crop(image, mask, window, seeds[0])
         image, mask = augment.flip_and_turn(image, mask, seeds[1])
-        image = augment.vary_grey_values((image - tiles.mean) / tiles.stddev, seeds[2], grey)
+        image = augment.vary_grey_values((image - mean) / stddev, seeds[2], grey)
         return image, tf.cast(mask[halo:-halo, halo:-halo, 0], tf.int32)
 
-    ds = tf.data.Dataset.from_tensor_slices(
-        (tiles.features["tile"].tolist(), tiles.features["tile_mask"].tolist())
-    )
+    strings = (tiles.features[key].tolist() for key in ("tile", "tile_mask"))
+    ds = tf.data.Dataset.from_tensor_slices((*strings, tiles.mean, tiles.stddev))
     # Shuffle while tiles are encoded strings: the buffer holds the whole split for the price of its files.
     ds = ds.shuffle(len(tiles), seed=seed, reshuffle_each_iteration=True).repeat()
     # Numbered after the shuffle: the n-th window has its own random numbers, whatever thread cuts it.
@@ -141,7 +141,7 @@ def validation_tiles(
         rows = int(min(next_top[i], f["height"][i]) - f["top"][i])
         columns = int(min(next_left[i], f["width"][i]) - f["left"][i])
         part = mask[halo : halo + rows, halo : halo + columns]
-        yield ((x - tiles.mean) / tiles.stddev)[None], part, rows, columns
+        yield ((x - tiles.mean[i]) / tiles.stddev[i])[None], part, rows, columns
 
 
 def _next_offsets(features: dict[str, NDArray], axis: str) -> NDArray[np.int64]:

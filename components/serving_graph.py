@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from components import tiling
 from components.decoding import DEPTH_SCALE, checked, decode_image
+from components.normalise import moments, pixel_sums
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
 
@@ -29,8 +30,8 @@ class Segmenter(tf.Module):
         network: keras.Model,
         geometry: tiling.Geometry,
         channels: int,
-        mean: ArrayLike,
-        stddev: ArrayLike,
+        mean: ArrayLike | None,
+        stddev: ArrayLike | None,
         class_values: Sequence[int],
         max_stride: int = 1024,
     ) -> None:
@@ -40,7 +41,8 @@ class Segmenter(tf.Module):
             network: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes].
             geometry: of the network.
             channels: of the network's input, 1 or 3.
-            mean: of the training pixels on the 0..255 scale, one number or one for each channel.
+            mean: of the training pixels on the 0..255 scale, one number or one for each channel; None
+                normalises each image by its own mean and standard deviation.
             stddev: likewise, above 0.
             class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep.
             max_stride: largest stride of tiles in pixels; bounds the memory, not the result.
@@ -74,11 +76,12 @@ class Segmenter(tf.Module):
 
         self._geometry, self._max_stride = geometry, max_stride
         self._channels, self._classes = channels, classes
-        self._mean, self._stddev = (
-            np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)
-        )
-        if not (np.isfinite([self._mean, self._stddev]).all() and (self._stddev > 0).all()):
-            raise ValueError(f"`stddev` must be above 0. Received: {mean=}, {stddev=}")
+        self._constants = None
+        if mean is not None and stddev is not None:
+            constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
+            if not (np.isfinite(constants).all() and (constants[1] > 0).all()):
+                raise ValueError(f"`stddev` must be above 0. Received: {mean=}, {stddev=}")
+            self._constants = constants
         self._values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
         # What a SavedModel has to hold of the network are its weights. The model itself stays behind a
         # function, where tf.Module does not see it: its layers and optimizer would be saved as well.
@@ -168,6 +171,7 @@ class Segmenter(tf.Module):
         Returns:
             [H, W, K].
         """
+        mean, stddev = self._constants or moments(pixel_sums(pixels))
         geometry, shape = self._geometry, tf.shape(pixels)
         rows, cols = (tiling.plan(shape[axis], self._max_stride, geometry) for axis in (0, 1))
         row_index, col_index = (
@@ -183,7 +187,7 @@ class Segmenter(tf.Module):
             def tile(j: tf.Tensor) -> tf.Tensor:
                 window = col_index[j * cols.stride :][: cols.tile_side(geometry)]
                 x = tf.cast(tf.gather(context, window, axis=1), tf.float32) / DEPTH_SCALE
-                outputs = self._logits(((x - self._mean) / self._stddev)[None])[0]
+                outputs = self._logits(((x - mean) / stddev)[None])[0]
                 kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]
                 return tf.transpose(kept, [1, 0, 2])  # tiles are joined along the first axis
 

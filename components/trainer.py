@@ -37,8 +37,8 @@ def run_fn(fn_args: FnArgs) -> None:
         best,
         geometry=Geometry(settings.depth),
         channels=train.channels,
-        mean=train.mean,
-        stddev=train.stddev,
+        mean=train.mean[0] if settings.normalise == "dataset" else None,
+        stddev=train.stddev[0] if settings.normalise == "dataset" else None,
         class_values=tuple(settings.classes.values()),
         max_stride=fn_args.custom_config["serving_stride"],
     ).export(fn_args.serving_model_dir)

@@ -41,6 +41,7 @@ class TrainSettings:
     learning_rate: float
     schedule: str
     grey: float
+    normalise: str
     seed: int
 
 

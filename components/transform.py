@@ -15,15 +15,17 @@ import tensorflow_transform as tft
 
 from components import tiling
 from components.decoding import DEPTH_SCALE, decode_image
+from components.normalise import moments, pixel_sums
 
 PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
 
 
 @dataclasses.dataclass(frozen=True)
 class TileSettings:
-    """Channels of the images, depth of the network, side of a training window, largest stride of tiles."""
+    """See `pipeline.config.PipelineConfig` for the meaning of each; `depth` is that of the network."""
 
     channels: int
+    normalise: str
     depth: int
     window: int
     tile_stride: int
@@ -40,24 +42,33 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
         mask), `name` of the image, `top` and `left` (first pixel of the image that the tile is responsible
         for), `height` and `width` of the image, `tiles` (how many the image has); and, shape [N, channels],
-        `mean` and `stddev` of all training pixels.
+        `mean` and `stddev` of all training pixels or of the image.
     """
     settings = TileSettings(**custom_config)
-    mean, stddev = _pixel_statistics(inputs["image"], settings.channels)
+    sums = tf.map_fn(
+        lambda image: pixel_sums(decode_image(image, settings.channels)),
+        inputs["image"],
+        fn_output_signature=tf.TensorSpec([3, settings.channels], tf.float64),
+    )
+    # The full pass over the training split; Transform puts the result into its graph as a constant.
+    constants = (
+        moments(tft.sum(sums, reduce_instance_dims=False)) if settings.normalise == "dataset" else None
+    )
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        image, mask, name, deep = example
-        return _cut(image, mask, name, deep, settings)
+        image, mask, name, deep, own_sums = example
+        tiles = _cut(image, mask, name, deep, settings)
+        count = tf.shape(tiles[0])[0]
+        repeated = (tf.tile(value[None], [count, 1]) for value in constants or moments(own_sums))
+        return *tiles, *repeated
 
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
+    for key in ("mean", "stddev"):
+        ragged[key] = tf.RaggedTensorSpec([None, settings.channels], tf.float32, ragged_rank=0)
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
-    examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
+    examples = (inputs["image"], inputs["mask"], inputs["name"], deep, sums)
     rows = tf.map_fn(cut, examples, fn_output_signature=tuple(ragged.values()))
-    tiles = {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
-    count = tf.shape(tiles["tile"])[0]
-    for key, value in (("mean", mean), ("stddev", stddev)):
-        tiles[key] = tf.ensure_shape(tf.tile(value[None], [count, 1]), [None, settings.channels])
-    return tiles
+    return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
 
 
 _TILE_FEATURES = {
@@ -70,27 +81,6 @@ _TILE_FEATURES = {
     "width": tf.int64,
     "tiles": tf.int64,
 }
-
-
-def _pixel_statistics(images: tf.Tensor, channels: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and standard deviation of all training pixels, each of shape [channels], float32.
-
-    Sums are float64: a float32 sum of squares is wrong in its third digit after some hundred images.
-    """
-
-    def sums(encoded: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(decode_image(encoded, channels), tf.float64) / DEPTH_SCALE
-        pixels = tf.cast(tf.size(x) // channels, tf.float64)
-        totals = tf.reduce_sum(x, [0, 1]), tf.reduce_sum(x * x, [0, 1]), tf.fill([channels], pixels)
-        return tf.concat(totals, 0)
-
-    each = tf.map_fn(sums, images, fn_output_signature=tf.TensorSpec([3 * channels], tf.float64))
-    total, squares, pixels = tf.split(tft.sum(each, reduce_instance_dims=False), 3)
-    mean = total / pixels
-    variance = tf.maximum(squares / pixels - mean * mean, 0)
-    # A data set of one grey value has nothing to scale; 1 keeps it finite.
-    stddev = tf.where(variance > 0, tf.sqrt(variance), tf.ones_like(variance))
-    return tf.cast(mean, tf.float32), tf.cast(stddev, tf.float32)
 
 
 def _cut(

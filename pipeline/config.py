@@ -55,6 +55,10 @@ class PipelineConfig(BaseModel):
     fold: int | None = Field(
         None, ge=0, description="Cross-validation: the fold that becomes the test split."
     )
+    normalise: Literal["dataset", "image"] = Field(
+        "dataset",
+        description="Mean 0 and deviation 1 over all training images, or over each image by itself.",
+    )
     max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
 
@@ -74,10 +78,10 @@ class PipelineConfig(BaseModel):
         1024, ge=16, description="Largest stride of the tiles the exported model cuts."
     )
 
-    # ---- Training ---------------------------------------------------------------------------------
-    steps: int = Field(900, ge=1, description="Training steps.")
+    # ---- Training -----------------------------------------------------------------------------------
+    steps: int = Field(1200, ge=1, description="Training steps.")
     batch_size: int = Field(2, ge=1, description="Windows in a training step.")
-    validate_every: int = Field(150, ge=1, description="Steps between validations on whole images.")
+    validate_every: int = Field(200, ge=1, description="Steps between validations on whole images.")
     optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or the paper's SGD.")
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
     learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
@@ -91,7 +95,7 @@ class PipelineConfig(BaseModel):
     )
     tune_trials: int = Field(4, ge=1, description="Learning rates tried.")
     tune_steps: int = Field(60, ge=1, description="Training steps of a trial.")
-    tune_range: tuple[float, float] = Field((3e-4, 6e-3), description="Lowest and highest learning rate.")
+    tune_range: tuple[float, float] = Field((5e-4, 5e-3), description="Lowest and highest learning rate.")
 
     # ---- Gate -------------------------------------------------------------------------------------
     thresholds: dict[str, float] = Field(

@@ -13,7 +13,7 @@ from components.tiling import Geometry
 
 GEOMETRY = Geometry(4)
 SIZES = {"tiny": (1, 1), "strip": (3, 150), "small": (60, 17), "large": (90, 171)}
-SETTINGS = {"channels": 1, "depth": 4, "window": 204, "tile_stride": 64}
+SETTINGS = {"channels": 1, "normalise": "dataset", "depth": 4, "window": 204, "tile_stride": 64}
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +67,8 @@ def _features(tile):
 def test_constants_are_those_of_all_pixels(images, patterns):
     tiles = input_pipeline.read_tiles(patterns)
     pixels = np.concatenate([image.ravel() for image, _ in images.values()]).astype(np.float64)
-    np.testing.assert_allclose(tiles.mean, [pixels.mean()], rtol=1e-6)
-    np.testing.assert_allclose(tiles.stddev, [pixels.std()], rtol=1e-6)
+    np.testing.assert_allclose(tiles.mean, [[pixels.mean()]] * len(tiles), rtol=1e-6)
+    np.testing.assert_allclose(tiles.stddev, [[pixels.std()]] * len(tiles), rtol=1e-6)
 
 
 def test_every_tile_has_room_for_a_window_and_is_a_legal_input(patterns):
@@ -87,7 +87,7 @@ def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns)
         top, left = tiles.features["top"][i], tiles.features["left"][i]
         window = np.s_[top : top + rows, left : left + columns]
         image, mask = images[name]
-        pixels = x[0, halo : halo + rows, halo : halo + columns, 0] * tiles.stddev + tiles.mean
+        pixels = x[0, halo : halo + rows, halo : halo + columns, 0] * tiles.stddev[i] + tiles.mean[i]
         np.testing.assert_allclose(pixels, image[window], atol=1e-3)
         np.testing.assert_array_equal(truth, mask[window])
         seen[name][window] += 1
@@ -99,7 +99,7 @@ def test_windows_show_image_and_mask_of_the_same_place(patterns):
     x, y = next(iter(batches(tiles, seed=3)))
     assert x.shape == (4, 204, 204, 1)
     assert y.shape == (4, 20, 20)
-    centre = x[:, 92:-92, 92:-92, 0] * tiles.stddev + tiles.mean
+    centre = x[:, 92:-92, 92:-92, 0] * tiles.stddev[0] + tiles.mean[0]
     np.testing.assert_array_equal(centre.numpy() > 127.5, y.numpy() == 1)
 
 

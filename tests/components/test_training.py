@@ -16,7 +16,7 @@ from components.training import TrainSettings
 SETTINGS = TrainSettings(
     classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.0, window=72,
     batch_size=2, steps=120, validate_every=60, optimizer="adam", momentum=0.9, learning_rate=3e-3,
-    schedule="cosine", grey=0.1, seed=5,
+    schedule="cosine", grey=0.1, normalise="dataset", seed=5,
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def tiles():
     keys = ("tile", "tile_mask", "name", "top", "left", "height", "width", "tiles")
     columns = {key: np.array(values, dtype=object if key in keys[:3] else None)
                for key, values in zip(keys, zip(*rows, strict=True), strict=True)}  # fmt: skip
-    return Tiles(columns, np.array([90], np.float32), np.array([60], np.float32))
+    return Tiles(columns, np.full((2, 1), 90, np.float32), np.full((2, 1), 60, np.float32))
 
 
 def train(tiles, **changes):

@@ -1,0 +1,54 @@
+"""Makes docs/example.png, the picture of the README, from the last model that was pushed.
+
+.venv/bin/python docs/example.py [NAME OF A TEST IMAGE]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+NUCLEI = CHECKOUT / "data" / "nuclei"
+
+
+def picture(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Image.Image:
+    """Image, truth and prediction side by side.
+
+    Args:
+        image: [H, W] uint8.
+        truth: [H, W] bool.
+        prediction: [H, W] bool.
+
+    Returns:
+        The prediction is coloured: yellow where it is right, red where nuclei were missed, green where it
+        found too much.
+    """
+    # Dark images are stretched to be seen; the network got them as they are.
+    shown = np.clip(image * (255.0 / np.percentile(image, 99.8)), 0, 255)
+    colours = np.zeros((*image.shape, 3), np.uint8)
+    colours[truth & prediction] = (240, 200, 60)
+    colours[truth & ~prediction] = (215, 60, 50)
+    colours[~truth & prediction] = (60, 170, 90)
+    grey = [np.repeat(panel[..., None], 3, -1).astype(np.uint8) for panel in (shown, truth * 255)]
+    gap = np.full((image.shape[0], 8, 3), 255, np.uint8)
+    return Image.fromarray(np.concatenate([grey[0], gap, grey[1], gap, colours], axis=1))
+
+
+def main(name: str) -> None:
+    """Predicts one image of the bundled nuclei by the command line and draws it."""
+    image, mask = (NUCLEI / folder / f"{name}.png" for folder in ("images", "masks"))
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, CHECKOUT / "run_pipeline.py", "predict", image, "--out", out]
+        subprocess.run([*map(str, command), "--root", str(CHECKOUT / "runs")], check=True)
+        panels = [np.asarray(Image.open(path)) for path in (image, mask, Path(out, f"{name}.png"))]
+    picture(panels[0], panels[1] > 0, panels[2] > 0).save(CHECKOUT / "docs" / "example.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "0402a81e7526")
