@@ -7,9 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-# Exit codes of every command.
-OK, FAILED, BAD_INPUT, NOT_BLESSED, INTERRUPTED = 0, 1, 2, 3, 75
-EXIT_CODES = "exit codes: 0 pushed or unchanged, 1 failed, 2 bad input, 3 not blessed, 75 run again to go on"
+from pipeline.exit_codes import BAD_INPUT, EXPLAINED, INTERRUPTED, OK
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,11 +15,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="run_pipeline.py",
         description="Trains a U-Net on images and masks, and puts it into service if it is good enough.",
-        epilog=f"Without a command: run. {EXIT_CODES}.",
+        epilog=f"Without a command: run. {EXPLAINED}.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
-    run = commands.add_parser("run", help="train, evaluate and push a model (the default)", epilog=EXIT_CODES)
+    run = commands.add_parser("run", help="train, evaluate and push a model (the default)", epilog=EXPLAINED)
     _add_configuration(run)
     _add_root(run)
     run.add_argument(
@@ -30,13 +28,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
     check = commands.add_parser(
-        "check", help="read every image and mask, report all problems", epilog=EXIT_CODES
+        "check", help="read every image and mask, report all problems", epilog=EXPLAINED
     )
     _add_configuration(check)
     _add_root(check)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    predict = commands.add_parser("predict", help="write the masks of images", epilog=EXIT_CODES)
+    predict = commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED)
     predict.add_argument(
         "input", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of images"
     )

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.metrics import metric_names
 from components.tiling import Geometry
 
 if sys.version_info >= (3, 11):
@@ -161,8 +162,6 @@ class PipelineConfig(BaseModel):
 
     def metric_names(self) -> list[str]:
         """Names of all metrics that the gate can use with these classes."""
-        from components.metrics import metric_names
-
         return metric_names(list(self.classes))
 
 

@@ -16,9 +16,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from components.metrics import LOWER_IS_BETTER
 from pipeline.config import PipelineConfig
-
-LOWER_IS_BETTER = ("pixel_error",)
 
 
 @dataclasses.dataclass

@@ -17,8 +17,8 @@ from rich.text import Text
 from components.errors import BadInput
 from components.example_gen import source, splits
 from components.example_gen.source import Facts, Problem, Sample
-from pipeline.command_line import BAD_INPUT, OK
 from pipeline.config import PipelineConfig
+from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them

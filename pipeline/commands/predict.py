@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components import images
 from components.versions import newest_version, training_record
-from pipeline.command_line import BAD_INPUT, OK
+from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
 
 IGNORED = {"thumbs.db", "desktop.ini"}

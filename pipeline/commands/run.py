@@ -15,9 +15,9 @@ from rich.console import Console
 
 from components.errors import BadInput, ExportRejected, TrainingFailed
 from pipeline import log
-from pipeline.command_line import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.commands.check import check_data, print_report
 from pipeline.config import PipelineConfig
+from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
 from pipeline.progress import Board
@@ -42,7 +42,7 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
         debug: print the traceback of a failure, not only a sentence.
 
     Returns:
-        The exit code; see `pipeline.command_line`.
+        The exit code; see `pipeline.exit_codes`.
     """
     console = Console(highlight=False)
     root = Root(root_path.absolute())
