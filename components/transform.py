@@ -45,28 +45,25 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         `mean` and `stddev` of all training pixels or of the image.
     """
     settings = TileSettings(**custom_config)
-    sums = tf.map_fn(
-        lambda image: pixel_sums(decode_image(image, settings.channels)),
-        inputs["image"],
-        fn_output_signature=tf.TensorSpec([3, settings.channels], tf.float64),
-    )
-    # The full pass over the training split; Transform puts the result into its graph as a constant.
-    constants = (
-        moments(tft.sum(sums, reduce_instance_dims=False)) if settings.normalise == "dataset" else None
-    )
+    constants = None
+    if settings.normalise == "dataset":
+        sums = tf.map_fn(
+            lambda image: pixel_sums(decode_image(image, settings.channels)),
+            inputs["image"],
+            fn_output_signature=tf.TensorSpec([3, settings.channels], tf.float64),
+        )
+        # The full pass over the training split; Transform puts its result into its graph.
+        constants = moments(tft.sum(sums, reduce_instance_dims=False))
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        image, mask, name, deep, own_sums = example
-        tiles = _cut(image, mask, name, deep, settings)
-        count = tf.shape(tiles[0])[0]
-        repeated = (tf.tile(value[None], [count, 1]) for value in constants or moments(own_sums))
-        return *tiles, *repeated
+        image, mask, name, deep = example
+        return _cut(image, mask, name, deep, settings, constants)
 
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
     for key in ("mean", "stddev"):
         ragged[key] = tf.RaggedTensorSpec([None, settings.channels], tf.float32, ragged_rank=0)
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
-    examples = (inputs["image"], inputs["mask"], inputs["name"], deep, sums)
+    examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
     rows = tf.map_fn(cut, examples, fn_output_signature=tuple(ragged.values()))
     return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
 
@@ -84,9 +81,14 @@ _TILE_FEATURES = {
 
 
 def _cut(
-    image: tf.Tensor, mask: tf.Tensor, name: tf.Tensor, deep: tf.Tensor, settings: TileSettings
+    image: tf.Tensor,
+    mask: tf.Tensor,
+    name: tf.Tensor,
+    deep: tf.Tensor,
+    settings: TileSettings,
+    constants: tuple[tf.Tensor, tf.Tensor] | None,
 ) -> tuple[tf.Tensor, ...]:
-    """All tiles of one image, in the order of `_TILE_FEATURES`, each of shape [tiles]."""
+    """All tiles of one image: what `preprocessing_fn` returns, in the order of its `ragged`."""
     geometry = tiling.Geometry(settings.depth)
     pixels = decode_image(image, settings.channels)  # [H, W, C] uint16
     indices = tf.io.decode_png(mask, channels=1)  # [H, W, 1] uint8
@@ -120,4 +122,5 @@ def _cut(
         one, tf.range(count), fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64)
     )
     same = [tf.fill([count], tf.cast(v, tf.int64)) for v in (height, width, count)]
-    return tiles, masks, tf.fill([count], name), tops, lefts, *same
+    mean_and_stddev = [tf.tile(v[None], [count, 1]) for v in constants or moments(pixel_sums(pixels))]
+    return tiles, masks, tf.fill([count], name), tops, lefts, *same, *mean_and_stddev
