@@ -125,7 +125,7 @@ class Axis(NamedTuple):
         return self.stride + is_last * geometry.smallest_output
 
 
-def plan(size: Int, max_stride: int, geometry: Geometry) -> Axis:
+def plan(size: Int, max_stride: int, geometry: Geometry, min_stride: int = 0) -> Axis:
     """Fits the fewest equal tiles to one axis of an image.
 
     The work for each output pixel is (tile_side / stride)^2, and tiles that overshoot the image are work for
@@ -135,6 +135,8 @@ def plan(size: Int, max_stride: int, geometry: Geometry) -> Axis:
         size: side of the image in pixels, an int or an int32 scalar tensor; at least 1.
         max_stride: upper bound of the stride, a multiple of the geometry's step; it bounds the memory.
         geometry: of the network.
+        min_stride: lower bound of the stride, at most `max_stride`, for tiles that something has to fit into;
+            a multiple of the step, too.
 
     Returns:
         The tiles; count and stride are of the type of `size`. count * stride + smallest_output >= size.
@@ -145,13 +147,16 @@ def plan(size: Int, max_stride: int, geometry: Geometry) -> Axis:
     step = geometry.step
     if max_stride < step or max_stride % step:
         raise ValueError(f"max_stride must be a positive multiple of {step}. Received: {max_stride=}")
+    if not 0 <= min_stride <= max_stride or min_stride % step:
+        raise ValueError(f"min_stride must be a multiple of {step} up to max_stride. Received: {min_stride=}")
     if isinstance(size, int) and size < 1:
         raise ValueError(f"An image has at least one pixel. Received: size={size}")
     beyond = size - geometry.smallest_output
     beyond = (beyond + 1 + abs(beyond - 1)) // 2  # max(beyond, 1): tensors know abs, but not max
     count = (beyond + max_stride - 1) // max_stride
     stride = (beyond + step * count - 1) // (step * count) * step
-    return Axis(count, stride)
+    stride = (stride + min_stride + abs(stride - min_stride)) // 2  # max(stride, min_stride)
+    return Axis((beyond + stride - 1) // stride, stride)
 
 
 def mirror_index(start: Int, length: Int, size: Int, xp: Any = np) -> Any:

@@ -20,10 +20,10 @@ from components.versions import TRAINING_RECORD
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings`, and `serving_stride`. Writes the
+    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, and `serving_stride`. Writes the
     SavedModel to `fn_args.serving_model_dir`, and the Keras model and the learning curves beside the logs.
     """
-    settings = TrainSettings(**fn_args.custom_config["train"])
+    settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     if fn_args.hyperparameters:
         rate = fn_args.hyperparameters["values"]["learning_rate"]
     else:

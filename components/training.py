@@ -84,27 +84,6 @@ def compile_network(settings: TrainSettings, channels: int, learning_rate: float
     return network
 
 
-def confusion_of(network: keras.Model, tiles: Tiles, settings: TrainSettings) -> NDArray[np.int64]:
-    """Pixel counts of whole images, [classes, classes], row = truth, column = prediction.
-
-    Args:
-        network: takes [1, H, W, channels] of any legal H and W.
-        tiles: all tiles of the images to validate on.
-        settings: of the training.
-    """
-    count = len(settings.classes)
-    # One trace for all shapes of tiles.
-    predict = tf.function(
-        lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),
-        input_signature=[tf.TensorSpec([1, None, None, tiles.channels], tf.float32)],
-    )
-    total = np.zeros(count * count, np.int64)
-    for x, truth, rows, columns in validation_tiles(tiles, Geometry(settings.depth)):
-        prediction = predict(x).numpy()[:rows, :columns]
-        total += np.bincount((truth.astype(np.int32) * count + prediction).ravel(), minlength=count * count)
-    return total.reshape(count, count)
-
-
 class WholeImageValidation(keras.callbacks.Callback):
     """Validates on whole images after every epoch and keeps the weights of the best mean foreground IoU."""
 
@@ -112,20 +91,33 @@ class WholeImageValidation(keras.callbacks.Callback):
         """Args: network: of any input size; its weights are overwritten with those in training."""
         super().__init__()
         self._network, self._tiles, self._settings = network, tiles, settings
-        self.best: float = -math.inf
+        # One trace for all sizes of tiles and all validations.
+        self._predict = tf.function(
+            lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),
+            input_signature=[tf.TensorSpec([1, None, None, tiles.channels], tf.float32)],
+        )
+        self._best_score = -math.inf
         self._best_weights: list[NDArray] = []
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Pixel counts over all whole images, [classes, classes], row = truth, column = prediction."""
+        count = len(self._settings.classes)
+        total = np.zeros(count * count, np.int64)
+        for x, truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
+            pairs = truth.astype(np.int32) * count + self._predict(x).numpy()[:rows, :columns]
+            total += np.bincount(pairs.ravel(), minlength=count * count)
+        return total.reshape(count, count)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds all metrics of `components.metrics` to the logs, as `val_NAME`."""
         self._network.set_weights(self.model.get_weights())
-        confusion = confusion_of(self._network, self._tiles, self._settings)
-        values = metrics.summarize(confusion, list(self._settings.classes))
+        values = metrics.summarize(self.confusion(), list(self._settings.classes))
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in values.items()})
         score = values["foreground_iou"]
-        # The first validation always counts: a network that finds nothing yet has NaN or 0.
-        if not self._best_weights or score > self.best:
-            self.best = score if not math.isnan(score) else -math.inf
+        # The first validation always counts: a network that finds nothing yet may score NaN.
+        if not self._best_weights or score > self._best_score:
+            self._best_score = -math.inf if math.isnan(score) else score
             self._best_weights = self._network.get_weights()
 
     def restore_best(self) -> keras.Model:
@@ -151,6 +143,8 @@ class ReportProgress(keras.callbacks.Callback):
             raise TrainingFailed(
                 f"the loss is {loss} at step {self._step} of {self._steps}: a lower learning rate may help"
             )
+        if self._step == self._steps:
+            self.model.stop_training = True  # in the middle of the last epoch; it is validated like any other
         values = {"loss": loss, **self._validation}
         progress.info("%s", self._title, extra={"step": self._step, "steps": self._steps, "values": values})
 
@@ -192,6 +186,6 @@ def fit(
     best = WholeImageValidation(
         build_network(settings, train.channels, None, activation="softmax"), validation, settings
     )
-    callbacks: list[Callable | keras.callbacks.Callback] = [best, ReportProgress(epochs * steps, title)]
+    callbacks: list[Callable | keras.callbacks.Callback] = [best, ReportProgress(settings.steps, title)]
     history = network.fit(data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return best.restore_best(), history.history

@@ -93,10 +93,10 @@ def _cut(
     pixels = decode_image(image, settings.channels)  # [H, W, C] uint16
     indices = tf.io.decode_png(mask, channels=1)  # [H, W, 1] uint8
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-    # At least one training window fits into every tile.
-    least = max(settings.window - 2 * geometry.halo, geometry.step + 1)
+    # A training window fits into every tile.
+    least = settings.window - geometry.smallest
     rows, columns = (
-        tiling.plan(tf.maximum(size, least), settings.tile_stride, geometry) for size in (height, width)
+        tiling.plan(size, settings.tile_stride, geometry, min_stride=least) for size in (height, width)
     )
     row_index = tiling.mirror_index(-geometry.halo, rows.padded_side(geometry), height, tf)
     column_index = tiling.mirror_index(-geometry.halo, columns.padded_side(geometry), width, tf)

@@ -70,8 +70,8 @@ class LearningRateSearch(keras_tuner.RandomSearch):
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     """Called by TFX: the tuner and the data it searches with."""
-    search = TuneSettings(**fn_args.custom_config["search"])
-    settings = TrainSettings(**fn_args.custom_config["train"])
+    search = TuneSettings(**json.loads(fn_args.custom_config["search"]))
+    settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     settings = dataclasses.replace(settings, steps=search.tune_steps, validate_every=search.tune_steps)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
     tuner = LearningRateSearch(settings, search, fn_args, train.channels)

@@ -57,8 +57,7 @@ class PipelineConfig(BaseModel):
         None, ge=0, description="Cross-validation: the fold that becomes the test split."
     )
     normalise: Literal["dataset", "image"] = Field(
-        "dataset",
-        description="Mean 0 and deviation 1 over all training images, or over each image by itself.",
+        "image", description="Mean 0 and deviation 1 over each image by itself, or over all training images."
     )
     max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
@@ -147,6 +146,9 @@ class PipelineConfig(BaseModel):
             stride = getattr(self, key)
             if stride % geometry.step:
                 raise ValueError(f"{key} = {stride} is not a multiple of {geometry.step}")
+        least = self.window - geometry.smallest
+        if self.tile_stride < least:
+            raise ValueError(f"tile_stride = {self.tile_stride}: tiles must hold a window: at least {least}")
         if not 0 < self.tune_range[0] < self.tune_range[1]:
             raise ValueError(
                 f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"

@@ -77,7 +77,8 @@ def create_pipeline(config: PipelineConfig, root: Root) -> Pipeline:
     )
     transform.add_upstream_node(validator)
 
-    train = dataclasses.asdict(settings_of(TrainSettings, config))
+    # As JSON of our own: TFX sorts the keys of what it encodes, and the order of the classes is their index.
+    train = json.dumps(dataclasses.asdict(settings_of(TrainSettings, config)))
     components: list[Any] = [examples, statistics, inferred, validator, transform]
 
     # The learning rate: searched on the eval split, or reused.
@@ -90,7 +91,9 @@ def create_pipeline(config: PipelineConfig, root: Root) -> Pipeline:
             transform_graph=transform.outputs["transform_graph"],
             custom_config={
                 "train": train,
-                "search": dataclasses.asdict(settings_of(TuneSettings, config, reuse_from=reuse_from)),
+                "search": json.dumps(
+                    dataclasses.asdict(settings_of(TuneSettings, config, reuse_from=reuse_from))
+                ),
             },
         )
         rates = {"hyperparameters": tuner.outputs["best_hyperparameters"]}

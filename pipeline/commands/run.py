@@ -52,8 +52,8 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
         return BAD_INPUT
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
-    # A scheduler stops a run by SIGTERM: the same as Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    # A scheduler stops a run by SIGTERM. It is not SIGINT's handler: a background job ignores that one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with exclusive(root.lock):
             return _run_locked(config, root, debug)

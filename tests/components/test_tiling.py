@@ -219,3 +219,15 @@ def test_a_stride_off_the_step_differs(random_network: tuple[Geometry, int, Pred
     top = geometry.output_side(geometry.smallest + 2 * geometry.step)
     naive = predict(padded[top : top + geometry.smallest + 2 * geometry.step])[:, :40]
     assert np.abs(naive - whole[top : top + len(naive)]).max() > 1e-3
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_tiles_hold_what_has_to_fit_into_them(depth: int) -> None:
+    geometry = Geometry(depth)
+    for min_stride, max_stride in ((0, 64), (64, 64), (48, 64), (384, 512)):
+        for size in range(1, 1200, 7):
+            axis = tiling.plan(size, max_stride, geometry, min_stride=min_stride)
+            assert min_stride <= axis.stride <= max_stride
+            assert axis.stride % geometry.step == 0
+            assert axis.count * axis.stride + geometry.smallest_output >= size
+            assert (axis.count - 1) * axis.stride < size  # no tile lies beyond the image

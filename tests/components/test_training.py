@@ -52,10 +52,18 @@ def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
 
 def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles):
     best, curves = train(tiles)
-    confusion = training.confusion_of(best, tiles, SETTINGS)
+    confusion = training.WholeImageValidation(best, tiles, SETTINGS).confusion()
     assert confusion.sum() == 2 * 32 * 32
     score = confusion[1, 1] / (confusion[1].sum() + confusion[:, 1].sum() - confusion[1, 1])
     assert score == pytest.approx(max(curves["val_foreground_iou"]))
+
+
+def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, caplog):
+    with caplog.at_level("INFO", "unet.progress"):
+        _, curves = train(tiles, steps=25, validate_every=10)
+    steps = [record.step for record in caplog.records if record.name == "unet.progress"]
+    assert steps == list(range(1, 26))
+    assert len(curves["val_foreground_iou"]) == 3
 
 
 def test_a_loss_that_is_no_number_stops_the_training(tiles):
