@@ -20,8 +20,8 @@ from components.versions import TRAINING_RECORD
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, and `serving_stride`. Writes the
-    SavedModel to `fn_args.serving_model_dir`, and the Keras model and the learning curves beside the logs.
+    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, and `serving_stride`. Writes
+    the SavedModel to `fn_args.serving_model_dir`, and the Keras model and the curves to `model_run_dir`.
     """
     settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     if fn_args.hyperparameters:
@@ -44,10 +44,12 @@ def run_fn(fn_args: FnArgs) -> None:
     ).export(fn_args.serving_model_dir)
     record = Path(fn_args.serving_model_dir, TRAINING_RECORD)
     record.parent.mkdir(parents=True, exist_ok=True)
-    classes = list(settings.classes)
-    record.write_text(
-        json.dumps({"learning_rate": rate, "classes": classes, "steps": settings.steps}, indent=2)
-    )
+    content = {
+        "classes": list(settings.classes),
+        "learning_rate": rate,
+        "recipe": training.recipe(settings),
+    }
+    record.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)

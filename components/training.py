@@ -45,6 +45,12 @@ class TrainSettings:
     seed: int
 
 
+def recipe(settings: TrainSettings) -> dict[str, Any]:
+    """What a learning rate was found for: with another recipe, another rate is the best one."""
+    budget = ("classes", "steps", "validate_every", "learning_rate", "seed")
+    return {key: value for key, value in dataclasses.asdict(settings).items() if key not in budget}
+
+
 def build_network(
     settings: TrainSettings, channels: int, side: int | None, activation: str | None
 ) -> keras.Model:

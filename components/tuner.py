@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner import component as tuner_component
 from tfx.components.tuner import executor as tuner_executor
@@ -21,6 +22,8 @@ from components.errors import TrainingFailed
 from components.input_pipeline import read_tiles
 from components.training import TrainSettings
 from components.versions import newest_version, training_record
+
+DIVERGED = -1.0  # score of a trial whose loss became NaN or infinite: below any IoU
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +67,9 @@ class LearningRateSearch(keras_tuner.RandomSearch):
         try:
             _, curves = training.fit(network, self._settings, train, validation, title)
         except TrainingFailed:
-            return {"foreground_iou": -1.0}
-        return {"foreground_iou": max(curves["val_foreground_iou"])}
+            return {"foreground_iou": DIVERGED}
+        # NaN: neither the masks nor the network hold any foreground.
+        return {"foreground_iou": float(np.nan_to_num(max(curves["val_foreground_iou"])))}
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
@@ -78,14 +82,15 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     return tuner_component.TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "validation": validation})
 
 
-def pushed_learning_rate(folder: Path) -> float | None:
-    """The learning rate of the newest pushed model, or None when there is no such model."""
+def pushed_learning_rate(folder: Path, recipe: dict[str, Any]) -> float | None:
+    """The learning rate of the newest pushed model, or None when no model was pushed or by another recipe."""
     version = newest_version(folder)
-    return training_record(folder / str(version)).get("learning_rate") if version else None
+    record = training_record(folder / str(version)) if version else {}
+    return record["learning_rate"] if record.get("recipe") == recipe else None
 
 
 class Executor(tuner_executor.Executor):
-    """TFX's Tuner, except that it may reuse the rate of a pushed model and fails when every trial failed."""
+    """TFX's Tuner, except that it may reuse the rate of a pushed model and says why it chose a rate."""
 
     def Do(
         self,
@@ -93,32 +98,46 @@ class Executor(tuner_executor.Executor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the best hyperparameters and the results of all trials."""
-        search = TuneSettings(**json_utils.loads(exec_properties["custom_config"])["search"])
+        """Writes the best hyperparameters and the results of all trials.
+
+        Raises:
+            TrainingFailed: a trial could not be run, or the loss of every one became NaN or infinite.
+        """
+        config = json_utils.loads(exec_properties["custom_config"])
+        search, settings = (
+            TuneSettings(**json.loads(config["search"])),
+            TrainSettings(**json.loads(config["train"])),
+        )
         best = artifact_utils.get_single_instance(output_dict["best_hyperparameters"])
-        results = artifact_utils.get_single_uri(output_dict["tuner_results"])
-        if search.reuse_from and (rate := pushed_learning_rate(Path(search.reuse_from))):
-            found = keras_tuner.HyperParameters()
-            found.Fixed("learning_rate", rate)
-            Path(best.uri, "best_hyperparameters.txt").write_text(json.dumps(found.get_config()))
-            Path(results, "tuner_results.json").write_text("[]")
-            reason = f"learning rate {rate:.2e}, reused from the model in service"
+        results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]), "tuner_results.json")
+        rate = None
+        if search.reuse_from:
+            rate = pushed_learning_rate(Path(search.reuse_from), training.recipe(settings))
+        if rate:
+            results.write_text("[]")
+            reason = f"learning rate {rate:.2e}, that of the last pushed model"
         else:
             try:
                 super().Do(input_dict, output_dict, exec_properties)
             except RuntimeError as error:  # Keras Tuner puts the traceback of the trial into the message
-                raise TrainingFailed(f"a trial failed: {str(error).strip().splitlines()[-1]}") from error
-            trials = json.loads(Path(results, "tuner_results.json").read_text())
-            finished = [trial for trial in trials if trial["score"] > 0]
-            if not finished:
                 raise TrainingFailed(
-                    "no trial of the search learned anything: try a lower tune_range or more tune_steps"
-                )
-            top = max(finished, key=lambda trial: trial["score"])
+                    f"a trial failed: {str(error).strip().rpartition(chr(10))[2]}"
+                ) from error
+            trials = json.loads(results.read_text())
+            top = max(trials, key=lambda trial: trial["score"])
+            if top["score"] == DIVERGED:
+                raise TrainingFailed(f"the loss of all {len(trials)} trials became NaN: lower tune_range")
             reason = (
                 f"learning rate {top['learning_rate']:.2e}, the best of {len(trials)} "
                 f"(IoU {top['score']:.3f} after {search.tune_steps} steps)"
             )
+            if top["score"] == 0:  # nothing to choose by: rare foreground takes longer to be found
+                rate = settings.learning_rate
+                reason = f"learning rate {rate:.2e}, the configured one: no trial found any foreground"
+        if rate:
+            chosen = keras_tuner.HyperParameters()
+            chosen.Fixed("learning_rate", rate)
+            Path(best.uri, "best_hyperparameters.txt").write_text(json.dumps(chosen.get_config()))
         best.set_string_custom_property("reason", reason)
 
 

@@ -18,6 +18,7 @@ from data.synthetic import write_cells
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = {
+    "classes": "{ surroundings = 0, cell = 255 }",  # not in alphabetical order
     "base_filters": 2,
     "window": 204,
     "steps": 60,
@@ -96,7 +97,7 @@ def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(pl
     summary = last_summary(place)
     assert summary["data_hash"] != data_hash
     assert not summary["components"]["Trainer"]["cached"]
-    assert "reused" in summary["learning_rate"]  # tune = "first"
+    assert "that of the last pushed model" in summary["learning_rate"]  # tune = "first"
     assert "foreground_iou" in summary["baseline"]
     assert len(versions(place)) == 2
 
@@ -192,9 +193,25 @@ def test_predict_and_a_clean_process_give_the_same_bytes(place, tmp_path):
     mask = np.asarray(Image.open(clean))
     assert mask.shape == np.asarray(Image.open(image)).shape[:2]
     assert set(np.unique(mask)) <= {0, 255}
-    foreground = np.asarray(Image.open(out / f"{image.stem}.foreground.png"))
-    assert foreground.dtype == np.uint16 or foreground.max() > 255
-    assert ((foreground > 32768) == (mask == 255)).mean() > 0.999
+    cell = np.asarray(Image.open(out / f"{image.stem}.cell.png"))
+    assert cell.max() > 255
+    assert ((cell > 32768) == (mask == 255)).mean() > 0.999
+
+
+def test_predicted_masks_score_what_the_evaluator_said(place, tmp_path):
+    summaries = [json.loads(path.read_text()) for path in (place / "root" / "runs").glob("*/summary.json")]
+    summary = max((s for s in summaries if s["pushed"]), key=lambda s: s["pushed"])
+    splits = json.loads((place / "root" / "splits.json").read_text())
+    names = [name for name, split in splits.items() if split == "test"]
+    images = [str(place / "data" / "images" / f"{name}.png") for name in names]
+    command(place, "predict", *images, "--out", str(tmp_path))
+    both = either = 0
+    for name in names:
+        truth, mask = (np.asarray(Image.open(folder / f"{name}.png")) == 255
+                       for folder in (place / "data" / "masks", tmp_path))  # fmt: skip
+        both += (truth & mask).sum()
+        either += (truth | mask).sum()
+    assert both / either == pytest.approx(summary["metrics"]["iou_cell"])
 
 
 def test_predict_reports_a_bad_file_and_goes_on(place, tmp_path):
