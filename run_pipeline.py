@@ -11,7 +11,7 @@ def explain_missing(reason):
     # type: (str) -> None
     """Ends with what to type instead. An old Python must be able to read this file, to be told so."""
     make = "" if os.path.exists(PYTHON) else "make setup && "
-    command = " ".join([PYTHON] + sys.argv)
+    command = " ".join([PYTHON] + ["'%s'" % word if " " in word else word for word in sys.argv])
     sys.exit("%s\nThe pipeline has an environment of its own:\n    %s%s" % (reason, make, command))
 
 

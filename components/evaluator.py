@@ -102,7 +102,7 @@ def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold
     value = tfma.GenericValueThreshold(
         **{"upper_bound" if lower_is_better else "lower_bound": {"value": bound}}
     )
-    # TFMA demands a change strictly beyond the bound: the smallest step further lets an equal model pass.
+    # So that float rounding never rejects an equal model where no drop is allowed.
     allowed = max_drop + 1e-9
     change = tfma.GenericChangeThreshold(
         direction=tfma.MetricDirection.LOWER_IS_BETTER

@@ -77,7 +77,9 @@ def probe(model: Path, class_values: str, images: list[Path], timeout: float) ->
             f"the exported model did not answer {len(images)} images in {timeout} s"
         ) from None
     if done.returncode:
-        raise ExportRejected(f"a fresh process could not serve the exported model: {done.stderr[-2000:]}")
+        print(done.stderr)  # into the log
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise ExportRejected(f"a fresh process could not serve the exported model: {reason}")
     wrong = json.loads(done.stdout.splitlines()[-1])
     if wrong:
         raise ExportRejected("the exported model answers wrongly:\n" + "\n".join(wrong))

@@ -19,7 +19,7 @@ from components.input_pipeline import Tiles, training_batches, validation_tiles
 from components.tiling import Geometry
 from components.unet import Decoder, create_unet
 
-# Records carry `step`, `steps` and `values`; whoever drives the run may show them.
+# Records carry `epoch`, `epochs`, `step`, `steps` and `values`; whoever drives the run may show them.
 progress = logging.getLogger("unet.progress")
 
 
@@ -135,10 +135,11 @@ class WholeImageValidation(keras.callbacks.Callback):
 class ReportProgress(keras.callbacks.Callback):
     """Logs every step for whoever shows progress, and stops on a loss that is not finite."""
 
-    def __init__(self, steps: int, title: str):
-        """Args: steps: of the whole training; title: what is being trained."""
+    def __init__(self, epochs: int, steps: int, title: str):
+        """Args: epochs, steps: of the whole training; title: what is being trained."""
         super().__init__()
-        self._step, self._steps, self._title = 0, steps, title
+        self._epoch, self._epochs, self._step, self._steps = 1, epochs, 0, steps
+        self._title = title
         self._validation: dict[str, float] = {}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -152,10 +153,12 @@ class ReportProgress(keras.callbacks.Callback):
         if self._step == self._steps:
             self.model.stop_training = True  # in the middle of the last epoch; it is validated like any other
         values = {"loss": loss, **self._validation}
-        progress.info("%s", self._title, extra={"step": self._step, "steps": self._steps, "values": values})
+        counts = {"epoch": self._epoch, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        progress.info("%s", self._title, extra={**counts, "values": values})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Remembers the validation to show it beside the loss."""
+        self._epoch = epoch + 2  # Keras counts from 0, and this one is over
         value = (logs or {}).get("val_foreground_iou")
         if value is not None:
             self._validation = {"IoU": value}
@@ -192,6 +195,9 @@ def fit(
     best = WholeImageValidation(
         build_network(settings, train.channels, None, activation="softmax"), validation, settings
     )
-    callbacks: list[Callable | keras.callbacks.Callback] = [best, ReportProgress(settings.steps, title)]
+    callbacks: list[Callable | keras.callbacks.Callback] = [
+        best,
+        ReportProgress(epochs, settings.steps, title),
+    ]
     history = network.fit(data, epochs=epochs, steps_per_epoch=steps, callbacks=callbacks, verbose=0)
     return best.restore_best(), history.history

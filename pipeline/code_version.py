@@ -15,7 +15,10 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = "components"
-LIBRARIES = ("tfx", "tensorflow", "keras", "keras-tuner", "tensorflow-transform", "numpy", "pillow")
+LIBRARIES = (
+    "apache-beam", "keras", "keras-tuner", "numpy", "pillow", "tensorflow", "tensorflow-data-validation",
+    "tensorflow-model-analysis", "tensorflow-transform", "tfx", "tfx-bsl",
+)  # fmt: skip
 
 
 def stamp(pipeline: Any, deployment: Any) -> None:
@@ -26,13 +29,12 @@ def stamp(pipeline: Any, deployment: Any) -> None:
         deployment: its local deployment configuration, which names the executors.
     """
     for node in pipeline.nodes:
-        parameters = node.pipeline_node.parameters.parameters
-        named = str(deployment.executor_specs.get(node.pipeline_node.node_info.id, "")) + str(parameters)
-        modules = {name for name in re.findall(rf"\b{PACKAGE}(?:\.\w+)+", named) if source_of(name)}
-        modules |= {
-            n
-            for name in re.findall(rf"\b{PACKAGE}(?:\.\w+)+", named)
-            if source_of(n := name.rpartition(".")[0])
+        name, parameters = node.pipeline_node.node_info.id, node.pipeline_node.parameters.parameters
+        specs = (specs.get(name, "") for specs in (deployment.executor_specs, deployment.custom_driver_specs))
+        named = set(re.findall(rf"(?<![\w.]){PACKAGE}(?:\.\w+)+", "".join(map(str, (*specs, parameters)))))
+        # The last word of most names is a class or a function.
+        modules = {
+            module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
         }
         parameters["code"].field_value.string_value = fingerprint(modules)
 

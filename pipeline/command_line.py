@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.exit_codes import BAD_INPUT, EXPLAINED, INTERRUPTED, OK
+from pipeline import interruption
+from pipeline.exit_codes import BAD_INPUT, EXPLAINED, FAILED, INTERRUPTED, OK
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words.insert(0, "run")
     options = parser().parse_args(words)
+    interruption.install()
     try:
         if options.command == "predict":
             from pipeline.commands.predict import predict
@@ -82,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+        return FAILED
 
 
 def _run_or_check(options: argparse.Namespace) -> int:

@@ -105,7 +105,7 @@ class PipelineConfig(BaseModel):
     max_drop: float = Field(
         0.01,
         ge=0,
-        description="How much worse than the last blessed model the first threshold's metric may be.",
+        description="How much worse than the last blessed model's a metric with a threshold may be.",
     )
 
     @field_validator("data", mode="before")
@@ -120,6 +120,8 @@ class PipelineConfig(BaseModel):
             raise ValueError("at least two classes are needed")
         if len(set(value.values())) < len(value):
             raise ValueError("two classes have the same value")
+        if len(value) > 255:
+            raise ValueError("at most 255 classes are possible: masks are stored with 8 bits")
         if not all(0 <= v <= 65535 for v in value.values()):
             raise ValueError("values must lie between 0 and 65535")
         if not all(name and "/" not in name and not name.startswith(".") for name in value):

@@ -50,7 +50,7 @@ def create_pipeline(config: PipelineConfig, root: Root) -> Pipeline:
     """
     classes = list(config.classes)
 
-    # Images and masks -> tf.Examples in train, eval and test; the cache key is their content.
+    # Images and masks -> tf.Examples in train, eval and test; the cache key holds their content.
     examples = ImageMaskExampleGen(
         input_base=str(config.data.absolute()),
         settings=settings_of(Settings, config, splits_file=str(root.splits)),

@@ -30,8 +30,9 @@ def captured(path: Path) -> Iterator[TextIO]:
     try:
         yield terminal
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # a full disk must not keep the terminal from us
+            sys.stdout.flush()
+            sys.stderr.flush()
         terminal.close()
         for descriptor, original in enumerate(saved, 1):
             os.dup2(original, descriptor)

@@ -30,7 +30,12 @@ class Board(logging.Handler):
         self._start = time.monotonic()
         self._detail, self._last_line = "", self._start
         self._live = Live(
-            console=self._console, refresh_per_second=4, transient=True, get_renderable=self._render
+            console=self._console,
+            refresh_per_second=4,
+            transient=True,
+            get_renderable=self._render,
+            redirect_stdout=False,  # both go into the log
+            redirect_stderr=False,
         )
 
     def __enter__(self) -> Board:
@@ -62,9 +67,11 @@ class Board(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """A step of a training."""
-        step, steps, values = (getattr(record, key) for key in ("step", "steps", "values"))
+        keys = ("epoch", "epochs", "step", "steps", "values")
+        epoch, epochs, step, steps, values = (getattr(record, key) for key in keys)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-        self._detail = f"{record.getMessage()}: step {step}/{steps}  {shown}"
+        in_epoch = f"epoch {epoch}/{epochs}, " if epochs > 1 else ""
+        self._detail = f"{record.getMessage()}: {in_epoch}step {step}/{steps}  {shown}"
         now = time.monotonic()
         if not self._console.is_terminal and (
             step == steps or now - self._last_line >= SECONDS_BETWEEN_LINES

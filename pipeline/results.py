@@ -84,6 +84,6 @@ def _failures(verdict: Any, summary: Summary) -> list[str]:
                 sentences.append(f"{name} is {value:.4f}, the threshold is {summary.thresholds[name]:.4f}")
             else:
                 sentences.append(
-                    f"{name} is {value:.4f}, the model in service has {summary.baseline[name]:.4f}"
+                    f"{name} is {value:.4f}, the last blessed model has {summary.baseline[name]:.4f}"
                 )
     return sentences

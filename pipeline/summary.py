@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import resource
 import sys
@@ -73,7 +74,10 @@ class Summary:
         self.peak_memory_mb = max(peaks) // 1024
         part = folder / "summary.json.part"
         with part.open("w", encoding="utf-8") as file:
-            json.dump(dataclasses.asdict(self), file, indent=2)
+            content = dataclasses.asdict(self)
+            for key in ("metrics", "baseline"):  # JSON has no NaN
+                content[key] = {k: None if math.isnan(v) else v for k, v in content[key].items()}
+            json.dump(content, file, indent=2, allow_nan=False)
             file.flush()
             os.fsync(file.fileno())
         part.replace(folder / "summary.json")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -127,21 +128,16 @@ def start(place: Path, **settings: object) -> subprocess.Popen:
     return subprocess.Popen([*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place)
 
 
-def wait_until_it_trains(process: subprocess.Popen) -> list[str]:
-    """Lines of the output so far."""
+def wait_for(text: str, process: subprocess.Popen) -> None:
+    """Reads the output up to a line that holds the text."""
     assert process.stdout
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if "training: step" in line:
-            break
-    return lines
+    assert any(text in line for line in process.stdout), process.communicate()
 
 
 def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(place):
     before = versions(place)
     process = start(place, batch_size=1)
-    wait_until_it_trains(process)
+    wait_for("training", process)
     second = command(place, "run", "--data", str(place / "data"))
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -155,10 +151,15 @@ def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(pla
     assert not components["Trainer"]["cached"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_stopped_says_how_to_go_on(place, number):
-    process = start(place)
-    wait_until_it_trains(process)
+# After ExampleValidator comes Transform: Beam is at work, which has a way of its own with exceptions.
+@pytest.mark.parametrize(
+    ("number", "after", "seconds"), [(signal.SIGINT, "training", 0), (signal.SIGTERM, "ExampleValidator", 4)]
+)
+def test_a_run_that_is_stopped_says_how_to_go_on(place, number, after, seconds):
+    stride = 256 + 16 * seconds  # tiles that no run has cut yet
+    process = start(place, tile_stride=stride)
+    wait_for(after, process)
+    time.sleep(seconds)
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 75
@@ -212,6 +213,15 @@ def test_predicted_masks_score_what_the_evaluator_said(place, tmp_path):
         both += (truth & mask).sum()
         either += (truth | mask).sum()
     assert both / either == pytest.approx(summary["metrics"]["iou_cell"])
+
+
+def test_predict_never_overwrites_an_image(place):
+    images = place / "data" / "images"
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    done = command(place, "predict", str(images), "--out", str(images))
+    assert done.returncode == 2
+    assert "would be written over that image" in done.stderr
+    assert {path: path.read_bytes() for path in images.iterdir()} == before
 
 
 def test_predict_reports_a_bad_file_and_goes_on(place, tmp_path):

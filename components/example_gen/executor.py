@@ -34,7 +34,7 @@ def to_example(sample: Sample, classes: dict[str, int], max_pixels: int) -> tf.t
     """
     try:
         image = images.read_image(sample.image, max_pixels=max_pixels)
-        mask = images.read_mask(sample.mask, classes)
+        mask = images.read_mask(sample.mask, classes, max_pixels=max_pixels)
     except images.ImageError as error:
         raise BadInput(f"{sample.name}: {error}") from error
     if mask.shape != (image.height, image.width):

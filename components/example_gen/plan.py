@@ -55,10 +55,9 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     assignment = splits.assign(
         samples, settings.shares, remembered=remembered, seed=settings.seed, fold=settings.fold
     )
-    if settings.fold is None:
-        groups = {s.group: split for s in samples if (split := assignment[s.name])}
-        if groups.items() - remembered.items():
-            splits.save(remembered_file, {**remembered, **groups})
+    now = splits.to_remember(samples, assignment)
+    if now.items() - remembered.items():
+        splits.save(remembered_file, {**remembered, **now})
     by_split: dict[str, list[source.Sample]] = {name: [] for name in source.SPLITS}
     for sample in samples:
         if split := assignment[sample.name]:

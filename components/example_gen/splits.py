@@ -1,7 +1,8 @@
 """Who is in which split: by group, so that related images never sit on both sides of an evaluation.
 
 A group stays where it once was: a model is compared with its predecessor on the same test images, and
-nothing that trained the predecessor becomes a test image later.
+nothing that trained the predecessor becomes a test image later (unless a manifest says so). Blocks of slices
+are remembered slice by slice: their numbers change when a slice is added.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from components.errors import BadInput
@@ -35,7 +37,7 @@ def assign(
     Args:
         samples: all samples of the data.
         shares: part of the samples for each of train, eval and test; their sum is 1.
-        remembered: split of each group in earlier runs.
+        remembered: split of each group in earlier runs, as `to_remember` returned it.
         seed: another seed, another order of new groups.
         fold: cross-validation instead: this fold of the manifest is the test split, the next one the eval
             split, the others train; samples without a fold are left out.
@@ -44,12 +46,13 @@ def assign(
         Split of each sample by name; None for a sample that is left out.
 
     Raises:
-        BadInput: a split would be empty, or there is no such fold.
+        BadInput: a split would be empty, there is no such fold, or a fold contradicts the remembered splits.
     """
     if fold is not None:
-        return _by_fold(samples, fold)
+        return _by_fold(samples, fold, remembered)
+    samples = _with_remembered_slices(samples, remembered)
     sizes = Counter(sample.group for sample in samples)
-    split_of = {group: split for group, split in remembered.items() if group in sizes}
+    split_of = {s.group: remembered[key] for s in samples if (key := _key(s)) in remembered}
     split_of.update({sample.group: sample.split for sample in samples if sample.split is not None})
     counts = Counter(dict.fromkeys(SPLITS, 0))
     for group, split in split_of.items():
@@ -73,7 +76,33 @@ def _order(group: str, seed: int) -> tuple[object, ...]:
     return (1, hashlib.sha256(f"{seed} {group}".encode()).hexdigest())
 
 
-def _by_fold(samples: Sequence[Sample], fold: int) -> dict[str, str | None]:
+def to_remember(samples: Sequence[Sample], assignment: Mapping[str, str | None]) -> dict[str, str]:
+    """What a later run has to know of an assignment; samples that were left out are not in it."""
+    return {_key(sample): split for sample in samples if (split := assignment[sample.name])}
+
+
+def _key(sample: Sample) -> str:
+    """Under which name the split of a sample is remembered."""
+    return sample.name if sample.group.startswith(BLOCK_PREFIX) else sample.group
+
+
+def _with_remembered_slices(samples: Sequence[Sample], remembered: Mapping[str, str]) -> list[Sample]:
+    """Regroups blocks that hold slices of earlier runs; a new slice there joins the known one before it."""
+    known: dict[str, str] = {}  # block -> split of its first known slice
+    for sample in samples:
+        if sample.group.startswith(BLOCK_PREFIX) and sample.name in remembered:
+            known.setdefault(sample.group, remembered[sample.name])
+    regrouped, last = [], ""
+    for sample in samples:
+        if sample.group in known:
+            last = remembered.get(sample.name) or last or known[sample.group]
+            # All slices of one split become one group, whose split the known ones tell.
+            sample = replace(sample, group=f"{BLOCK_PREFIX}{last}")
+        regrouped.append(sample)
+    return regrouped
+
+
+def _by_fold(samples: Sequence[Sample], fold: int, remembered: Mapping[str, str]) -> dict[str, str | None]:
     folds = sorted({sample.fold for sample in samples if sample.fold is not None})
     if not folds:
         raise BadInput(f"fold = {fold} needs a column 'fold' in manifest.csv; add one or leave fold unset")
@@ -83,7 +112,18 @@ def _by_fold(samples: Sequence[Sample], fold: int) -> dict[str, str | None]:
         raise BadInput(f"manifest.csv has {len(folds)} folds; test, eval and train need at least 3")
     evaluation = folds[(folds.index(fold) + 1) % len(folds)]
     special = {None: None, fold: "test", evaluation: "eval"}
-    return {sample.name: special.get(sample.fold, "train") for sample in samples}
+    assignment = {sample.name: special.get(sample.fold, "train") for sample in samples}
+    moved = [
+        s.name
+        for s in samples
+        if assignment[s.name] not in (None, remembered.get(_key(s), assignment[s.name]))
+    ]
+    if moved:
+        raise BadInput(
+            f"fold = {fold} would move {len(moved)} images ({moved[0]}, ...) out of their split of earlier"
+            " runs, and test a model on what its predecessor was trained on; give it a --root of its own"
+        )
+    return assignment
 
 
 def _require_all_splits(counts: Mapping[str, int], groups: int) -> None:

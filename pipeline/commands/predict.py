@@ -47,32 +47,57 @@ def predict(
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT
 
+    classes = training_record(model).get("classes", []) if probabilities else []
+    targets = [out / name for path in files for name in _names(path, classes)]
+    problems += _collisions(files, targets)
+    if out.exists() and not out.is_dir():
+        problems.append(f"{out}: a file: give a folder for the masks")
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return BAD_INPUT
+
     import tensorflow as tf
 
-    signatures = tf.saved_model.load(str(model)).signatures
-    classes = training_record(model).get("classes")
+    try:
+        signatures = tf.saved_model.load(str(model)).signatures
+        serve, explain = signatures["serving_default"], signatures["probabilities"]
+    except (OSError, ValueError, KeyError) as error:
+        print(f"{model}: not a model of this pipeline, or a damaged one: {error}", file=sys.stderr)
+        return BAD_INPUT
     out.mkdir(parents=True, exist_ok=True)
     bad = 0
     for number, path in enumerate(files, 1):
         try:
             encoded = tf.constant([images.read_image(path).data])
-            _write(
-                out / f"{path.stem}.png", signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0]
-            )
+            answers = [serve(image_bytes=encoded)["mask_bytes"][0]]
             if probabilities:
-                each = signatures["probabilities"](image_bytes=encoded)["probabilities_bytes"][0]
-                for name, png in zip(classes or range(len(each)), each, strict=True):
-                    _write(out / f"{path.stem}.{name}.png", png)
+                answers += list(explain(image_bytes=encoded)["probabilities_bytes"][0])
+            for name, png in zip(_names(path, classes), answers, strict=True):
+                _write(out / name, png.numpy())
         except (images.ImageError, OSError) as error:
             bad += 1
             print(f"{path}: {error}", file=sys.stderr)
-        except tf.errors.InvalidArgumentError as error:
+        except tf.errors.OpError as error:
             bad += 1
             print(f"{path}: {error.message}", file=sys.stderr)
         if sys.stdout.isatty():
             print(f"\r{number}/{len(files)}", end="", flush=True)
     print(f"\r{len(files) - bad} of {len(files)} masks in {out}, by {model}")
     return BAD_INPUT if bad else OK
+
+
+def _names(image: Path, classes: Sequence[str]) -> list[str]:
+    """Names of the files that are written for an image: the mask, and a probability for each class."""
+    return [f"{image.stem}.png", *(f"{image.stem}.{name}.png" for name in classes)]
+
+
+def _collisions(files: Sequence[Path], targets: Sequence[Path]) -> list[str]:
+    """A line for each file that would be written twice, or over an image."""
+    inputs = {path.resolve() for path in files}
+    over = [f"{path}: would be written over that image: give another --out" for path in targets
+            if path.resolve() in inputs]  # fmt: skip
+    twice = [path for path, count in collections.Counter(targets).items() if count > 1]
+    return over + [f"{path}: several images would become this file: predict them apart" for path in twice]
 
 
 def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
@@ -90,17 +115,11 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
             files.append(path)
         else:
             problems.append(f"{path}: there is no such file or folder")
-    for stem, count in collections.Counter(path.stem for path in files).items():
-        if count > 1:
-            names = ", ".join(str(path) for path in files if path.stem == stem)
-            problems.append(
-                f"{names}: these would all become {stem}.png: predict them into different folders"
-            )
     return files, problems
 
 
-def _write(path: Path, data: object) -> None:
+def _write(path: Path, data: bytes) -> None:
     """Writes a file whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data.numpy())  # type: ignore[attr-defined]
+    part.write_bytes(data)
     part.replace(path)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from components.errors import BadInput, ExportRejected, TrainingFailed
-from pipeline import log
+from pipeline import interruption, log
 from pipeline.commands.check import check_data, print_report
 from pipeline.config import PipelineConfig
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
@@ -52,8 +49,6 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
         return BAD_INPUT
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
-    # A scheduler stops a run by SIGTERM. It is not SIGINT's handler: a background job ignores that one.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with exclusive(root.lock):
             return _run_locked(config, root, debug)
@@ -78,38 +73,45 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool) -> int:
         console = Console(file=terminal, highlight=False)
         try:
             _run_graph(config, root, summary, console, terminal)
-        except KeyboardInterrupt:
-            summary.status, summary.reason = "interrupted", "stopped by a signal"
-        except BadInput as error:
-            summary.status, summary.reason = "bad_input", str(error)
-        except Exception as error:
+        except BaseException as error:
             traceback.print_exc()  # into the log
             failure = traceback.format_exc()
-            known = isinstance(error, TrainingFailed | ExportRejected)
-            summary.status = "failed"
-            summary.reason = (
-                str(error) if known else f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-            )
+            summary.status, summary.reason = _explain(error)
         summary.seconds = round(time.monotonic() - start, 1)
-        summary.write(folder)
         _print_end(summary, root, folder, console)
+        try:
+            summary.write(folder)
+        except OSError as error:
+            console.print(f"{folder}: the summary could not be written: {error.strerror}", markup=False)
         if debug and failure:
             console.print(failure, markup=False, soft_wrap=True)
         code = EXIT_CODE_OF[summary.status]
         if code == INTERRUPTED:
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
-            sys.stdout.flush()
             os._exit(code)
     return code
 
 
-def _run_graph(config: PipelineConfig, root: Root, summary: Summary, console: Console, terminal: Any) -> None:
-    with console.status("loading TensorFlow") if console.is_terminal else contextlib.nullcontext():
-        start = time.monotonic()
-        from pipeline import graph, results, runner
+def _explain(error: BaseException) -> tuple[str, str]:
+    """Status and reason of a run that an exception ended."""
+    # Beam makes another exception of the KeyboardInterrupt that a signal raised while it worked.
+    if isinstance(error, KeyboardInterrupt) or interruption.happened():
+        return "interrupted", "stopped by a signal"
+    if isinstance(error, BadInput):
+        return "bad_input", str(error)
+    if isinstance(error, TrainingFailed | ExportRejected):
+        return "failed", str(error)
+    first_line = next(iter(str(error).strip().splitlines()), "")
+    return "failed", f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
-        pipeline = graph.create_pipeline(config, root)
-        summary.components["(loading)"] = {"seconds": round(time.monotonic() - start, 1), "cached": False}
+
+def _run_graph(config: PipelineConfig, root: Root, summary: Summary, console: Console, terminal: Any) -> None:
+    console.print("Loading TensorFlow and TFX", style="dim")
+    start = time.monotonic()
+    from pipeline import graph, results, runner
+
+    pipeline = graph.create_pipeline(config, root)
+    summary.components["(loading)"] = {"seconds": round(time.monotonic() - start, 1), "cached": False}
     with Board(terminal, len(runner.node_names(pipeline))) as board:
 
         def end(result: runner.NodeResult) -> None:

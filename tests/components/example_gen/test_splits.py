@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -146,3 +146,49 @@ def test_damaged_splits_are_refused_with_advice(tmp_path: Path, content: str) ->
         BadInput, match=r"splits\.json: the remembered splits are damaged .*; restore the file"
     ):
         splits.load(path)
+
+
+def slices(numbers: Iterable[int], size: int = 5) -> list[Sample]:
+    """Samples of a stack, in blocks by position as `find_samples` makes them."""
+    return [sample(f"s{n:02d}", f"block-{i // size:03d}") for i, n in enumerate(numbers)]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        [n for n in range(25) if n != 3],
+        [*range(25), *range(25, 31)],
+        range(1, 25),
+        [*range(100, 102), *range(25)],
+    ],
+)
+def test_slices_stay_in_their_split_when_others_come_or_go(later: Iterable[int]) -> None:
+    first = slices(range(25))
+    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
+    before = splits.assign(first, shares, remembered={}, seed=0, fold=None)
+    remembered = splits.to_remember(first, before)
+    after = splits.assign(slices(later), shares, remembered=remembered, seed=0, fold=None)
+    assert {name: split for name, split in after.items() if name in before} == {
+        name: split for name, split in before.items() if name in after
+    }
+    assert all(after.values())
+
+
+def test_a_new_slice_among_known_ones_joins_the_one_before_it() -> None:
+    first = slices(range(0, 50, 2))
+    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
+    before = splits.assign(first, shares, remembered={}, seed=0, fold=None)
+    remembered = splits.to_remember(first, before)
+    after = splits.assign(
+        slices(sorted([*range(0, 50, 2), 31])), shares, remembered=remembered, seed=0, fold=None
+    )
+    assert after["s31"] == before["s30"]
+
+
+def test_a_fold_that_contradicts_earlier_runs_is_refused() -> None:
+    samples = [sample(f"{i}", fold=i % 3) for i in range(9)]
+    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
+    remembered = splits.to_remember(samples, splits.assign(samples, shares, remembered={}, seed=0, fold=0))
+    assert splits.assign(samples, shares, remembered=remembered, seed=0, fold=0)
+    with pytest.raises(BadInput, match="--root of its own"):
+        splits.assign(samples, shares, remembered=remembered, seed=0, fold=1)
