@@ -52,6 +52,10 @@ class Board(logging.Handler):
     ) -> None:
         logging.getLogger("unet.progress").removeHandler(self)
         self._live.stop()
+        if error and self._name:
+            self._print(
+                self._name, "stopped" if isinstance(error, KeyboardInterrupt) else "failed", "", "bold"
+            )
 
     def start(self, name: str) -> None:
         """A component begins."""
@@ -59,11 +63,13 @@ class Board(logging.Handler):
 
     def end(self, name: str, cached: bool, seconds: float, note: str = "") -> None:
         """A component is finished; `note` is what it decided, if anything."""
+        self._print(name, "cached" if cached else f"{seconds:.1f} s", note, "dim" if cached else "")
         self._done += 1
         self._name = ""
-        state = "cached" if cached else f"{seconds:.1f} s"
-        text = f"[{self._done:2d}/{self._total}] {name:<20} {state:>9}   {note}"
-        self._console.print(Text(text.rstrip(), style="dim" if cached else ""), soft_wrap=True)
+
+    def _print(self, name: str, state: str, note: str, style: str) -> None:
+        text = f"[{self._done + 1:2d}/{self._total}] {name:<20} {state:>9}   {note}"
+        self._console.print(Text(text.rstrip(), style=style), soft_wrap=True)
 
     def emit(self, record: logging.LogRecord) -> None:
         """A step of a training."""
