@@ -92,4 +92,6 @@ class Board(logging.Handler):
         line = (
             f"[{self._done + 1:2d}/{self._total}] {self._name:<20} {minutes}:{seconds:02d}   {self._detail}"
         )
-        return Spinner("dots", Text(line, no_wrap=True, overflow="ellipsis"))
+        text = Text(line)
+        text.truncate(self._console.width - 2, overflow="ellipsis")  # room for the spinner and its space
+        return Spinner("dots", text)

@@ -86,7 +86,8 @@ class Summary:
 def print_metrics(summary: Summary, console: Console) -> None:
     """The table of the gate: each metric beside its threshold and the last blessed model's."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    images = f"{summary.metrics['example_count']:.0f} test images"
+    count = round(summary.metrics["example_count"])
+    images = f"{count} test image{'' if count == 1 else 's'}"
     for column in (images, "model", "threshold", "last blessed", ""):
         table.add_column(column, justify="left" if column == images else "right")
     for name, value in summary.metrics.items():
