@@ -51,11 +51,10 @@ class Board(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         logging.getLogger("unet.progress").removeHandler(self)
+        name, self._name = self._name, ""
         self._live.stop()
-        if error and self._name:
-            self._print(
-                self._name, "stopped" if isinstance(error, KeyboardInterrupt) else "failed", "", "bold"
-            )
+        if error and name:
+            self._print(name, "stopped" if isinstance(error, KeyboardInterrupt) else "failed", "", "bold")
 
     def start(self, name: str) -> None:
         """A component begins."""
