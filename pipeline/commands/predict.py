@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +58,10 @@ def predict(
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT
 
-    import tensorflow as tf
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow as tf
 
     try:
         signatures = tf.saved_model.load(str(model)).signatures
