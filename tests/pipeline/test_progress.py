@@ -51,8 +51,7 @@ def test_a_moving_line_on_a_terminal_that_leaves_standard_output_alone(capfd):
     with os.fdopen(theirs, "w") as terminal:
         with pytest.raises(RuntimeError):
             work(terminal, seconds=0.6)
-        terminal.flush()
-        shown = os.read(ours, 100_000).decode()
+        shown = read_until("failed", ours)
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown)
     assert "Second" in text
