@@ -161,7 +161,10 @@ def test_a_run_that_is_stopped_says_how_to_go_on(place, number, after, seconds):
     wait_for(after, process)
     time.sleep(seconds)
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    try:
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 75
     assert "run the same command to go on" in output
     assert last_summary(place)["status"] == "interrupted"

@@ -74,6 +74,7 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool) -> int:
         try:
             _run_graph(config, root, summary, console, terminal)
         except BaseException as error:
+            interruption.settle()
             traceback.print_exc()  # into the log
             failure = traceback.format_exc()
             summary.status, summary.reason = _explain(error)
