@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return predict(options.input, options.out, options.root, options.model, options.probabilities)
         return _run_or_check(options)
     except KeyboardInterrupt:
+        interruption.settle()
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
