@@ -355,8 +355,13 @@ def _undeclared(values: np.ndarray, classes: Mapping[str, int], kind: str) -> Im
     ]
     text = ", ".join(f"{v} ({n} pixels)" for v, n in wrong[:5]) + (", ..." if len(wrong) > 5 else "")
     declared = ", ".join(f"{name}={value}" for name, value in classes.items())
-    low, high = found.tolist() if len(found) == 2 else (0, 1)
-    advice = f"declare them, for example --set 'classes={{background={low}, foreground={high}}}'"
+    # A name for every value found or declared, so that whoever types it is not told the same again.
+    name_of = {value: name for name, value in classes.items()}
+    values_seen = sorted({*found.tolist(), *(() if len(found) == 2 else classes.values())})
+    if len(found) == 2:
+        name_of = dict(zip(found.tolist(), ("background", "foreground"), strict=True))
+    suggested = ", ".join(f"{name_of.get(value, f'class_{value}')}={value}" for value in values_seen[:20])
+    advice = f"declare them, for example --set 'classes={{{suggested}}}'"
     if kind == "JPEG":
         advice = "save masks as PNG: JPEG changes values"
     elif len(found) > 20:

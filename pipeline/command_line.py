@@ -16,7 +16,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="run_pipeline.py",
         description="Trains a U-Net on images and masks, and puts it into service if it is good enough.",
-        epilog=f"Without a command: run. {EXPLAINED}.",
+        epilog=f"Without a command: run. More: run --help, run --print-config. {EXPLAINED}.",
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
 

@@ -197,7 +197,8 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     if isinstance(values.get("data"), str) and path.parent != PROFILES:
         values["data"] = path.parent / Path(values["data"]).expanduser()
-    return validated({**values, **(overrides or {})}, source=str(path))
+    source = f"{path} and --set" if overrides else str(path)
+    return validated({**values, **(overrides or {})}, source)
 
 
 def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:

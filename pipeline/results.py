@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2 as mlmd
+from tfx.utils import path_utils
 
 from pipeline.config import SPLITS
 from pipeline.runner import NodeFailed, NodeResult
@@ -20,6 +21,8 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.images = _counts(examples)
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
+    if result.name == "Trainer" and (model := _first(result, "model")):
+        summary.model = path_utils.serving_model_path(model.uri)
     if evaluation := _first(result, "evaluation"):
         summary.metrics = _metrics(evaluation.uri, tfma.CANDIDATE_KEY) or _metrics(evaluation.uri, "")
         summary.baseline = _metrics(evaluation.uri, tfma.BASELINE_KEY)
@@ -42,7 +45,7 @@ def note(result: NodeResult) -> str:
     if hyperparameters := _first(result, "best_hyperparameters"):
         return _text(hyperparameters, "reason")
     if pushed := _first(result, "pushed_model"):
-        return _text(pushed, "pushed_destination").rpartition("/")[2]
+        return _text(pushed, "pushed_destination").rpartition("/")[2] or "nothing pushed"
     return ""
 
 

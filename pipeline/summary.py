@@ -31,6 +31,7 @@ class Summary:
         images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.
         verdict: blessed, not_blessed, or empty before the gate.
+        model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
     """
@@ -48,6 +49,7 @@ class Summary:
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     verdict: str = ""
     learning_rate: str = ""
+    model: str = ""
     data_hash: str = ""
     pushed: str = ""
     peak_memory_mb: int = 0

@@ -115,7 +115,10 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
             found = [p for p in inside if not p.name.startswith(".") and p.name.lower() not in IGNORED]
             files += found
             if not found:
-                problems.append(f"{path}: an empty folder: give a folder of images")
+                below = " or ".join(str(p) for p in sorted(path.iterdir()) if p.is_dir())
+                problems.append(
+                    f"{path}: no files in it: give a folder of images" + (f", {below}?" if below else "")
+                )
         elif path.is_file():
             files.append(path)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -135,13 +136,17 @@ def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> 
         "interrupted": "Interrupted. Finished components are kept: run the same command to go on.",
     }
     console.print(f"{lines[summary.status]}   ({summary.seconds:.0f} s)", markup=False, soft_wrap=True)
+    python = os.path.relpath(sys.executable)
+    predict = f"  predict   {python} run_pipeline.py predict IMAGES --out MASKS"
+    hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
         option = "" if root.path == Path("runs").absolute() else f" --root {root.path}"
-        console.print(
-            f"  predict   python run_pipeline.py predict IMAGES --out MASKS{option}\n"
-            f"  serve     docker run -p 127.0.0.1:8501:8501 -v {root.serving}:/models/unet "
-            "-e MODEL_NAME=unet tensorflow/serving\n"
-            f"  summary   {folder / 'summary.json'}",
-            markup=False,
-            soft_wrap=True,
+        serve = f"docker run -p 127.0.0.1:8501:8501 -v {root.serving}:/models/unet -e MODEL_NAME=unet"
+        hints = [f"{predict}{option}", f"  serve     {serve} tensorflow/serving", *hints]
+    elif summary.status == "not_blessed":
+        hints = [f"{predict} --model {summary.model}", *hints]
+        hints.append(
+            "  go on     train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
         )
+    for hint in hints:
+        console.print(hint, markup=False, soft_wrap=True)
