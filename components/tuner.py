@@ -104,10 +104,8 @@ class Executor(tuner_executor.Executor):
             TrainingFailed: a trial could not be run, or the loss of every one became NaN or infinite.
         """
         config = json_utils.loads(exec_properties["custom_config"])
-        search, settings = (
-            TuneSettings(**json.loads(config["search"])),
-            TrainSettings(**json.loads(config["train"])),
-        )
+        search = TuneSettings(**json.loads(config["search"]))
+        settings = TrainSettings(**json.loads(config["train"]))
         best = artifact_utils.get_single_instance(output_dict["best_hyperparameters"])
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]), "tuner_results.json")
         rate = None

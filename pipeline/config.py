@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from components.example_gen.source import SPLITS
 from components.metrics import metric_names
 from components.tiling import Geometry
 
@@ -25,7 +26,6 @@ else:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROFILES = Path(__file__).resolve().parent / "profiles"
-SPLITS = ("train", "eval", "test")
 
 
 class ConfigError(ValueError):

@@ -71,6 +71,11 @@ class Facts:
     mask_sha256: str
 
 
+def is_ignored(path: Path) -> bool:
+    """Whether a file is one that systems leave in folders of images, hidden ones among them."""
+    return path.name.startswith(".") or path.name.lower() in _IGNORED
+
+
 def natural_key(text: str) -> tuple[object, ...]:
     """Sort key that puts slice_2 before slice_10."""
     parts = re.split("([0-9]+)", text)
@@ -126,7 +131,7 @@ def _files(folder: Path, problems: list[Problem]) -> dict[str, Path]:
         return {}
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
-        if path.name.startswith(".") or path.name.lower() in _IGNORED:
+        if is_ignored(path):
             continue
         if path.is_dir():
             advice = f"move its files into {folder.name}/, or list them in {MANIFEST}"

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components import images
+from components.example_gen.source import is_ignored
 from components.versions import newest_version, training_record
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
-
-IGNORED = {"thumbs.db", "desktop.ini"}
 
 
 def predict(
@@ -112,7 +111,7 @@ def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
     for path in inputs:
         if path.is_dir():
             inside = [p for p in sorted(path.iterdir()) if p.is_file()]
-            found = [p for p in inside if not p.name.startswith(".") and p.name.lower() not in IGNORED]
+            found = [p for p in inside if not is_ignored(p)]
             files += found
             if not found:
                 below = " or ".join(str(p) for p in sorted(path.iterdir()) if p.is_dir())
