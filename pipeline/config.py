@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from components.example_gen.source import SPLITS
+from components.masks import INSTANCES, Value, is_colour
 from components.metrics import metric_names
 from components.tiling import Geometry
 
@@ -40,26 +42,65 @@ class PipelineConfig(BaseModel):
     # ---- Data -------------------------------------------------------------------------------------
     data: Path = Field(
         CHECKOUT / "data" / "nuclei",
-        description="Folder with images/ and masks/, or with a manifest.csv.",
+        description="Folder with images/ and masks/; docs/your-own-data.md shows the other layouts.",
     )
-    classes: dict[str, int] = Field(
+    classes: dict[str, int | str] = Field(
         {"background": 0, "foreground": 255},
-        description="Name of each class and its value in the masks; the first one is the background.",
+        description='Name of each class and its value in the masks: a number, a colour "#rrggbb", or '
+        '"instances" (any value that is not declared, each an object); the first one is the background.',
+    )
+    ignore: int | str | None = Field(
+        None, description="Value or colour in the masks of pixels that count in no loss, metric or statistic."
+    )
+    mask_values: Literal["exact", "nearest"] = Field(
+        "exact", description="nearest: each pixel is of the class of the nearest value, for blurred masks."
+    )
+    mask_suffix: str = Field(
+        "_mask", description="What a mask's name has after its image's, where the two are not the same."
+    )
+    value_range: tuple[float, float] | None = Field(
+        None, description="Black and white of images of floating-point, signed or 32-bit values."
     )
     channels: Literal["auto", 1, 3] = Field(
         "auto", description="Channels the network sees; auto: 3 if any image is in colour, else 1."
     )
     block: int = Field(0, ge=0, description="Consecutive slices that form one group; 0: each image is one.")
+    group_pattern: str | None = Field(
+        None, description="Regular expression; images for whose names its match is the same are a group."
+    )
+    span_window: int = Field(
+        0, ge=0, description="Newest spans to train on, where data holds {SPAN}; 0: all of them."
+    )
     shares: dict[str, float] = Field(
         {"train": 0.6, "eval": 0.2, "test": 0.2}, description="Share of the images in each split."
     )
     fold: int | None = Field(
         None, ge=0, description="Cross-validation: the fold that becomes the test split."
     )
+    folds: int = Field(
+        5, ge=3, description="Folds of cross-validation, where no manifest says which image is in which."
+    )
+    scale: float = Field(
+        1.0, ge=0.05, le=4, description="Size of the images that the network sees, as a part of their own."
+    )
     normalise: Literal["dataset", "image"] = Field(
         "image", description="Mean 0 and deviation 1 over each image by itself, or over all training images."
     )
     max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
+    domains: dict[str, tuple[float, float]] = Field(
+        {}, description="Lowest and highest value allowed of a statistic of each image, such as its mean."
+    )
+    max_drift: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Largest Jensen-Shannon divergence of a statistic from that of the last blessed model's "
+        "data, and from that of serving_data.",
+    )
+    on_drift: Literal["stop", "warn"] = Field("stop", description="What larger drift or skew does.")
+    serving_data: Path | None = Field(
+        None, description="Folder of images as the model gets them in service, to be compared with data."
+    )
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
 
     # ---- Network ----------------------------------------------------------------------------------
@@ -108,24 +149,41 @@ class PipelineConfig(BaseModel):
         description="How much worse than the last blessed model's a metric with a threshold may be.",
     )
 
-    @field_validator("data", mode="before")
+    @field_validator("data", "serving_data", mode="before")
     @classmethod
     def _expand(cls, value: Any) -> Any:
         return Path(value).expanduser() if isinstance(value, str) else value
 
     @field_validator("classes")
     @classmethod
-    def _classes_are_distinct(cls, value: dict[str, int]) -> dict[str, int]:
+    def _classes_are_distinct(cls, value: dict[str, Value]) -> dict[str, Value]:
         if len(value) < 2:
             raise ValueError("at least two classes are needed")
+        value = {name: _canonical(v) for name, v in value.items()}
         if len(set(value.values())) < len(value):
             raise ValueError("two classes have the same value")
         if len(value) > 255:
             raise ValueError("at most 255 classes are possible: masks are stored with 8 bits")
-        if not all(0 <= v <= 65535 for v in value.values()):
-            raise ValueError("values must lie between 0 and 65535")
+        if len({is_colour(v) for v in value.values()}) > 1:
+            raise ValueError('values must be numbers (and "instances"), or all be colours')
         if not all(name and "/" not in name and not name.startswith(".") for name in value):
             raise ValueError("names become parts of file names: they must not hold '/' or start with '.'")
+        return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _ignore_is_a_value(cls, value: Value | None) -> Value | None:
+        if value == INSTANCES:
+            raise ValueError('must be a number or a colour "#rrggbb"')
+        return None if value is None else _canonical(value)
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _pattern_compiles(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
         return value
 
     @field_validator("shares")
@@ -138,6 +196,17 @@ class PipelineConfig(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> PipelineConfig:
+        if self.ignore is not None:
+            if self.ignore in self.classes.values():
+                raise ValueError(f"ignore = {self.ignore!r} is the value of a class")
+            if is_colour(self.ignore) != all(is_colour(v) for v in self.classes.values()):
+                raise ValueError("ignore and the values of classes must all be numbers, or all be colours")
+        if self.mask_values == "nearest" and INSTANCES in self.classes.values():
+            raise ValueError('mask_values = "nearest" and "instances" contradict each other')
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
+        if wrong := [name for name, (low, high) in self.domains.items() if not low <= high]:
+            raise ValueError(f"domains: {wrong[0]} must have a lower and a higher bound")
         geometry = Geometry(self.depth)
         if not geometry.is_legal(self.window):
             below, above = geometry.nearest_legal(self.window)
@@ -167,6 +236,19 @@ class PipelineConfig(BaseModel):
     def metric_names(self) -> list[str]:
         """Names of all metrics that the gate can use with these classes."""
         return metric_names(list(self.classes))
+
+
+def _canonical(value: Value) -> Value:
+    """A value of a mask as a number, or a colour in small letters."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, int):
+        if not 0 <= value <= 65535:
+            raise ValueError("values must lie between 0 and 65535")
+        return value
+    if value != INSTANCES and not is_colour(value):
+        raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
+    return value.lower()
 
 
 def profile_names() -> list[str]:

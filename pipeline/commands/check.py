@@ -67,7 +67,7 @@ class Report:
 
 def check(
     data: Path,
-    classes: Mapping[str, int],
+    classes: Mapping[str, Any],
     *,
     block: int,
     max_pixels: int,
