@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--print-config", action="store_true", help="print the whole configuration as TOML and stop"
     )
+    _add_skip_bad(run)
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
     check = commands.add_parser(
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_configuration(check)
     _add_root(check)
+    _add_skip_bad(check)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     predict = commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED)
@@ -65,6 +67,12 @@ def _add_root(command: argparse.ArgumentParser) -> None:
         default=Path("runs"),
         metavar="DIR",
         help="everything the pipeline makes (default: runs)",
+    )
+
+
+def _add_skip_bad(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--skip-bad", action="store_true", help="leave out what is wrong with single files, and list it"
     )
 
 
@@ -105,10 +113,12 @@ def _run_or_check(options: argparse.Namespace) -> int:
         from pipeline.commands.check import check_command
         from pipeline.layout import Root
 
-        return check_command(config, Root(options.root.absolute()), options.json)
+        return check_command(
+            config, Root(options.root.absolute()), as_json=options.json, skip_bad=options.skip_bad
+        )
     if options.print_config:
         print(configuration.to_toml(config))
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug)
+    return run(config, options.root, options.debug, options.skip_bad)

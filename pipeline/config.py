@@ -6,13 +6,14 @@ only what differs from the defaults below, and by `--set key=value` on top of it
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -26,6 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+S = TypeVar("S")
 CHECKOUT = Path(__file__).resolve().parent.parent
 PROFILES = Path(__file__).resolve().parent / "profiles"
 
@@ -249,6 +251,12 @@ def _canonical(value: Value) -> Value:
     if value != INSTANCES and not is_colour(value):
         raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
     return value.lower()
+
+
+def settings_of(kind: type[S], config: PipelineConfig, **extra: Any) -> S:
+    """What one component needs of the configuration; fields that it does not have come as `extra`."""
+    names = [field.name for field in dataclasses.fields(kind) if field.name not in extra]  # type: ignore[arg-type]
+    return kind(**{name: getattr(config, name) for name in names}, **extra)
 
 
 def profile_names() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, TypeVar
+from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tfx.components.evaluator.component import Evaluator
@@ -20,40 +20,33 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 
 from components import evaluator, schema
 from components.example_gen.component import ImageMaskExampleGen
-from components.example_gen.plan import Settings
 from components.infra_validator import InfraValidator
 from components.pusher import Pusher
 from components.training import TrainSettings
 from components.transform import TileSettings
 from components.tuner import Tuner, TuneSettings
-from pipeline.config import PipelineConfig
+from pipeline.commands.check import data_settings
+from pipeline.config import PipelineConfig, settings_of
 from pipeline.layout import Root
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
 
-S = TypeVar("S")
 
-
-def settings_of(kind: type[S], config: PipelineConfig, **extra: Any) -> S:
-    """What one component needs of the configuration; fields that it does not have come as `extra`."""
-    names = [field.name for field in dataclasses.fields(kind) if field.name not in extra]  # type: ignore[arg-type]
-    return kind(**{name: getattr(config, name) for name in names}, **extra)
-
-
-def create_pipeline(config: PipelineConfig, root: Root) -> Pipeline:
+def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Pipeline:
     """The TFX pipeline of a configuration.
 
     Args:
         config: with `channels` resolved to a number.
         root: where everything goes that the pipeline makes.
+        skip: names of samples to leave out, see `components.example_gen.plan.Settings`.
     """
     classes = list(config.classes)
 
     # Images and masks -> tf.Examples in train, eval and test; the cache key holds their content.
     examples = ImageMaskExampleGen(
         input_base=str(config.data.absolute()),
-        settings=settings_of(Settings, config, splits_file=str(root.splits)),
+        settings=data_settings(config, root, skip),
     )
 
     # Statistics of scalars that describe each image -> schema -> anomalies stop the run.

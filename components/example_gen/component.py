@@ -39,12 +39,15 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         settings = Settings(**json.loads(properties["settings"]))
         plan = make_plan(Path(properties["input_base"]), settings)
         result = driver_output_pb2.DriverOutput()
-        for key, value in {**properties, "fingerprint": plan.fingerprint}.items():
-            if value is not None:
-                data_types_utils.set_metadata_value(result.exec_properties[key], value)
+        # Where the data lie and how they are read is not what they hold. It travels with the artifact, so
+        # that a moved folder, or a setting that changes nothing, finds its examples in the cache.
+        for key, value in {"input_base": "", "settings": "", "fingerprint": plan.fingerprint}.items():
+            data_types_utils.set_metadata_value(result.exec_properties[key], value)
         artifact = result.output_artifacts["examples"].artifacts.add()
         artifact.CopyFrom(execution_info.output_dict["examples"][0].mlmd_artifact)
         artifact.custom_properties["fingerprint"].string_value = plan.fingerprint
+        artifact.custom_properties["folder"].string_value = properties["input_base"]
+        artifact.custom_properties["settings"].string_value = properties["settings"]
         return result
 
 

@@ -6,53 +6,81 @@ shuffled element, so a shuffle of images would need the memory of the whole data
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import images
+from components import images, masks
 from components.errors import BadInput
-from components.example_gen.plan import Settings, make_plan
+from components.example_gen.inspection import cores, in_order, one_large_file
+from components.example_gen.plan import SERVING, Settings, make_plan
 from components.example_gen.source import Sample
 
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
 
-def to_example(sample: Sample, classes: dict[str, int], max_pixels: int) -> tf.train.Example:
+def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     """Reads one sample.
 
     Returns:
-        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices), `name`, `group`, and the
-        scalars that the statistics watch: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and
-        `fraction_CLASS` of the pixels for each class.
+        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `components.masks.IGNORE`
+        where a pixel counts nowhere), `name`, `group`, and the scalars that the statistics watch: `height`,
+        `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the counted pixels for
+        each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
     """
+    page = sample.page or 0
     try:
-        image = images.read_image(sample.image, max_pixels=max_pixels)
-        mask = images.read_mask(sample.mask, classes, max_pixels=max_pixels)
+        image = _read_image(sample.image, page, settings)
+        mask = masks.read_mask(sample.mask, settings.legend, page=page, max_pixels=settings.max_pixels)
     except images.ImageError as error:
         raise BadInput(f"{sample.name}: {error}") from error
-    if mask.shape != (image.height, image.width):
-        raise BadInput(f"{sample.name}: mask is {mask.shape}, image is {(image.height, image.width)}")
+    if mask.indices.shape != (image.height, image.width):
+        raise BadInput(f"{sample.name}: mask is {mask.indices.shape}, image is {(image.height, image.width)}")
     features: dict[str, Any] = {
         "image": image.data,
-        "mask": images.encode_png(mask),
+        "mask": images.encode_png(mask.indices),
         "name": sample.name.encode(),
         "group": sample.group.encode(),
-        "height": image.height,
-        "width": image.width,
-        "channels": image.channels,
-        "bit_depth": image.bit_depth,
-        "mean": image.mean,
-        "stddev": image.stddev,
+        **_scalars(image),
     }
-    for index, name in enumerate(classes):
-        features[f"fraction_{name}"] = float((mask == index).mean())
+    if mask.instances is not None:
+        features["instances"] = images.encode_png(mask.instances)
+    pixels = np.bincount(mask.indices.reshape(-1), minlength=256)[: len(settings.classes)]
+    for name, count in zip(settings.classes, pixels.tolist(), strict=True):
+        features[f"fraction_{name}"] = count / max(int(pixels.sum()), 1)
+    return _example(features)
+
+
+def to_serving_example(path: Path, settings: Settings) -> tf.train.Example:
+    """Reads an image as it comes in service: its `name` and the scalars of the image, nothing else."""
+    try:
+        image = _read_image(path, 0, settings)
+    except images.ImageError as error:
+        raise BadInput(f"{path}: {error}") from error
+    return _example({"name": path.name.encode(), **_scalars(image)})
+
+
+def _read_image(path: Path, page: int, settings: Settings) -> images.Image:
+    with one_large_file(path):
+        return images.read_image(
+            path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range
+        )
+
+
+def _scalars(image: images.Image) -> dict[str, int | float]:
+    names = ("height", "width", "channels", "bit_depth", "mean", "stddev")
+    return {name: getattr(image, name) for name in names}
+
+
+def _example(features: dict[str, Any]) -> tf.train.Example:
     return tf.train.Example(features=tf.train.Features(feature={k: _feature(v) for k, v in features.items()}))
 
 
@@ -67,21 +95,29 @@ def _feature(value: bytes | int | float) -> tf.train.Feature:
 class WriteShard(beam.DoFn):
     """Reads the samples of one shard and writes them to one TFRecord file; a retried shard is the same."""
 
-    def __init__(self, classes: dict[str, int], max_pixels: int):
-        """Args: see `to_example`."""
-        self._classes, self._max_pixels = classes, max_pixels
+    def __init__(self, settings: Settings):
+        """Args: settings: how files are read."""
+        self._settings = settings
 
-    def process(self, shard: tuple[str, list[Sample]]) -> Iterator[str]:
+    def process(self, shard: tuple[str, list[Sample] | list[Path]]) -> Iterator[str]:
         """Args: shard: path of the file to write, and its samples. Yields the path."""
         path, samples = shard
         part = f"{path}.part"
-        # Images are compressed already: the fastest level only keeps TFX's readers content.
-        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-        with tf.io.TFRecordWriter(part, options) as writer:
-            for sample in samples:
-                writer.write(to_example(sample, self._classes, self._max_pixels).SerializeToString())
+        # Images are compressed already: level 0 only keeps TFX's readers, which ask for GZIP, content.
+        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
+        with (
+            tf.io.TFRecordWriter(part, options) as writer,
+            concurrent.futures.ThreadPoolExecutor(cores()) as pool,
+        ):
+            for record in in_order(pool, self._record, samples):
+                writer.write(record)
         tf.io.gfile.rename(part, path, overwrite=True)
         yield path
+
+    def _record(self, sample: Sample | Path) -> bytes:
+        read = to_serving_example if isinstance(sample, Path) else to_example
+        record: bytes = read(sample, self._settings).SerializeToString()  # type: ignore[arg-type]
+        return record
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -94,20 +130,25 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Runs the Beam pipeline; raises `BadInput` for a file that cannot be used."""
-        settings = Settings(**json.loads(exec_properties["settings"]))
-        plan = make_plan(Path(exec_properties["input_base"]), settings)
-        if plan.fingerprint != exec_properties["fingerprint"]:
-            raise BadInput(f"{exec_properties['input_base']} changed while it was read; run again")
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        examples.split_names = artifact_utils.encode_split_names(list(plan.samples))
+        folder = examples.get_string_custom_property("folder")
+        settings = Settings(**json.loads(examples.get_string_custom_property("settings")))
+        plan = make_plan(Path(folder), settings)
+        if plan.fingerprint != exec_properties["fingerprint"]:
+            raise BadInput(f"{folder} changed while it was read; run again")
+        splits: dict[str, Any] = dict(plan.samples)
+        if plan.serving:
+            splits[SERVING] = plan.serving
+        examples.split_names = artifact_utils.encode_split_names(list(splits))
+        examples.span = plan.span
         shards = []
-        for split, samples in plan.samples.items():
-            folder = artifact_utils.get_split_uri([examples], split)
-            tf.io.gfile.makedirs(folder)
+        for split, samples in splits.items():
+            target = artifact_utils.get_split_uri([examples], split)
+            tf.io.gfile.makedirs(target)
             chunks = [samples[i : i + SHARD_SIZE] for i in range(0, len(samples), SHARD_SIZE)]
             for i, chunk in enumerate(chunks):
-                shards.append((f"{folder}/data_tfrecord-{i:05d}-of-{len(chunks):05d}.gz", chunk))
+                shards.append((f"{target}/data_tfrecord-{i:05d}-of-{len(chunks):05d}.gz", chunk))
             examples.set_int_custom_property(f"{split}_count", len(samples))
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
-            _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings.classes, settings.max_pixels))
+            _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))

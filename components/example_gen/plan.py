@@ -6,36 +6,97 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from components import images
 from components.errors import BadInput
 from components.example_gen import source, splits
+from components.example_gen.inspection import cores, hash_of
+from components.example_gen.source import SPLITS, Sample
+from components.masks import Legend, Value
+
+SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How a data folder is read; see `pipeline.config.PipelineConfig` for the meaning of each."""
+    """How a data folder is read; see `pipeline.config.PipelineConfig` for the meaning of each.
 
-    classes: dict[str, int]
+    `skip` names samples to leave out, and lets other problems of single files pass; None: any of them stops.
+    """
+
+    classes: dict[str, Value]
+    ignore: Value | None
+    mask_values: str
+    mask_suffix: str
+    value_range: tuple[float, float] | None
+    group_pattern: str | None
+    span_window: int
     block: int
     shares: dict[str, float]
     fold: int | None
+    folds: int
     seed: int
     max_pixels: int
+    serving_data: str | None
     splits_file: str
+    skip: list[str] | None = None
 
     def to_json(self) -> str:
         """The settings as a JSON object."""
         return json.dumps(dataclasses.asdict(self))
 
+    @property
+    def legend(self) -> Legend:
+        """What values in the masks mean."""
+        return Legend(self.classes, self.ignore, self.mask_values)
+
+    def find(self, folder: Path) -> tuple[list[Sample], list[source.Problem]]:
+        """The samples of a data folder; see `source.find_samples`."""
+        return source.find_samples(
+            folder,
+            block=self.block,
+            mask_suffix=self.mask_suffix,
+            group_pattern=self.group_pattern,
+            span_window=self.span_window,
+        )
+
+    def split(
+        self, samples: Sequence[Sample], hashes: dict[str, str]
+    ) -> tuple[dict[str, str | None], list[tuple[str, str]], dict[str, str]]:
+        """Decides the splits, in this order: fixed, remembered, new; then copies leave.
+
+        Args:
+            samples: all that can be used.
+            hashes: of the content of the image of each.
+
+        Returns:
+            Split of each sample, None for one that is left out; the copies that were left out, each with the
+            sample it is a copy of; and what a later run has to remember.
+
+        Raises:
+            BadInput: see `splits.assign`.
+        """
+        remembered = splits.load(Path(self.splits_file))
+        assignment = splits.assign(
+            samples, self.shares, remembered=remembered, seed=self.seed, fold=self.fold, folds=self.folds
+        )
+        assignment, copies = splits.leave_out_duplicates(samples, assignment, hashes, remembered=remembered)
+        return assignment, copies, {**remembered, **splits.to_remember(samples, assignment)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The samples of each split, in a fixed order, and the fingerprint of all of it."""
+    """The samples of each split, in a fixed order, and the fingerprint of all of it.
 
-    samples: dict[str, list[source.Sample]]
+    `serving` are the images of `serving_data`; `span` is the newest span of the data, or 0.
+    """
+
+    samples: dict[str, list[Sample]]
+    serving: list[Path]
     fingerprint: str
+    span: int
 
 
 def make_plan(folder: Path, settings: Settings) -> Plan:
@@ -47,28 +108,66 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     Raises:
         BadInput: with a line for each problem.
     """
-    samples, problems = source.find_samples(folder, block=settings.block)
-    if problems:
+    samples, problems = settings.find(folder)
+    if problems and (settings.skip is None or not samples):
         raise BadInput("\n".join(f"{p.path}: {p.found}; {p.advice}" for p in problems))
-    remembered_file = Path(settings.splits_file)
-    remembered = splits.load(remembered_file)
-    assignment = splits.assign(
-        samples, settings.shares, remembered=remembered, seed=settings.seed, fold=settings.fold
-    )
-    now = splits.to_remember(samples, assignment)
-    if now.items() - remembered.items():
-        splits.save(remembered_file, {**remembered, **now})
-    by_split: dict[str, list[source.Sample]] = {name: [] for name in source.SPLITS}
+    left_out = set(settings.skip or ())
+    samples = [sample for sample in samples if sample.name not in left_out]
+    serving = images_in_service(settings.serving_data)
+    paths = sorted({path for s in samples for path in (s.image, s.mask)} | set(serving))
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:  # hashing releases the interpreter's lock
+        hashes = dict(zip(paths, pool.map(_hash_of, paths), strict=True))
+
+    def content(path: Path, sample: Sample) -> str:
+        return hashes[path] if sample.page is None else f"{hashes[path]}:{sample.page}"
+
+    assignment, _, now = settings.split(samples, {s.name: content(s.image, s) for s in samples})
+    splits_file = Path(settings.splits_file)
+    if now != splits.load(splits_file):
+        splits.save(splits_file, now)
+    by_split: dict[str, list[Sample]] = {name: [] for name in SPLITS}
+    rows = []
     for sample in samples:
         if split := assignment[sample.name]:
             by_split[split].append(sample)
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # hashing releases the interpreter's lock
-        rows = list(
-            pool.map(_row, *zip(*((s, n) for n, group in by_split.items() for s in group), strict=True))
-        )
-    return Plan(by_split, source.fingerprint(rows))
+            rows.append(
+                (
+                    sample.name,
+                    sample.group,
+                    split,
+                    content(sample.image, sample),
+                    content(sample.mask, sample),
+                )
+            )
+    rows += [(path.name, "", SERVING, hashes[path], "") for path in serving]
+    digest = hashlib.sha256(_meaning(settings).encode())
+    for row in sorted(rows):
+        digest.update(json.dumps(row).encode())
+    return Plan(by_split, serving, digest.hexdigest(), source.newest_span(folder) or 0)
 
 
-def _row(sample: source.Sample, split: str) -> tuple[str, str, str, str, str]:
-    image, mask = (hashlib.sha256(images.read_file(p)).hexdigest() for p in (sample.image, sample.mask))
-    return sample.name, sample.group, split, image, mask
+def images_in_service(folder: str | None) -> list[Path]:
+    """The images of `serving_data`; none without such a folder.
+
+    Raises:
+        BadInput: the folder does not exist, or holds no file.
+    """
+    if folder is None:
+        return []
+    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not source.is_ignored(p))
+    if not files:
+        raise BadInput(f"{folder}: no images in the folder of serving_data; correct the path, or unset it")
+    return files
+
+
+def _meaning(settings: Settings) -> str:
+    """The settings that change what is made of the same files; the others show in who is in which split."""
+    classes = list(settings.classes.items())  # a list: the order of the classes is their index
+    return json.dumps([classes, settings.ignore, settings.mask_values, settings.value_range])
+
+
+def _hash_of(path: Path) -> str:
+    sha256 = hash_of(path)
+    if not sha256:
+        images.read_file(path)  # raises, and says why
+    return sha256

@@ -2,129 +2,97 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+import concurrent.futures
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from components import images
 from components.errors import BadInput
-from components.example_gen import source, splits
-from components.example_gen.source import Facts, Problem, Sample
-from pipeline.config import PipelineConfig
+from components.example_gen import splits
+from components.example_gen.checked import Checked
+from components.example_gen.inspection import Facts, cores, inspect, one_large_file
+from components.example_gen.plan import SERVING, Settings, images_in_service
+from components.example_gen.source import Problem
+from pipeline.config import PipelineConfig, settings_of
+from pipeline.data_report import Report, Summary, print_report
+from pipeline.estimates import estimate
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
-
-_LISTED = 6  # sizes or names that the summary lists before it only counts them
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """Counts over the images that could be read; `sizes` by "width x height", shares between 0 and 1.
-
-    `splits` counts images too, under "left out" those of no fold; it is empty if the images cannot be split.
-    `odd_channels` names the images of the rarer kind, of colour if equal, where grey and colour are mixed.
-    """
-
-    images: int
-    sizes: dict[str, int]
-    bit_depths: dict[int, int]
-    channels: dict[int, int]
-    class_shares: dict[str, float]
-    splits: dict[str, int]
-    odd_channels: list[str]
+from pipeline.proposals import propose
 
 
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What `check` found in a data folder."""
-
-    data: Path
-    problems: list[Problem]
-    summary: Summary
-
-    @property
-    def ok(self) -> bool:
-        """Whether the pipeline can train on this folder."""
-        return not self.problems
-
-    @property
-    def channels(self) -> int:
-        """Channels a network needs to see all of it: 3 if any image is in colour, else 1."""
-        return max(self.summary.channels, default=1)
-
-    def to_json(self) -> str:
-        """The report as a JSON object with the keys ok, data, problems and summary."""
-        content: dict[str, Any] = {"ok": self.ok, **dataclasses.asdict(self), "data": str(self.data)}
-        return json.dumps(content, indent=2)
+def data_settings(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Settings:
+    """How the data of a configuration are read; `skip` as in `Settings`."""
+    serving = str(config.serving_data.absolute()) if config.serving_data else None
+    return settings_of(Settings, config, serving_data=serving, splits_file=str(root.splits), skip=skip)
 
 
-def check(
-    data: Path,
-    classes: Mapping[str, Any],
-    *,
-    block: int,
-    max_pixels: int,
-    shares: Mapping[str, float],
-    seed: int,
-    fold: int | None,
-    remembered_path: Path | None,
-) -> Report:
-    """Reads every file of a data folder and tries to split it; changes nothing.
+def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
+    """Reads every file of the data and tries to split it; changes nothing.
 
     Args:
-        data: the folder, see `source.find_samples`.
-        classes: value in the masks of each class.
-        block: see `source.find_samples`.
-        max_pixels: larger images are problems.
-        shares: see `splits.assign`, as `seed` and `fold`.
-        seed: of the order in which groups are split.
-        fold: of cross-validation.
-        remembered_path: file with the splits of earlier runs, which need not exist.
+        config: where the data are, and how they are read.
+        root: whose remembered splits count.
+        skip_bad: leave out what is wrong with single files instead of stopping at it.
+        proposals: also look for better settings, which reads up to 64 masks again.
     """
-    samples, problems = source.find_samples(data, block=block)
-    facts: list[Facts] = []
-    for result in source.inspect_all(samples, classes, max_pixels=max_pixels):
-        if isinstance(result, Facts):
-            facts.append(result)
-        else:
-            problems += result
+    settings = data_settings(config, root)
+    samples, problems = settings.find(config.data)
+    with Checked() as checked:
+        inspection = inspect(
+            samples,
+            settings.legend,
+            max_pixels=config.max_pixels,
+            value_range=config.value_range,
+            checked=checked,
+        )
+    problems += [problem for several in inspection.problems.values() for problem in several]
+    facts, skipped, skip = inspection.facts, [], None
+    if skip_bad and facts:
+        samples = [sample for sample in samples if sample.name not in inspection.problems]
+        problems, skipped, skip = [], problems, sorted(inspection.problems)
     split_of: dict[str, str | None] = {}
+    copies: list[tuple[str, str]] = []
     if samples:
+        hashes = {sample.name: sample.name for sample in samples}
+        hashes.update({fact.name: fact.image_sha256 for fact in facts})
         try:
-            remembered = splits.load(remembered_path) if remembered_path else {}
-            split_of = splits.assign(samples, shares, remembered=remembered, seed=seed, fold=fold)
+            split_of, copies, _ = settings.split(samples, hashes)
         except BadInput as error:
-            found, _, advice = str(error).partition("; ")
-            problems.append(Problem(str(data), found, advice))
-    if split_of:
-        problems += _unlearnable(data, facts, split_of) + _leaks(samples, facts, split_of)
-    return Report(data, problems, _summarise(facts, split_of))
-
-
-def check_data(config: PipelineConfig, root: Root) -> Report:
-    """`check` with the settings of a configuration and the splits that a root remembers."""
-    return check(
+            problems.append(_problem(config.data, error))
+    if split_of and len(facts) == len(samples):  # else a class may be in what could not be read
+        problems += _unlearnable(config.data, facts, split_of)
+    serving: list[Path] = []
+    try:
+        serving = images_in_service(settings.serving_data)
+    except BadInput as error:
+        problems.append(_problem(config.data, error))
+    problems += _unreadable(serving, config)
+    summary = Summary.of(facts, split_of)
+    if serving:
+        summary.splits[SERVING] = len(serving)
+    channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
+    proposed = []
+    if proposals and split_of and not problems:
+        usable = {fact.name for fact in facts}
+        proposed = propose([s for s in samples if s.name in usable], facts, settings, config)
+    return Report(
         config.data,
-        config.classes,
-        block=config.block,
-        max_pixels=config.max_pixels,
-        shares=config.shares,
-        seed=config.seed,
-        fold=config.fold,
-        remembered_path=root.splits,
+        problems,
+        skipped,
+        skip,
+        copies,
+        summary,
+        proposed,
+        None if problems else estimate(facts, split_of, config, channels),
     )
 
 
-def check_command(config: PipelineConfig, root: Root, as_json: bool) -> int:
+def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool) -> int:
     """Prints the report, as JSON if so wished, and returns the exit code."""
-    report = check_data(config, root)
+    report = check(config, root, skip_bad=skip_bad, proposals=True)
     if as_json:
         print(report.to_json())
     else:
@@ -132,102 +100,35 @@ def check_command(config: PipelineConfig, root: Root, as_json: bool) -> int:
     return OK if report.ok else BAD_INPUT
 
 
+def _problem(data: Path, error: BadInput) -> Problem:
+    found, _, advice = str(error).partition("; ")
+    return Problem(str(data), found, advice)
+
+
 def _unlearnable(data: Path, facts: Sequence[Facts], split_of: Mapping[str, str | None]) -> list[Problem]:
-    rows = [(split_of[fact.name], fact.class_pixels) for fact in facts]
-    advice = "add training images that show it, or remove it from classes"
+    missing: dict[str, list[str]] = {}
+    for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
+        missing.setdefault(name, []).append(split)
+    advice = (
+        "add images that show it, set their split in a manifest, try another --set seed=N, or remove it from"
+        " classes"
+    )
     return [
-        Problem(str(data), f"class {name!r} occurs in no mask of the train split", advice)
-        for name in splits.missing_classes(rows)
+        Problem(str(data), f"class {name!r} occurs in no mask of the {' and '.join(where)} split", advice)
+        for name, where in missing.items()
     ]
 
 
-def _leaks(
-    samples: Sequence[Sample], facts: Sequence[Facts], split_of: Mapping[str, str | None]
-) -> list[Problem]:
-    """Copies of one image in two splits, which make a model look better than it is."""
-    path_of = {sample.name: sample.image for sample in samples}
-    first: dict[str, Facts] = {}
-    problems = []
-    for fact in facts:
-        twin = first.setdefault(fact.image_sha256, fact)
-        here, there = split_of[fact.name], split_of[twin.name]
-        if here and there and here != there:
-            found = f"a copy of {path_of[twin.name].name}, in {here} while that is in {there}"
-            advice = "remove one, or give both the same group in manifest.csv"
-            problems.append(Problem(str(path_of[fact.name]), found, advice))
-    return problems
+def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
+    """What is wrong with the images of `serving_data`."""
 
+    def read(path: Path) -> Problem | None:
+        try:
+            with one_large_file(path):
+                images.read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
+        except images.ImageError as error:
+            return Problem(str(path), error.found, error.advice)
+        return None
 
-def _summarise(facts: Sequence[Facts], split_of: Mapping[str, str | None]) -> Summary:
-    by_channels: dict[int, list[str]] = defaultdict(list)
-    pixels: Counter[str] = Counter()
-    for fact in facts:
-        by_channels[fact.channels].append(fact.name)
-        pixels.update(fact.class_pixels)
-    sizes = Counter((fact.height * fact.width, f"{fact.width} x {fact.height}") for fact in facts)
-    return Summary(
-        images=len(facts),
-        sizes={size: count for (_, size), count in sorted(sizes.items())},
-        bit_depths=dict(sorted(Counter(fact.bit_depth for fact in facts).items())),
-        channels={channels: len(names) for channels, names in sorted(by_channels.items())},
-        class_shares={name: count / pixels.total() for name, count in pixels.items()},
-        splits=dict(Counter(split or "left out" for split in split_of.values())),
-        odd_channels=min(by_channels[3], by_channels[1], key=len) if len(by_channels) > 1 else [],
-    )
-
-
-def print_report(report: Report, console: Console) -> None:
-    """Prints one table of all problems, if there are any, and a short summary."""
-    if report.problems:
-        table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
-        # Names fold instead of being cut: in the log of a build server nobody can widen the window.
-        table.add_column("File", ratio=3, overflow="fold")
-        table.add_column("Found", ratio=3, overflow="fold")
-        table.add_column("What to do", ratio=4, overflow="fold")
-        for problem in report.problems:
-            cells = (_shorten(problem.path, report.data), problem.found, problem.advice)
-            table.add_row(*(Text(_printable(cell)) for cell in cells))
-        console.print(table)
-    for line in _summary_lines(report):
-        console.print(Text(_printable(line)))
-
-
-def _summary_lines(report: Report) -> list[str]:
-    summary = report.summary
-    counts = _count(summary.images, "readable image"), _count(len(report.problems), "problem")
-    lines = [f"{', '.join(counts)} in {report.data}"]
-    if not summary.images:
-        return lines
-    if len(summary.sizes) <= _LISTED:
-        sizes = ", ".join(f"{size} ({count})" for size, count in summary.sizes.items())
-    else:
-        smallest, *_, largest = summary.sizes
-        sizes = f"{len(summary.sizes)} different ones, {smallest} to {largest}"
-    kinds = [f"{count} {'grey' if n == 1 else 'colour'}" for n, count in summary.channels.items()]
-    depths = [f"{count} of {depth} bits" for depth, count in summary.bit_depths.items()]
-    lines += [f"Sizes:   {sizes}", f"Kind:    {', '.join(kinds)}; {', '.join(depths)}"]
-    if summary.odd_channels:
-        odd = summary.odd_channels
-        more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
-        kind = "Colour" if summary.channels[3] <= summary.channels[1] else "Grey"
-        lines.append(f"{kind} among the others: {', '.join(odd[:_LISTED])}{more}")
-    lines.append(
-        "Pixels:  " + ", ".join(f"{name} {share:.1%}" for name, share in summary.class_shares.items())
-    )
-    if summary.splits:
-        order = [split for split in (*source.SPLITS, "left out") if split in summary.splits]
-        lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
-    return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _shorten(path: str, data: Path) -> str:
-    return path.removeprefix(f"{data}/")
-
-
-def _printable(text: str) -> str:
-    """Control characters in a file name must not reach the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        return [problem for problem in pool.map(read, paths) if problem]

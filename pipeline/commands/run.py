@@ -13,8 +13,9 @@ from rich.console import Console
 
 from components.errors import BadInput, ExportRejected, TrainingFailed
 from pipeline import interruption, log
-from pipeline.commands.check import check_data, print_report
+from pipeline.commands.check import check
 from pipeline.config import PipelineConfig
+from pipeline.data_report import Report, print_report
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
@@ -31,20 +32,21 @@ EXIT_CODE_OF = {
 }
 
 
-def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
+def run(config: PipelineConfig, root_path: Path, debug: bool = False, skip_bad: bool = False) -> int:
     """Runs the whole pipeline.
 
     Args:
         config: what to do.
         root_path: folder of everything the pipeline makes; created where missing.
         debug: print the traceback of a failure, not only a sentence.
+        skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
 
     Returns:
         The exit code; see `pipeline.exit_codes`.
     """
     console = Console(highlight=False)
     root = Root(root_path.absolute())
-    report = check_data(config, root)
+    report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
@@ -52,7 +54,7 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
-            return _run_locked(config, root, debug)
+            return _run_locked(config, root, debug, report)
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root", markup=False)
         return INTERRUPTED
@@ -61,19 +63,22 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False) -> int:
         return FAILED
 
 
-def _run_locked(config: PipelineConfig, root: Root, debug: bool) -> int:
+def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -> int:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
     folder = root.run(run_id)
     folder.mkdir(parents=True)
+    if data.skipped:
+        lines = [f"{problem.path}\t{problem.found}\n" for problem in data.skipped]
+        (folder / "skipped.tsv").write_text("".join(lines), encoding="utf-8")
     summary = Summary.of(run_id, config)
     start = time.monotonic()
     failure = ""
     with log.captured(folder / "log.txt") as terminal:
         console = Console(file=terminal, highlight=False)
         try:
-            _run_graph(config, root, summary, console, terminal)
+            _run_graph(config, root, data.skip, summary, console, terminal)
         except BaseException as error:
             interruption.settle()
             traceback.print_exc()  # into the log
@@ -107,12 +112,19 @@ def _explain(error: BaseException) -> tuple[str, str]:
     return "failed", f"{type(error).__name__}: {first_line}".removesuffix(": ")
 
 
-def _run_graph(config: PipelineConfig, root: Root, summary: Summary, console: Console, terminal: Any) -> None:
+def _run_graph(
+    config: PipelineConfig,
+    root: Root,
+    skip: list[str] | None,
+    summary: Summary,
+    console: Console,
+    terminal: Any,
+) -> None:
     console.print("Loading TensorFlow and TFX", style="dim")
     start = time.monotonic()
     from pipeline import graph, results, runner
 
-    pipeline = graph.create_pipeline(config, root)
+    pipeline = graph.create_pipeline(config, root, skip)
     summary.components["(loading)"] = {"seconds": round(time.monotonic() - start, 1), "cached": False}
     with Board(terminal, len(runner.node_names(pipeline))) as board:
 

@@ -1,0 +1,248 @@
+"""Reads every file of a data set completely, on all cores; every problem is listed, not just the first."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from components import images, masks
+from components.example_gen.checked import Checked
+from components.example_gen.source import Problem, Sample
+from components.masks import Legend, Survey, Value
+
+LARGE = 32 << 20  # bytes of a file from which on one is read at a time: it may need gigabytes of memory
+_one_large_file = threading.Lock()
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is learnt about a sample; units as in `components.images.Image`.
+
+    `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
+    of the canonical image in bytes. The hashes are of the files as they are, with the page of a stack.
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    bit_depth: int
+    mean: float
+    stddev: float
+    stored: int
+    class_pixels: dict[str, int]
+    ignored: int
+    image_sha256: str
+    mask_sha256: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found: `facts` of the usable samples, in order; `problems` by the name of the others.
+
+    `surveys` are those of all masks that could be read, whatever their values.
+    """
+
+    facts: list[Facts]
+    problems: dict[str, list[Problem]]
+    surveys: list[Survey]
+
+
+def inspect(
+    samples: Sequence[Sample],
+    legend: Legend,
+    *,
+    max_pixels: int,
+    value_range: tuple[float, float] | None = None,
+    checked: Checked,
+) -> Inspection:
+    """Reads all images and masks.
+
+    Args:
+        samples: what to read.
+        legend: what values in the masks mean.
+        max_pixels: larger images are problems.
+        value_range: black and white of images of other than 8 or 16 unsigned bits.
+        checked: what earlier inspections found.
+    """
+    reader = _Reader(legend, max_pixels, value_range, checked)
+    # Threads: decoding, hashing and NumPy release the interpreter's lock, and processes take longer to start
+    # than small data sets to read.
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        stacks = sorted({path for s in samples if s.page is not None for path in (s.image, s.mask)})
+        reader.stacks.update(zip(stacks, pool.map(hash_of, stacks), strict=True))
+        results = list(in_order(pool, reader.read, samples))
+    ranges = [r.needs_range for r in results if r.needs_range]
+    if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        advice = f"give black and white of all images: --set 'value_range=[{low:g}, {high:g}]'"
+        _advise([r for r in results if r.needs_range], advice)
+    surveys = [r.survey for r in results if r.survey]
+    undeclared = [r for r in results if r.undeclared]
+    if undeclared and (classes := masks.propose_classes(surveys)):
+        _advise(undeclared, f"name all values of the masks: --set 'classes={as_setting(classes)}'")
+    return Inspection(
+        [r.facts for r in results if r.facts],
+        {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
+        surveys,
+    )
+
+
+def as_setting(classes: Mapping[str, Value]) -> str:
+    """Classes as the value of --set classes=..., inside single quotes of a shell."""
+    return (
+        "{" + ", ".join(f"{k}={v}" if isinstance(v, int) else f'{k}="{v}"' for k, v in classes.items()) + "}"
+    )
+
+
+@dataclass
+class _Result:
+    """What became of one sample: `facts`, or `problems`, which `undeclared` or `needs_range` may explain."""
+
+    facts: Facts | None = None
+    survey: Survey | None = None
+    problems: list[Problem] = field(default_factory=list)
+    undeclared: bool = False
+    needs_range: tuple[float, float] | None = None
+
+
+def _advise(results: Sequence[_Result], advice: str) -> None:
+    for result in results:
+        result.problems = [replace(problem, advice=advice) for problem in result.problems]
+
+
+class _Reader:
+    """Reads one sample after the other; `stacks` are the hashes of files whose pages are samples."""
+
+    def __init__(
+        self,
+        legend: Legend,
+        max_pixels: int,
+        value_range: tuple[float, float] | None,
+        checked: Checked,
+    ):
+        self.stacks: dict[Path, str] = {}
+        self._legend, self._max_pixels, self._range, self._checked = legend, max_pixels, value_range, checked
+
+    def read(self, sample: Sample) -> _Result:
+        result = _Result()
+        image = self._attempt(sample.image, sample.page, self._image, f"image {self._range}", result)
+        mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
+        if mask:
+            result.survey = Survey.of(mask[1])
+        if not image or not mask or not result.survey:
+            return result
+        facts = image[1]
+        if problem := _other_size(sample.mask, result.survey, facts["height"], facts["width"]):
+            result.problems.append(problem)
+            return result
+        try:
+            counts, ignored = masks.count_classes(result.survey, self._legend)
+        except images.ImageError as error:
+            result.problems.append(Problem(str(sample.mask), error.found, error.advice))
+            result.undeclared = True
+            return result
+        hashes = {"image_sha256": image[0], "mask_sha256": mask[0]}
+        result.facts = Facts(name=sample.name, class_pixels=counts, ignored=ignored, **hashes, **facts)
+        return result
+
+    def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:
+        image = images.read_image(content, page=page, max_pixels=self._max_pixels, value_range=self._range)
+        values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+        return {**values, "stored": len(image.data)}
+
+    def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
+        return asdict(masks.survey_mask(content, page=page, max_pixels=self._max_pixels))
+
+    def _attempt(
+        self,
+        path: Path,
+        page: int | None,
+        read: Callable[[Path | bytes, int], dict[str, Any]],
+        kind: str,
+        result: _Result,
+    ) -> tuple[str, dict[str, Any]] | None:
+        """Hash of a file and what is in it; None, and an entry in the problems, if it cannot be read."""
+        try:
+            with one_large_file(path):
+                content = path if page is not None else images.read_file(path)
+                if isinstance(content, bytes):
+                    sha256 = hashlib.sha256(content).hexdigest()
+                else:
+                    sha256 = f"{self.stacks[path]}:{page}"
+                known = self._checked.get(f"{kind} {sha256}")
+                if known and known["height"] * known["width"] <= self._max_pixels:
+                    return sha256, known
+                found = read(content, page or 0)
+        except images.ImageError as error:
+            result.problems.append(Problem(str(path), error.found, error.advice))
+            if isinstance(error, images.NeedsRange):
+                result.needs_range = (error.low, error.high)
+            return None
+        except Exception as error:  # one file must not hide what is wrong with the others
+            text = f"cannot be read ({type(error).__name__}: {error})"
+            advice = "convert it to PNG; if that fails too, report a bug"
+            result.problems.append(Problem(str(path), text, advice))
+            return None
+        self._checked.put(f"{kind} {sha256}", found)
+        return sha256, found
+
+
+def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem | None:
+    if (survey.height, survey.width) == (height, width):
+        return None
+    transposed = (survey.width, survey.height) == (height, width)
+    found = f"mask of {survey.width} x {survey.height} for an image of {width} x {height} pixels"
+    advice = "turn the mask by 90 degrees" if transposed else "export the mask at the size of the image"
+    return Problem(str(mask), f"transposed: {found}" if transposed else found, advice)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def one_large_file(path: Path) -> Iterator[None]:
+    """Lets any number of small files be read at a time, but one large one."""
+    try:
+        large = path.stat().st_size > LARGE
+    except OSError:
+        large = False  # reading it will tell
+    with _one_large_file if large else contextlib.nullcontext():
+        yield
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file, in little memory; empty if it cannot be read, which reading its pages will tell."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def in_order(
+    pool: concurrent.futures.ThreadPoolExecutor, function: Callable[[Item], Answer], items: Iterable[Item]
+) -> Iterator[Answer]:
+    """`pool.map`, except that only a few answers wait at any time, however many items there are."""
+    waiting: deque[concurrent.futures.Future[Answer]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > 2 * cores():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

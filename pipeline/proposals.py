@@ -1,0 +1,165 @@
+"""Settings that fit a set of images, each with its reason; `check` shows them, none is applied unasked."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from components import masks
+from components.example_gen.inspection import Facts, cores
+from components.example_gen.plan import Settings
+from components.example_gen.source import Sample
+from components.tiling import Geometry
+from pipeline.config import PipelineConfig
+
+_MASKS = 64  # masks in which objects are measured
+_CROP = 2048  # side in pixels of the part of a mask that is measured
+_EXPOSURES = (
+    0.25  # spread of the images' means, in deviations of their pixels, from which on exposures differ
+)
+_SMALLEST = 8  # pixels across: a 2x2 pooling or two away from a single one
+_PASSES = 60  # how often training should see each pixel, augmented differently every time
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A value for a setting, the one in use, and why; `value` and `current` as TOML."""
+
+    key: str
+    value: str
+    current: str
+    reason: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the value in use is another one."""
+        return self.value != self.current
+
+
+def propose(
+    samples: Sequence[Sample], facts: Sequence[Facts], settings: Settings, config: PipelineConfig
+) -> list[Proposal]:
+    """Proposals for `normalise`, `scale`, `base_filters`, `window`, `tile_stride` and `steps`.
+
+    Args:
+        samples: the usable ones.
+        facts: of the same samples, in the same order.
+        settings: how masks are read.
+        config: the values in use.
+    """
+    if not facts:
+        return []
+    diameter = _object_diameter(samples, settings)
+    normalise, why_normalise = _normalise(facts)
+    scale, why_scale = _scale(diameter, Geometry(config.depth))
+    side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
+    window, why_window = _window(side, Geometry(config.depth))
+    stride, why_stride = _tile_stride(facts, scale)
+    megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
+    filters, why_filters = _filters(megapixels, len(config.classes))
+    steps, why_steps = _steps(megapixels, window, config)
+    proposed = [
+        ("normalise", f'"{normalise}"', f'"{config.normalise}"', why_normalise),
+        ("scale", f"{scale:g}", f"{config.scale:g}", why_scale),
+        ("base_filters", f"{filters}", f"{config.base_filters}", why_filters),
+        ("window", f"{window}", f"{config.window}", why_window),
+        ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
+        ("steps", f"{steps}", f"{config.steps}", why_steps),
+    ]
+    return [Proposal(*row) for row in proposed]
+
+
+def _normalise(facts: Sequence[Facts]) -> tuple[str, str]:
+    means, deviations = [f.mean for f in facts], [f.stddev for f in facts]
+    spread = statistics.pstdev(means) / max(statistics.median(deviations), 1e-6)
+    text = f"the means of the images vary by {spread:.2f} of a deviation of their pixels: exposures "
+    if spread > _EXPOSURES:
+        return "image", text + "differ, each image is its own standard"
+    return "dataset", text + "agree, and an empty image stays recognisable as one"
+
+
+def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
+    field = geometry.smallest
+    if diameter is None:
+        return 1.0, "the foreground is no separate objects that could be too large or too small"
+    seen = f"objects are about {diameter:.0f} pixels across and the network sees about {field}"
+    if diameter > field / 2:
+        return max(0.05, round(field / 2 / diameter, 2)), f"{seen}: twice the object should fit"
+    if diameter < _SMALLEST:
+        return min(4.0, round(1.5 * _SMALLEST / diameter, 1)), f"{seen}: the poolings would lose them"
+    return 1.0, f"{seen}: they fit, with what is around them"
+
+
+def _window(side: float, geometry: Geometry) -> tuple[int, str]:
+    _, needed = geometry.nearest_legal(round(side) + 2 * geometry.halo)
+    default = geometry.nearest_legal(444)[1]
+    if needed < default:
+        return needed, f"images are about {side:.0f} pixels wide here: a larger window holds mirrored borders"
+    output = geometry.output_side(default)
+    return default, f"gives {output} x {output} pixels a window, at 2.9 times the work of each"
+
+
+def _tile_stride(facts: Sequence[Facts], scale: float) -> tuple[int, str]:
+    largest = max(max(fact.height, fact.width) for fact in facts) * scale
+    if largest > 2048:
+        return 1024, f"images of up to {largest:.0f} pixels: larger tiles overlap less and take less disk"
+    return 512, "tiles hold a window anywhere in them, and take at most 2 times the pixels of a large image"
+
+
+def _filters(megapixels: float, classes: int) -> tuple[int, str]:
+    seen = f"{megapixels:.1f} megapixels of {classes} classes to learn from"
+    if megapixels > 200:
+        return 32, f"{seen}: enough for a large network, given a GPU"
+    if megapixels > 20 or classes > 2:
+        return 16, f"{seen}: more filters than the default have something to tell apart"
+    return 8, f"{seen}: a small network learns in minutes and forgets less"
+
+
+def _steps(megapixels: float, window: int, config: PipelineConfig) -> tuple[int, str]:
+    geometry = Geometry(config.depth)
+    a_step = config.batch_size * geometry.output_side(window) ** 2 / 1e6
+    passes = _PASSES * megapixels / a_step
+    steps = int(min(20000, max(1200, round(passes, -2))))
+    times = steps * a_step / max(megapixels, 1e-6)
+    return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
+
+
+def _object_diameter(samples: Sequence[Sample], settings: Settings) -> float | None:
+    """Pixels across a circle of the typical object's area; None where there are no separate objects."""
+    step = max(1, len(samples) // _MASKS)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        areas = list(pool.map(lambda sample: _areas(sample, settings), samples[::step][:_MASKS]))
+    objects = np.concatenate([a for a, _ in areas]) if areas else np.empty(0)
+    if not objects.size:
+        return None
+    # Each pixel has a vote: a thousand specks beside one organ are not what the network has to see.
+    objects = np.sort(objects)
+    typical = objects[np.searchsorted(np.cumsum(objects), objects.sum() / 2)]
+    if typical > 0.25 * statistics.median(pixels for _, pixels in areas):
+        return None  # it fills the image: tissue, membranes, sky
+    return float(2 * np.sqrt(typical / np.pi))
+
+
+def _areas(sample: Sample, settings: Settings) -> tuple[NDArray[np.int64], int]:
+    """Pixels of each object in the middle of a mask, and of that middle."""
+    mask = masks.read_mask(
+        sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels
+    )
+    top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
+    middle = (slice(top, top + _CROP), slice(left, left + _CROP))
+    indices = mask.indices[middle]
+    if mask.instances is not None:
+        areas = np.bincount(mask.instances[middle].reshape(-1))[1:]
+    else:
+        parts = [np.empty(0, np.int64)]
+        for index in range(1, len(settings.classes)):
+            labels, count = ndimage.label(indices == index)
+            parts.append(np.bincount(labels.reshape(-1), minlength=count + 1)[1:])
+        areas = np.concatenate(parts)
+    return areas[areas > 0].astype(np.int64), indices.size
