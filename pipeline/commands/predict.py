@@ -21,7 +21,8 @@ def predict(
 ) -> int:
     """Writes `OUT/NAME.png` for every image, with the class values of the training masks.
 
-    A file that cannot be used is reported and the rest go on.
+    Each page of a multi-page TIFF is an image: `OUT/NAME-0000.png` and so on. A file that cannot be used is
+    reported and the rest go on.
 
     Args:
         inputs: image files, and folders whose files are all images.
@@ -48,8 +49,10 @@ def predict(
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT
 
-    classes = training_record(model).get("classes", []) if probabilities else []
-    targets = [out / name for path in files for name in _names(path, classes)]
+    record = training_record(model)
+    classes = record.get("classes", []) if probabilities else []
+    pages = [(path, page) for path in files for page in _pages(path)]
+    targets = [out / name for path, page in pages for name in _names(path, page, classes)]
     problems += _collisions(files, targets)
     if out.exists() and not out.is_dir():
         problems.append(f"{out}: a file: give a folder for the masks")
@@ -70,13 +73,14 @@ def predict(
         return BAD_INPUT
     out.mkdir(parents=True, exist_ok=True)
     bad = 0
-    for number, path in enumerate(files, 1):
+    for number, (path, page) in enumerate(pages, 1):
         try:
-            encoded = tf.constant([images.read_image(path).data])
+            image = images.read_image(path, page=page or 0, value_range=record.get("value_range"))
+            encoded = tf.constant([image.data])
             answers = [serve(image_bytes=encoded)["mask_bytes"][0]]
             if probabilities:
                 answers += list(explain(image_bytes=encoded)["probabilities_bytes"][0])
-            for name, png in zip(_names(path, classes), answers, strict=True):
+            for name, png in zip(_names(path, page, classes), answers, strict=True):
                 _write(out / name, png.numpy())
         except (images.ImageError, OSError) as error:
             bad += 1
@@ -85,14 +89,24 @@ def predict(
             bad += 1
             print(f"{path}: {error.message}", file=sys.stderr)
         if sys.stdout.isatty():
-            print(f"\r{number}/{len(files)}", end="", flush=True)
-    print(f"\r{len(files) - bad} of {len(files)} masks in {out}, by {model}")
+            print(f"\r{number}/{len(pages)}", end="", flush=True)
+    print(f"\r{len(pages) - bad} of {len(pages)} masks in {out}, by {model}")
     return BAD_INPUT if bad else OK
 
 
-def _names(image: Path, classes: Sequence[str]) -> list[str]:
+def _pages(path: Path) -> list[int | None]:
+    """The pages of a multi-page TIFF; None for a file that is one image."""
+    try:
+        count = images.count_pages(path)
+    except images.ImageError:
+        return [None]  # reading it says what is wrong
+    return list(range(count)) if count > 1 else [None]
+
+
+def _names(image: Path, page: int | None, classes: Sequence[str]) -> list[str]:
     """Names of the files that are written for an image: the mask, and a probability for each class."""
-    return [f"{image.stem}.png", *(f"{image.stem}.{name}.png" for name in classes)]
+    stem = image.stem if page is None else f"{image.stem}-{page:04d}"
+    return [f"{stem}.png", *(f"{stem}.{name}.png" for name in classes)]
 
 
 def _collisions(files: Sequence[Path], targets: Sequence[Path]) -> list[str]:
