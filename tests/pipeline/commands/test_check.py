@@ -13,21 +13,15 @@ from PIL import Image
 from rich.console import Console
 
 from data.synthetic import write_cells
-from pipeline.commands.check import Report, check, print_report
-
-CLASSES = {"background": 0, "foreground": 255}
-SETTINGS: dict[str, Any] = {
-    "block": 0,
-    "max_pixels": 10**6,
-    "shares": {"train": 0.6, "eval": 0.2, "test": 0.2},
-    "seed": 0,
-    "fold": None,
-    "remembered_path": None,
-}
+from pipeline.commands.check import check
+from pipeline.config import load
+from pipeline.data_report import Report, print_report
+from pipeline.layout import Root
 
 
-def run(data: Path, classes: dict[str, int] = CLASSES, **settings: Any) -> Report:
-    return check(data, classes, **(SETTINGS | settings))
+def run(data: Path, **settings: Any) -> Report:
+    config = load(overrides={"data": data, "max_pixels": 10**6, **settings})
+    return check(config, Root(data.parent / f"{data.name}-root"))
 
 
 def printed(report: Report, width: int = 80) -> str:
@@ -49,7 +43,7 @@ def test_good_data(tmp_path: Path) -> None:
     assert report.summary.splits == {"train": 6, "eval": 2, "test": 2}
     assert sum(report.summary.class_shares.values()) == pytest.approx(1)
     text = printed(report)
-    assert "10 readable images, 0 problems" in text
+    assert "10 usable images, 0 problems" in text
     assert "train 6, eval 2, test 2" in text
     assert "What to do" not in text
 
@@ -76,13 +70,13 @@ def test_every_problem_is_in_one_table(tmp_path: Path) -> None:
     text = printed(report)
     assert all(path in text for path in found(report))
     assert text.count("What to do") == 1
-    assert "4 readable images, 6 problems" in text
+    assert "4 usable images, 6 problems" in text
 
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
     assert found(run(tmp_path / "none")) == {str(tmp_path / "none"): "no such folder"}
     assert set(found(run(tmp_path))) == {"images", "masks"}
-    assert "0 readable images, 2 problems" in printed(run(tmp_path))
+    assert "0 usable images, 2 problems" in printed(run(tmp_path))
 
 
 def test_names_are_printed_whole_and_as_they_are(tmp_path: Path) -> None:
@@ -121,9 +115,12 @@ def test_mixed_grey_and_colour_is_shown(tmp_path: Path, colour: int, kind: str) 
     ("settings", "message"),
     [
         ({"block": 5}, "the eval and test split would be empty"),
-        ({"fold": 0}, "fold = 0 needs a column 'fold'"),
+        ({"fold": 7}, "fold = 7"),
         ({"max_pixels": 100}, "96 x 96 pixels, more than max_pixels = 100"),
-        ({"classes": {**CLASSES, "rare": 7}}, "class 'rare' occurs in no mask of the train split"),
+        (
+            {"classes": {"background": 0, "foreground": 255, "rare": 7}},
+            "class 'rare' occurs in no mask of the train split",
+        ),
     ],
 )
 def test_what_would_stop_the_run_later(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
@@ -133,7 +130,7 @@ def test_what_would_stop_the_run_later(tmp_path: Path, settings: dict[str, Any],
     assert all(problem.advice for problem in report.problems)
 
 
-def test_copies_in_two_splits_are_a_problem(tmp_path: Path) -> None:
+def test_copies_in_two_splits_are_left_out_and_named(tmp_path: Path) -> None:
     write_cells(tmp_path, 5)
     for part in ("images", "masks"):
         (tmp_path / part / "cell_004.png").write_bytes((tmp_path / part / "cell_003.png").read_bytes())
@@ -144,18 +141,37 @@ def test_copies_in_two_splits_are_a_problem(tmp_path: Path) -> None:
     for split, copies in (("test", 0), ("train", 1)):
         lines = ["image,mask,split", *rows, f"images/cell_004.png,masks/cell_004.png,{split}"]
         (tmp_path / "manifest.csv").write_text("\n".join(lines))
-        assert len(run(tmp_path).problems) == copies
+        report = run(tmp_path)
+        assert report.ok
+        assert len(report.copies) == copies
+    assert "Left out: cell_00" in printed(report)
 
 
 def test_remembered_splits_are_used_and_not_written(tmp_path: Path) -> None:
     write_cells(tmp_path / "data", 5)
-    path = tmp_path / "splits.json"
-    run(tmp_path / "data", remembered_path=path)
+    path = tmp_path / "data-root" / "splits.json"
+    run(tmp_path / "data")
     assert not path.exists()
+    path.parent.mkdir()
     path.write_text(json.dumps({f"cell_00{i}": "test" for i in range(3)}))
-    assert run(tmp_path / "data", remembered_path=path).summary.splits == {"train": 1, "eval": 1, "test": 3}
+    assert run(tmp_path / "data").summary.splits == {"train": 1, "eval": 1, "test": 3}
     path.write_text("{")
-    assert "are damaged" in run(tmp_path / "data", remembered_path=path).problems[0].found
+    assert "are damaged" in run(tmp_path / "data").problems[0].found
+
+
+def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
+    write_cells(tmp_path, 30, (32, 32))
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
+    report = run(tmp_path)
+    assert len(report.problems) == 30
+    text = printed(report, width=120)
+    assert text.count("pixel values of no class") == 1
+    assert "and 10 more" in text
+    [command] = [
+        line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
+    ]
+    assert command.endswith("--set 'classes={background=0, foreground=1}'")
 
 
 def test_tensorflow_is_not_imported() -> None:
