@@ -1,4 +1,4 @@
-"""Everything that is wrong with data stops a run before it starts: exit code 2, every file named, nothing left."""
+"""Whatever is wrong with data stops a run before it starts: exit code 2, all files named, nothing left behind."""
 
 import os
 import struct
