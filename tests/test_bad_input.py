@@ -1,4 +1,4 @@
-"""Whatever is wrong with data stops a run before it starts: exit code 2, all files named, nothing left behind."""
+"""Whatever is wrong with data stops a run before it starts: exit code 2, all files named, nothing written."""
 
 import os
 import struct
