@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +16,8 @@ from typing import Any, TypeVar
 from components import images, masks
 from components.example_gen.checked import Checked
 from components.example_gen.source import Problem, Sample
-from components.masks import Legend, Survey, Value
+from components.masks import Legend, Survey
 
-LARGE = 32 << 20  # bytes of a file from which on one is read at a time: it may need gigabytes of memory
 _one_large_file = threading.Lock()
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -90,18 +89,11 @@ def inspect(
     surveys = [r.survey for r in results if r.survey]
     undeclared = [r for r in results if r.undeclared]
     if undeclared and (classes := masks.propose_classes(surveys)):
-        _advise(undeclared, f"name all values of the masks: --set 'classes={as_setting(classes)}'")
+        _advise(undeclared, f"name all values of the masks: --set 'classes={masks.as_setting(classes)}'")
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
         surveys,
-    )
-
-
-def as_setting(classes: Mapping[str, Value]) -> str:
-    """Classes as the value of --set classes=..., inside single quotes of a shell."""
-    return (
-        "{" + ", ".join(f"{k}={v}" if isinstance(v, int) else f'{k}="{v}"' for k, v in classes.items()) + "}"
     )
 
 
@@ -173,13 +165,16 @@ class _Reader:
         result: _Result,
     ) -> tuple[str, dict[str, Any]] | None:
         """Hash of a file and what is in it; None, and an entry in the problems, if it cannot be read."""
+        content: Path | bytes
         try:
             with one_large_file(path):
-                content = path if page is not None else images.read_file(path)
-                if isinstance(content, bytes):
+                if page is None and path.stat().st_size > images.LARGE:
+                    content, sha256 = path, hash_of(path)
+                elif page is None:
+                    content = images.read_file(path)
                     sha256 = hashlib.sha256(content).hexdigest()
                 else:
-                    sha256 = f"{self.stacks[path]}:{page}"
+                    content, sha256 = path, f"{self.stacks[path]}:{page}"
                 known = self._checked.get(f"{kind} {sha256}")
                 if known and known["height"] * known["width"] <= self._max_pixels:
                     return sha256, known
@@ -216,7 +211,7 @@ def cores() -> int:
 def one_large_file(path: Path) -> Iterator[None]:
     """Lets any number of small files be read at a time, but one large one."""
     try:
-        large = path.stat().st_size > LARGE
+        large = path.stat().st_size > images.LARGE
     except OSError:
         large = False  # reading it will tell
     with _one_large_file if large else contextlib.nullcontext():
