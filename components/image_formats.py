@@ -309,7 +309,7 @@ def _read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster
         _require_strips(wanted, file.filehandle.size)
         try:
             fax = int(wanted.compression) in _FAX
-            pixels = _as_image(_read_fax(source, wanted.index) if fax else wanted.asarray(), wanted)
+            pixels = _as_image(_read_fax(source, wanted) if fax else wanted.asarray(), wanted)
         except ImageError:
             raise
         except Exception as error:  # on damaged bytes the decoders raise nearly anything
@@ -334,14 +334,14 @@ def _require_strips(page: Any, size: int) -> None:
     _require_room(bits // 8, sum(counts) * ratio)
 
 
-def _read_fax(source: str | Path | bytes, index: int) -> np.ndarray:
+def _read_fax(source: str | Path | bytes, page: Any) -> np.ndarray:
     with TiffImagePlugin.TiffImageFile(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-        image.seek(index)
+        image.seek(page.index)
         orientation = image.getexif().get(_ORIENTATION)
         if orientation not in (None, 1):  # Pillow turns it by itself, and would be turned again
             raise ImageError("a fax that is turned", "save it upright")
         bits = np.asarray(image.convert("1")).astype(np.uint8)
-        return 1 - bits if int(image.tag_v2.get(262, 1)) == 0 else bits
+        return 1 - bits if int(page.photometric) == 0 else bits  # as stored
 
 
 def _as_image(pixels: np.ndarray, page: Any) -> np.ndarray:

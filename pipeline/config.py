@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from components.example_gen.source import SPLITS
+from components.example_gen.sample import SPLITS
 from components.masks import INSTANCES, Value, is_colour
 from components.metrics import metric_names
 from components.tiling import Geometry

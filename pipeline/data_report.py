@@ -18,7 +18,7 @@ from rich.text import Text
 
 from components.example_gen.inspection import Facts
 from components.example_gen.plan import SERVING
-from components.example_gen.source import SPLITS, Problem
+from components.example_gen.sample import SPLITS, Problem
 from pipeline.estimates import Estimate
 from pipeline.proposals import Proposal
 

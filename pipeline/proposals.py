@@ -14,7 +14,7 @@ from scipy import ndimage
 from components import masks
 from components.example_gen.inspection import Facts, cores
 from components.example_gen.plan import Settings
-from components.example_gen.source import Sample
+from components.example_gen.sample import Sample
 from components.tiling import Geometry
 from pipeline.config import PipelineConfig
 

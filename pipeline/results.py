@@ -8,7 +8,7 @@ import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
-from components.example_gen.source import SPLITS
+from components.example_gen.sample import SPLITS
 from pipeline.runner import NodeFailed, NodeResult
 from pipeline.summary import Summary
 

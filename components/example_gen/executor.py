@@ -22,7 +22,7 @@ from components import images, masks
 from components.errors import BadInput
 from components.example_gen.inspection import cores, in_order, one_large_file
 from components.example_gen.plan import SERVING, Settings, make_plan
-from components.example_gen.source import Sample
+from components.example_gen.sample import Sample
 
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
@@ -99,7 +99,7 @@ class WriteShard(beam.DoFn):
         """Args: settings: how files are read."""
         self._settings = settings
 
-    def process(self, shard: tuple[str, list[Sample] | list[Path]]) -> Iterator[str]:
+    def process(self, shard: tuple[str, list[Sample | Path]]) -> Iterator[str]:
         """Args: shard: path of the file to write, and its samples. Yields the path."""
         path, samples = shard
         part = f"{path}.part"

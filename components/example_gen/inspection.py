@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from components import images, masks
 from components.example_gen.checked import Checked
-from components.example_gen.source import Problem, Sample
+from components.example_gen.sample import Problem, Sample
 from components.masks import Legend, Survey
 
 _one_large_file = threading.Lock()
@@ -144,8 +144,14 @@ class _Reader:
             result.problems.append(Problem(str(sample.mask), error.found, error.advice))
             result.undeclared = True
             return result
-        hashes = {"image_sha256": image[0], "mask_sha256": mask[0]}
-        result.facts = Facts(name=sample.name, class_pixels=counts, ignored=ignored, **hashes, **facts)
+        result.facts = Facts(
+            name=sample.name,
+            class_pixels=counts,
+            ignored=ignored,
+            image_sha256=image[0],
+            mask_sha256=mask[0],
+            **facts,
+        )
         return result
 
     def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:

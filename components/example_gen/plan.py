@@ -11,9 +11,9 @@ from pathlib import Path
 
 from components import images
 from components.errors import BadInput
-from components.example_gen import source, splits
+from components.example_gen import source, spans, splits
 from components.example_gen.inspection import cores, hash_of
-from components.example_gen.source import SPLITS, Sample
+from components.example_gen.sample import SPLITS, Problem, Sample, is_ignored
 from components.masks import Legend, Value
 
 SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
@@ -52,7 +52,7 @@ class Settings:
         """What values in the masks mean."""
         return Legend(self.classes, self.ignore, self.mask_values)
 
-    def find(self, folder: Path) -> tuple[list[Sample], list[source.Problem]]:
+    def find(self, folder: Path) -> tuple[list[Sample], list[Problem]]:
         """The samples of a data folder; see `source.find_samples`."""
         return source.find_samples(
             folder,
@@ -143,7 +143,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     digest = hashlib.sha256(_meaning(settings).encode())
     for row in sorted(rows):
         digest.update(json.dumps(row).encode())
-    return Plan(by_split, serving, digest.hexdigest(), source.newest_span(folder) or 0)
+    return Plan(by_split, serving, digest.hexdigest(), spans.newest_span(folder))
 
 
 def images_in_service(folder: str | None) -> list[Path]:
@@ -154,7 +154,7 @@ def images_in_service(folder: str | None) -> list[Path]:
     """
     if folder is None:
         return []
-    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not source.is_ignored(p))
+    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not is_ignored(p))
     if not files:
         raise BadInput(f"{folder}: no images in the folder of serving_data; correct the path, or unset it")
     return files

@@ -14,7 +14,7 @@ from components.example_gen import splits
 from components.example_gen.checked import Checked
 from components.example_gen.inspection import Facts, cores, inspect, one_large_file
 from components.example_gen.plan import SERVING, Settings, images_in_service
-from components.example_gen.source import Problem
+from components.example_gen.sample import Problem
 from pipeline.config import PipelineConfig, settings_of
 from pipeline.data_report import Report, Summary, print_report
 from pipeline.estimates import estimate

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from components import images
-from components.example_gen.source import is_ignored
+from components.example_gen.sample import is_ignored
 from components.versions import newest_version, training_record
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root

@@ -121,7 +121,7 @@ def test_masks_of_few_bits(data: bytes, classes: dict[str, int], expected: list[
         ),
         (
             saved(GREY, "PNG"),
-            r"\): 1 \(\d+ pixels\), 2 .*, 5 \(\d+ pixels\), \.\.\.",
+            r"\): \d+ \(\d+ pixels\), .*, \d+ \(\d+ pixels\), \.\.\.",
             "it may be an image",
         ),
         (saved(smooth((64, 64)), "JPEG"), "of no class", "save masks as PNG"),
@@ -238,8 +238,9 @@ def test_proposed_classes_fit_all_masks(masks: list[np.ndarray], classes: dict[s
     files = [saved(m if m.dtype == bool else m.astype(np.uint8), "PNG") for m in masks]
     proposed = propose_classes(survey_mask(data) for data in files)
     assert proposed == classes
-    for data in files if proposed else ():
-        read_mask(data, Legend(proposed))
+    for data in files:
+        if proposed:
+            read_mask(data, Legend(proposed))
 
 
 @pytest.mark.parametrize("mask", [INDICES, TABLE[CLASS_OF], IDS])

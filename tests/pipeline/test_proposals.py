@@ -26,8 +26,8 @@ def write_discs(folder: Path, side: int, diameter: int, brightness: range = rang
         (folder / part).mkdir(parents=True, exist_ok=True)
     y, x = np.mgrid[:side, :side] % (2 * diameter) - diameter
     mask = np.hypot(y, x) < diameter / 2
-    noise = np.random.default_rng(0).integers(0, 9, (side, side))
     for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 9, (side, side))
         level = brightness[number % len(brightness)]
         Image.fromarray((mask * 80 + noise + level).astype(np.uint8)).save(folder / f"images/{number}.png")
         Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"masks/{number}.png")

@@ -1,17 +1,13 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import tifffile
 
-from components.example_gen import source
-from components.example_gen.source import Facts, Problem, find_samples
-from data.synthetic import write_cells
-
-CLASSES = {"background": 0, "foreground": 255}
+from components.example_gen.sample import Problem, is_ignored
+from components.example_gen.source import find_samples
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -73,7 +69,15 @@ def test_blocks_are_consecutive_slices(tmp_path: Path, names: range, block: int,
         ),
         (["images/sub/a.png", "masks/a.png"], "images/sub", "a folder inside a folder, which is not read"),
         (["images/a.png"], "masks", "no such folder"),
-        (["other/a.png"], "images", "no such folder"),
+        (["masks/a.png"], "images", "no such folder"),
+        (["other/a.png"], "", "no images, but the folders other"),
+        (["set/images/a.png", "set/masks/a.png"], "", "no images"),
+        (["a.png", "b.png"], "", "2 files, none of which ends in _mask"),
+        (["a.png", "a_mask.png", "b.png"], "b.png", "image without mask"),
+        (["a.png", "a_mask.png", "b_mask.png"], "b_mask.png", "mask without image"),
+        (["a.png/x", "b.png", "b_mask.png"], "a.png", "a folder inside a folder, which is not read"),
+        (["train/images/a.png", "train/masks/a.png"], "val", "no such folder beside train/"),
+        (["i1/images/a.png", "i2/images/a.png"], "", "a folder for each image"),
         (["images/.x", "masks/.x"], "", "no images"),
     ],
 )
@@ -147,58 +151,147 @@ def test_problems_of_manifests_name_the_line(tmp_path: Path, rows: list[str], wh
 
 def test_manifest_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_bytes(b"image,mask\n\xff\xfe,b")
-    assert find_samples(tmp_path)[1][0].advice == "save it as CSV in UTF-8"
+    assert find_samples(tmp_path)[1][0].advice == "save it as CSV or JSON lines in UTF-8"
 
 
-def test_facts_of_a_sample(tmp_path: Path) -> None:
-    write_cells(tmp_path, 2, (40, 60), bit_depth=16)
-    samples, _ = find_samples(tmp_path)
-    facts = source.inspect(samples[0], CLASSES, max_pixels=10**6)
-    assert isinstance(facts, Facts)
-    pixels = np.asarray(Image.open(samples[0].image), np.float64)
-    assert (facts.height, facts.width, facts.channels, facts.bit_depth) == (40, 60, 1, 16)
-    assert facts.mean == pytest.approx(pixels.mean() / 257)
-    assert sum(facts.class_pixels.values()) == 40 * 60
-    assert facts.class_pixels["foreground"] == (np.asarray(Image.open(samples[0].mask)) > 0).sum()
+def sketch(folder: Path) -> dict[str, tuple[str, str, str | None]]:
+    samples, problems = find_samples(folder)
+    assert problems == []
+    return {
+        s.name: (str(s.image.relative_to(folder)), str(s.mask.relative_to(folder)), s.split) for s in samples
+    }
 
 
-def test_all_bad_files_are_found_in_order_and_at_once(tmp_path: Path) -> None:
-    write_cells(tmp_path, 6, (40, 60))
-    image, mask = (
-        (lambda i: tmp_path / f"images/cell_{i:03d}.png"),
-        (lambda i: tmp_path / f"masks/cell_{i:03d}.png"),
-    )
-    image(0).write_bytes(b"")
-    mask(0).write_bytes(mask(0).read_bytes()[:50])
-    mask(2).write_bytes(image(2).read_bytes())
-    for i, size in ((3, (40, 60)), (4, (60, 41))):
-        Image.new("L", size).save(mask(i))
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            ["a.jpg", "a_mask.png", "b.PNG", "B_MASK.tif", "notes.txt"],
+            {"a": ("a.jpg", "a_mask.png", None), "b": ("b.PNG", "B_MASK.tif", None)},
+        ),
+        (["Images/a.jpg", "MASKS/a_mask.png"], {"a": ("Images/a.jpg", "MASKS/a_mask.png", None)}),
+        (
+            ["images/a.png", "images/a_mask.png", "masks/a.png", "masks/a_mask.png"],
+            {
+                "a": ("images/a.png", "masks/a.png", None),
+                "a_mask": ("images/a_mask.png", "masks/a_mask.png", None),
+            },
+        ),
+        (
+            [
+                *("train/images/a.png", "train/masks/a.png", "valid/b.png", "valid/b_mask.png"),
+                *("test/images/c.png", "test/masks/c_mask.png"),
+            ],
+            {
+                "a": ("train/images/a.png", "train/masks/a.png", "train"),
+                "b": ("valid/b.png", "valid/b_mask.png", "eval"),
+                "c": ("test/images/c.png", "test/masks/c_mask.png", "test"),
+            },
+        ),
+    ],
+)
+def test_layouts(tmp_path: Path, files: list[str], expected: dict[str, tuple[str, str, str | None]]) -> None:
+    touch(tmp_path, *files)
+    assert sketch(tmp_path) == expected
+
+
+def test_the_suffix_that_would_pair_is_proposed(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png", "images/b.png", "masks/a_seg.png", "masks/b_seg.png")
+    assert {p.advice.rpartition(": ")[2] for p in find_samples(tmp_path)[1]} == {"--set 'mask_suffix=_seg'"}
+    assert [s.name for s in find_samples(tmp_path, mask_suffix="_seg")[0]] == ["a", "b"]
+
+
+def test_one_name_in_two_splits(tmp_path: Path) -> None:
+    files = [f"{split}/{part}/a.png" for split in ("train", "val", "test") for part in ("images", "masks")]
+    touch(tmp_path, *files)
+    samples, problems = find_samples(tmp_path)
+    assert len(samples) == 1
+    assert [p.path for p in problems] == [str(tmp_path / s / "images/a.png") for s in ("val", "test")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png", "m.png", "n.png")
+    lines = [
+        '{"image": "a.png", "mask": "m.png", "group": "g", "split": "test", "fold": 2}',
+        "",
+        '{"image": "b.png", "mask": "n.png", "group": null}',
+    ]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
     samples, problems = find_samples(tmp_path)
     assert problems == []
-    results = source.inspect_all(samples, CLASSES, max_pixels=10**6)
-    assert isinstance(results[1], Facts)
-    assert isinstance(results[5], Facts)
-    found = [[(p.path, p.found) for p in r] for r in results if isinstance(r, list)]
-    assert found[0][0] == (str(image(0)), "an empty file (0 bytes)")
-    assert found[0][1] == (str(mask(0)), "a damaged or truncated file (the end is missing)")
-    assert found[1][0][1].startswith("pixel values of no class")
-    assert found[2] == [(str(mask(3)), "transposed: mask of 40 x 60 for an image of 60 x 40 pixels")]
-    assert found[3] == [(str(mask(4)), "mask of 60 x 41 for an image of 60 x 40 pixels")]
+    assert [(s.name, s.group, s.split, s.fold) for s in samples] == [
+        ("a", "g", "test", 2),
+        ("b", "b", None, None),
+    ]
+    assert find_samples(tmp_path / "manifest.jsonl")[0] == samples
+    (tmp_path / "manifest.jsonl").write_text('{"image": "a.png"}\nno json\n{"image": "a.png", "mask": "x"}')
+    assert [p.path[-2:] for p in find_samples(tmp_path)[1]] == [":1", ":2", ":3"]
 
 
-def rows_of(folder: Path) -> list[tuple[str, str, str, str, str]]:
-    facts = source.inspect_all(find_samples(folder)[0], CLASSES, max_pixels=10**6)
-    return [(f.name, "g", "train", f.image_sha256, f.mask_sha256) for f in facts if isinstance(f, Facts)]
+def write_stack(path: Path, pages: int) -> None:
+    tifffile.imwrite(path, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
 
 
-def test_fingerprint_is_of_content_alone(tmp_path: Path) -> None:
-    write_cells(tmp_path / "a", 3)
-    rows = rows_of(tmp_path / "a")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    (tmp_path / "b/images/cell_000.png").touch()
-    assert source.fingerprint(rows_of(tmp_path / "b")) == source.fingerprint(reversed(rows))
-    masks = tmp_path / "b/masks"
-    (masks / "cell_000.png").rename(masks / "x")
-    (masks / "cell_001.png").rename(masks / "cell_000.png")
-    (masks / "x").rename(masks / "cell_001.png")
-    assert source.fingerprint(rows_of(tmp_path / "b")) != source.fingerprint(rows)
+@pytest.mark.parametrize(
+    ("image", "mask"), [("cells.tif", "cells_mask.tif"), ("train-volume.tif", "train-labels.tif")]
+)
+def test_two_stacks_side_by_side(tmp_path: Path, image: str, mask: str) -> None:
+    write_stack(tmp_path / image, 7)
+    write_stack(tmp_path / mask, 7)
+    samples, problems = find_samples(tmp_path)
+    name = image.removesuffix(".tif")
+    assert problems == []
+    assert [(s.name, s.page, s.group) for s in samples] == [(f"{name}-{i:04d}", i, name) for i in range(7)]
+    groups = [s.group for s in find_samples(tmp_path, block=3)[0]]
+    assert groups == [f"block-{name}-00{i // 3}" for i in range(7)]
+    write_stack(tmp_path / mask, 6)
+    assert [p.found for p in find_samples(tmp_path)[1]] == ["6 pages of masks for 7 pages of images"]
+
+
+def test_pages_in_a_manifest(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.tif", 3)
+    write_stack(tmp_path / "m.tif", 3)
+    rows = ["image,mask,page,split", "s.tif,m.tif,0,train", "s.tif,m.tif,2,test"]
+    assert manifest(tmp_path, *rows) == []
+    assert [(s.name, s.page, s.group, s.split) for s in find_samples(tmp_path)[0]] == [
+        ("s-0000", 0, "s", "train"),
+        ("s-0002", 2, "s", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [("^p[0-9]+", ["p1", "p1", "p2", "x_1"]), ("^p([0-9]+)_([a-z])", ["1-a", "1-b", "2-a", "x_1"])],
+)
+def test_groups_from_a_pattern(tmp_path: Path, pattern: str, groups: list[str]) -> None:
+    for part in ("images", "masks"):
+        touch(tmp_path, *(f"{part}/{name}.png" for name in ("p1_a", "p1_b", "p2_a", "x_1")))
+    assert [s.group for s in find_samples(tmp_path, group_pattern=pattern)[0]] == groups
+
+
+def test_spans_are_read_as_one_set(tmp_path: Path) -> None:
+    for span in (1, 2, 10):
+        touch(tmp_path, f"span-{span}/images/p1_a.png", f"span-{span}/masks/p1_a.png")
+    touch(tmp_path, "span-x/images/a.png", "other/images/a.png")
+    folder = tmp_path / "span-{SPAN}"
+    assert [(s.name, s.group) for s in find_samples(folder)[0]] == [
+        (f"{i}-p1_a", f"{i}-p1_a") for i in (1, 2, 10)
+    ]
+    assert [s.name for s in find_samples(folder, span_window=2)[0]] == ["2-p1_a", "10-p1_a"]
+    assert {s.group for s in find_samples(folder, group_pattern="p[0-9]")[0]} == {"p1"}
+    assert find_samples(tmp_path / "day-{SPAN}")[1][0].found == "no folder matches this pattern"
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("Thumbs.db", True),
+        (".DS_Store", True),
+        ("._a.png", True),
+        ("notes.txt", True),
+        ("a.png", False),
+        ("a", False),
+    ],
+)
+def test_what_is_no_image(name: str, ignored: bool) -> None:
+    assert is_ignored(Path(name)) == ignored

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from components.errors import BadInput
 from components.example_gen import splits
-from components.example_gen.source import Sample
+from components.example_gen.sample import BLOCK_PREFIX, Sample
 
 SHARES = {"train": 0.6, "eval": 0.2, "test": 0.2}
 
@@ -41,7 +41,7 @@ def groups(samples: Sequence[Sample], assigned: Mapping[str, str | None]) -> dic
         (3, "train eval test"),
         (4, "train train eval test"),
         (5, "train train train eval test"),
-        (10, "train train train train train eval test train eval test"),
+        (10, "train train train train train train eval eval test test"),
     ],
 )
 def test_blocks_are_taken_in_their_order(count: int, expected: str) -> None:
@@ -111,9 +111,9 @@ def test_folds(fold: int, evaluation: int) -> None:
     [
         ([sample("a"), sample("b")], None, "the test split would be empty .* a group each and there are 2"),
         (blocks(1, 10), None, "the eval and test split would be empty"),
-        ([sample(f"{i}", split="train") for i in range(9)], None, "change the split column"),
-        ([sample(f"{i}") for i in range(9)], 0, "needs a column 'fold'"),
-        ([sample(f"{i}", fold=i) for i in range(4)], 7, "the folds of manifest.csv are 0, 1, 2, 3"),
+        ([sample(f"{i}", split="train") for i in range(9)], None, "change the splits of the manifest"),
+        ([sample(f"{i}") for i in range(9)], 5, "the folds of folds = 5 are 0, 1, 2, 3, 4"),
+        ([sample(f"{i}", fold=i) for i in range(4)], 7, "the folds of the manifest are 0, 1, 2, 3"),
         ([sample(f"{i}", fold=i) for i in range(2)], 1, "need at least 3"),
     ],
 )
@@ -122,9 +122,67 @@ def test_impossible_splits_are_refused(samples: list[Sample], fold: int | None, 
         assign(samples, fold=fold)
 
 
-def test_missing_classes_count_in_train_alone() -> None:
-    rows = [("train", {"a": 5, "b": 0}), ("test", {"a": 1, "b": 7}), (None, {"a": 0, "b": 1})]
-    assert splits.missing_classes(rows) == ["b"]
+def test_missing_classes_of_each_split() -> None:
+    rows = [
+        ("train", {"a": 5, "b": 0}),
+        ("eval", {"a": 5, "b": 1}),
+        ("test", {"a": 0, "b": 7}),
+        (None, {"a": 1, "b": 1}),
+    ]
+    assert splits.missing_classes(rows) == [("a", "test"), ("b", "train")]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda i: sample(f"{i}"), lambda i: sample(f"{i}", f"{BLOCK_PREFIX}{i:03d}")]
+)
+def test_folds_without_a_manifest_test_each_image_once(make: Callable[[int], Sample]) -> None:
+    samples = [make(i) for i in range(23)]
+    tested: Counter[str] = Counter()
+    for fold in range(5):
+        assigned = splits.assign(samples, SHARES, remembered={}, seed=0, fold=fold, folds=5)
+        counts = Counter(assigned.values())
+        assert counts["test"] in (4, 5)
+        assert counts["eval"] in (4, 5)
+        assert sum(counts.values()) == 23
+        tested.update(name for name, split in assigned.items() if split == "test")
+    assert set(tested.values()) == {1}
+    assert len(tested) == 23
+
+
+@pytest.mark.parametrize(
+    ("assignment", "remembered", "left_out"),
+    [
+        ("train train test", {}, []),
+        ("train test test", {}, []),
+        ("test train test", {}, [("b", "a")]),
+        ("train eval test", {"a": "train", "b": "eval"}, [("a", "b")]),
+        ("train eval test", {"a": "train"}, [("b", "a")]),
+    ],
+)
+def test_copies_never_land_in_two_splits(
+    assignment: str, remembered: dict[str, str], left_out: list[tuple[str, str]]
+) -> None:
+    samples = [sample(name) for name in "abcdefg"]
+    assigned = dict(zip("abcdefg", [*assignment.split(), "train", "eval", "test", "train"], strict=True))
+    hashes = {name: name for name in "abcdefg"} | {"a": "same", "b": "same"}
+    if left_out == []:
+        hashes["b"] = hashes["a"] if assigned["a"] == assigned["b"] else "b"
+    kept, copies = splits.leave_out_duplicates(samples, assigned, hashes, remembered=remembered)
+    assert copies == left_out
+    assert [name for name, split in kept.items() if split is None] == [name for name, _ in left_out]
+
+
+def test_a_split_that_copies_alone_fill_is_refused() -> None:
+    samples = [sample(name) for name in "abc"]
+    hashes = {"a": "same", "b": "other", "c": "same"}
+    with pytest.raises(BadInput, match="the train split would be empty"):
+        splits.leave_out_duplicates(samples, {"a": "train", "b": "eval", "c": "test"}, hashes, remembered={})
+
+
+def test_one_stack_is_to_be_split_in_blocks() -> None:
+    pages = [Sample(f"s-{i}", Path("s"), Path("m"), "s", page=i, stack="s") for i in range(50)]
+    with pytest.raises(BadInput, match="--set block=5"):
+        assign(pages)
 
 
 def test_splits_are_saved_and_loaded(tmp_path: Path) -> None:

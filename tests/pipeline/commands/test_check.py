@@ -75,8 +75,8 @@ def test_every_problem_is_in_one_table(tmp_path: Path) -> None:
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
     assert found(run(tmp_path / "none")) == {str(tmp_path / "none"): "no such folder"}
-    assert set(found(run(tmp_path))) == {"images", "masks"}
-    assert "0 usable images, 2 problems" in printed(run(tmp_path))
+    assert found(run(tmp_path)) == {str(tmp_path): "no images"}
+    assert "0 usable images, 1 problem" in printed(run(tmp_path))
 
 
 def test_names_are_printed_whole_and_as_they_are(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_mixed_grey_and_colour_is_shown(tmp_path: Path, colour: int, kind: str) 
         ({"max_pixels": 100}, "96 x 96 pixels, more than max_pixels = 100"),
         (
             {"classes": {"background": 0, "foreground": 255, "rare": 7}},
-            "class 'rare' occurs in no mask of the train split",
+            "class 'rare' occurs in no mask of the train and eval and test split",
         ),
     ],
 )

@@ -1,0 +1,76 @@
+"""Data that arrive over time: folders named by TFX's own patterns, `span-{SPAN}` or `{YYYY}-{MM}-{DD}`."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+
+_FIELDS = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
+_WIDTHS = {"YYYY": 4, "MM": 2, "DD": 2}
+
+
+def is_pattern(folder: Path) -> bool:
+    """Whether a path names spans instead of one folder."""
+    return bool(_FIELDS.search(str(folder)))
+
+
+def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
+    """The folder of each span, from the oldest to the newest.
+
+    `{SPAN}` is a number, `{SPAN:4}` one of four digits; `{YYYY}{MM}{DD}` in any order is a date, and the span
+    the days since 1970-01-01, as for TFX. Of several `{VERSION}` of a span the highest counts.
+
+    Args:
+        pattern: path with such fields.
+        window: so many of the newest spans; 0: all.
+    """
+    found: dict[int, tuple[int, Path]] = {}
+    for path, fields in _matches(pattern):
+        if "SPAN" in fields:
+            span = int(fields["SPAN"])
+        else:
+            try:
+                date = datetime.date(*(int(fields[key]) for key in ("YYYY", "MM", "DD")))
+            except (KeyError, ValueError):
+                continue  # no date
+            span = (date - datetime.date(1970, 1, 1)).days
+        version = int(fields.get("VERSION", 0))
+        if span not in found or version > found[span][0]:
+            found[span] = (version, path)
+    spans = sorted(found)
+    return {span: found[span][1] for span in (spans[-window:] if window else spans)}
+
+
+def newest_span(pattern: Path) -> int:
+    """The number of the newest span; 0 where the path is no pattern, or nothing matches it."""
+    return max(find_spans(pattern), default=0) if is_pattern(pattern) else 0
+
+
+def _matches(pattern: Path) -> list[tuple[Path, dict[str, str]]]:
+    """All folders that match, each with the text of its fields."""
+    candidates: list[tuple[Path, dict[str, str]]] = [(Path(pattern.anchor), {})]
+    for part in pattern.parts[1 if pattern.anchor else 0 :]:
+        if not _FIELDS.search(part):
+            candidates = [(path / part, fields) for path, fields in candidates]
+            continue
+        expression = re.compile(_expression(part))
+        candidates = [
+            (child, {**fields, **match.groupdict()})
+            for path, fields in candidates
+            if path.is_dir()
+            for child in sorted(path.iterdir())
+            if (match := expression.fullmatch(child.name))
+        ]
+    return [(path, fields) for path, fields in candidates if path.is_dir()]
+
+
+def _expression(part: str) -> str:
+    """A part of a path as a regular expression with a group for each field."""
+    expression, end = "", 0
+    for match in _FIELDS.finditer(part):
+        name, width = match[1], int(match[2] or _WIDTHS.get(match[1], 0))
+        digits = f"{{{width}}}" if width else "+"
+        expression += re.escape(part[end : match.start()]) + f"(?P<{name}>[0-9]{digits})"
+        end = match.end()
+    return expression + re.escape(part[end:])
