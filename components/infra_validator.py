@@ -22,21 +22,25 @@ PROBE = """
 import json, os, sys
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+import numpy as np
 import tensorflow as tf
 
 model, values, *paths = sys.argv[1:]
-values = set(json.loads(values))
+values = json.loads(values)
+in_colour = isinstance(values[0], list)
+channels, highest = (3, 255) if in_colour else (1, max(values))
+values = {tuple(v) if in_colour else (v,) for v in values}
 serve = tf.saved_model.load(model).signatures["serving_default"]
 wrong = []
 for path in paths:
     data = open(path, "rb").read()
     mask = tf.io.decode_png(serve(image_bytes=tf.constant([data]))["mask_bytes"][0], dtype=tf.uint16).numpy()
     # decode_png widens 8 bits to 16 by a factor of 257.
-    mask = mask // 257 if max(values) < 256 else mask
+    mask = mask // 257 if highest < 256 else mask
     size = tf.io.decode_image(data).shape[:2]
-    if mask.shape != (*size, 1):
+    if mask.shape != (*size, channels):
         wrong.append(f"{path}: the mask is {mask.shape[:2]}, the image is {tuple(size)}")
-    elif not set(mask.ravel().tolist()) <= values:
+    elif not set(map(tuple, np.unique(mask.reshape(-1, channels), axis=0).tolist())) <= values:
         wrong.append(f"{path}: the mask has other values than the classes'")
 assert "components" not in sys.modules and "keras_tuner" not in sys.modules
 print(json.dumps(wrong))
@@ -54,8 +58,8 @@ def InfraValidator(  # type: ignore[no-untyped-def]
 ):
     """Blesses a model that a fresh process loads and that answers real images with masks of their size.
 
-    Args of the component: `class_values`, a JSON list of the values a mask may hold; `images`, how many test
-    images are sent; `timeout`, in seconds. Raises `ExportRejected` saying what failed.
+    Args of the component: `class_values`, a JSON list of the values, or colours, a mask may hold; `images`,
+    how many test images are sent; `timeout`, in seconds. Raises `ExportRejected` saying what failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         paths = _write_images(artifact_utils.get_split_uri([examples], "test"), Path(folder), images)

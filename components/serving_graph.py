@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from components import tiling
 from components.decoding import DEPTH_SCALE, checked, decode_image
+from components.masks import IGNORE
 from components.normalise import moments, pixel_sums
+from components.scale import resize, resize_image
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
 
@@ -32,8 +34,9 @@ class Segmenter(tf.Module):
         channels: int,
         mean: ArrayLike | None,
         stddev: ArrayLike | None,
-        class_values: Sequence[int],
+        class_values: Sequence[int] | Sequence[Sequence[int]],
         max_stride: int = 1024,
+        scale: float = 1.0,
     ) -> None:
         """Puts the graph together; it is traced by the first use.
 
@@ -44,8 +47,11 @@ class Segmenter(tf.Module):
             mean: of the training pixels on the 0..255 scale, one number or one for each channel; None
                 normalises each image by its own mean and standard deviation.
             stddev: likewise, above 0.
-            class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep.
+            class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep. Or
+                red, green and blue of each, 0 to 255: masks in colour.
             max_stride: largest stride of tiles in pixels; bounds the memory, not the result.
+            scale: size of the images that the network sees as a part of their own. Its answers have the
+                original size; probabilities of the resized image are then held in memory.
 
         Raises:
             ValueError: the arguments do not fit together.
@@ -61,20 +67,23 @@ class Segmenter(tf.Module):
             )
         if network.compute_output_shape((1, side, side, channels))[1] != geometry.smallest_output:
             raise ValueError(f"`network` has another geometry. Received: geometry={geometry}")
-        values = np.asarray(class_values)
-        if len(values) != classes or len(set(class_values)) != classes or classes > 256:
+        values = np.asarray(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
+        if len(values) != classes or len(np.unique(values, axis=0)) != classes or classes > 256:
             raise ValueError(
                 f"`class_values` must be a different value for each of {classes} classes, of 256 at most. "
                 f"Received: class_values={class_values!r}"
             )
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"`class_values` must be in 0..65535. Received: class_values={class_values!r}")
+        highest = 65535 if values.shape[1] == 1 else 255
+        if values.min() < 0 or values.max() > highest:
+            raise ValueError(
+                f"`class_values` must be in 0..{highest}. Received: class_values={class_values!r}"
+            )
         activation = network.layers[-1].activation
         if activation not in (keras.activations.softmax, keras.activations.linear):
             raise ValueError(f"`network` must end in logits or a softmax. Received: activation={activation}")
         tiling.plan(1, max_stride, geometry)  # raises for an impossible stride
 
-        self._geometry, self._max_stride = geometry, max_stride
+        self._geometry, self._max_stride, self._scale = geometry, max_stride, scale
         self._channels, self._classes = channels, classes
         self._constants = None
         if mean is not None and stddev is not None:
@@ -91,7 +100,8 @@ class Segmenter(tf.Module):
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         self._class_indices_fn = tf.function(self._class_indices, input_signature=pixels)
         self._predict_fn = tf.function(
-            lambda image: self._tiled(image, self._softmax, tf.float32), input_signature=pixels
+            lambda image: self._answer(image, tf.identity, tf.float32, of_probabilities=True),
+            input_signature=pixels,
         )
 
     def segment(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
@@ -105,7 +115,7 @@ class Segmenter(tf.Module):
     def export(self, path: str | PathLike[str]) -> None:
         """Writes a SavedModel with three signatures for batches of N; N may be 0, and sizes may differ.
 
-        - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, grey PNGs of class values.
+        - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
         - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of
           16 bits that hold round(65535 p).
         - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
@@ -129,17 +139,18 @@ class Segmenter(tf.Module):
 
     def _mask_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
         def values(outputs: tf.Tensor) -> tf.Tensor:
-            return tf.gather(self._values, _most_likely(outputs))
+            return tf.gather(self._values, _most_likely(outputs)[..., 0])
 
         pixels = decode_image(encoded, self._channels)
-        return tf.io.encode_png(self._tiled(pixels, values, self._values.dtype))
+        return tf.io.encode_png(self._answer(pixels, values, self._values.dtype))
 
     def _probabilities_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        def quantised(outputs: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.round(self._softmax(outputs) * 65535), tf.uint16)
+        def quantised(probabilities: tf.Tensor) -> tf.Tensor:
+            return tf.cast(tf.round(probabilities * 65535), tf.uint16)
 
         # Quantised tile by tile: probabilities of the whole image are never held as floats.
-        maps = self._tiled(decode_image(encoded, self._channels), quantised, tf.uint16)
+        pixels = decode_image(encoded, self._channels)
+        maps = self._answer(pixels, quantised, tf.uint16, of_probabilities=True)
         # zlib's fastest level: noise in the low bits compresses no better with a higher one.
         return tf.stack([tf.io.encode_png(maps[..., i : i + 1], 1) for i in range(self._classes)])
 
@@ -152,13 +163,41 @@ class Segmenter(tf.Module):
         truth = checked(truth, same, "mask and image differ in size; the mask's:", tf.shape(truth))
         # [H, W, 1] -> [H * W]
         truth, predicted = (tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (truth, predicted))
+        counted = truth != IGNORE
+        truth, predicted = (tf.boolean_mask(mask, counted) for mask in (truth, predicted))
         highest, classes = tf.reduce_max(truth), self._classes
         truth = checked(truth, highest < classes, f"a mask of {classes} classes cannot hold:", highest)
         return tf.math.bincount(truth * classes + predicted, None, classes**2, classes**2, tf.float64)
 
     def _class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """[H, W, channels] uint16 -> [H, W, 1] uint8."""
-        return self._tiled(pixels, lambda outputs: tf.cast(_most_likely(outputs), tf.uint8), tf.uint8)
+        return self._answer(pixels, lambda outputs: tf.cast(_most_likely(outputs), tf.uint8), tf.uint8)
+
+    def _answer(
+        self,
+        pixels: tf.Tensor,
+        finish: PerTensor,
+        dtype: tf.DType | np.dtype,
+        of_probabilities: bool = False,
+    ) -> tf.Tensor:
+        """What the network says about an image of the original size.
+
+        Args:
+            pixels: [H, W, channels] uint16.
+            finish: what to keep: [h, w, classes] -> [h, w, K].
+            dtype: of what `finish` returns.
+            of_probabilities: `finish` needs probabilities, not just anything that grows with them.
+
+        Returns:
+            [H, W, K].
+        """
+        if self._scale == 1:
+            if of_probabilities:
+                return self._tiled(pixels, lambda outputs: finish(self._softmax(outputs)), dtype)
+            return self._tiled(pixels, finish, dtype)
+        height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+        seen = self._tiled(resize_image(pixels, self._scale), self._softmax, tf.float32)
+        return resize(seen, height, width, finish, dtype)
 
     def _tiled(self, pixels: tf.Tensor, finish: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
         """Runs the network over an image tile by tile.

@@ -11,6 +11,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import training
 from components.input_pipeline import read_tiles
+from components.masks import served_values
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
 from components.training import TrainSettings
@@ -39,13 +40,15 @@ def run_fn(fn_args: FnArgs) -> None:
         channels=train.channels,
         mean=train.mean[0] if settings.normalise == "dataset" else None,
         stddev=train.stddev[0] if settings.normalise == "dataset" else None,
-        class_values=tuple(settings.classes.values()),
+        class_values=served_values(settings.classes),
+        scale=settings.scale,
         max_stride=fn_args.custom_config["serving_stride"],
     ).export(fn_args.serving_model_dir)
     record = Path(fn_args.serving_model_dir, TRAINING_RECORD)
     record.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "classes": list(settings.classes),
+        "value_range": settings.value_range,  # without it, nobody could send it floating-point images
         "learning_rate": rate,
         "recipe": training.recipe(settings),
     }

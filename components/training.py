@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from components import losses, metrics
 from components.errors import TrainingFailed
 from components.input_pipeline import Tiles, training_batches, validation_tiles
+from components.masks import IGNORE, Value
 from components.tiling import Geometry
 from components.unet import Decoder, create_unet
 
@@ -27,7 +28,10 @@ progress = logging.getLogger("unet.progress")
 class TrainSettings:
     """What shapes a training; see `pipeline.config.PipelineConfig` for the meaning of each."""
 
-    classes: dict[str, int]
+    classes: dict[str, Value]
+    ignore: Value | None
+    value_range: tuple[float, float] | None
+    scale: float
     decoder: Decoder
     base_filters: int
     depth: int
@@ -47,7 +51,7 @@ class TrainSettings:
 
 def recipe(settings: TrainSettings) -> dict[str, Any]:
     """What a learning rate was found for: with another recipe, another rate is the best one."""
-    budget = ("classes", "steps", "validate_every", "learning_rate", "seed")
+    budget = ("classes", "value_range", "steps", "validate_every", "learning_rate", "seed")
     return {key: value for key, value in dataclasses.asdict(settings).items() if key not in budget}
 
 
@@ -86,7 +90,9 @@ def make_optimizer(settings: TrainSettings, learning_rate: float) -> keras.optim
 def compile_network(settings: TrainSettings, channels: int, learning_rate: float) -> keras.Model:
     """A network that returns logits, compiled to train on windows."""
     network = build_network(settings, channels, settings.window, activation=None)
-    network.compile(make_optimizer(settings, learning_rate), losses.pixel_cross_entropy())
+    network.compile(
+        make_optimizer(settings, learning_rate), losses.pixel_cross_entropy(settings.ignore is not None)
+    )
     return network
 
 
@@ -106,12 +112,17 @@ class WholeImageValidation(keras.callbacks.Callback):
         self._best_weights: list[NDArray] = []
 
     def confusion(self) -> NDArray[np.int64]:
-        """Pixel counts over all whole images, [classes, classes], row = truth, column = prediction."""
+        """Pixel counts over all whole images, [classes, classes], row = truth, column = prediction.
+
+        The images are as large as the network sees them; `scale` is undone in the exported model alone.
+        """
         count = len(self._settings.classes)
         total = np.zeros(count * count, np.int64)
         for x, truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
-            pairs = truth.astype(np.int32) * count + self._predict(x).numpy()[:rows, :columns]
-            total += np.bincount(pairs.ravel(), minlength=count * count)
+            counted = truth != IGNORE
+            predicted = self._predict(x).numpy()[:rows, :columns]
+            pairs = truth[counted].astype(np.int32) * count + predicted[counted]
+            total += np.bincount(pairs, minlength=count * count)
         return total.reshape(count, count)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -16,6 +16,7 @@ import tensorflow_transform as tft
 from components import tiling
 from components.decoding import DEPTH_SCALE, decode_image
 from components.normalise import moments, pixel_sums
+from components.scale import resize_image, resize_mask
 
 PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
 
@@ -26,6 +27,7 @@ class TileSettings:
 
     channels: int
     normalise: str
+    scale: float
     depth: int
     window: int
     tile_stride: int
@@ -41,15 +43,16 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     Returns:
         For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
         mask), `name` of the image, `top` and `left` (first pixel of the image that the tile is responsible
-        for), `height` and `width` of the image, `tiles` (how many the image has); and, shape [N, channels],
-        `mean` and `stddev` of all training pixels or of the image.
+        for), `height` and `width` of the image (all four after `scale`), `tiles` (how many the image has);
+        and, shape [N, channels], `mean` and `stddev` of all training pixels or of the image.
     """
     settings = TileSettings(**custom_config)
     constants = None
     if settings.normalise == "dataset":
         sums = tf.map_fn(
-            lambda image: pixel_sums(decode_image(image, settings.channels)),
+            lambda image: pixel_sums(resize_image(decode_image(image, settings.channels), settings.scale)),
             inputs["image"],
+            parallel_iterations=1,  # each holds an image
             fn_output_signature=tf.TensorSpec([3, settings.channels], tf.float64),
         )
         # The full pass over the training split; Transform puts its result into its graph.
@@ -64,7 +67,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         ragged[key] = tf.RaggedTensorSpec([None, settings.channels], tf.float32, ragged_rank=0)
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
     examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
-    rows = tf.map_fn(cut, examples, fn_output_signature=tuple(ragged.values()))
+    rows = tf.map_fn(cut, examples, parallel_iterations=1, fn_output_signature=tuple(ragged.values()))
     return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
 
 
@@ -90,8 +93,9 @@ def _cut(
 ) -> tuple[tf.Tensor, ...]:
     """All tiles of one image: what `preprocessing_fn` returns, in the order of its `ragged`."""
     geometry = tiling.Geometry(settings.depth)
-    pixels = decode_image(image, settings.channels)  # [H, W, C] uint16
-    indices = tf.io.decode_png(mask, channels=1)  # [H, W, 1] uint8
+    # [H, W, C] uint16 and [H, W, 1] uint8, as large as the network sees them
+    pixels = resize_image(decode_image(image, settings.channels), settings.scale)
+    indices = resize_mask(tf.io.decode_png(mask, channels=1), settings.scale)
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
     # A training window fits into every tile.
     least = settings.window - geometry.smallest
@@ -119,7 +123,10 @@ def _cut(
 
     count = rows.count * columns.count
     tiles, masks, tops, lefts = tf.map_fn(
-        one, tf.range(count), fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64)
+        one,
+        tf.range(count),
+        parallel_iterations=1,
+        fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64),
     )
     same = [tf.fill([count], tf.cast(v, tf.int64)) for v in (height, width, count)]
     mean_and_stddev = [tf.tile(v[None], [count, 1]) for v in constants or moments(pixel_sums(pixels))]

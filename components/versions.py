@@ -15,7 +15,7 @@ TRAINING_RECORD = "assets.extra/training.json"
 
 
 def training_record(model: Path) -> dict[str, Any]:
-    """What a SavedModel says of its training: `learning_rate`, `classes`, `recipe`; or nothing."""
+    """What a SavedModel says of its training, `components.trainer` what that is; or nothing."""
     record = model / TRAINING_RECORD
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 

@@ -21,6 +21,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 from components import evaluator, schema
 from components.example_gen.component import ImageMaskExampleGen
 from components.infra_validator import InfraValidator
+from components.masks import served_values
 from components.pusher import Pusher
 from components.training import TrainSettings
 from components.transform import TileSettings
@@ -120,7 +121,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
     infra = InfraValidator(
         model=trainer.outputs["model"],
         examples=examples.outputs["examples"],
-        class_values=json.dumps(list(config.classes.values())),
+        class_values=json.dumps(served_values(config.classes)),
         images=3,
         timeout=300,
     )

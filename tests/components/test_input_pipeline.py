@@ -13,7 +13,7 @@ from components.tiling import Geometry
 
 GEOMETRY = Geometry(4)
 SIZES = {"tiny": (1, 1), "strip": (3, 150), "small": (60, 17), "large": (90, 171)}
-SETTINGS = {"channels": 1, "normalise": "dataset", "depth": 4, "window": 204, "tile_stride": 64}
+SETTINGS = {"channels": 1, "normalise": "dataset", "scale": 1.0, "depth": 4, "window": 204, "tile_stride": 64}
 
 
 @pytest.fixture(scope="module")

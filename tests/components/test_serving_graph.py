@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.decoding import decode_image
+from components.scale import resize, resize_image
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
 from components.unet import create_unet
@@ -262,6 +263,54 @@ def test_class_values_above_255_make_16_bit_masks(tmp_path: Path) -> None:
     encoded = serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
     mask = tf.io.decode_png(encoded, dtype=tf.uint16)[..., 0]
     np.testing.assert_array_equal(mask, np.array(values)[model.segment(image)])
+
+
+def test_classes_in_colour_make_masks_in_colour(tmp_path: Path) -> None:
+    colours = [[0, 0, 0], [255, 0, 0], [0, 255, 128]]
+    model = Segmenter(network(1), Geometry(DEPTH), 1, 100.0, 60.0, colours)
+    model.export(tmp_path)
+    image = noise(30, 40, 1)
+    serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    mask = tf.io.decode_png(serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0])
+    np.testing.assert_array_equal(mask, np.array(colours)[model.segment(image)])
+
+
+def test_ignored_pixels_are_in_no_confusion(signatures: dict[str, Serve]) -> None:
+    image = noise(40, 50, 1)
+    mask = np.full((40, 50, 1), 255, np.uint8)
+    for counted in (0, 13):
+        mask[:counted] = 1
+        features = {"image": png(image), "mask": png(mask)}
+        example = tf.train.Example(
+            features=tf.train.Features(
+                feature={
+                    k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in features.items()
+                }
+            )
+        )
+        examples = tf.constant([example.SerializeToString()])
+        confusion = signatures["evaluate"](examples=examples)["confusion"].numpy().reshape(3, 3)
+        predicted = segmenter().segment(image)[:counted]
+        np.testing.assert_array_equal(confusion[1], np.bincount(predicted.ravel(), minlength=3))
+        assert confusion.sum() == counted * 50
+
+
+@pytest.mark.parametrize(("scale", "constants"), [(0.25, True), (2.0, False)])
+def test_scaled_images_are_answered_at_their_own_size(scale: float, constants: bool) -> None:
+    mean, stddev = (100.0, 60.0) if constants else (None, None)
+    plain, *scaled = (
+        Segmenter(network(1), Geometry(DEPTH), 1, mean, stddev, VALUES, stride, factor)
+        for stride, factor in ((1024, 1.0), (16, scale), (64, scale))
+    )
+    for size in ((1, 1), (17, 11), (300, 3), (90, 140)):
+        image = noise(*size, 1)
+        small = resize_image(tf.constant(image.astype(np.uint16) * 257), scale).numpy()
+        expected = resize(tf.constant(plain.predict(small)), *size, lambda x: x, tf.float32).numpy()
+        best = np.sort(expected, -1)
+        clear = best[..., -1] - best[..., -2] > 1e-5
+        for model in scaled:  # whatever the size of the tiles
+            np.testing.assert_allclose(model.predict(image), expected, atol=1e-5)
+            np.testing.assert_array_equal(model.segment(image)[clear], expected.argmax(-1)[clear])
 
 
 # Runs with nothing but TensorFlow: no module of this project, no Keras layers needed.

@@ -9,14 +9,15 @@ import tensorflow as tf
 
 from components import training
 from components.errors import TrainingFailed
-from components.images import encode_png
+from components.images import decode, encode_png
 from components.input_pipeline import Tiles
+from components.masks import IGNORE
 from components.training import TrainSettings
 
 SETTINGS = TrainSettings(
     classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.0, window=72,
     batch_size=2, steps=120, validate_every=60, optimizer="adam", momentum=0.9, learning_rate=3e-3,
-    schedule="cosine", grey=0.1, normalise="dataset", seed=5,
+    schedule="cosine", grey=0.1, normalise="dataset", seed=5, ignore=None, value_range=None, scale=1.0,
 )  # fmt: skip
 
 
@@ -77,3 +78,22 @@ def test_cosine_schedule_warms_up_and_ends_at_zero(optimizer):
     rate = training.make_optimizer(settings, 1e-3)._learning_rate
     values = [float(rate(tf.constant(step))) for step in (0, 10, 100)]
     assert values == pytest.approx([1e-4, 1e-3, 0], abs=1e-9)
+
+
+def marked(tiles, rows):
+    """The same tiles, with the first rows of each mask not to be counted."""
+    masks = []
+    for encoded in tiles.features["tile_mask"]:
+        mask = decode(encoded)[..., 0].copy()
+        mask[:rows] = IGNORE
+        masks.append(encode_png(mask))
+    features = {**tiles.features, "tile_mask": np.array(masks, dtype=object)}
+    return dataclasses.replace(tiles, features=features)
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(30, 2 * 22 * 32), (72, 0)])
+def test_ignored_pixels_neither_train_nor_count(tiles, rows, counted):
+    unsure = marked(tiles, rows)
+    best, curves = train(unsure, ignore=99, steps=20, validate_every=20)
+    assert np.isfinite(curves["loss"]).all()
+    assert training.WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted
