@@ -25,9 +25,7 @@ class Estimate:
     memory: int
 
     def __str__(self) -> str:
-        return (
-            f"about {self.tiles} training tiles, {_bytes(self.disk)} of disk, {_bytes(self.memory)} of memory"
-        )
+        return f"about {self.tiles} tiles, {_bytes(self.disk)} of disk, {_bytes(self.memory)} of memory"
 
 
 def estimate(
