@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from components.example_gen.sample import SPLITS
+from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
 from components.metrics import metric_names
 from components.tiling import Geometry
@@ -93,11 +93,11 @@ class PipelineConfig(BaseModel):
         {}, description="Lowest and highest value allowed of a statistic of each image, such as its mean."
     )
     max_drift: float = Field(
-        0.5,
+        0.3,
         gt=0,
         le=1,
         description="Largest Jensen-Shannon divergence of a statistic from that of the last blessed model's "
-        "data, and from that of serving_data.",
+        "data, and from that of serving_data; small sets are allowed more.",
     )
     on_drift: Literal["stop", "warn"] = Field("stop", description="What larger drift or skew does.")
     serving_data: Path | None = Field(
@@ -209,6 +209,9 @@ class PipelineConfig(BaseModel):
             raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
         if wrong := [name for name, (low, high) in self.domains.items() if not low <= high]:
             raise ValueError(f"domains: {wrong[0]} must have a lower and a higher bound")
+        known = [*SCALARS, *(FRACTION_PREFIX + name for name in self.classes)]
+        if strange := [name for name in self.domains if name not in known]:
+            raise ValueError(f"domains: unknown statistic {strange[0]!r}, known: {', '.join(known)}")
         geometry = Geometry(self.depth)
         if not geometry.is_legal(self.window):
             below, above = geometry.nearest_legal(self.window)

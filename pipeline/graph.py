@@ -16,10 +16,12 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 
 from components import evaluator, schema
+from components.distribution import BlessedStatisticsStrategy, DistributionValidator
 from components.example_gen.component import ImageMaskExampleGen
+from components.example_gen.plan import SERVING
 from components.infra_validator import InfraValidator
 from components.masks import served_values
 from components.pusher import Pusher
@@ -55,9 +57,24 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         examples=examples.outputs["examples"],
         stats_options=tfdv.StatsOptions(feature_allowlist=schema.scalar_features(classes)),
     )
-    inferred = schema.SchemaGen(statistics=statistics.outputs["statistics"])
+    inferred = schema.SchemaGen(statistics=statistics.outputs["statistics"], exclude_splits=[SERVING])
     validator = schema.ExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=inferred.outputs["schema"]
+        statistics=statistics.outputs["statistics"],
+        schema=inferred.outputs["schema"],
+        exclude_splits=[SERVING],
+    )
+
+    # The same images, beside those of the last blessed model and those in service.
+    blessed_data = Resolver(
+        strategy_class=BlessedStatisticsStrategy,
+        current=statistics.outputs["statistics"],
+        baseline=Channel(type=ExampleStatistics),
+        blessing=Channel(type=ModelBlessing),
+    ).with_id("BlessedStatistics")
+    distribution = DistributionValidator(
+        statistics=statistics.outputs["statistics"],
+        baseline=blessed_data.outputs["baseline"],
+        settings=json.dumps({key: getattr(config, key) for key in ("domains", "max_drift", "on_drift")}),
     )
 
     # Normalisation constants of the training split, and tiles. The test split is never touched here.
@@ -69,11 +86,11 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         custom_config=dataclasses.asdict(settings_of(TileSettings, config)),
         disable_statistics=True,
     )
-    transform.add_upstream_node(validator)
+    transform.add_upstream_nodes([validator, distribution])
 
     # As JSON of our own: TFX sorts the keys of what it encodes, and the order of the classes is their index.
     train = json.dumps(dataclasses.asdict(settings_of(TrainSettings, config)))
-    components: list[Any] = [examples, statistics, inferred, validator, transform]
+    components: list[Any] = [examples, statistics, inferred, validator, blessed_data, distribution, transform]
 
     # The learning rate: searched on the eval split, or reused.
     rates = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import tensorflow_model_analysis as tfma
@@ -9,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
 from components.example_gen.sample import SPLITS
+from pipeline.data_page import write_page
 from pipeline.runner import NodeFailed, NodeResult
 from pipeline.summary import Summary
 
@@ -19,6 +22,8 @@ def add(summary: Summary, result: NodeResult) -> None:
     if examples := _first(result, "examples"):
         summary.data_hash = _text(examples, "fingerprint")
         summary.images = _counts(examples)
+    if report := _first(result, "report"):
+        summary.warnings = _text(report, "warnings").splitlines()
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
     if result.name == "Trainer" and (model := _first(result, "model")):
@@ -36,6 +41,19 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.pushed = _text(pushed, "pushed_destination")
         if summary.pushed:
             summary.status = "pushed" if pushed.custom_properties["pushed"].int_value else "unchanged"
+
+
+def write_data_page(path: Path, summary: Summary, results: Mapping[str, NodeResult]) -> bool:
+    """Writes the page about the images of a run; False if the run did not come as far as their statistics."""
+    if "StatisticsGen" not in results:
+        return False
+    statistics = _first(results["StatisticsGen"], "statistics")
+    resolved = results.get("BlessedStatistics")
+    before = _first(resolved, "baseline") if resolved else None
+    sentences = summary.warnings or (summary.reason.splitlines() if summary.status == "bad_input" else [])
+    title = f"Images of run {summary.run_id}"
+    write_page(path, title, statistics.uri if statistics else "", before.uri if before else "", sentences)
+    return True
 
 
 def note(result: NodeResult) -> str:

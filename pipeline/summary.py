@@ -34,6 +34,7 @@ class Summary:
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
+        warnings: sentences about the data that did not stop the run.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Summary:
     model: str = ""
     data_hash: str = ""
     pushed: str = ""
+    warnings: list[str] = dataclasses.field(default_factory=list)
     peak_memory_mb: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
 

@@ -5,6 +5,7 @@ One root is used by all tests of this file, in order: what a night after night o
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert summary["status"] == "unchanged"
     assert versions(place) == before
     ran = {name for name, c in summary["components"].items() if not c["cached"]}
-    assert ran == {"(loading)", "BlessedBaseline", "Pusher"}
+    assert ran == {"(loading)", "BlessedBaseline", "BlessedStatistics", "Pusher"}
 
 
 def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(place):
@@ -101,6 +102,38 @@ def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(pl
     assert "that of the last pushed model" in summary["learning_rate"]  # tune = "first"
     assert "foreground_iou" in summary["baseline"]
     assert len(versions(place)) == 2
+
+
+def test_a_moved_folder_is_not_new(place):
+    (place / "data").rename(place / "moved")
+    done = command(place, "run", "--data", str(place / "moved"), max_drop=1)
+    (place / "moved").rename(place / "data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert last_summary(place)["components"]["ImageMaskExampleGen"]["cached"]
+    assert last_summary(place)["components"]["Trainer"]["cached"]
+
+
+def test_images_that_drifted_stop_the_run_until_someone_accepts_them(place):
+    shutil.copytree(place / "data", place / "dark")
+    for path in (place / "dark" / "images").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) // 8).save(path)
+    done = command(place, "run", "--data", str(place / "dark"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "mean drifted from that of the last blessed model's images" in done.stdout
+    assert "--set on_drift=warn" in done.stdout
+    assert "Transform" not in last_summary(place)["components"]
+    page = max((place / "root" / "runs").iterdir()) / "data.html"
+    assert "train, last blessed" in page.read_text()
+    assert str(page) in done.stdout
+    done = command(
+        place, "run", "--data", str(place / "dark"), on_drift="warn", max_drop=1, steps=2, tune="never",
+        serving_data=place / "data" / "images", thresholds="{ foreground_iou = 1.0 }",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stdout + done.stderr
+    warnings = last_summary(place)["warnings"]
+    assert any("mean differs between the images in service" in warning for warning in warnings)
+    assert any("mean drifted" in warning for warning in warnings)
+    assert f"Warning: {warnings[0]}" in done.stdout
 
 
 def test_a_model_below_the_threshold_is_not_pushed(place):

@@ -22,7 +22,7 @@ from components import images, masks
 from components.errors import BadInput
 from components.example_gen.inspection import cores, in_order, one_large_file
 from components.example_gen.plan import SERVING, Settings, make_plan
-from components.example_gen.sample import Sample
+from components.example_gen.sample import FRACTION_PREFIX, SCALARS, Sample
 
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
@@ -55,7 +55,7 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
         features["instances"] = images.encode_png(mask.instances)
     pixels = np.bincount(mask.indices.reshape(-1), minlength=256)[: len(settings.classes)]
     for name, count in zip(settings.classes, pixels.tolist(), strict=True):
-        features[f"fraction_{name}"] = count / max(int(pixels.sum()), 1)
+        features[f"{FRACTION_PREFIX}{name}"] = count / max(int(pixels.sum()), 1)
     return _example(features)
 
 
@@ -76,8 +76,7 @@ def _read_image(path: Path, page: int, settings: Settings) -> images.Image:
 
 
 def _scalars(image: images.Image) -> dict[str, int | float]:
-    names = ("height", "width", "channels", "bit_depth", "mean", "stddev")
-    return {name: getattr(image, name) for name in names}
+    return {name: getattr(image, name) for name in SCALARS}
 
 
 def _example(features: dict[str, Any]) -> tf.train.Example:

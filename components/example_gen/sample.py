@@ -8,6 +8,8 @@ from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
 FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
+SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")  # of an image, see its `Image`
+FRACTION_PREFIX = "fraction_"  # of the counted pixels of a mask, with the name of a class
 BLOCK_PREFIX = "block-"
 _IGNORED = {"thumbs.db", "desktop.ini", "readme", "license"}
 _NOTES = {

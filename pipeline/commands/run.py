@@ -75,17 +75,21 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -
     summary = Summary.of(run_id, config)
     start = time.monotonic()
     failure = ""
+    results: dict[str, Any] = {}
     with log.captured(folder / "log.txt") as terminal:
         console = Console(file=terminal, highlight=False)
         try:
-            _run_graph(config, root, data.skip, summary, console, terminal)
+            _run_graph(config, root, data.skip, summary, results, console, terminal)
         except BaseException as error:
             interruption.settle()
             traceback.print_exc()  # into the log
             failure = traceback.format_exc()
             summary.status, summary.reason = _explain(error)
+        page = _write_data_page(folder / "data.html", summary, results)
         summary.seconds = round(time.monotonic() - start, 1)
         _print_end(summary, root, folder, console)
+        if page:
+            console.print(f"  images    {page}", markup=False, soft_wrap=True)
         try:
             summary.write(folder)
         except OSError as error:
@@ -97,6 +101,19 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
             os._exit(code)
     return code
+
+
+def _write_data_page(path: Path, summary: Summary, finished: dict[str, Any]) -> Path | None:
+    """The page about the images, or None; a page that cannot be written is no reason to lose a run."""
+    if not finished:
+        return None
+    from pipeline.results import write_data_page
+
+    try:
+        return path if write_data_page(path, summary, finished) else None
+    except Exception:
+        traceback.print_exc()  # into the log
+        return None
 
 
 def _explain(error: BaseException) -> tuple[str, str]:
@@ -117,6 +134,7 @@ def _run_graph(
     root: Root,
     skip: list[str] | None,
     summary: Summary,
+    finished: dict[str, Any],
     console: Console,
     terminal: Any,
 ) -> None:
@@ -129,6 +147,7 @@ def _run_graph(
     with Board(terminal, len(runner.node_names(pipeline))) as board:
 
         def end(result: runner.NodeResult) -> None:
+            finished[result.name] = result
             results.add(summary, result)
             board.end(result.name, result.cached, result.seconds, results.note(result))
 
@@ -139,6 +158,8 @@ def _run_graph(
 def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> None:
     if summary.metrics:
         print_metrics(summary, console)
+    for warning in summary.warnings:
+        console.print(f"Warning: {warning}", markup=False, soft_wrap=True)
     lines = {
         "pushed": f"Pushed {summary.pushed}",
         "unchanged": f"Unchanged: {summary.pushed} is this model already",
