@@ -29,8 +29,11 @@ FROZEN = ("bit_depth", "channels")  # new values of these are another kind of im
 COMPARED = ("mean", "stddev", "height", "width")
 # The divergence of two small samples of one distribution is far from 0. By resampling the bundled nuclei it
 # was at most 0.94 for 6 images, 0.67 for 12 and 0.52 for 28: below max_drift plus this over sqrt(images).
-_NOISE = 1.8
-_MOST = 0.99  # two sets without anything in common have a divergence of 1, and are always told apart
+_NOISE = 1.6
+_MOST = 0.99  # two sets without anything in common have a divergence of 1, and can always be told apart
+# Of fewer images than this, even two samples of one distribution may have nothing in common: then the means
+# must differ, too, by so many deviations.
+_FEW, _DEVIATIONS = 30, 2.0
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
@@ -128,10 +131,13 @@ def _only(statistics: Statistics, names: list[str]) -> Statistics:
 def differences(now: Statistics, before: Statistics, max_drift: float, what: str) -> list[str]:
     """A sentence for each scalar whose divergence exceeds the threshold; `what` names the two sets."""
     new, old = numeric(now), numeric(before)
+    fewest = min(s.datasets[0].num_examples for s in (now, before))
     sentences = []
     for name, (divergence, chance) in divergences(now, before).items():
         allowed = min(max_drift + chance, _MOST)
-        if divergence > allowed:
+        shift = abs(new[name].mean - old[name].mean)
+        spread = max(new[name].std_dev, old[name].std_dev)
+        if divergence > allowed and (fewest >= _FEW or shift > _DEVIATIONS * spread):
             sentences.append(
                 f"{name} {what}: {old[name].mean:.3g} before, {new[name].mean:.3g} now on average (divergence"
                 f" {divergence:.2f}, allowed {allowed:.2f})"

@@ -23,7 +23,7 @@ from pipeline.estimates import Estimate
 from pipeline.proposals import Proposal
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them
-_FILES_A_ROW = 20  # of one problem; --json lists all
+_FILES_A_ROW = 100  # of one problem; --json lists all
 _COMMAND = re.compile(r"--set ('[^']*'|\S+)")
 
 

@@ -160,11 +160,11 @@ def test_remembered_splits_are_used_and_not_written(tmp_path: Path) -> None:
 
 
 def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
-    write_cells(tmp_path, 30, (32, 32))
+    write_cells(tmp_path, 110, (32, 32))
     for path in (tmp_path / "masks").iterdir():
         Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
     report = run(tmp_path)
-    assert len(report.problems) == 30
+    assert len(report.problems) == 110
     text = printed(report, width=120)
     assert text.count("pixel values of no class") == 1
     assert "and 10 more" in text
