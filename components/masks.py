@@ -21,6 +21,7 @@ IGNORE = 255
 # As the value of a class: any value that no other class and not `ignore` has, each an object of its own.
 INSTANCES = "instances"
 _TABLE = 1 << 24  # values up to which a table looks up the class: all colours are below it
+_BLOCK = 1 << 20
 _COLOURS = 1 << 16  # colours that a blurred mask may hold
 _CLASSES = 20  # values that are still proposed as classes
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
@@ -151,7 +152,10 @@ def read_mask(
     if top < _TABLE:
         table = np.zeros(top + 1, np.uint8)
         table[list(index_of)] = list(index_of.values())
-        indices = np.take(table, values)
+        indices = np.empty(values.shape, np.uint8)
+        rows = max(1, _BLOCK // values.shape[1])
+        for start in range(0, len(values), rows):  # looking up makes 64 bits of each value: a part at a time
+            indices[start : start + rows] = table[values[start : start + rows]]
     else:  # ids of more bits
         found, inverse = np.unique(values, return_inverse=True)
         indices = np.array([index_of[int(v)] for v in found], np.uint8)[inverse].reshape(values.shape)
@@ -234,12 +238,13 @@ def _survey(raster: Raster) -> tuple[np.ndarray, Survey]:
         values = red << 16 | green << 8 | blue
     else:
         values = np.ascontiguousarray(pixels[..., 0])
-        counts = _count(values)
+        counts = count_values(values)
     palette = [] if raster.palette is None else [r << 16 | g << 8 | b for r, g, b in raster.palette.tolist()]
     return values, Survey(kind, height, width, raster.depth, raster.format, counts, palette)
 
 
-def _count(values: np.ndarray) -> dict[int, int]:
+def count_values(values: np.ndarray) -> dict[int, int]:
+    """Pixels of each value that occurs in [H, W] of integers."""
     if values.dtype == np.uint8:
         counts = np.array(PILImage.fromarray(values).histogram())
     elif values.dtype == np.uint16:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
@@ -53,9 +52,10 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     }
     if mask.instances is not None:
         features["instances"] = images.encode_png(mask.instances)
-    pixels = np.bincount(mask.indices.reshape(-1), minlength=256)[: len(settings.classes)]
-    for name, count in zip(settings.classes, pixels.tolist(), strict=True):
-        features[f"{FRACTION_PREFIX}{name}"] = count / max(int(pixels.sum()), 1)
+    pixels = masks.count_values(mask.indices)
+    counted = mask.indices.size - pixels.get(masks.IGNORE, 0)
+    for index, name in enumerate(settings.classes):
+        features[f"{FRACTION_PREFIX}{name}"] = pixels.get(index, 0) / max(counted, 1)
     return _example(features)
 
 
