@@ -50,6 +50,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
     examples = ImageMaskExampleGen(
         input_base=str(config.data.absolute()),
         settings=data_settings(config, root, skip),
+        source_file=str(root.source),
     )
 
     # Statistics of scalars that describe each image -> schema -> anomalies stop the run.

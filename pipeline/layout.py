@@ -35,6 +35,11 @@ class Root:
         return self.path / "splits.json"
 
     @property
+    def source(self) -> Path:
+        """Where the data of the run in progress are, and how they are read."""
+        return self.path / "source.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the run in progress."""
         return self.path / ".lock"

@@ -95,7 +95,7 @@ def _result(connection: Any, name: str, execution_id: int, seconds: float) -> No
             raise NodeFailed(f"{name} ended in state {mlmd.Execution.State.Name(state)}")
         outputs: dict[str, list[Any]] = {}
         for event in m.store.get_events_by_execution_ids([execution_id]):
-            if event.type == mlmd.Event.OUTPUT:
+            if event.type in (mlmd.Event.OUTPUT, mlmd.Event.INTERNAL_OUTPUT):  # the latter: of resolvers
                 outputs.setdefault(event.path.steps[0].key, []).extend(
                     m.store.get_artifacts_by_id([event.artifact_id])
                 )

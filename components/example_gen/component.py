@@ -39,15 +39,16 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         settings = Settings(**json.loads(properties["settings"]))
         plan = make_plan(Path(properties["input_base"]), settings)
         result = driver_output_pb2.DriverOutput()
-        # Where the data lie and how they are read is not what they hold. It travels with the artifact, so
-        # that a moved folder, or a setting that changes nothing, finds its examples in the cache.
+        # Where the data lie and how they are read is not what they hold: without them, a moved folder or a
+        # setting that changes nothing finds its examples in the cache. All that TFX hands on to the executor
+        # is part of the key, even the properties of the output: so it gets them by a file.
+        source = {"folder": properties["input_base"], "settings": properties["settings"]}
+        Path(properties["source_file"]).write_text(json.dumps(source), encoding="utf-8")
         for key, value in {"input_base": "", "settings": "", "fingerprint": plan.fingerprint}.items():
             data_types_utils.set_metadata_value(result.exec_properties[key], value)
         artifact = result.output_artifacts["examples"].artifacts.add()
         artifact.CopyFrom(execution_info.output_dict["examples"][0].mlmd_artifact)
         artifact.custom_properties["fingerprint"].string_value = plan.fingerprint
-        artifact.custom_properties["folder"].string_value = properties["input_base"]
-        artifact.custom_properties["settings"].string_value = properties["settings"]
         return result
 
 
@@ -57,6 +58,7 @@ class ImageMaskExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "input_base": component_spec.ExecutionParameter(type=str),
         "settings": component_spec.ExecutionParameter(type=str),
+        "source_file": component_spec.ExecutionParameter(type=str),
         "fingerprint": component_spec.ExecutionParameter(type=str, optional=True),
     }
     INPUTS: dict[str, Any] = {}
@@ -70,12 +72,15 @@ class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, input_base: str, settings: Settings):
-        """Args: input_base: the data folder; settings: how its files are read, grouped and split."""
+    def __init__(self, input_base: str, settings: Settings, source_file: str):
+        """Args: input_base: the data folder; settings: how its files are read, grouped and split;
+        source_file: where the driver leaves both for the executor.
+        """
         super().__init__(
             ImageMaskExampleGenSpec(
                 input_base=input_base,
                 settings=settings.to_json(),
+                source_file=source_file,
                 examples=Channel(type=standard_artifacts.Examples),
             )
         )

@@ -130,8 +130,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Runs the Beam pipeline; raises `BadInput` for a file that cannot be used."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        folder = examples.get_string_custom_property("folder")
-        settings = Settings(**json.loads(examples.get_string_custom_property("settings")))
+        source = json.loads(Path(exec_properties["source_file"]).read_text(encoding="utf-8"))
+        folder, settings = source["folder"], Settings(**json.loads(source["settings"]))
         plan = make_plan(Path(folder), settings)
         if plan.fingerprint != exec_properties["fingerprint"]:
             raise BadInput(f"{folder} changed while it was read; run again")
