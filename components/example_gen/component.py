@@ -73,8 +73,12 @@ class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
     DRIVER_CLASS = Driver
 
     def __init__(self, input_base: str, settings: Settings, source_file: str):
-        """Args: input_base: the data folder; settings: how its files are read, grouped and split;
-        source_file: where the driver leaves both for the executor.
+        """Declares the component.
+
+        Args:
+            input_base: the data folder.
+            settings: how its files are read, grouped and split.
+            source_file: where the driver leaves both for the executor.
         """
         super().__init__(
             ImageMaskExampleGenSpec(
