@@ -239,8 +239,10 @@ def _orientation(image: ImageFile.ImageFile, chunks: Mapping[bytes, bytes]) -> o
     try:
         if image.format != "PNG":
             return image.getexif().get(_ORIENTATION)
+        if b"eXIf" not in chunks:
+            return None
         exif = PILImage.Exif()  # getexif() of a PNG would decode the whole image
-        exif.load(b"Exif\0\0" + chunks.get(b"eXIf", b""))
+        exif.load(b"Exif\0\0" + chunks[b"eXIf"])
         return exif.get(_ORIENTATION)
     except Exception as error:  # a broken EXIF block could hide a rotation
         raise damaged(error) from error
