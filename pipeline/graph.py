@@ -28,8 +28,8 @@ from components.pusher import Pusher
 from components.training import TrainSettings
 from components.transform import TileSettings
 from components.tuner import Tuner, TuneSettings
-from pipeline.commands.check import data_settings
 from pipeline.config import PipelineConfig, settings_of
+from pipeline.data_settings import data_settings
 from pipeline.layout import Root
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.

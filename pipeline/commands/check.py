@@ -13,20 +13,15 @@ from components.errors import BadInput
 from components.example_gen import splits
 from components.example_gen.checked import Checked
 from components.example_gen.inspection import Facts, cores, inspect, one_large_file
-from components.example_gen.plan import SERVING, Settings, images_in_service
+from components.example_gen.plan import SERVING, images_in_service
 from components.example_gen.sample import Problem
-from pipeline.config import PipelineConfig, settings_of
+from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, Summary, print_report
+from pipeline.data_settings import data_settings
 from pipeline.estimates import estimate
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
 from pipeline.proposals import propose
-
-
-def data_settings(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Settings:
-    """How the data of a configuration are read; `skip` as in `Settings`."""
-    serving = str(config.serving_data.absolute()) if config.serving_data else None
-    return settings_of(Settings, config, serving_data=serving, splits_file=str(root.splits), skip=skip)
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:

@@ -1,0 +1,13 @@
+"""From a configuration to what ImageMaskExampleGen and `check` read: the same for both."""
+
+from __future__ import annotations
+
+from components.example_gen.plan import Settings
+from pipeline.config import PipelineConfig, settings_of
+from pipeline.layout import Root
+
+
+def data_settings(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Settings:
+    """How the data of a configuration are read; `skip` as in `Settings`."""
+    serving = str(config.serving_data.absolute()) if config.serving_data else None
+    return settings_of(Settings, config, serving_data=serving, splits_file=str(root.splits), skip=skip)
