@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+Image.MAX_IMAGE_PIXELS = None  # the images are our own
 NODES = ("ImageMaskExampleGen", "StatisticsGen", "Transform")
 sys.path.insert(0, str(CHECKOUT))
 
