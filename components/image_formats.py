@@ -82,6 +82,8 @@ class Raster:
 
 def read_file(path: str | Path) -> bytes:
     """Content of a file; raises `ImageError` if there is none."""
+    if Path(path).is_symlink() and not Path(path).exists():
+        raise ImageError("a link to a file that does not exist", "restore that file, or remove the link")
     with _readable():
         return Path(path).read_bytes()
 

@@ -122,7 +122,7 @@ def floats_without_range(data: Path) -> list[str]:
 def dangling_link(data: Path) -> list[str]:
     (data / "images/cell_001.png").unlink()
     (data / "images/cell_001.png").symlink_to("nowhere.png")
-    return ["images/cell_001.png"]
+    return ["images/cell_001.png", "a link to a file that does not exist"]
 
 
 def unreadable(data: Path) -> list[str]:

@@ -174,7 +174,7 @@ class _Reader:
         content: Path | bytes
         try:
             with one_large_file(path):
-                if page is None and path.stat().st_size > images.LARGE:
+                if page is None and _is_large(path):
                     content, sha256 = path, hash_of(path)
                 elif page is None:
                     content = images.read_file(path)
@@ -216,12 +216,15 @@ def cores() -> int:
 @contextlib.contextmanager
 def one_large_file(path: Path) -> Iterator[None]:
     """Lets any number of small files be read at a time, but one large one."""
-    try:
-        large = path.stat().st_size > images.LARGE
-    except OSError:
-        large = False  # reading it will tell
-    with _one_large_file if large else contextlib.nullcontext():
+    with _one_large_file if _is_large(path) else contextlib.nullcontext():
         yield
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > images.LARGE
+    except OSError:
+        return False  # reading it will tell
 
 
 def hash_of(path: Path) -> str:
