@@ -191,7 +191,8 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
     try:
         if kind == "PNG":
             canonical = depth >= 8 and colour_type in (0, 2) and upright and b"tRNS" not in chunks
-        if depth == 16:  # Pillow keeps the high bytes of colours alone
+        # Pillow keeps the high bytes of 16-bit colours alone, and stops other threads more often.
+        if kind == "PNG" and depth >= 8 and colour_type != 3:
             pixels = imagecodecs.png_decode(data)
             pixels = pixels.reshape(*pixels.shape[:2], -1)
         else:
