@@ -1,54 +1,125 @@
-"""Random variations of training windows, vectorised in TensorFlow; all of them seeded, none of them padded.
+"""Random changes of training windows: where a window lies, how it is bent, turned and lit.
 
-The network is equivariant to none of these by construction, so each one is data it has not seen (the paper,
-section 3.1).
+What the paper does (section 3.1, "Data Augmentation"): shift and rotation, elastic deformations "using random
+displacement vectors on a coarse 3 by 3 grid" from "a Gaussian distribution with 10 pixels standard deviation",
+displacements of pixels "computed using bicubic interpolation", and grey-value variations.
+
+A window is cut from a tile and bent in one step, and only then is its valid centre the target. What the mask
+of a mirrored border says is nobody's truth: pixels of the centre that come from outside the image are marked
+`IGNORE`, so no padding is ever learned.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from components.masks import IGNORE
+
+_GRID = 3  # control points of the elastic deformation on each axis
+_MARGIN = 3  # pixels around a tile, so that every tap of a cubic exists
 
 
-def crop(image: tf.Tensor, mask: tf.Tensor, side: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts the same random window out of a tile and its mask.
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Strengths; see `pipeline.config.PipelineConfig` for the meaning of each. 0 turns a part off."""
+
+    flip: bool
+    warp: float
+    rotation: float
+    zoom: float
+    elastic: float
+    grey: float
+
+
+class Window(NamedTuple):
+    """A window to be cut from a tile, in pixels of the tile.
+
+    Attributes:
+        top, left: its first pixel, int32 scalars.
+        side: of the window.
+        halo: what its valid centre lacks on each side.
+        first, last: int32 [2], rows and columns of the tile that show the image itself: [first, last).
+    """
+
+    top: tf.Tensor
+    left: tf.Tensor
+    side: int
+    halo: int
+    first: tf.Tensor
+    last: tf.Tensor
+
+
+def cut(image: tf.Tensor, mask: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts a window as it is.
 
     Args:
-        image: [H, W, C], both sides at least `side` pixels.
-        mask: [H, W, 1], of the same sides.
-        side: side of the window, in pixels.
-        seed: shape [2].
+        image: [H, W, C] float32.
+        mask: [H, W, K] uint8, class indices first.
+        window: lies inside of the tile.
 
     Returns:
-        [side, side, C] and [side, side, 1].
+        [side, side, C], and the centre of the mask, [side - 2 halo, side - 2 halo, K].
     """
-    room = tf.shape(mask)[:2] - side + 1  # number of offsets on each axis
-    # random_uniform gives integers of one range only: draw fractions and scale them.
-    offset = tf.cast(tf.random.stateless_uniform([2], seed) * tf.cast(room, tf.float32), tf.int32)
-    top, left = tf.unstack(tf.minimum(offset, room - 1))
-    image, mask = (t[top : top + side, left : left + side, :] for t in (image, mask))
-    return (
-        tf.ensure_shape(image, [side, side, image.shape[-1]]),
-        tf.ensure_shape(mask, [side, side, mask.shape[-1]]),
+    top, left, side, halo, first, last = window
+    image = image[top : top + side, left : left + side, :]
+    top, left, out = top + halo, left + halo, side - 2 * halo
+    mask = mask[top : top + out, left : left + out, :]
+    rows, columns = (
+        (position >= first[axis]) & (position < last[axis])
+        for axis, position in ((0, top + tf.range(out)), (1, left + tf.range(out)))
+    )
+    mask = _only_inside(mask, rows[:, None] & columns[None])
+    return tf.ensure_shape(image, [side, side, image.shape[-1]]), tf.ensure_shape(
+        mask, [out, out, mask.shape[-1]]
     )
 
 
-def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Applies one of the eight symmetries of the square to a square window and its mask.
+def warp(
+    image: tf.Tensor, mask: tf.Tensor, window: Window, augmentation: Augmentation, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts a window that is rotated, zoomed and elastically deformed: the image by cubic interpolation, the
+    mask by the nearest pixel.
 
     Args:
-        image: [S, S, C].
-        mask: [S, S, 1].
+        image: [H, W, C] float32.
+        mask: [H, W, K] uint8, class indices first.
+        window: where it would lie without the deformation; around it the tile goes on, or is repeated.
+        augmentation: strengths.
         seed: shape [2].
 
     Returns:
-        The same shapes.
+        As `cut`.
     """
-    choice = tf.random.stateless_uniform([], seed, 0, 8, tf.int32)
-    both = tf.concat([tf.cast(image, tf.float32), tf.cast(mask, tf.float32)], -1)  # [S, S, C + 1]
-    both = tf.image.rot90(both, choice % 4)
-    both = tf.cond(choice < 4, lambda: both, lambda: tf.reverse(both, [1]))
-    both = tf.ensure_shape(both, [*image.shape[:2], image.shape[-1] + 1])
-    return tf.cast(both[..., :-1], image.dtype), tf.cast(both[..., -1:], mask.dtype)
+    side, halo = window.side, window.halo
+    out = side - 2 * halo
+    at = _positions(window, augmentation, seed)  # [2, side, side]
+    centre = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
+    inside = tf.reduce_all((centre >= window.first[:, None, None]) & (centre < window.last[:, None, None]), 0)
+    rows, columns = (
+        tf.clip_by_value(centre[axis], 0, tf.shape(mask)[axis] - 1) for axis in (0, 1)
+    )
+    flat = tf.reshape(mask, [-1, mask.shape[-1]])
+    mask = tf.reshape(tf.gather(flat, tf.reshape(rows * tf.shape(mask)[1] + columns, [-1])), [out, out, -1])
+    mask = tf.ensure_shape(mask, [out, out, flat.shape[-1]])
+    bent = [_cubic(image[..., channel], at) for channel in range(image.shape[-1])]
+    return tf.stack(bent, -1), _only_inside(mask, inside)
+
+
+def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Applies one of the eight symmetries of the square to a window [S, S, C] and its mask [T, T, K]."""
+    choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)
+    for i, change in enumerate((_transposed, functools.partial(tf.reverse, axis=[0]), _mirrored)):
+        wanted = choices[i] > 0
+        image, mask = (_if(wanted, change, values) for values in (image, mask))
+    return image, mask
 
 
 def vary_grey_values(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
@@ -64,3 +135,87 @@ def vary_grey_values(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.T
     """
     factor, shift = tf.unstack(tf.random.stateless_uniform([2], seed, -strength, strength))
     return image * (1 + factor) + shift
+
+
+def _positions(window: Window, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+    """Where in the tile each pixel of a warped window comes from, [2, side, side] float32."""
+    side = window.side
+    seeds = tf.random.split(seed, 2)
+    angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))
+    angle *= math.radians(augmentation.rotation)
+    # As often smaller as larger: exponents of the same base.
+    ratio = tf.pow(1 + augmentation.zoom, zoom)
+    sine, cosine = tf.sin(angle) * ratio, tf.cos(angle) * ratio
+    steps = tf.range(side, dtype=tf.float32) - (side - 1) / 2  # from the centre of the window
+    down, right = steps[:, None], steps[None]
+    centre = tf.cast(tf.stack([window.top, window.left]), tf.float32) + (side - 1) / 2
+    turned = tf.stack([cosine * down - sine * right, sine * down + cosine * right])
+    vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic)
+    spline = _spline(side)
+    # Bicubic: the same cubic spline along both axes.
+    displacement = tf.einsum("ia,cab,jb->cij", spline, vectors, spline)
+    return turned + displacement + centre[:, None, None]
+
+
+@functools.cache
+def _spline(side: int) -> NDArray[np.float32]:
+    """What each of `_GRID` points over the window adds to the natural cubic spline at each pixel."""
+    knots = np.linspace(0, side - 1, _GRID)
+    return CubicSpline(knots, np.eye(_GRID), bc_type="natural")(np.arange(side)).astype(np.float32)
+
+
+def _cubic(image: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+    """Cubic convolution (Keys 1981, a = -1/2), mirrored at the border.
+
+    Args:
+        image: [H, W].
+        at: [2, h, w], row and column of each pixel of the answer.
+
+    Returns:
+        [h, w].
+    """
+    width = tf.shape(image)[1] + 2 * _MARGIN
+    shape = tf.cast(tf.shape(image), tf.float32)
+    flat = tf.reshape(tf.pad(image, [[_MARGIN, _MARGIN]] * 2, "SYMMETRIC"), [-1])
+    # The four columns of each pixel lie side by side: one look-up for each row instead of four.
+    columns = tf.stack([flat[i : tf.size(flat) - 3 + i] for i in range(4)], -1)
+    answer = tf.shape(at)[1:]
+    at = tf.stack([tf.clip_by_value(tf.reshape(at[axis], [-1]), -1.0, shape[axis]) for axis in (0, 1)])
+    corner = tf.floor(at)
+    row_weights, column_weights = (_taps(at[axis] - corner[axis]) for axis in (0, 1))
+    first = tf.cast(corner, tf.int32) + _MARGIN - 1
+    index = first[0] * width + first[1]
+    across = tf.stack(column_weights, -1)
+    rows = [
+        weight * tf.reduce_sum(tf.gather(columns, index + i * width) * across, -1)
+        for i, weight in enumerate(row_weights)
+    ]
+    return tf.reshape(tf.add_n(rows), answer)
+
+
+def _taps(t: tf.Tensor) -> list[tf.Tensor]:
+    """Weights of the four neighbours of a point that lies t after the second one, 0 <= t < 1."""
+    t2, t3 = t * t, t * t * t
+    return [
+        (2 * t2 - t - t3) / 2,
+        1 - (5 * t2 - 3 * t3) / 2,
+        (t + 4 * t2 - 3 * t3) / 2,
+        (t3 - t2) / 2,
+    ]
+
+
+def _only_inside(mask: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
+    indices = tf.where(inside[..., None], mask[..., :1], tf.constant(IGNORE, tf.uint8))
+    return tf.concat([indices, mask[..., 1:]], -1)
+
+
+def _transposed(values: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(values, [1, 0, 2])
+
+
+def _mirrored(values: tf.Tensor) -> tf.Tensor:
+    return tf.reverse(values, [1])
+
+
+def _if(wanted: tf.Tensor, change, values: tf.Tensor) -> tf.Tensor:  # type: ignore[no-untyped-def]
+    return tf.ensure_shape(tf.cond(wanted, lambda: change(values), lambda: values), values.shape)

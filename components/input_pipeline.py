@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components import augment
+from components.augment import Augmentation
 from components.decoding import DEPTH_SCALE
 from components.errors import BadInput
 from components.tiling import Geometry
@@ -21,13 +22,16 @@ class Tiles:
     """All tiles of one split, still encoded.
 
     Attributes:
-        features: arrays of shape [tiles], see `components.transform.preprocessing_fn`.
+        features: arrays of shape [tiles, ...], see `components.transform.preprocessing_fn`.
         mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
+        planes: what stored masks hold for each pixel: 1, its class, or 2, with the term of
+            `components.weight_map.border`, too.
     """
 
     features: dict[str, NDArray]
     mean: NDArray[np.float32]
     stddev: NDArray[np.float32]
+    planes: int = 1
 
     @property
     def channels(self) -> int:
@@ -55,7 +59,8 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     files = sorted(tf.io.gfile.glob(list(patterns)))
     spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
     varying = {
-        key: tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True) for key in ("mean", "stddev")
+        key: tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+        for key, dtype in (("mean", tf.float32), ("stddev", tf.float32), ("class_pixels", tf.int64))
     }
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     rows = list(records.map(lambda r: tf.io.parse_single_example(r, spec | varying)).as_numpy_iterator())
@@ -74,7 +79,9 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
         key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
         for key, d in _SCALARS.items()
     }
-    return Tiles(features, *(np.stack([row[key] for row in rows]) for key in ("mean", "stddev")))
+    mean, stddev, features["class_pixels"] = (np.stack([row[key] for row in rows]) for key in varying)
+    planes = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
+    return Tiles(features, mean, stddev, planes)
 
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
@@ -83,9 +90,20 @@ def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def training_batches(
-    tiles: Tiles, *, window: int, geometry: Geometry, batch_size: int, seed: int, grey: float
+    tiles: Tiles,
+    *,
+    window: int,
+    geometry: Geometry,
+    batch_size: int,
+    seed: int,
+    augmentation: Augmentation,
+    rare: float,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """An endless stream of augmented windows; the same seed gives the same stream.
+
+    What the n-th window shows is a function of n and the seed alone, so a training that was killed goes on
+    with the very window that comes next, and the images of any batch can be named afterwards.
 
     Args:
         tiles: of the training split.
@@ -93,32 +111,107 @@ def training_batches(
         geometry: of the network.
         batch_size: windows in a batch.
         seed: of order, position and augmentation.
-        grey: strength of `augment.vary_grey_values`.
+        augmentation: what is changed at random.
+        rare: share of the windows that are laid around a pixel of a class drawn at random from all but the
+            first one, however rare it is.
+        first: number of batches to leave out.
 
     Returns:
         Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out,
-        out] int32 class indices of the valid centre, out = window - 2 * halo.
+        out, K] uint8 of the valid centre, out = window - 2 * halo: class indices or `masks.IGNORE`, and what
+        else the mask of a tile holds.
     """
-    halo, channels = geometry.halo, tiles.channels
+    choose = _Order(tiles, seed, rare)
+    strings = [tf.constant(tiles.features[key].tolist()) for key in ("tile", "tile_mask")]
+    extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
+    mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
+    channels, planes = tiles.channels, tiles.planes
 
-    def vary(index: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
-        tile, tile_mask, mean, stddev = example
-        seeds = [tf.stack([tf.constant(seed + i, tf.int64), index]) for i in range(3)]
-        image = decode_tile(tile, channels)
-        mask = tf.io.decode_png(tile_mask, channels=1)
-        image, mask = augment.crop(image, mask, window, seeds[0])
-        image, mask = augment.flip_and_turn(image, mask, seeds[1])
-        image = augment.vary_grey_values((image - mean) / stddev, seeds[2], grey)
-        return image, tf.cast(mask[halo:-halo, halo:-halo, 0], tf.int32)
+    def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 5)
+        index, wanted = choose(number)
+        image = decode_tile(tf.gather(strings[0], index), channels)
+        mask = tf.ensure_shape(tf.io.decode_png(tf.gather(strings[1], index)), [None, None, planes])
+        first_pixel, last_pixel = tf.unstack(extent[index])
+        top, left = _offset(mask, wanted, window, geometry.halo, seeds[0])
+        place = augment.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
+        warped = tf.random.stateless_uniform([], seeds[1]) < augmentation.warp
+        image, mask = tf.cond(
+            warped,
+            lambda: augment.warp(image, mask, place, augmentation, seeds[2]),
+            lambda: augment.cut(image, mask, place),
+        )
+        if augmentation.flip:
+            image, mask = augment.flip_and_turn(image, mask, seeds[3])
+        image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
+        return augment.vary_grey_values(image, seeds[4], augmentation.grey), mask
 
-    strings = (tiles.features[key].tolist() for key in ("tile", "tile_mask"))
-    ds = tf.data.Dataset.from_tensor_slices((*strings, tiles.mean, tiles.stddev))
-    # Shuffle while tiles are encoded strings: the buffer holds the whole split for the price of its files.
-    ds = ds.shuffle(len(tiles), seed=seed, reshuffle_each_iteration=True).repeat()
-    # Numbered after the shuffle: the n-th window has its own random numbers, whatever thread cuts it.
-    ds = ds.enumerate().map(vary, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
+    # Encoded tiles are decoded again for every window: they hold the whole split for the price of its files.
+    ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # The step runs on all cores: two batches ahead are enough to hide the decoding.
     return ds.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def names_of_batch(tiles: Tiles, *, batch: int, batch_size: int, seed: int, rare: float) -> list[str]:
+    """Names of the images that a batch of `training_batches` was cut from."""
+    choose = _Order(tiles, seed, rare)
+    numbers = range(batch * batch_size, (batch + 1) * batch_size)
+    names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
+    return sorted(set(names))
+
+
+class _Order:
+    """Which tile the n-th window is cut from, and around which class."""
+
+    def __init__(self, tiles: Tiles, seed: int, rare: float):
+        self._count, self._seed, self._rare = len(tiles), seed, rare
+        holding = [np.flatnonzero(pixels) for pixels in tiles.features["class_pixels"].T]
+        self._classes = tf.constant([c for c, found in enumerate(holding) if c and len(found)], tf.int64)
+        self._holding = tf.ragged.constant([found.tolist() for found in holding], tf.int64, ragged_rank=1)
+
+    def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Index of the tile and class to lay the window around, or -1; int64 scalars."""
+        epoch, place = number // self._count, number % self._count
+        key = tf.stack([tf.constant(self._seed, tf.int64), epoch])
+        in_turn = tf.random.experimental.index_shuffle(place, key, tf.constant(self._count - 1, tf.int64))
+        if not self._rare or not len(self._classes):
+            return in_turn, tf.constant(-1, tf.int64)
+        drawn = tf.random.stateless_uniform([3], tf.stack([tf.constant(self._seed + 1, tf.int64), number]))
+        wanted = self._classes[_pick(drawn[1], len(self._classes))]
+        candidates = self._holding[wanted]
+        there = candidates[_pick(drawn[2], tf.size(candidates))]
+        by_class = drawn[0] < self._rare
+        return tf.where(by_class, there, in_turn), tf.where(by_class, wanted, -1)
+
+
+def _pick(fraction: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
+    """An index below `count` from a number in [0, 1)."""
+    return tf.minimum(tf.cast(fraction * tf.cast(count, tf.float32), tf.int32), count - 1)
+
+
+def _offset(
+    mask: tf.Tensor, wanted: tf.Tensor, window: int, halo: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """First pixel of a window: anywhere in the tile, or so that its centre holds a pixel of a class."""
+    room = tf.shape(mask)[:2] - window  # the largest offset on each axis
+    drawn = tf.random.stateless_uniform([3], seed)
+
+    def around() -> tf.Tensor:
+        pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))
+        pixel = tf.cast(pixels[_pick(drawn[2], tf.shape(pixels)[0])], tf.int32)
+        return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (window - 2 * halo), tf.int32), 0, room)
+
+    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
+    top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
+    return top, left
+
+
+def _extent(tiles: Tiles, geometry: Geometry) -> NDArray[np.int64]:
+    """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, and one past the last."""
+    f = tiles.features
+    first = geometry.halo - np.stack([f["top"], f["left"]], -1)
+    return np.stack([first, first + np.stack([f["height"], f["width"]], -1)], 1)
 
 
 def validation_tiles(

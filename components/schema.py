@@ -22,7 +22,7 @@ from tfx.utils import io_utils
 from components.errors import BadInput
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS
 
-BYTES_FEATURES = ("image", "mask", "name", "group")
+BYTES_FEATURES = ("image", "mask", "border", "name", "group")
 INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, 3), "bit_depth": (8, 16)}
 # All bit depths live on the 0..255 scale (components/images.py).
 FLOAT_RANGES = {"mean": (0.0, 255.0), "stddev": (0.0, 127.5)}

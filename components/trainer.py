@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import sys
 from pathlib import Path
 
 import keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import training
-from components.input_pipeline import read_tiles
+from components.checkpoint import Checkpoints
+from components.input_pipeline import Tiles, read_tiles
 from components.masks import served_values
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
@@ -21,8 +24,9 @@ from components.versions import TRAINING_RECORD
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, and `serving_stride`. Writes
-    the SavedModel to `fn_args.serving_model_dir`, and the Keras model and the curves to `model_run_dir`.
+    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`, and the folder
+    `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the Keras model, the curves and what
+    TensorBoard reads to `model_run_dir`. A training that was killed goes on from its last checkpoint.
     """
     settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     if fn_args.hyperparameters:
@@ -30,9 +34,22 @@ def run_fn(fn_args: FnArgs) -> None:
     else:
         rate = settings.learning_rate
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    keras.utils.set_random_seed(settings.seed)
-    network = training.compile_network(settings, train.channels, rate)
-    best, curves = training.fit(network, settings, train, validation, "training")
+    name = _identity(settings, rate, train, validation)
+    checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
+    checkpoints.clear_others()
+    training.begin(settings)
+    network = training.compile_network(settings, train, rate)
+    run_dir = Path(fn_args.model_run_dir)
+    best, curves = training.fit(
+        network,
+        settings,
+        train,
+        validation,
+        "training",
+        learning_rate=rate,
+        checkpoints=checkpoints,
+        tensorboard=str(run_dir),
+    )
 
     Segmenter(
         best,
@@ -54,7 +71,6 @@ def run_fn(fn_args: FnArgs) -> None:
     }
     record.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
-    run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     best.save(run_dir / "network.keras")
     with (run_dir / "curves.csv").open("w", newline="") as file:
@@ -63,3 +79,16 @@ def run_fn(fn_args: FnArgs) -> None:
         writer.writerows(
             [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
+
+
+def _identity(settings: TrainSettings, rate: float, *data: Tiles) -> str:
+    """What a training must have in common with a checkpoint to go on from it: settings, data and code."""
+    digest = hashlib.sha256(repr((settings, rate)).encode())
+    for tiles in data:
+        for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
+            digest.update(b"".join(values) if values.dtype == object else values.tobytes())
+    package = __name__.partition(".")[0]
+    for name, module in sorted(sys.modules.items()):
+        if name.startswith(f"{package}.") and getattr(module, "__file__", None):
+            digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:16]

@@ -15,6 +15,7 @@ import tensorflow_transform as tft
 
 from components import tiling
 from components.decoding import DEPTH_SCALE, decode_image
+from components.masks import IGNORE
 from components.normalise import moments, pixel_sums
 from components.scale import resize_image, resize_mask
 
@@ -23,9 +24,14 @@ PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
 
 @dataclasses.dataclass(frozen=True)
 class TileSettings:
-    """See `pipeline.config.PipelineConfig` for the meaning of each; `depth` is that of the network."""
+    """See `pipeline.config.PipelineConfig` for the meaning of each; `depth` is that of the network.
+
+    `classes` is their number; with `border` examples hold the border term of the weight map.
+    """
 
     channels: int
+    classes: int
+    border: bool
     normalise: str
     scale: float
     depth: int
@@ -37,14 +43,16 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """Turns a batch of B examples into N >= B tiles.
 
     Args:
-        inputs: `image` and `mask` (encoded), `name`, each of shape [B]; `bit_depth`, shape [B, 1].
+        inputs: `image`, `mask`, `border` (encoded), `name`, each of shape [B]; `bit_depth`, shape [B, 1].
         custom_config: the fields of `TileSettings`.
 
     Returns:
         For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
-        mask), `name` of the image, `top` and `left` (first pixel of the image that the tile is responsible
-        for), `height` and `width` of the image (all four after `scale`), `tiles` (how many the image has);
-        and, shape [N, channels], `mean` and `stddev` of all training pixels or of the image.
+        mask; with `border` the mask has it as its second channel), `name` of the image, `top` and `left`
+        (first pixel of the image that the tile is responsible for), `height` and `width` of the image (all
+        four after `scale`), `tiles` (how many the image has); shape [N, classes], `class_pixels`, those of
+        each class among the pixels that the tile is responsible for; and, shape [N, channels], `mean` and
+        `stddev` of all training pixels or of the image.
     """
     settings = TileSettings(**custom_config)
     constants = None
@@ -59,14 +67,14 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         constants = moments(tft.sum(sums, reduce_instance_dims=False))
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        image, mask, name, deep = example
-        return _cut(image, mask, name, deep, settings, constants)
+        return _cut(*example, settings, constants)
 
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
+    ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.classes], tf.int64, ragged_rank=0)
     for key in ("mean", "stddev"):
         ragged[key] = tf.RaggedTensorSpec([None, settings.channels], tf.float32, ragged_rank=0)
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
-    examples = (inputs["image"], inputs["mask"], inputs["name"], deep)
+    examples = (*(inputs[key] for key in ("image", "mask", "border", "name")), deep)
     rows = tf.map_fn(cut, examples, parallel_iterations=1, fn_output_signature=tuple(ragged.values()))
     return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
 
@@ -86,6 +94,7 @@ _TILE_FEATURES = {
 def _cut(
     image: tf.Tensor,
     mask: tf.Tensor,
+    border: tf.Tensor,
     name: tf.Tensor,
     deep: tf.Tensor,
     settings: TileSettings,
@@ -93,9 +102,10 @@ def _cut(
 ) -> tuple[tf.Tensor, ...]:
     """All tiles of one image: what `preprocessing_fn` returns, in the order of its `ragged`."""
     geometry = tiling.Geometry(settings.depth)
-    # [H, W, C] uint16 and [H, W, 1] uint8, as large as the network sees them
+    planes = [tf.io.decode_png(plane, channels=1) for plane in (mask, border)[: 2 if settings.border else 1]]
+    # [H, W, C] uint16 and [H, W, 1 or 2] uint8, as large as the network sees them
     pixels = resize_image(decode_image(image, settings.channels), settings.scale)
-    indices = resize_mask(tf.io.decode_png(mask, channels=1), settings.scale)
+    indices = resize_mask(tf.concat(planes, -1), settings.scale)
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
     # A training window fits into every tile.
     least = settings.window - geometry.smallest
@@ -119,15 +129,25 @@ def _cut(
         tile = tf.gather(tf.gather(pixels, r), c, axis=1)
         tile_mask = tf.gather(tf.gather(indices, r), c, axis=1)
         position = (tf.cast(v, tf.int64) for v in (top, left))
-        return encode(tile), tf.io.encode_png(tile_mask, PNG_LEVEL), *position
+        own = indices[top : top + rows.kept(index // columns.count, geometry)]
+        own = own[:, left : left + columns.kept(index % columns.count, geometry), 0]
+        # The highest bin is of ignored pixels.
+        found = tf.math.bincount(tf.cast(tf.reshape(own, [-1]), tf.int32), None, IGNORE + 1, IGNORE + 1, tf.int64)
+        return (
+            encode(tile),
+            tf.io.encode_png(tile_mask, PNG_LEVEL),
+            *position,
+            tf.ensure_shape(found[: settings.classes], [settings.classes]),
+        )
 
     count = rows.count * columns.count
-    tiles, masks, tops, lefts = tf.map_fn(
+    counts = tf.TensorSpec([settings.classes], tf.int64)
+    tiles, masks, tops, lefts, class_pixels = tf.map_fn(
         one,
         tf.range(count),
         parallel_iterations=1,
-        fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64),
+        fn_output_signature=(tf.string, tf.string, tf.int64, tf.int64, counts),
     )
     same = [tf.fill([count], tf.cast(v, tf.int64)) for v in (height, width, count)]
     mean_and_stddev = [tf.tile(v[None], [count, 1]) for v in constants or moments(pixel_sums(pixels))]
-    return tiles, masks, tf.fill([count], name), tops, lefts, *same, *mean_and_stddev
+    return tiles, masks, tf.fill([count], name), tops, lefts, *same, class_pixels, *mean_and_stddev

@@ -19,7 +19,7 @@ from tfx.utils import json_utils
 
 from components import training
 from components.errors import TrainingFailed
-from components.input_pipeline import read_tiles
+from components.input_pipeline import Tiles, read_tiles
 from components.training import TrainSettings
 from components.versions import newest_version, training_record
 
@@ -39,14 +39,14 @@ class TuneSettings:
 class LearningRateSearch(keras_tuner.RandomSearch):
     """Random search whose trials are short trainings, scored by foreground IoU on whole validation images."""
 
-    def __init__(self, settings: TrainSettings, search: TuneSettings, fn_args: FnArgs, channels: int):
-        """Args: settings: of a trial; search: of the search; fn_args: TFX's; channels: of the images."""
+    def __init__(self, settings: TrainSettings, search: TuneSettings, fn_args: FnArgs, train: Tiles):
+        """Args: settings: of a trial; search: of the search; fn_args: TFX's; train: tiles to learn from."""
         self._settings = settings
 
         def build(hp: keras_tuner.HyperParameters) -> keras.Model:
             low, high = search.tune_range
             rate = hp.Float("learning_rate", low, high, sampling="log")
-            return training.compile_network(settings, channels, rate)
+            return training.compile_network(settings, train, rate)
 
         super().__init__(
             build,
@@ -61,11 +61,14 @@ class LearningRateSearch(keras_tuner.RandomSearch):
     def run_trial(self, trial: Any, train: Any, validation: Any) -> dict[str, float]:
         """Trains one network. A loss that is not finite is the worst score, not the end of the search."""
         # Every trial starts from the same weights: only the learning rate differs.
-        keras.utils.set_random_seed(self._settings.seed)
+        training.begin(self._settings)
         network = self.hypermodel.build(trial.hyperparameters)
         title = f"trial {int(trial.trial_id) + 1}/{self.oracle.max_trials}"
         try:
-            _, curves = training.fit(network, self._settings, train, validation, title)
+            rate = trial.hyperparameters.get("learning_rate")
+            _, curves = training.fit(
+                network, self._settings, train, validation, title, learning_rate=rate
+            )
         except TrainingFailed:
             return {"foreground_iou": DIVERGED}
         # NaN: neither the masks nor the network hold any foreground.
@@ -76,9 +79,11 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     """Called by TFX: the tuner and the data it searches with."""
     search = TuneSettings(**json.loads(fn_args.custom_config["search"]))
     settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
-    settings = dataclasses.replace(settings, steps=search.tune_steps, validate_every=search.tune_steps)
+    settings = dataclasses.replace(
+        settings, steps=search.tune_steps, minutes=None, validate_every=search.tune_steps, patience=0
+    )
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    tuner = LearningRateSearch(settings, search, fn_args, train.channels)
+    tuner = LearningRateSearch(settings, search, fn_args, train)
     return tuner_component.TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "validation": validation})
 
 

@@ -123,14 +123,66 @@ class PipelineConfig(BaseModel):
 
     # ---- Training -----------------------------------------------------------------------------------
     steps: int = Field(1200, ge=1, description="Training steps.")
-    batch_size: int = Field(2, ge=1, description="Windows in a training step.")
-    validate_every: int = Field(200, ge=1, description="Steps between validations on whole images.")
-    optimizer: Literal["adam", "sgd"] = Field("adam", description="Adam, or the paper's SGD.")
+    minutes: float | None = Field(
+        None, gt=0, description="Training time instead of steps; not reproducible to the last digit."
+    )
+    batch_size: int = Field(2, ge=1, description="Windows in a training step, over all GPUs.")
+    validate_every: int = Field(
+        200, ge=1, description="Steps between validations on whole images, and between checkpoints."
+    )
+    patience: int = Field(
+        0, ge=0, description="Validations without a better one after which training stops; 0: never."
+    )
+    loss: dict[Literal["cross_entropy", "dice", "focal", "tversky"], float] = Field(
+        {"cross_entropy": 1.0},
+        description="Weight of each term of the loss: cross_entropy, dice, focal, tversky.",
+    )
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        "none",
+        description="Weight of each class in the loss, w_c of the paper's equation 2; balanced: inversely "
+        "proportional to its pixels.",
+    )
+    border_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Additional weight of the background between two objects, w_0 of the paper's equation 2 "
+        "(there 10); 0: none.",
+    )
+    border_sigma: float = Field(
+        5.0, gt=0, description="How far apart two objects are for it, sigma of equation 2, in pixels."
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Adam, AdamW, or the paper's SGD.")
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
+    weight_decay: float = Field(0.004, ge=0, description="Weight decay of AdamW.")
+    clip: float = Field(0.0, ge=0, description="Largest global norm of the gradients; 0: any.")
     learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="Course of the learning rate.")
+    schedule: Literal["cosine", "polynomial", "constant"] = Field(
+        "cosine", description="Course of the learning rate; all but constant begin with a warm-up."
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto", description="Of the training; auto: mixed_bfloat16 on processors and GPUs with units for it."
+    )
+    deterministic: bool = Field(
+        False, description="Same weights in every run on GPUs, too, which is slower there."
+    )
 
+    # ---- Augmentation -------------------------------------------------------------------------------
+    flip: bool = Field(True, description="Random flips and quarter turns.")
+    warp: float = Field(
+        0.0, ge=0, le=1, description="Share of the windows that are rotated, zoomed and deformed."
+    )
+    rotation: float = Field(180.0, ge=0, le=180, description="Largest angle of rotation, in degrees.")
+    zoom: float = Field(0.0, ge=0, le=1, description="Largest zoom: 0.25 is from 1 / 1.25 to 1.25.")
+    elastic: float = Field(
+        10.0,
+        ge=0,
+        description="Standard deviation of the displacement on a grid of 3 x 3 points (the paper, section 3.1), "
+        "in pixels.",
+    )
     grey: float = Field(0.1, ge=0, lt=1, description="Strength of random changes of grey values.")
+    rare: float = Field(
+        0.0, ge=0, le=1, description="Share of the windows laid around a class drawn at random."
+    )
 
     # ---- Tuning -----------------------------------------------------------------------------------
     tune: Literal["always", "first", "never"] = Field(
@@ -229,6 +281,12 @@ class PipelineConfig(BaseModel):
             raise ValueError(
                 f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"
             )
+        if min(self.loss.values(), default=0) < 0 or not any(self.loss.values()):
+            raise ValueError(f"loss = {self.loss}: no weight may be below 0, and one must be above")
+        if isinstance(self.class_weights, dict) and (
+            strange := [name for name in self.class_weights if name not in self.classes]
+        ):
+            raise ValueError(f"class_weights: unknown class {strange[0]!r}, known: {', '.join(self.classes)}")
         if not self.thresholds:
             raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
         unknown = [name for name in self.thresholds if name not in self.metric_names()]

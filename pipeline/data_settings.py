@@ -10,4 +10,8 @@ from pipeline.layout import Root
 def data_settings(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Settings:
     """How the data of a configuration are read; `skip` as in `Settings`."""
     serving = str(config.serving_data.absolute()) if config.serving_data else None
-    return settings_of(Settings, config, serving_data=serving, splits_file=str(root.splits), skip=skip)
+    # The network sees the image after `scale`; the border term is computed before.
+    sigma = config.border_sigma / config.scale if config.border_weight else 0.0
+    return settings_of(
+        Settings, config, border_sigma=sigma, serving_data=serving, splits_file=str(root.splits), skip=skip
+    )

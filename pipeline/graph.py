@@ -84,7 +84,9 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         schema=inferred.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
-        custom_config=dataclasses.asdict(settings_of(TileSettings, config)),
+        custom_config=dataclasses.asdict(
+            settings_of(TileSettings, config, classes=len(classes), border=config.border_weight > 0)
+        ),
         disable_statistics=True,
     )
     transform.add_upstream_nodes([validator, distribution])
@@ -116,7 +118,11 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         run_fn="components.trainer.run_fn",
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        custom_config={"train": train, "serving_stride": config.serving_stride},
+        custom_config={
+            "train": train,
+            "serving_stride": config.serving_stride,
+            "checkpoints": str(root.checkpoints),
+        },
         **rates,
     )
 

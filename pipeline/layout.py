@@ -35,6 +35,11 @@ class Root:
         return self.path / "splits.json"
 
     @property
+    def checkpoints(self) -> Path:
+        """What a training that was killed goes on from."""
+        return self.path / "checkpoints"
+
+    @property
     def source(self) -> Path:
         """Where the data of the run in progress are, and how they are read."""
         return self.path / "source.json"

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import images, masks
+from components import images, masks, weight_map
 from components.errors import BadInput
 from components.example_gen.inspection import cores, in_order, one_large_file
 from components.example_gen.plan import SERVING, Settings, make_plan
@@ -31,7 +31,8 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
 
     Returns:
         Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `components.masks.IGNORE`
-        where a pixel counts nowhere), `name`, `group`, and the scalars that the statistics watch: `height`,
+        where a pixel counts nowhere), `border` (PNG of `components.weight_map.border`, empty where it is not
+        wanted), `name`, `group`, and the scalars that the statistics watch: `height`,
         `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the counted pixels for
         each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
     """
@@ -43,9 +44,14 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
         raise BadInput(f"{sample.name}: {error}") from error
     if mask.indices.shape != (image.height, image.width):
         raise BadInput(f"{sample.name}: mask is {mask.indices.shape}, image is {(image.height, image.width)}")
+    border = b""
+    if settings.border_sigma:
+        cells = weight_map.label_cells(mask.indices, mask.instances)
+        border = images.encode_png(weight_map.border(cells, settings.border_sigma))
     features: dict[str, Any] = {
         "image": image.data,
         "mask": images.encode_png(mask.indices),
+        "border": border,
         "name": sample.name.encode(),
         "group": sample.group.encode(),
         **_scalars(image),

@@ -23,7 +23,8 @@ SERVING = "serving"  # the split of images as they come in service: scalars for 
 class Settings:
     """How a data folder is read; see `pipeline.config.PipelineConfig` for the meaning of each.
 
-    `skip` names samples to leave out, and lets other problems of single files pass; None: any of them stops.
+    `border_sigma` is in pixels of the files, 0 for no border term. `skip` names samples to leave out, and
+    lets other problems of single files pass; None: any of them stops.
     """
 
     classes: dict[str, Value]
@@ -39,6 +40,7 @@ class Settings:
     folds: int
     seed: int
     max_pixels: int
+    border_sigma: float
     serving_data: str | None
     splits_file: str
     skip: list[str] | None = None
@@ -163,7 +165,9 @@ def images_in_service(folder: str | None) -> list[Path]:
 def _meaning(settings: Settings) -> str:
     """The settings that change what is made of the same files; the others show in who is in which split."""
     classes = list(settings.classes.items())  # a list: the order of the classes is their index
-    return json.dumps([classes, settings.ignore, settings.mask_values, settings.value_range])
+    return json.dumps(
+        [classes, settings.ignore, settings.mask_values, settings.value_range, settings.border_sigma]
+    )
 
 
 def _hash_of(path: Path) -> str:

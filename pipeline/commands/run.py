@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -148,6 +149,8 @@ def _run_graph(
 
         def end(result: runner.NodeResult) -> None:
             finished[result.name] = result
+            if result.name == "Trainer":  # what it left is the model now
+                shutil.rmtree(root.checkpoints, ignore_errors=True)
             results.add(summary, result)
             board.end(result.name, result.cached, result.seconds, results.note(result))
 

@@ -1,0 +1,24 @@
+"""How the learning rate goes over a training, whose budget is in steps or in minutes."""
+
+from __future__ import annotations
+
+import math
+
+WARMUP_STEPS = 50
+
+
+def rate_factor(schedule: str, progress: float, step: int) -> float:
+    """What the learning rate is multiplied by.
+
+    Args:
+        schedule: cosine, (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, equation 5 without restarts);
+            polynomial, (1 - t)^0.9 (as in DeepLab and nnU-Net); or constant.
+        progress: t, the part of the budget that is spent, 0 to 1.
+        step: number of steps done. The first `WARMUP_STEPS`, or the first tenth of a shorter budget, rise
+            from a tenth of the rate: he_normal weights and Adam's empty moments do not stand all of it.
+    """
+    if schedule == "constant":
+        return 1.0
+    rise = 0.1 + 0.9 * min(1.0, max(step / WARMUP_STEPS, 10 * progress))
+    left = 1 - min(max(progress, 0.0), 1.0)
+    return rise * ((1 - math.cos(math.pi * left)) / 2 if schedule == "cosine" else left**0.9)
