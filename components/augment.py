@@ -1,8 +1,8 @@
 """Random changes of training windows: where a window lies, how it is bent, turned and lit.
 
-What the paper does (section 3.1, "Data Augmentation"): shift and rotation, elastic deformations "using random
-displacement vectors on a coarse 3 by 3 grid" from "a Gaussian distribution with 10 pixels standard deviation",
-displacements of pixels "computed using bicubic interpolation", and grey-value variations.
+What the paper does (section 3.1, "Data Augmentation"): shift and rotation, elastic deformations "using
+random displacement vectors on a coarse 3 by 3 grid" from "a Gaussian distribution with 10 pixels standard
+deviation", displacements of pixels "computed using bicubic interpolation", and grey-value variations.
 
 A window is cut from a tile and bent in one step, and only then is its valid centre the target. What the mask
 of a mirrored border says is nobody's truth: pixels of the centre that come from outside the image are marked
@@ -85,8 +85,9 @@ def cut(image: tf.Tensor, mask: tf.Tensor, window: Window) -> tuple[tf.Tensor, t
 def warp(
     image: tf.Tensor, mask: tf.Tensor, window: Window, augmentation: Augmentation, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts a window that is rotated, zoomed and elastically deformed: the image by cubic interpolation, the
-    mask by the nearest pixel.
+    """Cuts a window that is rotated, zoomed and elastically deformed.
+
+    The image is interpolated by cubics, the mask takes the nearest pixel.
 
     Args:
         image: [H, W, C] float32.
@@ -103,9 +104,7 @@ def warp(
     at = _positions(window, augmentation, seed)  # [2, side, side]
     centre = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
     inside = tf.reduce_all((centre >= window.first[:, None, None]) & (centre < window.last[:, None, None]), 0)
-    rows, columns = (
-        tf.clip_by_value(centre[axis], 0, tf.shape(mask)[axis] - 1) for axis in (0, 1)
-    )
+    rows, columns = (tf.clip_by_value(centre[axis], 0, tf.shape(mask)[axis] - 1) for axis in (0, 1))
     flat = tf.reshape(mask, [-1, mask.shape[-1]])
     mask = tf.reshape(tf.gather(flat, tf.reshape(rows * tf.shape(mask)[1] + columns, [-1])), [out, out, -1])
     mask = tf.ensure_shape(mask, [out, out, flat.shape[-1]])

@@ -45,7 +45,7 @@ class Checkpoints:
         flat = {f"{name}/{i}": value for name, values in arrays.items() for i, value in enumerate(values)}
         part = self.folder / "next.part"
         with part.open("wb") as file:
-            np.savez(file, state=np.array(json.dumps(state)), **flat)  # type: ignore[arg-type]
+            np.savez(file, state=np.array(json.dumps(state)), **flat)
             file.flush()
             os.fsync(file.fileno())
         part.replace(self.folder / f"step-{step:09d}.npz")
@@ -56,7 +56,7 @@ class Checkpoints:
         """The newest checkpoint that can be read, or None."""
         for path in self._files():
             try:
-                with np.load(path) as content:
+                with path.open("rb") as file, np.load(file) as content:
                     arrays: Arrays = {}
                     for key in content.files:  # in the order in which they were written
                         if key != "state":

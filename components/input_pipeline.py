@@ -197,18 +197,22 @@ def _offset(
     room = tf.shape(mask)[:2] - window  # the largest offset on each axis
     drawn = tf.random.stateless_uniform([3], seed)
 
+    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
+
     def around() -> tf.Tensor:
         pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))
-        pixel = tf.cast(pixels[_pick(drawn[2], tf.shape(pixels)[0])], tf.int32)
+        count = tf.shape(pixels)[0]
+        if count == 0:
+            return anywhere
+        pixel = tf.cast(pixels[_pick(drawn[2], count)], tf.int32)
         return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (window - 2 * halo), tf.int32), 0, room)
 
-    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
     top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
     return top, left
 
 
 def _extent(tiles: Tiles, geometry: Geometry) -> NDArray[np.int64]:
-    """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, and one past the last."""
+    """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, one past the last."""
     f = tiles.features
     first = geometry.halo - np.stack([f["top"], f["left"]], -1)
     return np.stack([first, first + np.stack([f["height"], f["width"]], -1)], 1)

@@ -22,7 +22,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     - `cross_entropy`: the paper's equation 1, as a mean: each pixel weighs w(x) of equation 2.
     - `focal`: the same times (1 - p)^2, p being the probability of the true class (Lin et al. 2017, eq. 5).
-    - `dice`: 1 - soft Dice coefficient, mean over all classes but the first (Milletari et al. 2016, eq. 3, with
+    - `dice`: 1 - soft Dice coefficient, mean over all classes but the first (Milletari et al. 2016, with
       plain sums in the denominator).
     - `tversky`: 1 - soft Tversky index, mean over the same classes (Salehi et al. 2017, eq. 2, beta = 0.7).
 

@@ -1,8 +1,8 @@
 """Scores of segments rather than pixels: the foreground-restricted Rand and information scores of ISBI 2012.
 
-Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for connectomics",
-Frontiers in Neuroanatomy 9:142, section 2.3. One pixel that opens a border merges two cells: these scores see it,
-pixel error does not. A score of an image set is the mean over its images, at the threshold that is best for the set.
+Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for
+connectomics", Frontiers in Neuroanatomy 9:142. One pixel that opens a border merges two cells: these scores
+see it, pixel error does not. A score of a set is the mean over its images, at the threshold best for the set.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def segments(probability: NDArray, threshold: float) -> NDArray[np.int32]:
     return labels[tuple(nearest)].astype(np.int32)
 
 
-def rand_and_information(
-    proposal: NDArray[np.integer], truth: NDArray[np.integer]
-) -> tuple[float, float]:
+def rand_and_information(proposal: NDArray[np.integer], truth: NDArray[np.integer]) -> tuple[float, float]:
     """V_rand and V_info (F-scores, alpha = 1/2) of a segmentation over the pixels of the true segments.
 
     With p_ij the share of pixels in segment i of the proposal and j of the truth, s and t its margins:

@@ -8,25 +8,24 @@ import json
 import sys
 from pathlib import Path
 
-import keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import training
+from components import train_settings, training
 from components.checkpoint import Checkpoints
 from components.input_pipeline import Tiles, read_tiles
 from components.masks import served_values
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
-from components.training import TrainSettings
+from components.train_settings import TrainSettings
 from components.versions import TRAINING_RECORD
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`, and the folder
-    `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the Keras model, the curves and what
-    TensorBoard reads to `model_run_dir`. A training that was killed goes on from its last checkpoint.
+    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`, and the
+    folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the Keras model, the
+    curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its last checkpoint.
     """
     settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     if fn_args.hyperparameters:
@@ -67,7 +66,7 @@ def run_fn(fn_args: FnArgs) -> None:
         "classes": list(settings.classes),
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
         "learning_rate": rate,
-        "recipe": training.recipe(settings),
+        "recipe": train_settings.recipe(settings),
     }
     record.write_text(json.dumps(content, indent=2), encoding="utf-8")
 

@@ -67,7 +67,8 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         constants = moments(tft.sum(sums, reduce_instance_dims=False))
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        return _cut(*example, settings, constants)
+        image, mask, border, name, deep = example
+        return _cut(image, mask, border, name, deep, settings, constants)
 
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
     ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.classes], tf.int64, ragged_rank=0)
@@ -132,7 +133,9 @@ def _cut(
         own = indices[top : top + rows.kept(index // columns.count, geometry)]
         own = own[:, left : left + columns.kept(index % columns.count, geometry), 0]
         # The highest bin is of ignored pixels.
-        found = tf.math.bincount(tf.cast(tf.reshape(own, [-1]), tf.int32), None, IGNORE + 1, IGNORE + 1, tf.int64)
+        found = tf.math.bincount(
+            tf.cast(tf.reshape(own, [-1]), tf.int32), None, IGNORE + 1, IGNORE + 1, tf.int64
+        )
         return (
             encode(tile),
             tf.io.encode_png(tile_mask, PNG_LEVEL),

@@ -17,10 +17,10 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from components import training
+from components import train_settings, training
 from components.errors import TrainingFailed
 from components.input_pipeline import Tiles, read_tiles
-from components.training import TrainSettings
+from components.train_settings import TrainSettings
 from components.versions import newest_version, training_record
 
 DIVERGED = -1.0  # score of a trial whose loss became NaN or infinite: below any IoU
@@ -66,9 +66,7 @@ class LearningRateSearch(keras_tuner.RandomSearch):
         title = f"trial {int(trial.trial_id) + 1}/{self.oracle.max_trials}"
         try:
             rate = trial.hyperparameters.get("learning_rate")
-            _, curves = training.fit(
-                network, self._settings, train, validation, title, learning_rate=rate
-            )
+            _, curves = training.fit(network, self._settings, train, validation, title, learning_rate=rate)
         except TrainingFailed:
             return {"foreground_iou": DIVERGED}
         # NaN: neither the masks nor the network hold any foreground.
@@ -115,7 +113,7 @@ class Executor(tuner_executor.Executor):
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]), "tuner_results.json")
         rate = None
         if search.reuse_from:
-            rate = pushed_learning_rate(Path(search.reuse_from), training.recipe(settings))
+            rate = pushed_learning_rate(Path(search.reuse_from), train_settings.recipe(settings))
         if rate:
             results.write_text("[]")
             reason = f"learning rate {rate:.2e}, that of the last pushed model"

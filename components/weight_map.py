@@ -2,8 +2,8 @@
 
     w(x) = w_c(x) + w_0 exp(-(d_1(x) + d_2(x))^2 / (2 sigma^2))
 
-d_1 and d_2 are the distances of a pixel to the nearest and the second nearest cell. The exponential is computed
-once for each image and stored in 8 bits; w_c and w_0 are the loss's.
+d_1 and d_2 are the distances of a pixel to the nearest and the second nearest cell. The exponential is
+computed once for each image and stored in 8 bits; w_c and w_0 are the loss's.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ from components.masks import IGNORE
 BLOCK = 256  # side of the part of an image that is worked on at a time, in pixels
 
 
-def label_cells(
-    indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None = None
-) -> NDArray[np.int32]:
+def label_cells(indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None = None) -> NDArray[np.int32]:
     """The cells of a mask.
 
     Args:

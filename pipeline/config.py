@@ -176,8 +176,8 @@ class PipelineConfig(BaseModel):
     elastic: float = Field(
         10.0,
         ge=0,
-        description="Standard deviation of the displacement on a grid of 3 x 3 points (the paper, section 3.1), "
-        "in pixels.",
+        description="Standard deviation, in pixels, of the displacement at 3 x 3 points of a window "
+        "(the paper, section 3.1).",
     )
     grey: float = Field(0.1, ge=0, lt=1, description="Strength of random changes of grey values.")
     rare: float = Field(

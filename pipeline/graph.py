@@ -25,7 +25,7 @@ from components.example_gen.plan import SERVING
 from components.infra_validator import InfraValidator
 from components.masks import served_values
 from components.pusher import Pusher
-from components.training import TrainSettings
+from components.train_settings import TrainSettings
 from components.transform import TileSettings
 from components.tuner import Tuner, TuneSettings
 from pipeline.config import PipelineConfig, settings_of

@@ -1,40 +1,125 @@
-"""Augmentation moves image and mask together, and the same seed does the same."""
+"""Augmentation moves image and mask together, learns no padding, and the same seed does the same."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from components import augment
+from components.augment import Augmentation, Window
+from components.masks import IGNORE
+
+STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
+HALO = 4
 
 
-def pair(height=40, width=30, channels=1):
-    """An image whose every pixel is different, and a mask that repeats the image's first channel."""
-    image = np.arange(height * width * channels, dtype=np.float32).reshape(height, width, channels)
-    return tf.constant(image), tf.constant(image[..., :1].astype(np.int32))
+def window(top, left, side, height, width, border=0):
+    """A window of a tile whose outermost `border` pixels are padding."""
+    return Window(
+        tf.constant(top), tf.constant(left), side, HALO,
+        tf.constant([border, border]), tf.constant([height - border, width - border]),
+    )  # fmt: skip
+
+
+def tile(height=40, width=30, channels=1):
+    """An image that is smooth enough for cubics, and a mask with the row and the column of each pixel."""
+    rows, columns = np.indices((height, width))
+    image = np.stack([np.sin(rows / 7 + i) + np.cos(columns / 5) for i in range(channels)], -1)
+    mask = np.stack([rows, columns], -1).astype(np.uint8)
+    return tf.constant(image, tf.float32), tf.constant(mask)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("seed", range(12))
-def test_image_and_mask_stay_together(seed, channels):
-    image, mask = pair(channels=channels)
-    image, mask = augment.crop(image, mask, 20, tf.constant([seed, 1]))
-    image, mask = augment.flip_and_turn(image, mask, tf.constant([seed, 2]))
-    assert image.shape == (20, 20, channels)
-    assert mask.shape == (20, 20, 1)
-    np.testing.assert_array_equal(image[..., :1].numpy(), mask.numpy())
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
+def test_a_cut_is_the_window_and_its_centre(top, left, channels):
+    image, mask = tile(channels=channels)
+    x, y = augment.cut(image, mask, window(top, left, 20, 40, 30))
+    np.testing.assert_array_equal(x, image[top : top + 20, left : left + 20])
+    np.testing.assert_array_equal(y, mask[top + HALO : top + 16, left + HALO : left + 16])
 
 
-def test_crops_reach_every_corner_and_nothing_beyond():
-    image, mask = pair(22, 21)
-    corners = {int(augment.crop(image, mask, 20, tf.constant([seed, 0]))[0][0, 0, 0]) for seed in range(200)}
-    assert corners == {y * 21 + x for y in range(3) for x in range(2)}
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
+@pytest.mark.parametrize("border", [0, 6])
+def test_a_warp_of_no_strength_is_a_cut(top, left, border):
+    image, mask = tile()
+    place = window(top, left, 20, 40, 30, border)
+    (x, y), (warped, bent) = (
+        augment.cut(image, mask, place),
+        augment.warp(image, mask, place, STILL, tf.constant([3, 4])),
+    )
+    np.testing.assert_allclose(warped, x, atol=1e-5)
+    np.testing.assert_array_equal(bent, y)
 
 
-def test_all_eight_symmetries_occur():
-    image, mask = pair(20, 20)
-    seen = {
-        augment.flip_and_turn(image, mask, tf.constant([seed, 0]))[0].numpy().tobytes() for seed in range(100)
-    }
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", [(60, 60), (41, 75)])
+def test_a_warp_shows_image_and_mask_of_the_same_place(seed, shape):
+    image, mask = tile(*shape, channels=3)
+    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.3, elastic=3.0)
+    x, y = augment.warp(image, mask, window(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
+    # The mask holds where each pixel came from, to half a pixel: there the image must look as it does here.
+    rows, columns = y[..., 0].numpy().astype(int), y[..., 1].numpy().astype(int)
+    counted = rows != IGNORE
+    assert counted.mean() > 0.5
+    expected = image.numpy()[np.where(counted, rows, 0), columns]
+    error = np.abs(x[HALO:-HALO, HALO:-HALO].numpy() - expected)[counted]
+    assert error.max() < 0.2  # the steepest slope of a half diagonal pixel
+    assert len(np.unique(rows[counted])) > 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cubic_interpolation_is_that_of_keys(seed):
+    numbers = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(numbers.normal(0, 1, (20, 23)), 2).astype(np.float32)
+    at = numbers.uniform(3, 16, (2, 5, 6)).astype(np.float32)
+
+    def kernel(d):
+        d = abs(d)
+        inner, outer = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+        return np.where(d <= 1, inner, np.where(d < 2, outer, 0))
+
+    weights = [kernel(at[axis][..., None] - np.arange(image.shape[axis])) for axis in (0, 1)]
+    expected = np.einsum("abi,ij,abj->ab", weights[0], image, weights[1])
+    np.testing.assert_allclose(augment._cubic(tf.constant(image), tf.constant(at)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_padding_is_ever_learned(seed):
+    image, _ = tile(40, 40)
+    mask = np.ones((40, 40, 1), np.uint8)
+    mask[8:-8, 8:-8] = 0  # padding would be class 1
+    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.5, elastic=5.0)
+    place = window(4, 6, 30, 40, 40, border=8)
+    for change in (
+        augment.cut(image, tf.constant(mask), place),
+        augment.warp(image, tf.constant(mask), place, strong, tf.constant([seed, 0])),
+    ):
+        assert set(np.unique(change[1])) <= {0, IGNORE}
+
+
+def test_displacements_are_as_large_as_the_paper_says():
+    elastic = dataclasses.replace(STILL, elastic=10.0)
+    place = window(0, 0, 101, 101, 101)
+    seeds = [tf.constant([i, 7]) for i in range(300)]
+    still = np.stack(np.meshgrid(*[np.arange(101)] * 2, indexing="ij"))
+    moved = np.stack([augment._positions(place, elastic, seed).numpy() - still for seed in seeds])
+    # At the nine points of the grid the displacement is the drawn vector itself.
+    points = moved[:, :, ::50, ::50]
+    assert points.std() == pytest.approx(10, rel=0.05)
+    assert abs(points.mean()) < 0.5
+
+
+def test_all_eight_symmetries_occur_and_keep_image_and_mask_together():
+    image, mask = tile(20, 20)
+    image = tf.cast(mask, tf.float32)
+    seen = set()
+    for seed in range(100):
+        x, y = augment.flip_and_turn(image, mask, tf.constant([seed, 0]))
+        assert (x.shape, y.shape) == (image.shape, mask.shape)
+        np.testing.assert_array_equal(x.numpy(), y.numpy())
+        seen.add(y.numpy().tobytes())
     assert len(seen) == 8
 
 

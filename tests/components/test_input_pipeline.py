@@ -1,5 +1,7 @@
 """Tiles from Transform's real preprocessing function to batches and validation parts."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,13 +9,17 @@ import tensorflow_transform.beam as tft_beam
 from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
 
 from components import input_pipeline, transform
+from components.augment import Augmentation
 from components.errors import BadInput
 from components.images import encode_png
+from components.masks import IGNORE
 from components.tiling import Geometry
 
 GEOMETRY = Geometry(4)
 SIZES = {"tiny": (1, 1), "strip": (3, 150), "small": (60, 17), "large": (90, 171)}
-SETTINGS = {"channels": 1, "normalise": "dataset", "scale": 1.0, "depth": 4, "window": 204, "tile_stride": 64}
+SETTINGS = {"channels": 1, "classes": 2, "border": True, "normalise": "dataset", "scale": 1.0, "depth": 4,
+            "window": 204, "tile_stride": 64}  # fmt: skip
+STILL = Augmentation(flip=False, warp=0.0, rotation=180.0, zoom=0.0, elastic=10.0, grey=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +38,19 @@ def patterns(images, tmp_path_factory):
     spec = {
         "image": scalar,
         "mask": scalar,
+        "border": scalar,
         "name": scalar,
         "bit_depth": tf.io.FixedLenFeature([1], tf.int64),
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     rows = [
-        {"image": encode_png(image), "mask": encode_png(mask), "name": name.encode(), "bit_depth": [8]}
+        {
+            "image": encode_png(image),
+            "mask": encode_png(mask),
+            "border": encode_png(255 - image),
+            "name": name.encode(),
+            "bit_depth": [8],
+        }
         for name, (image, mask) in images.items()
     ]
     with tft_beam.Context(temp_dir=str(folder / "tmp")):
@@ -60,7 +73,7 @@ def _features(tile):
         elif key in ("mean", "stddev"):
             features[key] = tf.train.Feature(float_list=tf.train.FloatList(value=value))
         else:
-            features[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+            features[key] = tf.train.Feature(int64_list=tf.train.Int64List(value=np.atleast_1d(value)))
     return features
 
 
@@ -98,15 +111,63 @@ def test_windows_show_image_and_mask_of_the_same_place(patterns):
     tiles = input_pipeline.read_tiles(patterns)
     x, y = next(iter(batches(tiles, seed=3)))
     assert x.shape == (4, 204, 204, 1)
-    assert y.shape == (4, 20, 20)
-    centre = x[:, 92:-92, 92:-92, 0] * tiles.stddev[0] + tiles.mean[0]
-    np.testing.assert_array_equal(centre.numpy() > 127.5, y.numpy() == 1)
+    assert y.shape == (4, 20, 20, 2)
+    assert (tiles.planes, y.dtype) == (2, tf.uint8)
+    centre = (x[:, 92:-92, 92:-92, 0] * tiles.stddev[0] + tiles.mean[0]).numpy()
+    counted = y[..., 0].numpy() != IGNORE
+    assert 0 < counted.sum() < counted.size  # the tiny image is padding, but for a pixel
+    np.testing.assert_array_equal(centre[counted] > 127.5, y[..., 0].numpy()[counted] == 1)
+    np.testing.assert_allclose(255 - centre, y[..., 1], atol=1e-3)
 
 
-def batches(tiles, seed):
+def batches(tiles, seed, augmentation=STILL, rare=0.0, first=0):
     return input_pipeline.training_batches(
-        tiles, window=204, geometry=GEOMETRY, batch_size=4, seed=seed, grey=0.0
-    )
+        tiles, window=204, geometry=GEOMETRY, batch_size=4, seed=seed, augmentation=augmentation,
+        rare=rare, first=first,
+    )  # fmt: skip
+
+
+def test_class_pixels_are_those_of_all_images(images, patterns):
+    tiles = input_pipeline.read_tiles(patterns)
+    counts = sum(np.bincount(mask.ravel(), minlength=2) for _, mask in images.values())
+    np.testing.assert_array_equal(tiles.features["class_pixels"].sum(0), counts)
+
+
+@pytest.mark.parametrize("rare", [0.0, 0.5])
+def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare):
+    tiles = input_pipeline.read_tiles(patterns)
+    strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
+    whole = list(batches(tiles, 1, strong, rare).take(5))
+    for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, strong, rare, first=3), strict=False):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, y_again)
+    names = input_pipeline.names_of_batch(tiles, batch=3, batch_size=4, seed=1, rare=rare)
+    assert set(names) <= set(SIZES)
+    assert names
+
+
+def test_every_tile_is_seen_once_an_epoch(patterns):
+    tiles = input_pipeline.read_tiles(patterns)
+    order = input_pipeline._Order(tiles, 7, 0.0)
+    for epoch in range(3):
+        numbers = range(epoch * len(tiles), (epoch + 1) * len(tiles))
+        assert sorted(int(order(tf.constant(n, tf.int64))[0]) for n in numbers) == list(range(len(tiles)))
+
+
+def test_windows_around_a_rare_class_hold_it(tmp_path):
+    # Two tiles of 700 pixels; of class 1 there is one pixel, in the first one.
+    mask = np.zeros((700, 700), np.uint8)
+    masks = [mask.copy(), mask]
+    masks[0][300, 450] = 1
+    image = encode_png(mask)
+    features = {key: np.array([0, 0]) for key in ("top", "left")}
+    features |= {key: np.array([516, 516]) for key in ("height", "width")}
+    features["tile"] = np.array([image, image], object)
+    features["tile_mask"] = np.array([encode_png(m) for m in masks], object)
+    features["class_pixels"] = np.array([[516**2 - 1, 1], [516**2, 0]])
+    tiles = input_pipeline.Tiles(features, np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32))
+    held = [(y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, rare=1.0).take(5)]
+    assert np.concatenate(held).all()
 
 
 def test_the_same_seed_gives_the_same_stream(patterns):

@@ -2,22 +2,25 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from components import training
+from components.checkpoint import Checkpoints
 from components.errors import TrainingFailed
 from components.images import decode, encode_png
 from components.input_pipeline import Tiles
 from components.masks import IGNORE
-from components.training import TrainSettings
+from components.train_settings import TrainSettings
+from components.validation import WholeImageValidation
 
 SETTINGS = TrainSettings(
-    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.0, window=72,
-    batch_size=2, steps=120, validate_every=60, optimizer="adam", momentum=0.9, learning_rate=3e-3,
-    schedule="cosine", grey=0.1, normalise="dataset", seed=5, ignore=None, value_range=None, scale=1.0,
+    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.1, window=72,
+    batch_size=2, steps=120, minutes=None, validate_every=60, patience=0, loss={"cross_entropy": 1.0},
+    class_weights="none", border_weight=0.0, border_sigma=5.0, optimizer="adam", momentum=0.9,
+    weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine", precision="float32", flip=True,
+    warp=0.2, rotation=180.0, zoom=0.1, elastic=2.0, grey=0.1, rare=0.2, normalise="dataset",
+    deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
 )  # fmt: skip
 
 
@@ -29,18 +32,21 @@ def tiles():
     for i in range(2):
         mask = np.kron(rng.integers(0, 2, (6, 6)), np.ones((12, 12))).astype(np.uint8)
         image = (mask * 120 + rng.integers(0, 60, mask.shape)).astype(np.uint8)
-        rows.append((encode_png(image), encode_png(mask), f"{i}".encode(), 0, 0, 32, 32, 1))
-    keys = ("tile", "tile_mask", "name", "top", "left", "height", "width", "tiles")
+        inner = mask[20:52, 20:52]
+        pixels = np.bincount(inner.ravel(), minlength=2)
+        rows.append((encode_png(image), encode_png(mask), f"{i}".encode(), 0, 0, 32, 32, 1, pixels))
+    keys = ("tile", "tile_mask", "name", "top", "left", "height", "width", "tiles", "class_pixels")
     columns = {key: np.array(values, dtype=object if key in keys[:3] else None)
                for key, values in zip(keys, zip(*rows, strict=True), strict=True)}  # fmt: skip
     return Tiles(columns, np.full((2, 1), 90, np.float32), np.full((2, 1), 60, np.float32))
 
 
-def train(tiles, **changes):
+def train(tiles, checkpoints=None, **changes):
     settings = dataclasses.replace(SETTINGS, **changes)
-    keras.utils.set_random_seed(settings.seed)
-    network = training.compile_network(settings, 1, settings.learning_rate)
-    return training.fit(network, settings, tiles, tiles, "test")
+    training.begin(settings)
+    network = training.compile_network(settings, tiles, settings.learning_rate)
+    rate = settings.learning_rate
+    return training.fit(network, settings, tiles, tiles, "test", learning_rate=rate, checkpoints=checkpoints)
 
 
 def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
@@ -53,7 +59,7 @@ def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
 
 def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles):
     best, curves = train(tiles)
-    confusion = training.WholeImageValidation(best, tiles, SETTINGS).confusion()
+    confusion = WholeImageValidation(best, tiles, SETTINGS).confusion()
     assert confusion.sum() == 2 * 32 * 32
     score = confusion[1, 1] / (confusion[1].sum() + confusion[:, 1].sum() - confusion[1, 1])
     assert score == pytest.approx(max(curves["val_foreground_iou"]))
@@ -67,17 +73,65 @@ def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, c
     assert len(curves["val_foreground_iou"]) == 3
 
 
-def test_a_loss_that_is_no_number_stops_the_training(tiles):
-    with pytest.raises(TrainingFailed, match=r"the loss is (nan|inf) at step \d+ of 120"):
-        train(tiles, learning_rate=1e20, optimizer="sgd", schedule="constant")
+def test_a_loss_that_is_no_number_stops_the_training_and_names_the_images(tiles, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "here")
+    with pytest.raises(
+        TrainingFailed, match=r"is (nan|inf) at step \d+, with windows of (0|1|0, 1): "
+    ) as error:
+        train(tiles, checkpoints, learning_rate=1e20, optimizer="sgd", schedule="constant")
+    assert str(checkpoints.folder) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "clip": 1.0, "schedule": "polynomial"},
+        {"optimizer": "sgd", "momentum": 0.99, "schedule": "constant"},
+        {"loss": {"dice": 1.0, "focal": 0.5, "tversky": 0.5}, "class_weights": "balanced"},
+        {"class_weights": {"cell": 3.0}, "precision": "mixed_bfloat16"},
+    ],
+)
+def test_every_way_of_training_lowers_its_loss(tiles, changes):
+    _, curves = train(tiles, steps=60, validate_every=20, **changes)
+    assert curves["loss"][-1] < curves["loss"][0]
+    assert np.isfinite(curves["gradient_norm"]).all()
+
+
+def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles):
+    _, curves = train(tiles, minutes=0.05, validate_every=20)
+    assert curves["learning_rate"][-1] < 0.1 * SETTINGS.learning_rate
+    assert sum(curves["steps"]) > 1
+
+
+def test_it_stops_early_when_nothing_improves(tiles):
+    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
+    assert len(curves["steps"]) == 3
+
+
+class Killed(Exception):
+    pass
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_cosine_schedule_warms_up_and_ends_at_zero(optimizer):
-    settings = dataclasses.replace(SETTINGS, optimizer=optimizer, steps=100)
-    rate = training.make_optimizer(settings, 1e-3)._learning_rate
-    values = [float(rate(tf.constant(step))) for step in (0, 10, 100)]
-    assert values == pytest.approx([1e-4, 1e-3, 0], abs=1e-9)
+def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, optimizer):
+    whole, curves = train(tiles, validate_every=20, optimizer=optimizer)
+    checkpoints, saved = Checkpoints(tmp_path / "here"), Checkpoints.save
+
+    def save_and_die(self, step, *content):
+        saved(self, step, *content)
+        if step == 60:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_die)
+    with pytest.raises(Killed):
+        train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    monkeypatch.undo()
+    again, more = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    assert more == curves
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    finished, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    assert same == curves  # nothing was left to do
 
 
 def marked(tiles, rows):
@@ -96,4 +150,4 @@ def test_ignored_pixels_neither_train_nor_count(tiles, rows, counted):
     unsure = marked(tiles, rows)
     best, curves = train(unsure, ignore=99, steps=20, validate_every=20)
     assert np.isfinite(curves["loss"]).all()
-    assert training.WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted
+    assert WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted

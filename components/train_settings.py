@@ -1,0 +1,65 @@
+"""What shapes a training."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from components.augment import Augmentation
+from components.masks import Value
+from components.unet import Decoder
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """What shapes a training; see `pipeline.config.PipelineConfig` for the meaning of each."""
+
+    classes: dict[str, Value]
+    ignore: Value | None
+    value_range: tuple[float, float] | None
+    scale: float
+    decoder: Decoder
+    base_filters: int
+    depth: int
+    dropout: float
+    window: int
+    batch_size: int
+    steps: int
+    minutes: float | None
+    validate_every: int
+    patience: int
+    loss: dict[str, float]
+    class_weights: str | dict[str, float]
+    border_weight: float
+    border_sigma: float
+    optimizer: str
+    momentum: float
+    weight_decay: float
+    clip: float
+    learning_rate: float
+    schedule: str
+    precision: str
+    flip: bool
+    warp: float
+    rotation: float
+    zoom: float
+    elastic: float
+    grey: float
+    rare: float
+    normalise: str
+    deterministic: bool
+    seed: int
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How windows are changed at random."""
+        names = (field.name for field in dataclasses.fields(Augmentation))
+        return Augmentation(**{name: getattr(self, name) for name in names})
+
+
+def recipe(settings: TrainSettings) -> dict[str, Any]:
+    """What a learning rate was found for: with another recipe, another rate is the best one."""
+    # What a training costs, and what does not change it.
+    budget = ("classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
+              "deterministic", "seed")  # fmt: skip
+    return {key: value for key, value in dataclasses.asdict(settings).items() if key not in budget}
