@@ -20,10 +20,11 @@ from tfx.dsl.components.common import resolver
 from tfx.types.standard_artifacts import Model
 from tfx.utils import path_utils
 
-from components import metrics
+from components import images, metrics, segment_scores
+from components.masks import IGNORE
 from components.versions import training_record
 
-SIGNATURE = "evaluate"
+SIGNATURE, SEGMENTS_SIGNATURE = "evaluate", "evaluate_segments"
 
 
 class SegmentationMetric(tfma.metrics.Metric):
@@ -71,27 +72,94 @@ class _SumConfusions(beam.CombineFn):
         return {self._key: metrics.summarize(total, self._classes)[self._key.name]}
 
 
-def eval_config(classes: Sequence[str], thresholds: Mapping[str, float], max_drop: float) -> tfma.EvalConfig:
+class SegmentScore(tfma.metrics.Metric):
+    """One of `metrics.SEGMENT_SCORES`, by its name; all of them are computed at once."""
+
+    def __init__(self, name: str):
+        """Args: name: of the score."""
+        super().__init__(_segment_computations, name=name)
+
+
+def _segment_computations(
+    name: str, model_names: list[str] | None = None, **_: Any
+) -> list[metric_types.MetricComputation]:
+    del name  # equal computations are done once
+    computations = []
+    for model in model_names or [""]:
+        keys = [metric_types.MetricKey(name=score, model_name=model) for score in metrics.SEGMENT_SCORES]
+        combiner = _MeanSegmentScores(keys, model)
+        computations.append(metric_types.MetricComputation(keys=keys, preprocessors=[], combiner=combiner))
+    return computations
+
+
+class _MeanSegmentScores(beam.CombineFn):
+    """Mean over all images of the scores at each threshold; then the best threshold of all."""
+
+    def __init__(self, keys: list[metric_types.MetricKey], model: str):
+        self._keys, self._model = keys, model
+
+    def create_accumulator(self) -> NDArray[np.float64]:
+        """[2, thresholds, scores]: sums, and how many there are of each."""
+        return np.zeros((2, len(segment_scores.THRESHOLDS), len(self._keys)))
+
+    def add_input(
+        self, total: NDArray[np.float64], element: metric_types.StandardMetricInputs
+    ) -> NDArray[np.float64]:
+        prediction = element.prediction
+        if isinstance(prediction, Mapping) and self._model in prediction:
+            prediction = prediction[self._model]
+        foreground, truth = (
+            images.decode(np.asarray(prediction[key]).item())[..., 0]
+            for key in ("foreground_bytes", "truth_bytes")
+        )
+        found = segment_scores.scores(foreground / 65535, truth, IGNORE)
+        there = ~np.isnan(found)  # an image without segments has no scores
+        return total + np.stack([np.where(there, found, 0), there])
+
+    def merge_accumulators(self, totals: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return sum(totals, self.create_accumulator())
+
+    def extract_output(self, total: NDArray[np.float64]) -> dict[metric_types.MetricKey, float]:
+        sums, counts = total
+        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        return dict(zip(self._keys, segment_scores.best(means), strict=True))
+
+
+def eval_config(
+    classes: Sequence[str],
+    thresholds: Mapping[str, float],
+    max_drop: float,
+    with_segment_scores: bool = False,
+) -> tfma.EvalConfig:
     """TFMA's configuration of the gate.
 
     Args:
         classes: names, the background first.
         thresholds: the bound of each metric: a lower one, or an upper one where lower is better.
         max_drop: how much worse than the baseline the metrics with a threshold may be.
+        with_segment_scores: measure `metrics.SEGMENT_SCORES`, too.
     """
+    kinds: list[tuple[str, type[tfma.metrics.Metric], dict[str, Any]]] = [
+        (name, SegmentationMetric, {"classes": list(classes)}) for name in metrics.metric_names(classes)
+    ]
+    if with_segment_scores:
+        kinds += [(name, SegmentScore, {}) for name in metrics.SEGMENT_SCORES]
     configs = []
-    for name in metrics.metric_names(classes):
+    for name, kind, arguments in kinds:
         config = tfma.MetricConfig(
-            class_name=SegmentationMetric.__name__,
-            module=__name__,
-            config=json.dumps({"name": name, "classes": list(classes)}),
+            class_name=kind.__name__, module=__name__, config=json.dumps({"name": name, **arguments})
         )
         if name in thresholds:
             config.threshold.CopyFrom(_threshold(name, thresholds[name], max_drop))
         configs.append(config)
     configs.append(tfma.MetricConfig(class_name="ExampleCount"))
     return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name=SIGNATURE, model_type="tf_generic")],
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name=SEGMENTS_SIGNATURE if with_segment_scores else SIGNATURE,
+                model_type="tf_generic",
+            )
+        ],
         slicing_specs=[tfma.SlicingSpec()],
         metrics_specs=[tfma.MetricsSpec(metrics=configs)],
     )

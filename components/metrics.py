@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Confusion = NDArray[np.floating] | NDArray[np.integer]
 
 LOWER_IS_BETTER = frozenset({"pixel_error"})
+# Of components.segment_scores; optional, for they take a second an image.
+SEGMENT_SCORES = ("v_rand", "v_info")
 
 
 def iou(confusion: Confusion) -> NDArray[np.float64]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-NAMES = ("v_rand", "v_info")
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
@@ -24,7 +23,7 @@ def scores(probability: NDArray, truth: NDArray[np.uint8], ignore: int) -> NDArr
         ignore: index of pixels that count nowhere.
 
     Returns:
-        [len(THRESHOLDS), 2], in the order of `NAMES`; NaN if the truth has no segment.
+        [len(THRESHOLDS), 2], in the order of `metrics.SEGMENT_SCORES`; NaN if the truth has no segment.
     """
     labels = ndimage.label((truth > 0) & (truth != ignore))[0]
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,6 +38,7 @@ class Segmenter(tf.Module):
         class_values: Sequence[int] | Sequence[Sequence[int]],
         max_stride: int = 1024,
         scale: float = 1.0,
+        symmetries: bool = False,
     ) -> None:
         """Puts the graph together; it is traced by the first use.
 
@@ -49,6 +51,9 @@ class Segmenter(tf.Module):
             stddev: likewise, above 0.
             class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep. Or
                 red, green and blue of each, 0 to 255: masks in colour.
+            symmetries: the answer is the mean over the eight flips and quarter turns of each tile, for eight
+                times the work. Tiles are squares or not, but turned tiles are as legal as they were, and pair
+                the same pixels: this is exact at any size, too.
             max_stride: largest stride of tiles in pixels; bounds the memory, not the result.
             scale: size of the images that the network sees as a part of their own. Its answers have the
                 original size; probabilities of the resized image are then held in memory.
@@ -97,6 +102,10 @@ class Segmenter(tf.Module):
         self._weights = [weight.value for weight in network.weights]
         self._logits = lambda x: network(x, training=False)
         self._softmax = tf.nn.softmax if activation is keras.activations.linear else tf.identity
+        if symmetries:
+            logits, softmax = self._logits, self._softmax
+            self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
+            self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         self._class_indices_fn = tf.function(self._class_indices, input_signature=pixels)
         self._predict_fn = tf.function(
@@ -113,7 +122,7 @@ class Segmenter(tf.Module):
         return self._predict_fn(_sixteen_bits(image)).numpy()
 
     def export(self, path: str | PathLike[str]) -> None:
-        """Writes a SavedModel with three signatures for batches of N; N may be 0, and sizes may differ.
+        """Writes a SavedModel with four signatures for batches of N; N may be 0, and sizes may differ.
 
         - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
         - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of
@@ -121,6 +130,8 @@ class Segmenter(tf.Module):
         - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
           class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
           prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has).
+        - `evaluate_segments`: the same, and `foreground_bytes` [N] string, grey PNGs of 16 bits of the
+          probability of any class but the first, and `truth_bytes` [N] string, the masks of the examples.
 
         Args:
             path: folder to write.
@@ -133,6 +144,13 @@ class Segmenter(tf.Module):
             "serving_default": _batch(self._mask_bytes, encoded, tf.TensorSpec([], tf.string, "mask_bytes")),
             "probabilities": _batch(self._probabilities_bytes, encoded, maps),
             "evaluate": _batch(self._confusion, examples, confusion),
+            "evaluate_segments": _batch(
+                self._segments,
+                examples,
+                confusion,
+                tf.TensorSpec([], tf.string, "foreground_bytes"),
+                tf.TensorSpec([], tf.string, "truth_bytes"),
+            ),
         }
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(self, str(path), signatures=signatures, options=options)
@@ -155,10 +173,24 @@ class Segmenter(tf.Module):
         return tf.stack([tf.io.encode_png(maps[..., i : i + 1], 1) for i in range(self._classes)])
 
     def _confusion(self, example: tf.Tensor) -> tf.Tensor:
-        spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
-        features = tf.io.parse_single_example(example, spec)
+        features = _parsed(example)
         predicted = self._class_indices(decode_image(features["image"], self._channels))
-        truth = tf.io.decode_png(features["mask"], channels=1)
+        return self._count(predicted, features["mask"])
+
+    def _segments(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def both(probabilities: tf.Tensor) -> tf.Tensor:
+            foreground = tf.cast(tf.round((1 - probabilities[..., :1]) * 65535), tf.uint16)
+            return tf.concat([tf.cast(_most_likely(probabilities), tf.uint16), foreground], -1)
+
+        features = _parsed(example)
+        pixels = decode_image(features["image"], self._channels)
+        answer = self._answer(pixels, both, tf.uint16, of_probabilities=True)
+        foreground = tf.io.encode_png(answer[..., 1:], 1)
+        return self._count(answer[..., :1], features["mask"]), foreground, features["mask"]
+
+    def _count(self, predicted: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+        """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
+        truth = tf.io.decode_png(mask, channels=1)
         same = tf.reduce_all(tf.shape(truth) == tf.shape(predicted))
         truth = checked(truth, same, "mask and image differ in size; the mask's:", tf.shape(truth))
         # [H, W, 1] -> [H * W]
@@ -250,13 +282,61 @@ def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.T
     return parts.concat()
 
 
+def _parsed(example: tf.Tensor) -> dict[str, tf.Tensor]:
+    spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
+    return tf.io.parse_single_example(example, spec)
+
+
+def _mean_over_symmetries(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
+    """Mean of what a network says about the eight symmetries of the square of x, each turned back.
+
+    Args:
+        network: [1, H, W, C] -> [1, h, w, K].
+        x: [1, H, W, C].
+
+    Returns:
+        [1, h, w, K].
+    """
+
+    def turned_back(i: tf.Tensor) -> tf.Tensor:
+        turned = x
+        for bit, change in enumerate(_SYMMETRIES):
+            turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
+        turned = network(tf.ensure_shape(turned, [1, None, None, x.shape[-1]]))
+        for bit, change in reversed(list(enumerate(_SYMMETRIES))):
+            turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
+        return turned
+
+    first = turned_back(tf.constant(0))
+    # One after the other: each holds the activations of a tile.
+    _, total = tf.while_loop(
+        lambda i, _: i < 8,
+        lambda i, total: (i + 1, total + turned_back(i)),
+        (1, first),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([1, None, None, first.shape[-1]])),
+        parallel_iterations=1,
+    )
+    return total / 8
+
+
+# Each undoes itself; applied in turn, or not, they make all eight.
+_SYMMETRIES: tuple[PerTensor, ...] = (
+    lambda x: tf.transpose(x, [0, 2, 1, 3]),
+    lambda x: tf.reverse(x, [1]),
+    lambda x: tf.reverse(x, [2]),
+)
+
+
 def _batch(
-    function: PerTensor, element: tf.TensorSpec, answer: tf.TensorSpec
+    function: Callable[[tf.Tensor], Any], element: tf.TensorSpec, *answers: tf.TensorSpec
 ) -> Callable[..., dict[str, tf.Tensor]]:
     """A signature: `function` of one element of a batch after the other, so that their sizes may differ."""
+    specs: Any = answers if len(answers) > 1 else answers[0]
 
     def each(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {answer.name: tf.map_fn(function, batch, parallel_iterations=1, fn_output_signature=answer)}
+        found = tf.map_fn(function, batch, parallel_iterations=1, fn_output_signature=specs)
+        found = found if len(answers) > 1 else (found,)
+        return {spec.name: values for spec, values in zip(answers, found, strict=True)}
 
     return tf.function(each, input_signature=[element])
 

@@ -23,9 +23,10 @@ from components.versions import TRAINING_RECORD
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`, and the
-    folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the Keras model, the
-    curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its last checkpoint.
+    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`,
+    `symmetries` and the folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
+    Keras model, the curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its
+    last checkpoint.
     """
     settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     if fn_args.hyperparameters:
@@ -59,6 +60,7 @@ def run_fn(fn_args: FnArgs) -> None:
         class_values=served_values(settings.classes),
         scale=settings.scale,
         max_stride=fn_args.custom_config["serving_stride"],
+        symmetries=bool(fn_args.custom_config["symmetries"]),
     ).export(fn_args.serving_model_dir)
     record = Path(fn_args.serving_model_dir, TRAINING_RECORD)
     record.parent.mkdir(parents=True, exist_ok=True)

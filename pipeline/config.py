@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
-from components.metrics import metric_names
+from components.metrics import SEGMENT_SCORES, metric_names
 from components.tiling import Geometry
 
 if sys.version_info >= (3, 11):
@@ -184,6 +184,13 @@ class PipelineConfig(BaseModel):
         0.0, ge=0, le=1, description="Share of the windows laid around a class drawn at random."
     )
 
+    # ---- Export -------------------------------------------------------------------------------------
+    symmetries: bool = Field(
+        False,
+        description="The exported model answers with the mean over the eight flips and quarter turns: eight "
+        "times the work.",
+    )
+
     # ---- Tuning -----------------------------------------------------------------------------------
     tune: Literal["always", "first", "never"] = Field(
         "first", description="Search a learning rate; first: only until a model has been pushed."
@@ -201,6 +208,12 @@ class PipelineConfig(BaseModel):
         0.01,
         ge=0,
         description="How much worse than the last blessed model's a metric with a threshold may be.",
+    )
+
+    segment_scores: bool = Field(
+        False,
+        description="Also measure v_rand and v_info, the Rand and information scores of ISBI 2012: what one "
+        "merged or split object costs, which pixels hardly show.",
     )
 
     @field_validator("data", "serving_data", mode="before")
@@ -298,7 +311,7 @@ class PipelineConfig(BaseModel):
 
     def metric_names(self) -> list[str]:
         """Names of all metrics that the gate can use with these classes."""
-        return metric_names(list(self.classes))
+        return metric_names(list(self.classes)) + (list(SEGMENT_SCORES) if self.segment_scores else [])
 
 
 def _canonical(value: Value) -> Value:

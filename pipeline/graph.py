@@ -121,6 +121,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         custom_config={
             "train": train,
             "serving_stride": config.serving_stride,
+            "symmetries": int(config.symmetries),
             "checkpoints": str(root.checkpoints),
         },
         **rates,
@@ -137,7 +138,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        eval_config=evaluator.eval_config(classes, config.thresholds, config.max_drop),
+        eval_config=evaluator.eval_config(classes, config.thresholds, config.max_drop, config.segment_scores),
         example_splits=["test"],
     )
 

@@ -23,7 +23,7 @@ def window(top, left, side, height, width, border=0):
     )  # fmt: skip
 
 
-def tile(height=40, width=30, channels=1):
+def tile(height=40, width=30, *, channels=1):
     """An image that is smooth enough for cubics, and a mask with the row and the column of each pixel."""
     rows, columns = np.indices((height, width))
     image = np.stack([np.sin(rows / 7 + i) + np.cos(columns / 5) for i in range(channels)], -1)
@@ -56,7 +56,7 @@ def test_a_warp_of_no_strength_is_a_cut(top, left, border):
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("shape", [(60, 60), (41, 75)])
 def test_a_warp_shows_image_and_mask_of_the_same_place(seed, shape):
-    image, mask = tile(*shape, channels=3)
+    image, mask = tile(shape[0], shape[1], channels=3)
     strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.3, elastic=3.0)
     x, y = augment.warp(image, mask, window(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
     # The mask holds where each pixel came from, to half a pixel: there the image must look as it does here.

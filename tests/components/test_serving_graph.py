@@ -35,9 +35,13 @@ def network(channels: int, activation: str | None = None) -> keras.Model:
 
 
 @functools.cache
-def segmenter(channels: int = 1, values: tuple[int, ...] = VALUES, max_stride: int = 32) -> Segmenter:
+def segmenter(
+    channels: int = 1, values: tuple[int, ...] = VALUES, max_stride: int = 32, symmetries: bool = False
+) -> Segmenter:
     mean, stddev = [100.0, 120.0, 140.0][:channels], [60.0, 50.0, 40.0][:channels]
-    return Segmenter(network(channels), Geometry(DEPTH), channels, mean, stddev, values, max_stride)
+    return Segmenter(
+        network(channels), Geometry(DEPTH), channels, mean, stddev, values, max_stride, symmetries=symmetries
+    )
 
 
 def noise(*shape: int, dtype: type[np.unsignedinteger] = np.uint8) -> NDArray:
@@ -240,6 +244,39 @@ def test_a_mask_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         signatures["evaluate"](examples=tf.constant([example(png(noise(4, 5, 1)), png(mask))]))
+
+
+def test_segments_come_with_the_same_confusion(signatures: dict[str, Serve]) -> None:
+    image = noise(40, 33, 1)
+    truth = noise(40, 33, 1) % len(VALUES)
+    batch = tf.constant([example(png(image), png(truth))])
+    found = signatures["evaluate_segments"](examples=batch)
+    same = signatures["evaluate"](examples=batch)["confusion"].numpy()
+    np.testing.assert_array_equal(found["confusion"], same)
+    assert found["truth_bytes"][0].numpy() == png(truth)
+    foreground = tf.io.decode_png(found["foreground_bytes"][0], dtype=tf.uint16).numpy() / 65535
+    maps = signatures["probabilities"](image_bytes=tf.constant([png(image)]))["probabilities_bytes"][0]
+    background = tf.io.decode_png(maps[0], dtype=tf.uint16).numpy() / 65535
+    np.testing.assert_allclose(foreground, 1 - background, atol=2e-5)
+
+
+# Sides at which tiles end with the image, so that a flipped image is paired as its flipped tiles are.
+@pytest.mark.parametrize("size", [(4, 4), (40, 36), (120, 72)])
+def test_symmetries_answer_with_the_mean_of_all_eight(size: tuple[int, int]) -> None:
+    plain, image = segmenter(max_stride=1024), noise(*size, 1)
+    answers = []
+    for step in (1, -1):
+        for k in range(4):
+            turned = np.rot90(image[:, ::step], k)
+            answers.append(np.rot90(plain.predict(turned), -k)[:, ::step])
+    found = segmenter(max_stride=32, symmetries=True).predict(image)
+    np.testing.assert_allclose(found, np.mean(answers, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (41, 33), (121, 70)])
+def test_symmetries_leave_no_trace_of_the_tiles(size: tuple[int, int]) -> None:
+    small, large = (segmenter(max_stride=stride, symmetries=True) for stride in (16, 1024))
+    np.testing.assert_allclose(small.predict(noise(*size, 1)), large.predict(noise(*size, 1)), atol=1e-5)
 
 
 def test_an_empty_batch_has_an_empty_answer(signatures: dict[str, Serve]) -> None:

@@ -130,7 +130,7 @@ def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_pa
     assert more == curves
     for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    finished, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    _, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
     assert same == curves  # nothing was left to do
 
 
