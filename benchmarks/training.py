@@ -1,0 +1,106 @@
+"""What the data cost a training step: the step in the pipeline beside its twin on tensors in memory.
+
+    python benchmarks/training.py
+    python benchmarks/training.py --set warp=0.25 --set window=316
+
+Cuts the bundled images into tiles as the pipeline does, then times the same compiled step twice: fed by
+the tf.data pipeline, and by one batch that stays in memory. The two alternate; medians are compared. The
+time of the data alone is what a faster device would wait for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+
+def tiles_of(settings: list[str], folder: Path) -> tuple:
+    """Configuration of a run on the bundled images, and the tiles of its training split."""
+    from pipeline import config as configuration
+    from pipeline import graph, runner
+    from pipeline.layout import Root
+
+    class EnoughError(Exception):
+        """The tiles are there; the nodes after them are not measured here."""
+
+    config = configuration.load(overrides={"channels": 1, **configuration.parse_overrides(settings)})
+    found = []
+
+    def end(result: runner.NodeResult) -> None:
+        if result.name == "Transform":
+            found.append(result.outputs["transformed_examples"][0].uri)
+            raise EnoughError
+
+    with contextlib.suppress(EnoughError):
+        runner.run(graph.create_pipeline(config, Root(folder)), "benchmark", on_end=end)
+    from components.input_pipeline import read_tiles
+
+    return config, read_tiles([f"{found[0]}/Split-train/*.gz"])
+
+
+def milliseconds(step: Callable[[], object], count: int) -> float:
+    """Median time of a call."""
+    times = []
+    for _ in range(count):
+        start = time.perf_counter()
+        step()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Prints milliseconds a step and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for run")
+    parser.add_argument("--steps", type=int, default=40, help="steps in a round (default: 40)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of both twins (default: 3)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        config, tiles = tiles_of(options.set, Path(folder))
+    from components import training
+    from components.input_pipeline import training_batches
+    from components.tiling import Geometry
+    from components.train_settings import TrainSettings
+    from pipeline.config import settings_of
+
+    settings = settings_of(TrainSettings, config)
+    training.begin(settings)
+    network = training.compile_network(settings, tiles, settings.learning_rate)
+    data = iter(
+        training_batches(
+            tiles,
+            window=settings.window,
+            geometry=Geometry(settings.depth),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            augmentation=settings.augmentation,
+            rare=settings.rare,
+        )
+    )
+    alone = milliseconds(lambda: next(data), options.steps)
+    stays = next(data)
+    for _ in range(5):
+        network.train_on_batch(*stays)
+    rounds = []
+    for _ in range(options.rounds):
+        fed = milliseconds(lambda: network.train_on_batch(*next(data)), options.steps)
+        memory = milliseconds(lambda: network.train_on_batch(*stays), options.steps)
+        rounds.append((fed, memory))
+    fed, memory = (statistics.median(times) for times in zip(*rounds, strict=True))
+    print(f"the data alone       {alone:8.1f} ms a batch")
+    print(f"step on the pipeline {fed:8.1f} ms")
+    print(f"step in memory       {memory:8.1f} ms")
+    print(f"ratio                {fed / memory:8.3f}")
+
+
+if __name__ == "__main__":
+    main()
