@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from components.masks import IGNORE
+from components.tiling import mirror_index
 
 _GRID = 3  # control points of the elastic deformation on each axis
 _MARGIN = 3  # pixels around a tile, so that every tap of a cubic exists
@@ -87,35 +89,44 @@ def warp(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Cuts a window that is rotated, zoomed and elastically deformed.
 
-    The image is interpolated by cubics, the mask takes the nearest pixel.
+    The image is interpolated by cubics, the mask takes the nearest pixel. Compiled by XLA, which makes one
+    loop of it, it takes a quarter of the time; that needs a fixed size, so a square that holds the window at
+    any angle is cut from the tile first, and mirrored where the tile ends.
 
     Args:
         image: [H, W, C] float32.
         mask: [H, W, K] uint8, class indices first.
-        window: where it would lie without the deformation; around it the tile goes on, or is repeated.
+        window: where it would lie without the deformation.
         augmentation: strengths.
         seed: shape [2].
 
     Returns:
         As `cut`.
     """
-    side, halo = window.side, window.halo
-    out = side - 2 * halo
-    at = _positions(window, augmentation, seed)  # [2, side, side]
-    centre = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
-    inside = tf.reduce_all((centre >= window.first[:, None, None]) & (centre < window.last[:, None, None]), 0)
-    rows, columns = (tf.clip_by_value(centre[axis], 0, tf.shape(mask)[axis] - 1) for axis in (0, 1))
-    flat = tf.reshape(mask, [-1, mask.shape[-1]])
-    mask = tf.reshape(tf.gather(flat, tf.reshape(rows * tf.shape(mask)[1] + columns, [-1])), [out, out, -1])
-    mask = tf.ensure_shape(mask, [out, out, flat.shape[-1]])
-    bent = [_cubic(image[..., channel], at) for channel in range(image.shape[-1])]
-    return tf.stack(bent, -1), _only_inside(mask, inside)
+    around = math.ceil((math.sqrt(2) - 1) / 2 * window.side)
+    side = window.side + 2 * around
+    start = tf.stack([window.top, window.left]) - around
+    for axis in (0, 1):
+        index = mirror_index(start[axis], side, tf.shape(mask)[axis], tf)
+        image, mask = (tf.gather(values, index, axis=axis) for values in (image, mask))
+    seeds = tf.random.split(seed, 2)
+    angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))
+    vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic)
+    return _warp(window.side, window.halo)(
+        tf.ensure_shape(image, [side, side, image.shape[-1]]),
+        tf.ensure_shape(mask, [side, side, mask.shape[-1]]),
+        tf.stack([window.first, window.last]) - start,
+        angle * math.radians(augmentation.rotation),
+        # As often smaller as larger: exponents of the same base.
+        tf.pow(1 + augmentation.zoom, zoom),
+        vectors,
+    )
 
 
 def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Applies one of the eight symmetries of the square to a window [S, S, C] and its mask [T, T, K]."""
     choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)
-    for i, change in enumerate((_transposed, functools.partial(tf.reverse, axis=[0]), _mirrored)):
+    for i, change in enumerate(_SYMMETRIES):
         wanted = choices[i] > 0
         image, mask = (_if(wanted, change, values) for values in (image, mask))
     return image, mask
@@ -136,24 +147,48 @@ def vary_grey_values(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.T
     return image * (1 + factor) + shift
 
 
-def _positions(window: Window, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
-    """Where in the tile each pixel of a warped window comes from, [2, side, side] float32."""
-    side = window.side
-    seeds = tf.random.split(seed, 2)
-    angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))
-    angle *= math.radians(augmentation.rotation)
-    # As often smaller as larger: exponents of the same base.
-    ratio = tf.pow(1 + augmentation.zoom, zoom)
-    sine, cosine = tf.sin(angle) * ratio, tf.cos(angle) * ratio
-    steps = tf.range(side, dtype=tf.float32) - (side - 1) / 2  # from the centre of the window
+@functools.cache
+def _warp(side: int, halo: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """The compiled part of `warp`, for windows of one size."""
+
+    def bend(
+        image: tf.Tensor,
+        mask: tf.Tensor,
+        extent: tf.Tensor,
+        angle: tf.Tensor,
+        ratio: tf.Tensor,
+        vectors: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        first, last = extent[0][:, None, None], extent[1][:, None, None]
+        out, whole = side - 2 * halo, mask.shape[0]
+        at = positions(side, angle, ratio, vectors) + (whole - 1) / 2
+        centre = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
+        inside = tf.reduce_all((centre >= first) & (centre < last), 0)
+        rows, columns = tf.unstack(tf.clip_by_value(centre, 0, whole - 1))
+        flat = tf.reshape(mask, [-1, mask.shape[-1]])
+        indices = tf.gather(flat, tf.reshape(rows * whole + columns, [-1]))
+        bent = [cubic(image[..., channel], at) for channel in range(image.shape[-1])]
+        return tf.stack(bent, -1), _only_inside(tf.reshape(indices, [out, out, -1]), inside)
+
+    return tf.function(bend, jit_compile=True)
+
+
+def positions(side: int, angle: tf.Tensor, ratio: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
+    """Where each pixel of a warped window comes from, [2, side, side] float32, from the window's centre.
+
+    Args:
+        side: of the window.
+        angle: of the rotation, in radians.
+        ratio: of the zoom.
+        vectors: displacements of the elastic deformation, [2, 3, 3], in pixels.
+    """
+    steps = tf.range(side, dtype=tf.float32) - (side - 1) / 2
     down, right = steps[:, None], steps[None]
-    centre = tf.cast(tf.stack([window.top, window.left]), tf.float32) + (side - 1) / 2
+    sine, cosine = tf.sin(angle) * ratio, tf.cos(angle) * ratio
     turned = tf.stack([cosine * down - sine * right, sine * down + cosine * right])
-    vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic)
     spline = _spline(side)
     # Bicubic: the same cubic spline along both axes.
-    displacement = tf.einsum("ia,cab,jb->cij", spline, vectors, spline)
-    return turned + displacement + centre[:, None, None]
+    return turned + tf.einsum("ia,cab,jb->cij", spline, vectors, spline)
 
 
 @functools.cache
@@ -163,23 +198,24 @@ def _spline(side: int) -> NDArray[np.float32]:
     return CubicSpline(knots, np.eye(_GRID), bc_type="natural")(np.arange(side)).astype(np.float32)
 
 
-def _cubic(image: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
+def cubic(image: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     """Cubic convolution (Keys 1981, a = -1/2), mirrored at the border.
 
     Args:
-        image: [H, W].
+        image: [H, W], both known.
         at: [2, h, w], row and column of each pixel of the answer.
 
     Returns:
         [h, w].
     """
-    width = tf.shape(image)[1] + 2 * _MARGIN
-    shape = tf.cast(tf.shape(image), tf.float32)
+    width = image.shape[1] + 2 * _MARGIN
     flat = tf.reshape(tf.pad(image, [[_MARGIN, _MARGIN]] * 2, "SYMMETRIC"), [-1])
     # The four columns of each pixel lie side by side: one look-up for each row instead of four.
-    columns = tf.stack([flat[i : tf.size(flat) - 3 + i] for i in range(4)], -1)
+    columns = tf.stack([flat[i : flat.shape[0] - 3 + i] for i in range(4)], -1)
     answer = tf.shape(at)[1:]
-    at = tf.stack([tf.clip_by_value(tf.reshape(at[axis], [-1]), -1.0, shape[axis]) for axis in (0, 1)])
+    at = tf.stack(
+        [tf.clip_by_value(tf.reshape(at[axis], [-1]), -1.0, float(image.shape[axis])) for axis in (0, 1)]
+    )
     corner = tf.floor(at)
     row_weights, column_weights = (_taps(at[axis] - corner[axis]) for axis in (0, 1))
     first = tf.cast(corner, tf.int32) + _MARGIN - 1
@@ -208,13 +244,13 @@ def _only_inside(mask: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     return tf.concat([indices, mask[..., 1:]], -1)
 
 
-def _transposed(values: tf.Tensor) -> tf.Tensor:
-    return tf.transpose(values, [1, 0, 2])
+# Applied in turn, or not, they make all eight.
+_SYMMETRIES: tuple[Callable[[tf.Tensor], tf.Tensor], ...] = (
+    lambda values: tf.transpose(values, [1, 0, 2]),
+    lambda values: tf.reverse(values, [0]),
+    lambda values: tf.reverse(values, [1]),
+)
 
 
-def _mirrored(values: tf.Tensor) -> tf.Tensor:
-    return tf.reverse(values, [1])
-
-
-def _if(wanted: tf.Tensor, change, values: tf.Tensor) -> tf.Tensor:  # type: ignore[no-untyped-def]
+def _if(wanted: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor], values: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(tf.cond(wanted, lambda: change(values), lambda: values), values.shape)
