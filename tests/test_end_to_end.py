@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,11 +45,11 @@ def place(tmp_path_factory):
     return folder
 
 
-def command(place: Path, *words: str, **settings: object) -> subprocess.CompletedProcess:
+def command(place: Path, *words: str, under: str = "root", **settings: object) -> subprocess.CompletedProcess:
     """Runs the command line with the tiny settings."""
     values = {**TINY, **settings} if words[0] == "run" else {}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-    arguments = [sys.executable, CHECKOUT / "run_pipeline.py", *words, "--root", place / "root", *sets]
+    arguments = [sys.executable, CHECKOUT / "run_pipeline.py", *words, "--root", place / under, *sets]
     return subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=place, check=False)
 
 
@@ -182,6 +183,37 @@ def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(pla
     components = last_summary(place)["components"]
     assert components["Transform"]["cached"]
     assert not components["Trainer"]["cached"]
+
+
+def last_network(root: Path) -> keras.Model:
+    trained = root.glob("artifacts/Trainer/model_run/*/network.keras")
+    return keras.models.load_model(max(trained, key=lambda path: path.stat().st_mtime), compile=False)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
+    settings = {"tune": "never", "learning_rate": 2e-3, "steps": 150, "max_drop": 1, "border_weight": 5.0,
+                "warp": 0.3, "dropout": 0.2}  # fmt: skip
+    process = start(place, **settings)
+    checkpoints = place / "root" / "checkpoints"
+    while not list(checkpoints.glob("*/step-000000060.npz")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    newest = max(checkpoints.glob("*/*.npz"))
+    assert newest.name < "step-000000150.npz"
+    newest.write_bytes(newest.read_bytes()[:1000])  # as torn as a file can be: the one before is taken
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step 150/150" in done.stdout
+    assert not checkpoints.exists()
+    (place / "other").mkdir()
+    shutil.copy(place / "root" / "splits.json", place / "other")
+    done = command(place, "run", "--data", str(place / "data"), under="other", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    weights = [last_network(place / root).get_weights() for root in ("root", "other")]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # After ExampleValidator comes Transform: Beam is at work, which has a way of its own with exceptions.
