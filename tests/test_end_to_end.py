@@ -204,13 +204,13 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     assert newest.name < "step-000000150.npz"
     newest.write_bytes(newest.read_bytes()[:1000])  # as torn as a file can be: the one before is taken
     done = command(place, "run", "--data", str(place / "data"), **settings)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 3), done.stdout + done.stderr  # whether it is good is not the question
     assert "step 150/150" in done.stdout
     assert not checkpoints.exists()
     (place / "other").mkdir()
     shutil.copy(place / "root" / "splits.json", place / "other")
     done = command(place, "run", "--data", str(place / "data"), under="other", **settings)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 3), done.stdout + done.stderr
     weights = [last_network(place / root).get_weights() for root in ("root", "other")]
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
