@@ -6,21 +6,36 @@ file that was torn; here everything that a training goes on from is in one file,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.input_pipeline import Tiles
+
 _KEPT = 2
 _READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 Arrays = dict[str, list[NDArray]]
+
+
+def identity(*settings: object, data: Sequence[Tiles]) -> str:
+    """What a training must have in common with a checkpoint to go on from it: settings, data and code."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for tiles in data:
+        for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
+            digest.update(b"".join(values) if values.dtype == object else values.tobytes())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 class Checkpoints:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import sys
 from pathlib import Path
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import train_settings, training
-from components.checkpoint import Checkpoints
-from components.input_pipeline import Tiles, read_tiles
+from components.checkpoint import Checkpoints, identity
+from components.input_pipeline import read_tiles
 from components.masks import served_values
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
@@ -34,7 +32,7 @@ def run_fn(fn_args: FnArgs) -> None:
     else:
         rate = settings.learning_rate
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    name = _identity(settings, rate, train, validation)
+    name = identity(settings, rate, data=(train, validation))
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     checkpoints.clear_others()
     training.begin(settings)
@@ -80,16 +78,3 @@ def run_fn(fn_args: FnArgs) -> None:
         writer.writerows(
             [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
-
-
-def _identity(settings: TrainSettings, rate: float, *data: Tiles) -> str:
-    """What a training must have in common with a checkpoint to go on from it: settings, data and code."""
-    digest = hashlib.sha256(repr((settings, rate)).encode())
-    for tiles in data:
-        for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
-            digest.update(b"".join(values) if values.dtype == object else values.tobytes())
-    package = __name__.partition(".")[0]
-    for name, module in sorted(sys.modules.items()):
-        if name.startswith(f"{package}.") and getattr(module, "__file__", None):
-            digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()[:16]

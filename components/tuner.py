@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from components import train_settings, training
+from components.checkpoint import identity
 from components.errors import TrainingFailed
 from components.input_pipeline import Tiles, read_tiles
 from components.train_settings import TrainSettings
@@ -39,8 +41,8 @@ class TuneSettings:
 class LearningRateSearch(keras_tuner.RandomSearch):
     """Random search whose trials are short trainings, scored by foreground IoU on whole validation images."""
 
-    def __init__(self, settings: TrainSettings, search: TuneSettings, fn_args: FnArgs, train: Tiles):
-        """Args: settings: of a trial; search: of the search; fn_args: TFX's; train: tiles to learn from."""
+    def __init__(self, settings: TrainSettings, search: TuneSettings, folder: Path, train: Tiles):
+        """Args: settings: of a trial; search: of the search; folder: of its trials; train: tiles to learn from."""
         self._settings = settings
 
         def build(hp: keras_tuner.HyperParameters) -> keras.Model:
@@ -53,8 +55,8 @@ class LearningRateSearch(keras_tuner.RandomSearch):
             objective=keras_tuner.Objective("foreground_iou", "max"),
             max_trials=search.tune_trials,
             seed=settings.seed,
-            directory=fn_args.working_dir,
-            project_name="learning_rate",
+            directory=str(folder.parent),
+            project_name=folder.name,
             max_consecutive_failed_trials=1,  # by default, three failures are swallowed
         )
 
@@ -81,7 +83,14 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
         settings, steps=search.tune_steps, minutes=None, validate_every=search.tune_steps, patience=0
     )
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    tuner = LearningRateSearch(settings, search, fn_args, train)
+    # TFX's own working folder is a new one in every run; in one of ours, finished trials are found again.
+    name = identity(settings, search, data=(train, validation))
+    folder = Path(fn_args.custom_config["checkpoints"], f"search-{name}")
+    try:
+        tuner = LearningRateSearch(settings, search, folder, train)
+    except (ValueError, RuntimeError, OSError):  # a process died while it wrote: not worth more than a minute
+        shutil.rmtree(folder)
+        tuner = LearningRateSearch(settings, search, folder, train)
     return tuner_component.TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "validation": validation})
 
 

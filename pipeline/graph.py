@@ -105,6 +105,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
             transform_graph=transform.outputs["transform_graph"],
             custom_config={
                 "train": train,
+                "checkpoints": str(root.checkpoints),
                 "search": json.dumps(
                     dataclasses.asdict(settings_of(TuneSettings, config, reuse_from=reuse_from))
                 ),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -191,8 +192,10 @@ def last_network(root: Path) -> keras.Model:
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
-    settings = {"tune": "never", "learning_rate": 2e-3, "steps": 150, "max_drop": 1, "border_weight": 5.0,
-                "warp": 0.3, "dropout": 0.2}  # fmt: skip
+    settings: dict[str, Any] = {
+        "tune": "never", "learning_rate": 2e-3, "steps": 150, "max_drop": 1, "warp": 0.3,
+        "border_weight": 5.0, "dropout": 0.2,
+    }  # fmt: skip
     process = start(place, **settings)
     checkpoints = place / "root" / "checkpoints"
     while not list(checkpoints.glob("*/step-000000060.npz")):

@@ -1,4 +1,7 @@
-"""A training learns, repeats itself, and stops at a loss that is no number."""
+"""A training learns, repeats itself, goes on after a kill, and stops at a loss that is no number.
+
+So does the search that is made of trainings.
+"""
 
 import dataclasses
 
@@ -12,6 +15,7 @@ from components.images import decode, encode_png
 from components.input_pipeline import Tiles
 from components.masks import IGNORE
 from components.train_settings import TrainSettings
+from components.tuner import DIVERGED, LearningRateSearch, TuneSettings
 from components.validation import WholeImageValidation
 
 SETTINGS = TrainSettings(
@@ -151,3 +155,35 @@ def test_ignored_pixels_neither_train_nor_count(tiles, rows, counted):
     best, curves = train(unsure, ignore=99, steps=20, validate_every=20)
     assert np.isfinite(curves["loss"]).all()
     assert WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted
+
+
+def search(tiles, folder, trials=3, **changes):
+    settings = dataclasses.replace(SETTINGS, steps=6, validate_every=6, **changes)
+    wanted = TuneSettings(tune_trials=trials, tune_steps=6, tune_range=(1e-4, 1e-2), reuse_from="")
+    found = LearningRateSearch(settings, wanted, folder, tiles)
+    found.search(train=tiles, validation=tiles)
+    return {t.hyperparameters.get("learning_rate"): t.score for t in found.oracle.trials.values()}
+
+
+def test_a_search_repeats_itself_and_goes_on_where_it_was_stopped(tiles, tmp_path, monkeypatch, capsys):
+    whole = search(tiles, tmp_path / "whole")
+    assert len(whole) == 3
+    fit, calls = training.fit, []
+
+    def fit_and_die(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(training, "fit", fit_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        search(tiles, tmp_path / "stopped")
+    assert search(tiles, tmp_path / "stopped") == whole
+    assert len(calls) == 2 + 2  # the first trial is not run again, the second one is
+
+
+def test_a_trial_that_diverges_is_the_worst_and_not_the_end(tiles, tmp_path, capsys):
+    scores = search(tiles, tmp_path / "x", trials=2, optimizer="sgd", momentum=0.0, clip=0.0,
+                    class_weights={"background": 1e30, "cell": 1e30})  # fmt: skip
+    assert list(scores.values()) == [DIVERGED] * 2
