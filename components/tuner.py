@@ -42,7 +42,7 @@ class LearningRateSearch(keras_tuner.RandomSearch):
     """Random search whose trials are short trainings, scored by foreground IoU on whole validation images."""
 
     def __init__(self, settings: TrainSettings, search: TuneSettings, folder: Path, train: Tiles):
-        """Args: settings: of a trial; search: of the search; folder: of its trials; train: tiles to learn from."""
+        """Args: settings: of a trial; search: of the search; folder: of its trials; train: to learn from."""
         self._settings = settings
 
         def build(hp: keras_tuner.HyperParameters) -> keras.Model:
