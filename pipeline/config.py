@@ -122,13 +122,13 @@ class PipelineConfig(BaseModel):
     )
 
     # ---- Training -----------------------------------------------------------------------------------
-    steps: int = Field(1200, ge=1, description="Training steps.")
+    steps: int = Field(2000, ge=1, description="Training steps.")
     minutes: float | None = Field(
         None, gt=0, description="Training time instead of steps; not reproducible to the last digit."
     )
     batch_size: int = Field(2, ge=1, description="Windows in a training step, over all GPUs.")
     validate_every: int = Field(
-        200, ge=1, description="Steps between validations on whole images, and between checkpoints."
+        250, ge=1, description="Steps between validations on whole images, and between checkpoints."
     )
     patience: int = Field(
         0, ge=0, description="Validations without a better one after which training stops; 0: never."
