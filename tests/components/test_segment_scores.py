@@ -68,7 +68,7 @@ def test_the_best_threshold_of_the_set_is_found():
     values = segment_scores.scores(blurred, truth, IGNORE)
     assert values.shape == (len(segment_scores.THRESHOLDS), 2)
     assert segment_scores.best(values) == pytest.approx((1, 1))
-    assert values[0, 0] < 0.5  # at 0.05 all is one segment
+    assert values[0, 0] < 0.5  # at the lowest one all is one segment
 
 
 def test_ignored_pixels_and_borders_do_not_count():
