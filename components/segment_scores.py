@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-# Even in log-odds, from 0.05 to 0.9995: where borders are thin, a few pixels of doubt in them keep cells apart,
-# so the best threshold lies close to 1.
+# Even in log-odds, from 0.05 to 0.9995: a few pixels of doubt in a thin border keep cells apart, so the best
+# threshold lies close to 1.
 THRESHOLDS = tuple(1 / (1 + np.exp(-x)) for x in np.linspace(-3, 7.5, 22))
 
 
