@@ -125,7 +125,7 @@ def _steps(megapixels: float, window: int, config: PipelineConfig) -> tuple[int,
     geometry = Geometry(config.depth)
     a_step = config.batch_size * geometry.output_side(window) ** 2 / 1e6
     passes = _PASSES * megapixels / a_step
-    steps = int(min(20000, max(1200, round(passes, -2))))
+    steps = int(min(20000, max(2000, round(passes, -2))))
     times = steps * a_step / max(megapixels, 1e-6)
     return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
 
