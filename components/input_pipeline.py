@@ -201,10 +201,9 @@ def _offset(
 
     def around() -> tf.Tensor:
         pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))
-        count = tf.shape(pixels)[0]
-        if count == 0:
-            return anywhere
-        pixel = tf.cast(pixels[_pick(drawn[2], count)], tf.int32)
+        # A pixel outside of the tile stands for none, where none is found.
+        pixels = tf.concat([tf.cast(pixels, tf.int32), -tf.ones([1, 2], tf.int32)], 0)
+        pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]
         return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (window - 2 * halo), tf.int32), 0, room)
 
     top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))

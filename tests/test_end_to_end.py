@@ -30,7 +30,7 @@ TINY = {
     "batch_size": 2,
     "tune_trials": 2,
     "tune_steps": 10,
-    "thresholds": "{ foreground_iou = 0.01 }",
+    "thresholds": "{ pixel_error = 0.9 }",  # so few steps may find no cell at all
 }
 
 
@@ -69,7 +69,8 @@ def test_first_run_pushes_a_model(place):
     summary = last_summary(place)
     assert summary["status"] == "pushed"
     assert not any(c["cached"] for c in summary["components"].values())
-    assert 0.01 <= summary["metrics"]["foreground_iou"] <= 1
+    assert 0 <= summary["metrics"]["foreground_iou"] <= 1
+    assert summary["metrics"]["pixel_error"] < 0.5
     assert summary["metrics"]["example_count"] == 2
     assert [str(v) for v in versions(place)] == [summary["pushed"]]
     assert "Pushed" in done.stdout
@@ -147,6 +148,11 @@ def test_a_model_below_the_threshold_is_not_pushed(place):
     assert versions(place) == before
 
 
+def heed_interrupts() -> None:
+    """Shells start background jobs, maybe these tests, with SIGINT ignored; a child would ignore it, too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(place: Path, **settings: object) -> subprocess.Popen:
     """Starts a run that trains for a long time."""
     values = {**TINY, "steps": 100000, "tune": "never", **settings}
@@ -160,7 +166,9 @@ def start(place: Path, **settings: object) -> subprocess.Popen:
         "--root",
         place / "root",
     ]
-    return subprocess.Popen([*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place)
+    return subprocess.Popen(
+        [*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place, preexec_fn=heed_interrupts
+    )
 
 
 def wait_for(text: str, process: subprocess.Popen) -> None:

@@ -38,7 +38,11 @@ class Checked:
             # What another version of the reader found may not be what this one finds: a file for each.
             path = folder / f"checked-{_reader_version()}.sqlite"
             database = sqlite3.connect(path, timeout=5, check_same_thread=False)
-            database.execute("CREATE TABLE IF NOT EXISTS checked (key TEXT PRIMARY KEY, value TEXT)")
+            try:
+                database.execute("CREATE TABLE IF NOT EXISTS checked (key TEXT PRIMARY KEY, value TEXT)")
+            except sqlite3.Error:
+                database.close()
+                raise
             self._database = database
 
     def get(self, key: str) -> Any | None:

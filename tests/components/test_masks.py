@@ -193,7 +193,7 @@ def test_objects_keep_their_ids(dtype: type) -> None:
 
 def test_too_many_objects_are_refused() -> None:
     out = io.BytesIO()
-    tifffile.imwrite(out, (INDICES * 70000).astype(np.uint32))
+    tifffile.imwrite(out, INDICES.astype(np.uint32) * 70000)
     with pytest.raises(ImageError, match="objects numbered up to 70000"):
         read_mask(out.getvalue(), Legend({"background": 0, "cell": "instances"}))
 

@@ -27,7 +27,13 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_raised_again_until_it_is_settled(number):
-    process = subprocess.Popen([sys.executable, "-c", SWALLOW], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWALLOW],
+        stdout=subprocess.PIPE,
+        text=True,
+        # Shells start background jobs, maybe these tests, with SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.2)
