@@ -181,6 +181,22 @@ def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold
     return tfma.MetricThreshold(value_threshold=value, change_threshold=change)
 
 
+def read_metrics(uri: str, model: str | None = None) -> dict[str, float]:
+    """Metrics of one model over all images, from an evaluation; empty if it was not evaluated.
+
+    Args:
+        uri: of the evaluation.
+        model: `tfma.CANDIDATE_KEY` or `tfma.BASELINE_KEY`; None: the candidate, beside a baseline or not.
+    """
+    if model is None:
+        return read_metrics(uri, tfma.CANDIDATE_KEY) or read_metrics(uri, "")
+    evaluated = tfma.load_eval_result(uri, model_name=model)
+    values: dict[str, Any] = evaluated.get_metrics_for_slice() if evaluated.slicing_metrics else {}
+    # With a baseline, TFMA adds the difference of each metric.
+    names = [name for name in values or {} if not name.endswith("_diff")]
+    return {name: values[name]["doubleValue"] for name in names}
+
+
 class BlessedBaselineStrategy(resolver.ResolverStrategy):
     """The most recently blessed model that is not the candidate itself.
 

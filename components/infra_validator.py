@@ -6,73 +6,109 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import keras
+import numpy as np
 import tensorflow as tf
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils
-from tfx.types.standard_artifacts import Examples, InfraBlessing, Model
+from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelRun
 from tfx.utils import path_utils
 
+from components import offline, serving_probe
 from components.errors import ExportRejected
+from components.versions import training_record
 
-# Runs in the fresh process. Prints one JSON object: what is wrong, empty when nothing is.
-PROBE = """
-import json, os, sys
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-import numpy as np
-import tensorflow as tf
-
-model, values, *paths = sys.argv[1:]
-values = json.loads(values)
-in_colour = isinstance(values[0], list)
-channels, highest = (3, 255) if in_colour else (1, max(values))
-values = {tuple(v) if in_colour else (v,) for v in values}
-serve = tf.saved_model.load(model).signatures["serving_default"]
-wrong = []
-for path in paths:
-    data = open(path, "rb").read()
-    mask = tf.io.decode_png(serve(image_bytes=tf.constant([data]))["mask_bytes"][0], dtype=tf.uint16).numpy()
-    # decode_png widens 8 bits to 16 by a factor of 257.
-    mask = mask // 257 if highest < 256 else mask
-    size = tf.io.decode_image(data).shape[:2]
-    if mask.shape != (*size, channels):
-        wrong.append(f"{path}: the mask is {mask.shape[:2]}, the image is {tuple(size)}")
-    elif not set(map(tuple, np.unique(mask.reshape(-1, channels), axis=0).tolist())) <= values:
-        wrong.append(f"{path}: the mask has other values than the classes'")
-assert "components" not in sys.modules and "keras_tuner" not in sys.modules
-print(json.dumps(wrong))
-"""
+# Where the two best probabilities are closer, float rounding decides which one it is.
+CLOSE = 1e-4
+# Larger images are not held against the offline answer, which takes as long as the served one.
+_COMPARED_PIXELS = 2_000_000
 
 
 @component
 def InfraValidator(  # type: ignore[no-untyped-def]
     model: InputArtifact[Model],
+    model_run: InputArtifact[ModelRun],
     examples: InputArtifact[Examples],
     blessing: OutputArtifact[InfraBlessing],
-    class_values: Parameter[str],
     images: Parameter[int],
     timeout: Parameter[int],
+    memory: Parameter[int],
 ):
-    """Blesses a model that a fresh process loads and that answers real images with masks of their size.
+    """Blesses a model that a fresh process loads, and that answers as it should.
 
-    Args of the component: `class_values`, a JSON list of the values, or colours, a mask may hold; `images`,
-    how many test images are sent; `timeout`, in seconds. Raises `ExportRejected` saying what failed.
+    It replays the warm-up requests; gives real images, the smallest and the largest among them, masks of
+    their size that hold values of the classes only and are those that the network gives offline; and
+    refuses what is no image.
+
+    Args of the component: `images`, how many test images are sent; `timeout`, in seconds, and `memory`, in
+    megabytes, of the fresh process. Raises `ExportRejected` saying what failed.
     """
+    served = Path(path_utils.serving_model_path(model.uri))
+    record = training_record(served)
+    network = keras.saving.load_model(Path(model_run.uri, "network.keras"), compile=False)
     with tempfile.TemporaryDirectory() as folder:
-        paths = _write_images(artifact_utils.get_split_uri([examples], "test"), Path(folder), images)
-        probe(Path(path_utils.serving_model_path(model.uri)), class_values, paths, timeout)
+        paths = write_images(artifact_utils.get_split_uri([examples], "test"), Path(folder), images)
+        for path in paths:
+            write_expected(network, path, record)
+        probe(served, record["class_values"], paths, timeout, memory)
     Path(blessing.uri, "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
 
-def probe(model: Path, class_values: str, images: list[Path], timeout: float) -> None:
-    """Runs the probe over some image files; raises `ExportRejected` saying what failed."""
-    command = [sys.executable, "-I", "-c", PROBE, str(model), class_values, *map(str, images)]
+def write_images(split: str, folder: Path, count: int) -> list[Path]:
+    """Writes the smallest and the largest image of a split, and the first of the others, `count` in all."""
+    files = sorted(tf.io.gfile.glob(f"{split}/*"))
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
+    parsed = (tf.io.parse_single_example(record, sides) for record in records)
+    areas = [int(p["height"] * p["width"]) for p in parsed]
+    by_area = sorted(range(len(areas)), key=areas.__getitem__)
+    chosen = list(dict.fromkeys([by_area[0], by_area[-1], *range(len(areas))]))[:count]
+    paths = []
+    for number, record in enumerate(records.as_numpy_iterator()):
+        if number in chosen:
+            paths.append(folder / f"{number}.image")
+            features = tf.train.Example.FromString(record).features.feature
+            paths[-1].write_bytes(features["image"].bytes_list.value[0])
+    return paths
+
+
+def write_expected(network: keras.Model, image: Path, record: dict[str, Any]) -> None:
+    """Writes the offline answer beside an image: `indices`, and `clear` where rounding cannot change them."""
+    encoded = image.read_bytes()
+    found = offline.probabilities(network, encoded, record) if _is_small(encoded) else None
+    if found is not None:
+        best = np.sort(found, -1)
+        clear = best[..., -1] - best[..., -2] > CLOSE
+        np.savez(image.with_suffix(".npz"), indices=found.argmax(-1).astype(np.uint8), clear=clear)
+
+
+def _is_small(encoded: bytes) -> bool:
+    height, width = tf.io.decode_image(encoded, expand_animations=False).shape[:2]
+    return bool(height * width <= _COMPARED_PIXELS)
+
+
+def probe(
+    model: Path, class_values: Sequence[Any], images: Sequence[Path], timeout: float, memory: int
+) -> None:
+    """Runs `components.serving_probe` in a fresh process; raises `ExportRejected` saying what failed.
+
+    Args:
+        model: folder of the SavedModel.
+        class_values: the values, or colours, a mask may hold.
+        images: files of images; beside each, `write_expected` may have put the answer.
+        timeout: in seconds.
+        memory: in megabytes.
+    """
+    # -I, another working directory and the text of the file: nothing of this project can be imported.
+    source = Path(serving_probe.__file__).read_text(encoding="utf-8")
+    command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), *map(str, images)]
     try:
-        # -I and another working directory: nothing of this project can be imported.
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, cwd=tempfile.gettempdir(), check=False
         )
@@ -84,17 +120,11 @@ def probe(model: Path, class_values: str, images: list[Path], timeout: float) ->
         print(done.stderr)  # into the log
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ExportRejected(f"a fresh process could not serve the exported model: {reason}")
-    wrong = json.loads(done.stdout.splitlines()[-1])
+    answer = json.loads(done.stdout.splitlines()[-1])
+    wrong = answer["wrong"]
+    if answer["memory_mb"] > memory:
+        wrong.append(
+            f"it took {answer['memory_mb']} MB of memory, {memory} MB are allowed: lower serving_memory"
+        )
     if wrong:
         raise ExportRejected("the exported model answers wrongly:\n" + "\n".join(wrong))
-
-
-def _write_images(split: str, folder: Path, count: int) -> list[Path]:
-    files = tf.io.gfile.glob(f"{split}/*")
-    paths: list[Path] = []
-    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").take(count).as_numpy_iterator():
-        paths.append(folder / f"{len(paths)}.image")
-        paths[-1].write_bytes(
-            tf.train.Example.FromString(record).features.feature["image"].bytes_list.value[0]
-        )
-    return paths

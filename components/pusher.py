@@ -2,14 +2,25 @@
 
 # No `from __future__ import annotations` here: TFX reads the annotations of a component function as objects.
 
+import json
 from pathlib import Path
 
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
+from tfx.types.standard_artifacts import (
+    Examples,
+    InfraBlessing,
+    Model,
+    ModelBlessing,
+    ModelEvaluation,
+    PushedModel,
+)
 from tfx.utils import path_utils
 
-from components.versions import push
+from components.evaluator import read_metrics
+from components.example_gen.sample import SPLITS
+from components.model_card import write_card
+from components.versions import Withdrawn, push
 
 
 @component
@@ -17,17 +28,35 @@ def Pusher(  # type: ignore[no-untyped-def]
     model: InputArtifact[Model],
     model_blessing: InputArtifact[ModelBlessing],
     infra_blessing: InputArtifact[InfraBlessing],
+    evaluation: InputArtifact[ModelEvaluation],
+    examples: InputArtifact[Examples],
     pushed_model: OutputArtifact[PushedModel],
     folder: Parameter[str],
+    facts: Parameter[str],
 ):
-    """Pushes a model that both gates blessed, unless the newest version already is this model.
+    """Pushes a model that both gates blessed, with its card, unless the newest version already is this model.
 
-    `pushed_model` says what happened: the custom properties `pushed` (0 or 1) and, where the model is in
-    service afterwards, `pushed_destination`.
+    Args of the component: `folder`, of the versions; `facts`, JSON of what the card says beside what the
+    artifacts tell. `pushed_model` says what happened: the custom properties `pushed` (0 or 1), `withdrawn`
+    (1: a rollback took this model out of service) and, where the model is in service afterwards,
+    `pushed_destination`.
     """
     pushed_model.set_int_custom_property("pushed", 0)
     if not all(b.get_int_custom_property("blessed") == 1 for b in (model_blessing, infra_blessing)):
         return
-    target, is_new = push(Path(path_utils.serving_model_path(model.uri)), Path(folder))
+    known = {
+        "data_sha256": examples.get_string_custom_property("fingerprint"),
+        "images": {split: examples.get_int_custom_property(f"{split}_count") for split in SPLITS},
+        **json.loads(facts),
+    }
+
+    def describe(copy: Path, version: int) -> None:
+        write_card(copy, version, known, read_metrics(evaluation.uri))
+
+    try:
+        target, is_new = push(Path(path_utils.serving_model_path(model.uri)), Path(folder), describe)
+    except Withdrawn:
+        pushed_model.set_int_custom_property("withdrawn", 1)
+        return
     pushed_model.set_int_custom_property("pushed", int(is_new))
     pushed_model.set_string_custom_property("pushed_destination", str(target))

@@ -1,15 +1,13 @@
-"""The exported model: encoded image of any size in, mask of the same size out, all of it inside one graph.
+"""From the pixels of an image of any size to what a network says about each of them, inside one graph.
 
-A graph decodes, normalises, mirror-pads and tiles the image (`components.tiling`), runs the network tile by
-tile, and encodes the answer; plain TensorFlow loads it, without any code of this project. Its answer is that
-of one pass over the whole image, but for float rounding, whatever the size of the tiles.
+The graph normalises, mirror-pads and tiles the image (`components.tiling`) and runs the network tile by tile.
+Its answer is that of one pass over the whole image, but for float rounding, whatever the size of the tiles.
+`components.signatures` puts decoding and encoding around it and exports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import PathLike
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,12 +15,20 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from components import tiling
-from components.decoding import DEPTH_SCALE, checked, decode_image
-from components.masks import IGNORE
+from components.decoding import DEPTH_SCALE
 from components.normalise import moments, pixel_sums
 from components.scale import resize, resize_image
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
+
+# Bytes of activations that a pixel of a tile takes for each filter of the first level; see
+# benchmarks/inference.py.
+_BYTES_PER_FILTER = 30
+
+
+def tile_area(memory: float, base_filters: int, geometry: tiling.Geometry) -> int:
+    """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
+    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), tiling.smallest_area(geometry))
 
 
 class Segmenter(tf.Module):
@@ -30,20 +36,21 @@ class Segmenter(tf.Module):
 
     def __init__(
         self,
-        network: keras.Model,
+        networks: keras.Model | Sequence[keras.Model],
         geometry: tiling.Geometry,
         channels: int,
         mean: ArrayLike | None,
         stddev: ArrayLike | None,
         class_values: Sequence[int] | Sequence[Sequence[int]],
-        max_stride: int = 1024,
+        max_area: int = 2**22,
         scale: float = 1.0,
         symmetries: bool = False,
     ) -> None:
         """Puts the graph together; it is traced by the first use.
 
         Args:
-            network: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes].
+            networks: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes];
+                the answer of several is the mean of their probabilities.
             geometry: of the network.
             channels: of the network's input, 1 or 3.
             mean: of the training pixels on the 0..255 scale, one number or one for each channel; None
@@ -54,7 +61,7 @@ class Segmenter(tf.Module):
             symmetries: the answer is the mean over the eight flips and quarter turns of each tile, for eight
                 times the work. Tiles are squares or not, but turned tiles are as legal as they were, and pair
                 the same pixels: this is exact at any size, too.
-            max_stride: largest stride of tiles in pixels; bounds the memory, not the result.
+            max_area: largest tile in pixels, see `tile_area`; bounds the memory, not the result.
             scale: size of the images that the network sees as a part of their own. Its answers have the
                 original size; probabilities of the resized image are then held in memory.
 
@@ -62,16 +69,14 @@ class Segmenter(tf.Module):
             ValueError: the arguments do not fit together.
         """
         super().__init__(name="segmenter")
-        classes, side = network.output_shape[-1], geometry.smallest
+        networks = [networks] if isinstance(networks, keras.Model) else list(networks)
+        if not networks or len({network.output_shape for network in networks}) > 1:
+            raise ValueError(f"`networks` must be of the same classes. Received: networks={networks}")
         if channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
-        if tuple(network.input_shape) != (None, None, None, channels):
-            raise ValueError(
-                f"`network` must take any size of image with {channels} channel(s). Received a network with "
-                f"input_shape={network.input_shape}"
-            )
-        if network.compute_output_shape((1, side, side, channels))[1] != geometry.smallest_output:
-            raise ValueError(f"`network` has another geometry. Received: geometry={geometry}")
+        for network in networks:
+            _require_fit(network, geometry, channels)
+        classes = networks[0].output_shape[-1]
         values = np.asarray(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
         if len(values) != classes or len(np.unique(values, axis=0)) != classes or classes > 256:
             raise ValueError(
@@ -83,33 +88,33 @@ class Segmenter(tf.Module):
             raise ValueError(
                 f"`class_values` must be in 0..{highest}. Received: class_values={class_values!r}"
             )
-        activation = network.layers[-1].activation
-        if activation not in (keras.activations.softmax, keras.activations.linear):
-            raise ValueError(f"`network` must end in logits or a softmax. Received: activation={activation}")
-        tiling.plan(1, max_stride, geometry)  # raises for an impossible stride
+        tiling.plan_image(1, 1, max_area, geometry)  # raises for an impossible area
 
-        self._geometry, self._max_stride, self._scale = geometry, max_stride, scale
-        self._channels, self._classes = channels, classes
+        self.geometry, self.scale = geometry, scale
+        self.channels, self.classes = channels, classes
+        self._max_area = max_area
         self._constants = None
         if mean is not None and stddev is not None:
             constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
             if not (np.isfinite(constants).all() and (constants[1] > 0).all()):
                 raise ValueError(f"`stddev` must be above 0. Received: {mean=}, {stddev=}")
             self._constants = constants
-        self._values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
+        self.values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
         # What a SavedModel has to hold of the network are its weights. The model itself stays behind a
         # function, where tf.Module does not see it: its layers and optimizer would be saved as well.
-        self._weights = [weight.value for weight in network.weights]
-        self._logits = lambda x: network(x, training=False)
-        self._softmax = tf.nn.softmax if activation is keras.activations.linear else tf.identity
+        self._weights = [weight.value for network in networks for weight in network.weights]
+        self._logits, self._softmax = _logits_of(networks[0])
+        if len(networks) > 1:
+            each = [_probabilities_of(network) for network in networks]
+            self._logits, self._softmax = lambda x: tf.add_n([f(x) for f in each]) / len(each), tf.identity
         if symmetries:
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
-        self._class_indices_fn = tf.function(self._class_indices, input_signature=pixels)
+        self._class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
         self._predict_fn = tf.function(
-            lambda image: self._answer(image, tf.identity, tf.float32, of_probabilities=True),
+            lambda image: self.answer(image, tf.identity, tf.float32, of_probabilities=True),
             input_signature=pixels,
         )
 
@@ -121,91 +126,15 @@ class Segmenter(tf.Module):
         """Probabilities of all classes, [H, W, classes], of an image [H, W, channels]."""
         return self._predict_fn(_sixteen_bits(image)).numpy()
 
-    def export(self, path: str | PathLike[str]) -> None:
-        """Writes a SavedModel with four signatures for batches of N; N may be 0, and sizes may differ.
+    def probabilities(self, windows: tf.Tensor) -> tf.Tensor:
+        """What the network itself says: normalised [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""
+        return self._softmax(self._logits(windows))
 
-        - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
-        - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of
-          16 bits that hold round(65535 p).
-        - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
-          class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
-          prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has).
-        - `evaluate_segments`: the same, and `foreground_bytes` [N] string, grey PNGs of 16 bits of the
-          probability of any class but the first, and `truth_bytes` [N] string, the masks of the examples.
-
-        Args:
-            path: folder to write.
-        """
-        encoded = tf.TensorSpec([None], tf.string, "image_bytes")
-        examples = tf.TensorSpec([None], tf.string, "examples")
-        maps = tf.TensorSpec([self._classes], tf.string, "probabilities_bytes")
-        confusion = tf.TensorSpec([self._classes**2], tf.float64, "confusion")
-        signatures = {
-            "serving_default": _batch(self._mask_bytes, encoded, tf.TensorSpec([], tf.string, "mask_bytes")),
-            "probabilities": _batch(self._probabilities_bytes, encoded, maps),
-            "evaluate": _batch(self._confusion, examples, confusion),
-            "evaluate_segments": _batch(
-                self._segments,
-                examples,
-                confusion,
-                tf.TensorSpec([], tf.string, "foreground_bytes"),
-                tf.TensorSpec([], tf.string, "truth_bytes"),
-            ),
-        }
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(self, str(path), signatures=signatures, options=options)
-
-    def _mask_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        def values(outputs: tf.Tensor) -> tf.Tensor:
-            return tf.gather(self._values, _most_likely(outputs)[..., 0])
-
-        pixels = decode_image(encoded, self._channels)
-        return tf.io.encode_png(self._answer(pixels, values, self._values.dtype))
-
-    def _probabilities_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        def quantised(probabilities: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.round(probabilities * 65535), tf.uint16)
-
-        # Quantised tile by tile: probabilities of the whole image are never held as floats.
-        pixels = decode_image(encoded, self._channels)
-        maps = self._answer(pixels, quantised, tf.uint16, of_probabilities=True)
-        # zlib's fastest level: noise in the low bits compresses no better with a higher one.
-        return tf.stack([tf.io.encode_png(maps[..., i : i + 1], 1) for i in range(self._classes)])
-
-    def _confusion(self, example: tf.Tensor) -> tf.Tensor:
-        features = _parsed(example)
-        predicted = self._class_indices(decode_image(features["image"], self._channels))
-        return self._count(predicted, features["mask"])
-
-    def _segments(self, example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        def both(probabilities: tf.Tensor) -> tf.Tensor:
-            foreground = tf.cast(tf.round((1 - probabilities[..., :1]) * 65535), tf.uint16)
-            return tf.concat([tf.cast(_most_likely(probabilities), tf.uint16), foreground], -1)
-
-        features = _parsed(example)
-        pixels = decode_image(features["image"], self._channels)
-        answer = self._answer(pixels, both, tf.uint16, of_probabilities=True)
-        foreground = tf.io.encode_png(answer[..., 1:], 1)
-        return self._count(answer[..., :1], features["mask"]), foreground, features["mask"]
-
-    def _count(self, predicted: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
-        truth = tf.io.decode_png(mask, channels=1)
-        same = tf.reduce_all(tf.shape(truth) == tf.shape(predicted))
-        truth = checked(truth, same, "mask and image differ in size; the mask's:", tf.shape(truth))
-        # [H, W, 1] -> [H * W]
-        truth, predicted = (tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (truth, predicted))
-        counted = truth != IGNORE
-        truth, predicted = (tf.boolean_mask(mask, counted) for mask in (truth, predicted))
-        highest, classes = tf.reduce_max(truth), self._classes
-        truth = checked(truth, highest < classes, f"a mask of {classes} classes cannot hold:", highest)
-        return tf.math.bincount(truth * classes + predicted, None, classes**2, classes**2, tf.float64)
-
-    def _class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
+    def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """[H, W, channels] uint16 -> [H, W, 1] uint8."""
-        return self._answer(pixels, lambda outputs: tf.cast(_most_likely(outputs), tf.uint8), tf.uint8)
+        return self.answer(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
 
-    def _answer(
+    def answer(
         self,
         pixels: tf.Tensor,
         finish: PerTensor,
@@ -215,7 +144,7 @@ class Segmenter(tf.Module):
         """What the network says about an image of the original size.
 
         Args:
-            pixels: [H, W, channels] uint16.
+            pixels: [H, W, channels], uint16 or any numbers of the same range.
             finish: what to keep: [h, w, classes] -> [h, w, K].
             dtype: of what `finish` returns.
             of_probabilities: `finish` needs probabilities, not just anything that grows with them.
@@ -223,12 +152,12 @@ class Segmenter(tf.Module):
         Returns:
             [H, W, K].
         """
-        if self._scale == 1:
+        if self.scale == 1:
             if of_probabilities:
                 return self._tiled(pixels, lambda outputs: finish(self._softmax(outputs)), dtype)
             return self._tiled(pixels, finish, dtype)
         height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-        seen = self._tiled(resize_image(pixels, self._scale), self._softmax, tf.float32)
+        seen = self._tiled(resize_image(pixels, self.scale), self._softmax, tf.float32)
         return resize(seen, height, width, finish, dtype)
 
     def _tiled(self, pixels: tf.Tensor, finish: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
@@ -243,8 +172,8 @@ class Segmenter(tf.Module):
             [H, W, K].
         """
         mean, stddev = self._constants or moments(pixel_sums(pixels))
-        geometry, shape = self._geometry, tf.shape(pixels)
-        rows, cols = (tiling.plan(shape[axis], self._max_stride, geometry) for axis in (0, 1))
+        geometry, shape = self.geometry, tf.shape(pixels)
+        rows, cols = tiling.plan_image(shape[0], shape[1], self._max_area, geometry, tf)
         row_index, col_index = (
             tiling.mirror_index(-geometry.halo, axis.padded_side(geometry), size, tf)
             for axis, size in ((rows, shape[0]), (cols, shape[1]))
@@ -267,7 +196,32 @@ class Segmenter(tf.Module):
         return _join(rows.count, strip, dtype)[: shape[0], : shape[1]]
 
 
-def _most_likely(outputs: tf.Tensor) -> tf.Tensor:
+def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int) -> None:
+    side = geometry.smallest
+    if tuple(network.input_shape) != (None, None, None, channels):
+        raise ValueError(
+            f"A network must take any size of image with {channels} channel(s). Received a network with "
+            f"input_shape={network.input_shape}"
+        )
+    if network.compute_output_shape((1, side, side, channels))[1] != geometry.smallest_output:
+        raise ValueError(f"The network has another geometry. Received: geometry={geometry}")
+    activation = network.layers[-1].activation
+    if activation not in (keras.activations.softmax, keras.activations.linear):
+        raise ValueError(f"A network must end in logits or a softmax. Received: activation={activation}")
+
+
+def _logits_of(network: keras.Model) -> tuple[PerTensor, PerTensor]:
+    """What grows with the probabilities, and what makes probabilities of it."""
+    is_linear = network.layers[-1].activation is keras.activations.linear
+    return lambda x: network(x, training=False), tf.nn.softmax if is_linear else tf.identity
+
+
+def _probabilities_of(network: keras.Model) -> PerTensor:
+    logits, softmax = _logits_of(network)
+    return lambda x: softmax(logits(x))
+
+
+def most_likely(outputs: tf.Tensor) -> tf.Tensor:
     """[h, w, classes] -> [h, w, 1] int32; of equal classes the first."""
     return tf.argmax(outputs, -1, tf.int32)[..., None]
 
@@ -282,27 +236,22 @@ def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.T
     return parts.concat()
 
 
-def _parsed(example: tf.Tensor) -> dict[str, tf.Tensor]:
-    spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
-    return tf.io.parse_single_example(example, spec)
-
-
 def _mean_over_symmetries(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
     """Mean of what a network says about the eight symmetries of the square of x, each turned back.
 
     Args:
-        network: [1, H, W, C] -> [1, h, w, K].
-        x: [1, H, W, C].
+        network: [N, H, W, C] -> [N, h, w, K].
+        x: [N, H, W, C].
 
     Returns:
-        [1, h, w, K].
+        [N, h, w, K].
     """
 
     def turned_back(i: tf.Tensor) -> tf.Tensor:
         turned = x
         for bit, change in enumerate(_SYMMETRIES):
             turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
-        turned = network(tf.ensure_shape(turned, [1, None, None, x.shape[-1]]))
+        turned = network(tf.ensure_shape(turned, [None, None, None, x.shape[-1]]))
         for bit, change in reversed(list(enumerate(_SYMMETRIES))):
             turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
         return turned
@@ -313,7 +262,7 @@ def _mean_over_symmetries(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
         lambda i, _: i < 8,
         lambda i, total: (i + 1, total + turned_back(i)),
         (1, first),
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([1, None, None, first.shape[-1]])),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, first.shape[-1]])),
         parallel_iterations=1,
     )
     return total / 8
@@ -325,20 +274,6 @@ _SYMMETRIES: tuple[PerTensor, ...] = (
     lambda x: tf.reverse(x, [1]),
     lambda x: tf.reverse(x, [2]),
 )
-
-
-def _batch(
-    function: Callable[[tf.Tensor], Any], element: tf.TensorSpec, *answers: tf.TensorSpec
-) -> Callable[..., dict[str, tf.Tensor]]:
-    """A signature: `function` of one element of a batch after the other, so that their sizes may differ."""
-    specs: Any = answers if len(answers) > 1 else answers[0]
-
-    def each(batch: tf.Tensor) -> dict[str, tf.Tensor]:
-        found = tf.map_fn(function, batch, parallel_iterations=1, fn_output_signature=specs)
-        found = found if len(answers) > 1 else (found,)
-        return {spec.name: values for spec, values in zip(answers, found, strict=True)}
-
-    return tf.function(each, input_signature=[element])
 
 
 def _sixteen_bits(image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint16]:

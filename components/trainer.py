@@ -10,19 +10,16 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components import train_settings, training
 from components.checkpoint import Checkpoints, identity
+from components.export import ExportSettings, export
 from components.input_pipeline import read_tiles
-from components.masks import served_values
-from components.serving_graph import Segmenter
-from components.tiling import Geometry
 from components.train_settings import TrainSettings
-from components.versions import TRAINING_RECORD
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`,
-    `symmetries` and the folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
+    `fn_args.custom_config` holds `train` and `export`, the fields of `TrainSettings` and `ExportSettings` as
+    JSON, and the folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
     Keras model, the curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its
     last checkpoint.
     """
@@ -49,26 +46,14 @@ def run_fn(fn_args: FnArgs) -> None:
         tensorboard=str(run_dir),
     )
 
-    Segmenter(
-        best,
-        geometry=Geometry(settings.depth),
-        channels=train.channels,
-        mean=train.mean[0] if settings.normalise == "dataset" else None,
-        stddev=train.stddev[0] if settings.normalise == "dataset" else None,
-        class_values=served_values(settings.classes),
-        scale=settings.scale,
-        max_stride=fn_args.custom_config["serving_stride"],
-        symmetries=bool(fn_args.custom_config["symmetries"]),
-    ).export(fn_args.serving_model_dir)
-    record = Path(fn_args.serving_model_dir, TRAINING_RECORD)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    content = {
-        "classes": list(settings.classes),
-        "value_range": settings.value_range,  # without it, nobody could send it floating-point images
-        "learning_rate": rate,
-        "recipe": train_settings.recipe(settings),
-    }
-    record.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    export(
+        [best],
+        settings,
+        ExportSettings(**json.loads(fn_args.custom_config["export"])),
+        train,
+        Path(fn_args.serving_model_dir),
+        {"learning_rate": rate, "recipe": train_settings.recipe(settings)},
+    )
 
     run_dir.mkdir(parents=True, exist_ok=True)
     best.save(run_dir / "network.keras")

@@ -1,17 +1,34 @@
-"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it."""
+"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it.
+
+`latest.json` beside them says which version is in service and which models were withdrawn, for those who do
+not want to poll; it is replaced as a whole after a version is there.
+"""
 
 from __future__ import annotations
 
-import filecmp
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 # Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.
 TRAINING_RECORD = "assets.extra/training.json"
+# What is written as a model is pushed: it does not make it another model.
+CARDS = ("assets.extra/model_card.json", "assets.extra/model_card.md")
+LATEST = "latest.json"
+
+
+class VersionError(ValueError):
+    """There is no such version; the message says which there are."""
+
+
+class Withdrawn(Exception):
+    """The model was taken out of service by `roll_back`."""
 
 
 def training_record(model: Path) -> dict[str, Any]:
@@ -20,17 +37,33 @@ def training_record(model: Path) -> dict[str, Any]:
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
 
-def newest_version(folder: Path) -> int | None:
-    """The highest version in a folder of versions; None if it has none. Other names are ignored."""
+def versions(folder: Path) -> list[int]:
+    """The complete versions in a folder of versions, ascending. Other names are ignored."""
     if not folder.is_dir():
-        return None
-    versions = [
+        return []
+    return sorted(
         int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()
-    ]
-    return max(versions, default=None)
+    )
 
 
-def push(model: Path, folder: Path) -> tuple[Path, bool]:
+def newest_version(folder: Path) -> int | None:
+    """The highest version in a folder of versions; None if it has none."""
+    return max(versions(folder), default=None)
+
+
+def digest(model: Path) -> str:
+    """SHA-256 of what a SavedModel holds but its card: equal for equal models, whenever they were pushed."""
+    found = hashlib.sha256()
+    names = sorted(p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file())
+    for name in names:
+        if name not in CARDS:
+            found.update(name.encode() + b"\0" + hashlib.sha256((model / name).read_bytes()).digest())
+    return found.hexdigest()
+
+
+def push(
+    model: Path, folder: Path, describe: Callable[[Path, int], None] = lambda copy, version: None
+) -> tuple[Path, bool]:
     """Copies a SavedModel to `folder/VERSION`; a reader sees the whole version or none of it.
 
     The version is the time in seconds, or one more than the highest number there is, if the clock is behind.
@@ -38,14 +71,62 @@ def push(model: Path, folder: Path) -> tuple[Path, bool]:
     Args:
         model: folder of a SavedModel.
         folder: of the versions; created where missing.
+        describe: called with the copy and its version before anybody sees it, to write its card.
 
     Returns:
         Folder of the version that holds the model, and whether it was pushed now (False: it was the newest
         version already).
+
+    Raises:
+        Withdrawn: by `roll_back`; nothing was pushed.
     """
+    known = digest(model)
     newest = newest_version(folder)
-    if newest is not None and _same_tree(model, folder / str(newest)):
+    if newest is not None and digest(folder / str(newest)) == known:
+        _write_latest(folder, newest, known, _withdrawn(folder))
         return folder / str(newest), False
+    if known in _withdrawn(folder):
+        raise Withdrawn
+    return _add(model, folder, known, _withdrawn(folder), describe), True
+
+
+def roll_back(folder: Path, version: int | None = None) -> Path:
+    """Makes an older version the newest, as a version of its own; the models after it are withdrawn.
+
+    A withdrawn model is not pushed again: a run on unchanged data would do just that.
+
+    Args:
+        folder: of the versions.
+        version: to go back to; None: the one before the newest.
+
+    Returns:
+        Folder of the new version.
+
+    Raises:
+        VersionError: there is no such version, or it is the newest already.
+    """
+    present = versions(folder)
+    listed = ", ".join(map(str, present)) or "none"
+    if version is None and len(present) < 2:
+        raise VersionError(f"{folder}: no version before the newest; there are: {listed}")
+    target = present[-2] if version is None else version
+    if target not in present:
+        raise VersionError(f"{folder}: no version {target}; there are: {listed}")
+    if target == present[-1]:
+        raise VersionError(f"{folder}: {target} is the newest version already")
+    wanted = digest(folder / str(target))
+    after = {digest(folder / str(v)) for v in present if v > target}
+    withdrawn = sorted((set(_withdrawn(folder)) | after) - {wanted})
+    return _add(folder / str(target), folder, wanted, withdrawn)
+
+
+def _add(
+    model: Path,
+    folder: Path,
+    known: str,
+    withdrawn: list[str],
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
     version = max([int(time.time()), *(v + 1 for v in taken)])
@@ -55,16 +136,34 @@ def push(model: Path, folder: Path) -> tuple[Path, bool]:
         shutil.rmtree(leftover)
     hidden = folder / f".pushing-{version}"
     shutil.copytree(model, hidden)
+    describe(hidden, version)
     for path in [*hidden.rglob("*"), hidden]:
         _fsync(path)
     hidden.rename(folder / str(version))
     _fsync(folder)
-    return folder / str(version), True
+    _write_latest(folder, version, known, withdrawn)
+    return folder / str(version)
 
 
-def _same_tree(a: Path, b: Path) -> bool:
-    files = [sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file()) for root in (a, b)]
-    return files[0] == files[1] and all(filecmp.cmp(a / name, b / name, shallow=False) for name in files[0])
+def _withdrawn(folder: Path) -> list[str]:
+    # A file that cannot be read says nothing: the versions themselves are what counts.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return list(json.loads((folder / LATEST).read_text(encoding="utf-8"))["withdrawn"])
+    return []
+
+
+def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) -> None:
+    content = {"version": version, "path": str(version), "sha256": known, "withdrawn": withdrawn}
+    text = json.dumps(content, indent=2) + "\n"
+    path = folder / LATEST
+    with contextlib.suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    part = folder / f".{LATEST}.part"
+    part.write_text(text, encoding="utf-8")
+    _fsync(part)
+    part.replace(path)
+    _fsync(folder)
 
 
 def _fsync(path: Path) -> None:

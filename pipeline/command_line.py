@@ -49,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey"
     )
+
+    rollback = commands.add_parser(
+        "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
+    )
+    rollback.add_argument(
+        "version", nargs="?", type=int, metavar="VERSION", help="default: the one before the newest"
+    )
+    _add_root(rollback)
     return top
 
 
@@ -88,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.predict import predict
 
             return predict(options.input, options.out, options.root, options.model, options.probabilities)
+        if options.command == "rollback":
+            from pipeline.commands.rollback import rollback
+
+            return rollback(options.root, options.version)
         return _run_or_check(options)
     except KeyboardInterrupt:
         interruption.settle()

@@ -117,9 +117,6 @@ class PipelineConfig(BaseModel):
     # ---- Tiling -----------------------------------------------------------------------------------
     window: int = Field(444, description="Side of the network's input while training.")
     tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
-    serving_stride: int = Field(
-        1024, ge=16, description="Largest stride of the tiles the exported model cuts."
-    )
 
     # ---- Training -----------------------------------------------------------------------------------
     steps: int = Field(2000, ge=1, description="Training steps.")
@@ -189,6 +186,15 @@ class PipelineConfig(BaseModel):
         False,
         description="The exported model answers with the mean over the eight flips and quarter turns: eight "
         "times the work.",
+    )
+
+    serving_memory: float = Field(
+        1.5,
+        gt=0,
+        description="Gigabytes the exported model may take for the tile at work; larger tiles are faster.",
+    )
+    serving_max_pixels: int = Field(
+        10**8, gt=0, description="Largest image that the exported model decodes: others are refused."
     )
 
     # ---- Tuning -----------------------------------------------------------------------------------
@@ -283,10 +289,8 @@ class PipelineConfig(BaseModel):
             raise ValueError(
                 f"window = {self.window} is not a legal side of the network: try {below} or {above}"
             )
-        for key in ("tile_stride", "serving_stride"):
-            stride = getattr(self, key)
-            if stride % geometry.step:
-                raise ValueError(f"{key} = {stride} is not a multiple of {geometry.step}")
+        if self.tile_stride % geometry.step:
+            raise ValueError(f"tile_stride = {self.tile_stride} is not a multiple of {geometry.step}")
         least = self.window - geometry.smallest
         if self.tile_stride < least:
             raise ValueError(f"tile_stride = {self.tile_stride}: tiles must hold a window: at least {least}")

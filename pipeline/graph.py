@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from typing import Any
 
@@ -22,18 +23,24 @@ from components import evaluator, schema
 from components.distribution import BlessedStatisticsStrategy, DistributionValidator
 from components.example_gen.component import ImageMaskExampleGen
 from components.example_gen.plan import SERVING
+from components.export import ExportSettings
 from components.infra_validator import InfraValidator
-from components.masks import served_values
+from components.model_card import licence_of
 from components.pusher import Pusher
 from components.train_settings import TrainSettings
 from components.transform import TileSettings
 from components.tuner import Tuner, TuneSettings
+from pipeline import code_version
 from pipeline.config import PipelineConfig, settings_of
 from pipeline.data_settings import data_settings
 from pipeline.layout import Root
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
+
+# What a process takes that serves an exported model, beside the tile at work: TensorFlow, the weights, the
+# largest test image.
+_SERVER_GIGABYTES = 1.5
 
 
 def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Pipeline:
@@ -121,8 +128,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         transform_graph=transform.outputs["transform_graph"],
         custom_config={
             "train": train,
-            "serving_stride": config.serving_stride,
-            "symmetries": int(config.symmetries),
+            "export": json.dumps(dataclasses.asdict(settings_of(ExportSettings, config))),
             "checkpoints": str(root.checkpoints),
         },
         **rates,
@@ -147,15 +153,19 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
     infra = InfraValidator(
         model=trainer.outputs["model"],
         examples=examples.outputs["examples"],
-        class_values=json.dumps(served_values(config.classes)),
+        model_run=trainer.outputs["model_run"],
         images=3,
         timeout=300,
+        memory=round(1000 * (config.serving_memory + _SERVER_GIGABYTES)),
     )
     pusher = Pusher(
         model=trainer.outputs["model"],
         model_blessing=gate.outputs["blessing"],
         infra_blessing=infra.outputs["blessing"],
+        evaluation=gate.outputs["evaluation"],
+        examples=examples.outputs["examples"],
         folder=str(root.serving),
+        facts=json.dumps(_facts(config)),
     )
     return Pipeline(
         pipeline_name="unet",
@@ -165,3 +175,13 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         beam_pipeline_args=BEAM_ARGS,
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root.metadata)),
     )
+
+
+def _facts(config: PipelineConfig) -> dict[str, str]:
+    """What the card of a model says that no artifact tells."""
+    settings = config.model_dump_json(exclude={"data", "serving_data"})  # where they lie is nobody's business
+    return {
+        "data_licence": licence_of(config.data),
+        "code": code_version.fingerprint({"components.trainer", "components.transform"})[:12],
+        "configuration": hashlib.sha256(settings.encode()).hexdigest()[:12],
+    }

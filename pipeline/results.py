@@ -10,6 +10,7 @@ import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
+from components import evaluator
 from components.example_gen.sample import SPLITS
 from pipeline.data_page import write_page
 from pipeline.runner import NodeFailed, NodeResult
@@ -29,8 +30,8 @@ def add(summary: Summary, result: NodeResult) -> None:
     if result.name == "Trainer" and (model := _first(result, "model")):
         summary.model = path_utils.serving_model_path(model.uri)
     if evaluation := _first(result, "evaluation"):
-        summary.metrics = _metrics(evaluation.uri, tfma.CANDIDATE_KEY) or _metrics(evaluation.uri, "")
-        summary.baseline = _metrics(evaluation.uri, tfma.BASELINE_KEY)
+        summary.metrics = evaluator.read_metrics(evaluation.uri)
+        summary.baseline = evaluator.read_metrics(evaluation.uri, tfma.BASELINE_KEY)
         if summary.metrics["example_count"] != summary.images["test"]:
             found = f"{summary.metrics['example_count']:.0f} of {summary.images['test']}"
             raise NodeFailed(f"{found} test images arrived at the Evaluator")
@@ -41,6 +42,8 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.pushed = _text(pushed, "pushed_destination")
         if summary.pushed:
             summary.status = "pushed" if pushed.custom_properties["pushed"].int_value else "unchanged"
+        elif pushed.custom_properties["withdrawn"].int_value:
+            summary.reason = "this model was withdrawn by a rollback; train another one to push"
 
 
 def write_data_page(path: Path, summary: Summary, results: Mapping[str, NodeResult]) -> bool:
@@ -83,15 +86,6 @@ def _counts(examples: mlmd.Artifact) -> dict[str, int]:
 
 def _text(artifact: mlmd.Artifact, key: str) -> str:
     return artifact.custom_properties[key].string_value if key in artifact.custom_properties else ""
-
-
-def _metrics(uri: str, model: str) -> dict[str, float]:
-    """Metrics of one model over all images of the test split; empty if it was not evaluated."""
-    evaluated = tfma.load_eval_result(uri, model_name=model)
-    values: dict[str, Any] = evaluated.get_metrics_for_slice() if evaluated.slicing_metrics else {}
-    # With a baseline, TFMA adds the difference of each metric.
-    names = [name for name in values or {} if not name.endswith("_diff")]
-    return {name: values[name]["doubleValue"] for name in names}
 
 
 def _failures(verdict: Any, summary: Summary) -> list[str]:

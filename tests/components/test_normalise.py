@@ -44,7 +44,7 @@ def test_the_exported_graph_normalises_an_image_by_itself():
     network = create_unet((None, None, 1), base_filters=4, depth=2, decoder="paper")
     image = random_pixels(70, 45, 1, 1000, 9000)
     own = image.astype(np.float64) / 257
-    by_itself = Segmenter(network, Geometry(2), 1, None, None, (0, 1), max_stride=16).predict(image)
+    by_itself = Segmenter(network, Geometry(2), 1, None, None, (0, 1), max_area=60**2).predict(image)
     by_constants = Segmenter(network, Geometry(2), 1, own.mean(), own.std(), (0, 1)).predict(image)
     np.testing.assert_allclose(by_itself, by_constants, atol=1e-5)
     assert np.ptp(by_itself[..., 0]) > 0.01

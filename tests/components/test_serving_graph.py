@@ -20,6 +20,7 @@ from PIL import Image
 from components.decoding import decode_image
 from components.scale import resize, resize_image
 from components.serving_graph import Segmenter
+from components.signatures import export
 from components.tiling import Geometry
 from components.unet import create_unet
 
@@ -34,13 +35,25 @@ def network(channels: int, activation: str | None = None) -> keras.Model:
     )
 
 
+def area(stride: int) -> int:
+    """Of square tiles of a stride."""
+    return (stride + Geometry(DEPTH).smallest) ** 2
+
+
 @functools.cache
 def segmenter(
-    channels: int = 1, values: tuple[int, ...] = VALUES, max_stride: int = 32, symmetries: bool = False
+    channels: int = 1, values: tuple[int, ...] = VALUES, stride: int = 32, symmetries: bool = False
 ) -> Segmenter:
     mean, stddev = [100.0, 120.0, 140.0][:channels], [60.0, 50.0, 40.0][:channels]
     return Segmenter(
-        network(channels), Geometry(DEPTH), channels, mean, stddev, values, max_stride, symmetries=symmetries
+        network(channels),
+        Geometry(DEPTH),
+        channels,
+        mean,
+        stddev,
+        values,
+        area(stride),
+        symmetries=symmetries,
     )
 
 
@@ -130,7 +143,7 @@ def test_truncated_files_are_invalid_arguments(data: bytes) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (17, 11), (70, 150), (300, 1)])
 def test_stride_of_tiles_changes_nothing(channels: int, size: tuple[int, int]) -> None:
     image = noise(*size, channels)
-    one, many = segmenter(channels, max_stride=1024), segmenter(channels, max_stride=16)
+    one, many = segmenter(channels, stride=1024), segmenter(channels, stride=16)
     probabilities = one.predict(image)
     assert probabilities.shape == (*size, 3)
     np.testing.assert_allclose(many.predict(image), probabilities, rtol=0, atol=1e-5)
@@ -167,7 +180,7 @@ Serve = Callable[..., dict[str, tf.Tensor]]
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "1"
-    segmenter().export(path)
+    export(segmenter(), path)
     return path
 
 
@@ -263,19 +276,19 @@ def test_segments_come_with_the_same_confusion(signatures: dict[str, Serve]) -> 
 # Sides at which tiles end with the image, so that a flipped image is paired as its flipped tiles are.
 @pytest.mark.parametrize("size", [(4, 4), (40, 36), (120, 72)])
 def test_symmetries_answer_with_the_mean_of_all_eight(size: tuple[int, int]) -> None:
-    plain, image = segmenter(max_stride=1024), noise(*size, 1)
+    plain, image = segmenter(stride=1024), noise(*size, 1)
     answers = []
     for step in (1, -1):
         for k in range(4):
             turned = np.rot90(image[:, ::step], k)
             answers.append(np.rot90(plain.predict(turned), -k)[:, ::step])
-    found = segmenter(max_stride=32, symmetries=True).predict(image)
+    found = segmenter(stride=32, symmetries=True).predict(image)
     np.testing.assert_allclose(found, np.mean(answers, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (41, 33), (121, 70)])
 def test_symmetries_leave_no_trace_of_the_tiles(size: tuple[int, int]) -> None:
-    small, large = (segmenter(max_stride=stride, symmetries=True) for stride in (16, 1024))
+    small, large = (segmenter(stride=stride, symmetries=True) for stride in (16, 1024))
     np.testing.assert_allclose(small.predict(noise(*size, 1)), large.predict(noise(*size, 1)), atol=1e-5)
 
 
@@ -294,7 +307,7 @@ def test_one_bad_image_refuses_the_batch(signatures: dict[str, Serve]) -> None:
 def test_class_values_above_255_make_16_bit_masks(tmp_path: Path) -> None:
     values = (0, 255, 1000)
     model = segmenter(values=values)
-    model.export(tmp_path)
+    export(model, tmp_path)
     image = noise(30, 40, 1)
     serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     encoded = serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
@@ -305,7 +318,7 @@ def test_class_values_above_255_make_16_bit_masks(tmp_path: Path) -> None:
 def test_classes_in_colour_make_masks_in_colour(tmp_path: Path) -> None:
     colours = [[0, 0, 0], [255, 0, 0], [0, 255, 128]]
     model = Segmenter(network(1), Geometry(DEPTH), 1, 100.0, 60.0, colours)
-    model.export(tmp_path)
+    export(model, tmp_path)
     image = noise(30, 40, 1)
     serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     mask = tf.io.decode_png(serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0])
@@ -336,7 +349,7 @@ def test_ignored_pixels_are_in_no_confusion(signatures: dict[str, Serve]) -> Non
 def test_scaled_images_are_answered_at_their_own_size(scale: float, constants: bool) -> None:
     mean, stddev = (100.0, 60.0) if constants else (None, None)
     plain, *scaled = (
-        Segmenter(network(1), Geometry(DEPTH), 1, mean, stddev, VALUES, stride, factor)
+        Segmenter(network(1), Geometry(DEPTH), 1, mean, stddev, VALUES, area(stride), factor)
         for stride, factor in ((1024, 1.0), (16, scale), (64, scale))
     )
     for size in ((1, 1), (17, 11), (300, 3), (90, 140)):
@@ -394,13 +407,13 @@ def test_only_the_weights_are_saved(exported: Path) -> None:
         ({"class_values": (-1, 0, 1)}, "-1"),
         ({"stddev": 0.0}, "stddev=0"),
         ({"mean": float("nan")}, "mean=nan"),
-        ({"max_stride": 30}, "max_stride=30"),
+        ({"max_area": 2303}, "max_area=2303"),
     ],
 )
 def test_arguments_that_do_not_fit(change: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {
         "geometry": Geometry(DEPTH), "channels": 1, "mean": 0.0, "stddev": 1.0, "class_values": VALUES,
-        "max_stride": 64,
+        "max_area": area(64),
     }  # fmt: skip
     with pytest.raises(ValueError, match=f"Received.*{message}"):
         Segmenter(network(1), **(arguments | change))

@@ -1,5 +1,6 @@
 """Pushing: whole versions only, strictly increasing, never twice the same, foreign files left alone."""
 
+import json
 import random
 import signal
 import subprocess
@@ -9,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from components.versions import newest_version, push, training_record
+from components.versions import (
+    VersionError,
+    Withdrawn,
+    newest_version,
+    push,
+    roll_back,
+    training_record,
+    versions,
+)
 
 
 def make_model(folder: Path, content: str = "x") -> Path:
@@ -54,7 +63,65 @@ def test_foreign_files_stay_and_broken_versions_do_not_count(tmp_path):
     assert newest_version(serving) is None
     target, _ = push(make_model(tmp_path / "model"), serving)
     assert int(target.name) == 100000000000
-    assert {p.name for p in serving.iterdir()} == {"notes", "README", "99999999999", target.name}
+    assert {p.name for p in serving.iterdir()} == {
+        "notes",
+        "README",
+        "99999999999",
+        "latest.json",
+        target.name,
+    }
+
+
+def test_rollback_makes_an_older_version_the_newest_and_keeps_the_bad_one_out(tmp_path):
+    a, b, c = (make_model(tmp_path / name, name) for name in "abc")
+    serving = tmp_path / "serving"
+    first, _ = push(a, serving)
+    second, _ = push(b, serving)
+    back = roll_back(serving)
+    assert int(back.name) > int(second.name)
+    assert (back / "saved_model.pb").read_text() == "a"
+    with pytest.raises(Withdrawn):
+        push(b, serving)
+    assert push(a, serving) == (back, False)
+    push(c, serving)
+    assert (roll_back(serving, int(second.name)) / "saved_model.pb").read_text() == "b"  # wanted again
+    with pytest.raises(Withdrawn):
+        push(c, serving)
+    assert len(versions(serving)) == 5
+    assert json.loads((serving / "latest.json").read_text())["version"] == versions(serving)[-1]
+    assert first.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("version", "message"), [(None, "no version before the newest"), (5, "no version 5; there are: ")]
+)
+def test_what_cannot_be_rolled_back_is_said(tmp_path, version, message):
+    target, _ = push(make_model(tmp_path / "a"), tmp_path / "serving")
+    with pytest.raises(VersionError, match=message):
+        roll_back(tmp_path / "serving", version)
+    with pytest.raises(VersionError, match="is the newest version already"):
+        roll_back(tmp_path / "serving", int(target.name))
+
+
+def test_a_card_makes_no_other_model(tmp_path):
+    def describe(copy, version):
+        (copy / "assets.extra").mkdir()
+        (copy / "assets.extra" / "model_card.json").write_text(str(version))
+
+    model = make_model(tmp_path / "model")
+    target, _ = push(model, tmp_path / "serving", describe)
+    assert (target / "assets.extra" / "model_card.json").read_text() == target.name
+    assert push(model, tmp_path / "serving", describe) == (target, False)
+
+
+def test_a_torn_latest_is_mended_by_the_next_push(tmp_path):
+    model = make_model(tmp_path / "model")
+    target, _ = push(model, tmp_path / "serving")
+    latest = tmp_path / "serving" / "latest.json"
+    whole = latest.read_text()
+    latest.write_text(whole[:20])
+    assert push(model, tmp_path / "serving") == (target, False)
+    assert latest.read_text() == whole
 
 
 def test_a_model_without_a_record_says_nothing(tmp_path):

@@ -1,0 +1,103 @@
+"""The card of a pushed model: what it is, what it was made of, how good it is; as JSON and as Markdown.
+
+It travels inside the SavedModel, in `assets.extra`, to people who never see this project (after Mitchell et
+al. 2019, "Model Cards for Model Reporting").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.versions import CARDS, training_record
+
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
+
+
+def licence_of(data: Path) -> str:
+    """First line of the licence file in a folder of data; empty without one."""
+    for name in LICENCE_FILES:
+        if (data / name).is_file():
+            text = (data / name).read_text(encoding="utf-8", errors="replace")
+            return next((line.strip("# ").strip() for line in text.splitlines() if line.strip()), "")
+    return ""
+
+
+def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Adds the card to the copy of a SavedModel that is about to be pushed.
+
+    Args:
+        model: folder of the SavedModel, with its training record.
+        version: that it is pushed as.
+        facts: what only the run knows: `data_sha256`, `data_licence`, `images` (number in each split),
+            `code`, `configuration` (fingerprints).
+        metrics: of the gate, on the test split.
+    """
+    record = training_record(model)
+    card = {
+        "version": version,
+        "pushed": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "input": "PNG (grey or RGB, 8 or 16 bits) or JPEG, of any size",
+        "output": "PNG of the same size, a value of `class_values` for each pixel",
+        "classes": record.get("classes"),
+        "class_values": record.get("class_values"),
+        "channels": record.get("channels"),
+        "normalisation": record.get("normalisation"),
+        "scale": record.get("scale"),
+        "geometry": record.get("geometry"),
+        "training": {"learning_rate": record.get("learning_rate"), **record.get("recipe", {})},
+        # JSON has no NaN.
+        "metrics_on_test_split": {k: None if math.isnan(v) else v for k, v in metrics.items()},
+        **facts,
+    }
+    as_json, as_markdown = (model / name for name in CARDS)
+    as_json.parent.mkdir(exist_ok=True)
+    as_json.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    as_markdown.write_text(_markdown(card), encoding="utf-8")
+
+
+def _markdown(card: Mapping[str, Any]) -> str:
+    classes = zip(card["classes"] or [], card["class_values"] or [], strict=False)
+    rows = {
+        "input": card["input"],
+        "output": card["output"],
+        "classes": ", ".join(f"{name} = {value}" for name, value in classes),
+        "channels": card["channels"],
+        "normalisation": _normalisation(card["normalisation"]),
+        "images": ", ".join(f"{count} {split}" for split, count in card["images"].items()),
+        "data (SHA-256)": card["data_sha256"],
+        "licence of the data": card["data_licence"] or "not stated",
+        "code, configuration": f"{card['code']}, {card['configuration']}",
+        "pushed": card["pushed"],
+    }
+    lines = [
+        f"# U-Net, version {card['version']}",
+        "",
+        "Semantic segmentation by a U-Net (Ronneberger, Fischer, Brox 2015): an encoded image in, a mask of",
+        "the same size out. What this model has not seen in training it may get wrong without a warning.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {value} |" for key, value in rows.items()),
+        "",
+        "| metric on the test split | value |",
+        "|---|---|",
+        *(
+            f"| {name} | {'-' if value is None else format(value, '.4f')} |"
+            for name, value in card["metrics_on_test_split"].items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _normalisation(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return ""
+    if found["over"] == "image":
+        return "each image to mean 0 and standard deviation 1"
+    return f"mean {found['mean']}, standard deviation {found['stddev']} on the scale of 0 to 255"

@@ -1,0 +1,100 @@
+"""EXIF orientation inside a graph: TensorFlow's decoders ignore it, and cameras rely on it.
+
+Finds the EXIF block of a JPEG (APP1 segment) or PNG (eXIf chunk), reads tag 0x0112 of its first directory
+(EXIF 2.3, section 4.6.4; TIFF 6.0, section 2), and turns the pixels as it says. A block that is cut off or
+has no such tag is upright.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+_JPEG_APP1, _JPEG_IMAGE, _JPEG_END = 0xE1, 0xDA, 0xD9
+_JPEG_FIRST_SEGMENT, _PNG_FIRST_CHUNK = 2, 8
+_TAG, _SHORT, _ENTRY = 0x0112, 3, 12
+
+
+def orientation(encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
+    """Orientation of a JPEG or PNG, int32, 1 to 8; 1, which is upright, where there is none.
+
+    Args:
+        encoded: scalar string, the file.
+        is_png: scalar bool; otherwise it is a JPEG.
+    """
+    at = tf.cond(is_png, lambda: _exif_of_png(encoded), lambda: _exif_of_jpeg(encoded))
+    # An offset of 0 lies before any EXIF block: none was found.
+    found = tf.cond(at > 0, lambda: _read_tag(encoded, at), lambda: 1)
+    return tf.where((found >= 1) & (found <= 8), found, 1)
+
+
+def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns [H, W, C] as an orientation says: 5 to 8 swap the axes."""
+
+    def turn() -> tf.Tensor:
+        is_one_of = lambda *values: tf.reduce_any(orientation == values)  # noqa: E731
+        turned = tf.cond(orientation >= 5, lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+        turned = tf.cond(is_one_of(3, 4, 7, 8), lambda: turned[::-1], lambda: turned)
+        return tf.cond(is_one_of(2, 3, 6, 7), lambda: turned[:, ::-1], lambda: turned)
+
+    return tf.cond(orientation > 1, turn, lambda: pixels)
+
+
+def _exif_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+    """Where the TIFF header of the EXIF block begins, int32; 0 if there is none."""
+    length = tf.strings.length(encoded)
+
+    def goes_on(at: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        marker, name = _number(encoded, at, 1), _number(encoded, at + 1, 1)
+        return (found == 0) & (marker == 0xFF) & (name != _JPEG_IMAGE) & (name != _JPEG_END)
+
+    def segment(at: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        is_exif = (_number(encoded, at + 1, 1) == _JPEG_APP1) & (_text(encoded, at + 4, 6) == b"Exif\0\0")
+        # Never backwards: a segment holds its own length, two bytes.
+        after = at + 2 + tf.maximum(_number(encoded, at + 2, 2), 2)
+        return tf.minimum(after, length), tf.where(is_exif, at + 10, found)
+
+    return tf.while_loop(goes_on, segment, (_JPEG_FIRST_SEGMENT, 0), parallel_iterations=1)[1]
+
+
+def _exif_of_png(encoded: tf.Tensor) -> tf.Tensor:
+    length = tf.strings.length(encoded)
+
+    def goes_on(at: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        return (found == 0) & (at < length) & (_text(encoded, at + 4, 4) != b"IDAT")
+
+    def chunk(at: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        is_exif = _text(encoded, at + 4, 4) == b"eXIf"
+        # Length, name and checksum, 12 bytes; a length that cannot be ends the search.
+        room = tf.clip_by_value(_number(encoded, at, 4), 0, length)
+        return tf.minimum(at + 12 + room, length), tf.where(is_exif, at + 8, found)
+
+    return tf.while_loop(goes_on, chunk, (_PNG_FIRST_CHUNK, 0), parallel_iterations=1)[1]
+
+
+def _read_tag(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+    """Value of the orientation's tag of the first directory of a TIFF header, int32; 0 without it."""
+    little = _text(encoded, start, 2) == b"II"
+    first = start + tf.clip_by_value(_number(encoded, start + 4, 4, little), 0, tf.strings.length(encoded))
+    entries = _number(encoded, first, 2, little)
+
+    def entry(i: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        at = first + 2 + i * _ENTRY
+        tag, kind = _number(encoded, at, 2, little), _number(encoded, at + 2, 2, little)
+        is_it = (tag == _TAG) & (kind == _SHORT)
+        return i + 1, tf.where(is_it, _number(encoded, at + 8, 2, little), value)
+
+    return tf.while_loop(lambda i, value: (i < entries) & (value == 0), entry, (0, 0), parallel_iterations=1)[
+        1
+    ]
+
+
+def _number(encoded: tf.Tensor, at: tf.Tensor, size: int, little: tf.Tensor | bool = False) -> tf.Tensor:
+    """Unsigned number of `size` bytes as int32 (from 2^31 on negative); missing bytes are 0."""
+    data = tf.pad(tf.io.decode_raw(_text(encoded, at, size), tf.uint8), [[0, size]])[:size]
+    data = tf.cast(tf.where(little, data[::-1], data), tf.int32)
+    return tf.reduce_sum(tf.bitwise.left_shift(data, [8 * i for i in reversed(range(size))]))
+
+
+def _text(encoded: tf.Tensor, at: tf.Tensor, size: int) -> tf.Tensor:
+    """Up to `size` bytes from `at` on; none beyond the end, where TensorFlow would raise."""
+    return tf.strings.substr(encoded, tf.minimum(at, tf.strings.length(encoded)), size)

@@ -1,0 +1,39 @@
+"""Takes a bad model out of service."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from components.versions import VersionError, roll_back
+from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.layout import Root
+from pipeline.lock import Locked, exclusive
+
+
+def rollback(root_path: Path, version: int | None) -> int:
+    """Makes an older version the newest, under a number of its own, so that servers that poll take it.
+
+    Args:
+        root_path: of the pipeline.
+        version: to go back to; None: the one before the newest.
+
+    Returns:
+        The exit code; see `pipeline.exit_codes`.
+    """
+    root = Root(root_path.absolute())
+    if not root.path.is_dir():
+        print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
+        return BAD_INPUT
+    try:
+        with exclusive(root.lock):
+            target = roll_back(root.serving, version)
+    except Locked as error:
+        print(f"{error}: wait for it", file=sys.stderr)
+        return INTERRUPTED
+    except VersionError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    print(f"In service: {target}")
+    print("The models after the one it is a copy of are withdrawn: no run pushes them again.")
+    return OK
