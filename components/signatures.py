@@ -117,9 +117,13 @@ class _Signatures:
             indices = self._segmenter.class_indices(image * DEPTH_SCALE)
             return tf.gather(values, tf.cast(indices[..., 0], tf.int32))
 
-        shape = [None, None, values.shape[1]]
-        spec = tf.TensorSpec(shape, values.dtype)
-        found = tf.map_fn(one, images, parallel_iterations=1, fn_output_signature=spec)
+        spec = tf.TensorSpec([None, None, values.shape[1]], values.dtype)
+        none = tf.zeros(tf.concat([tf.shape(images)[:3], [values.shape[1]]], 0), values.dtype)
+        found = tf.cond(
+            tf.shape(images)[0] > 0,
+            lambda: tf.map_fn(one, images, parallel_iterations=1, fn_output_signature=spec),
+            lambda: none,
+        )
         return {"masks": found[..., 0] if values.shape[1] == 1 else found}
 
     def network(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:

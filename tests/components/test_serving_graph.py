@@ -20,7 +20,7 @@ from PIL import Image
 from components.decoding import decode_image
 from components.scale import resize, resize_image
 from components.serving_graph import Segmenter
-from components.signatures import export
+from components.signatures import PALETTE, export
 from components.tiling import Geometry
 from components.unet import create_unet
 
@@ -292,6 +292,67 @@ def test_symmetries_leave_no_trace_of_the_tiles(size: tuple[int, int]) -> None:
     np.testing.assert_allclose(small.predict(noise(*size, 1)), large.predict(noise(*size, 1)), atol=1e-5)
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_tensors_are_answered_as_files_are(signatures: dict[str, Serve], depth: type) -> None:
+    images = np.stack([noise(50, 37, 1, dtype=depth), noise(37, 50, 1, dtype=depth).swapaxes(0, 1)])
+    files = signatures["serving_default"](image_bytes=tf.constant([png(image) for image in images]))
+    masks = [tf.io.decode_png(mask)[..., 0] for mask in files["mask_bytes"]]
+    arrays = tf.constant(images, tf.float32) / (1 if depth is np.uint8 else 257)
+    answer = signatures["tensors"](images=arrays)["masks"]
+    assert answer.dtype == tf.uint8
+    np.testing.assert_array_equal(answer, np.stack(masks))
+    assert signatures["tensors"](images=arrays[:0])["masks"].shape[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [(np.full((1, 4, 4, 1), np.nan), "finite"), (np.zeros((1, 0, 4, 1)), "must have pixels")],
+)
+def test_tensors_that_are_no_images(signatures: dict[str, Serve], images: NDArray, message: str) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["tensors"](images=tf.constant(images, tf.float32))
+
+
+def test_the_network_itself_for_callers_that_tile(signatures: dict[str, Serve]) -> None:
+    windows = tf.random.stateless_normal([2, 48, 60, 1], [0, 0])
+    answer = signatures["network"](windows=windows)["probabilities"]
+    expected = network(1, "softmax")(windows)
+    assert answer.shape == (2, 8, 20, 3)
+    np.testing.assert_allclose(answer, keras.ops.convert_to_numpy(expected), atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"44 \+ 4 k; sides of these:\] \[48 61\]"):
+        signatures["network"](windows=tf.zeros([1, 48, 61, 1]))
+
+
+def test_masks_to_be_looked_at(signatures: dict[str, Serve]) -> None:
+    image = noise(40, 33, 1)
+    answer = signatures["coloured"](image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
+    expected = np.array(PALETTE)[segmenter().segment(image)]
+    np.testing.assert_array_equal(tf.io.decode_png(answer), expected)
+
+
+def test_several_networks_answer_with_the_mean_of_their_probabilities() -> None:
+    image = noise(40, 33, 1)
+    networks = [network(1), network(1, "softmax")]
+    networks[1].set_weights(
+        [w[..., ::-1] for w in networks[1].get_weights()[:-2]] + networks[1].get_weights()[-2:]
+    )
+    each = [Segmenter(n, Geometry(DEPTH), 1, 100.0, 60.0, VALUES).predict(image) for n in networks]
+    both = Segmenter(networks, Geometry(DEPTH), 1, 100.0, 60.0, VALUES)
+    np.testing.assert_allclose(both.predict(image), np.mean(each, 0), atol=1e-6)
+    assert np.abs(each[0] - each[1]).max() > 0.01
+
+
+def test_images_of_too_many_pixels_are_refused_by_their_header(tmp_path: Path) -> None:
+    export(segmenter(), tmp_path, max_pixels=1000)
+    serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    serve(image_bytes=tf.constant([png(noise(40, 25, 1))]))
+    header_alone = png(noise(40, 26, 1))[:60]
+    jpeg = pillow(noise(40, 26), "JPEG")
+    for data in (header_alone, jpeg):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"1000 pixels at most.*\[(26 40|40 26)\]"):
+            serve(image_bytes=tf.constant([data]))
+
+
 def test_an_empty_batch_has_an_empty_answer(signatures: dict[str, Serve]) -> None:
     none = tf.zeros([0], tf.string)
     assert signatures["serving_default"](image_bytes=none)["mask_bytes"].shape == (0,)
@@ -300,7 +361,7 @@ def test_an_empty_batch_has_an_empty_answer(signatures: dict[str, Serve]) -> Non
 
 
 def test_one_bad_image_refuses_the_batch(signatures: dict[str, Serve]) -> None:
-    with pytest.raises(tf.errors.InvalidArgumentError, match="accepted are PNG"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[element 1\] \[accepted are PNG"):
         signatures["serving_default"](image_bytes=tf.constant([png(noise(4, 4, 1)), REFUSED["bmp"]]))
 
 

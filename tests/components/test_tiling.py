@@ -231,3 +231,61 @@ def test_tiles_hold_what_has_to_fit_into_them(depth: int) -> None:
             assert axis.stride % geometry.step == 0
             assert axis.count * axis.stride + geometry.smallest_output >= size
             assert (axis.count - 1) * axis.stride < size  # no tile lies beyond the image
+
+
+@pytest.mark.parametrize(
+    ("size", "max_area", "expected"),
+    [
+        ((512, 512), 6_000_000, (Axis(1, 512), Axis(1, 512))),
+        ((2048, 2048), 6_000_000, (Axis(1, 2048), Axis(1, 2048))),
+        ((2048, 2048), 3_100_000, (Axis(1, 2048), Axis(2, 1024))),
+        ((4096, 4096), 6_000_000, (Axis(2, 2048), Axis(2, 2048))),
+        ((5000, 1), 6_000_000, (Axis(1, 5008), Axis(1, 16))),
+        ((1, 1), 204**2, (Axis(1, 16), Axis(1, 16))),
+    ],
+)
+def test_plan_of_an_image(size: tuple[int, int], max_area: int, expected: tuple[Axis, Axis]) -> None:
+    assert tiling.plan_image(*size, max_area, Geometry()) == expected
+
+
+def work(rows: Axis, cols: Axis, g: Geometry) -> int:
+    return int(rows.count * rows.tile_side(g) * cols.count * cols.tile_side(g))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_plan_within_the_bound_is_less_work(depth: int, seed: int) -> None:
+    g = Geometry(depth)
+    numbers = np.random.default_rng(seed)
+    height, width = (int(side) for side in numbers.integers(1, 40 * g.step, 2))
+    max_area = int(numbers.integers(tiling.smallest_area(g), 4 * tiling.smallest_area(g)))
+    strides = range(g.step, 60 * g.step, g.step)
+    others = [
+        work(rows, cols, g)
+        for rows in (tiling.plan(height, stride, g) for stride in strides)
+        for cols in (tiling.plan(width, stride, g) for stride in strides)
+        if rows.tile_side(g) * cols.tile_side(g) <= max_area
+    ]
+    rows, cols = tiling.plan_image(height, width, max_area, g)
+    assert rows.tile_side(g) * cols.tile_side(g) <= max_area
+    assert sum(rows.kept(i, g) for i in range(rows.count)) >= height
+    assert sum(cols.kept(i, g) for i in range(cols.count)) >= width
+    assert work(rows, cols, g) == min(others)
+
+
+def test_plan_of_an_image_is_the_same_in_a_graph() -> None:
+    g = Geometry()
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.int32)] * 2)
+    def in_graph(height: tf.Tensor, width: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rows, cols = tiling.plan_image(height, width, 300_000, g, tf)
+        return *rows, *cols
+
+    for size in ((1, 1), (5, 4), (300, 200), (1388, 1040), (20000, 20000), (60000, 1), (3, 5000)):
+        rows, cols = tiling.plan_image(*size, 300_000, g)
+        assert [int(v) for v in in_graph(*size)] == [*rows, *cols]
+
+
+def test_a_bound_below_the_smallest_tile_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"at least 41616 pixels\. Received: max_area=41615"):
+        tiling.plan_image(10, 10, 41615, Geometry())

@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -136,16 +137,53 @@ push(*map(Path, sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_a_killed_push_leaves_no_incomplete_version(tmp_path, seed):
-    model = make_model(tmp_path / "model")
-    for i in range(300):  # many files: a window to be killed in
-        (model / "variables" / str(i)).write_text("y" * 2000)
-    process = subprocess.Popen([sys.executable, "-c", PUSH, str(model), str(tmp_path / "serving")])
-    time.sleep(0.05 + random.Random(seed).random() * 0.15)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for version in (tmp_path / "serving").glob("[0-9]*"):
-        assert len(list((version / "variables").iterdir())) == 301
-    push(model, tmp_path / "serving")
-    assert not list((tmp_path / "serving").glob(".pushing-*"))
+def incomplete(serving: Path, files: int) -> list[str]:
+    """Versions that a server would take and that are not whole, and a `latest.json` that is torn or ahead."""
+    wrong = []
+    for version in serving.glob("[0-9]*"):
+        there = sum(1 for path in version.rglob("*") if path.is_file())
+        if there != files:
+            wrong.append(f"{version.name}: {there} files")
+    if (serving / "latest.json").exists():
+        latest = json.loads((serving / "latest.json").read_text())
+        if not (serving / latest["path"] / "saved_model.pb").is_file():
+            wrong.append(f"latest.json: {latest}")
+    return wrong
+
+
+def test_a_reader_sees_whole_versions_only_whenever_the_pusher_is_killed(tmp_path):
+    models, serving = [make_model(tmp_path / name, name) for name in "ab"], tmp_path / "serving"
+    for model in models:
+        for i in range(200):  # many files: a window to be killed in
+            (model / "variables" / str(i)).write_text("y" * 2000)
+    serving.mkdir()
+    seen, stop = [], threading.Event()
+
+    def poll():
+        while not stop.is_set():
+            seen.append(incomplete(serving, 202))
+
+    reader = threading.Thread(target=poll)
+    reader.start()
+    random_numbers, killed = random.Random(0), 0
+    try:
+        for i in range(50):
+            process = subprocess.Popen([sys.executable, "-c", PUSH, str(models[i % 2]), str(serving)])
+            hidden = 0
+            # The push begins when its hidden folder is there: kill it at any instant from then on.
+            while process.poll() is None and not hidden:
+                hidden = len(list(serving.glob(".pushing-*")))
+            time.sleep(random_numbers.random() * 0.05)
+            killed += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    finally:
+        stop.set()
+        reader.join()
+    assert killed > 10
+    assert len(seen) > 100
+    assert not [wrong for wrong in seen if wrong]
+    target, _ = push(models[0], serving)
+    assert incomplete(serving, 202) == []
+    assert json.loads((serving / "latest.json").read_text())["path"] == target.name
+    assert not list(serving.glob(".pushing-*"))
