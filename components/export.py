@@ -72,6 +72,7 @@ def export(
         "channels": train.channels,
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
         "normalisation": {"over": settings.normalise, **constants},
+        "max_pixels": how.serving_max_pixels,
         "scale": settings.scale,
         "symmetries": how.symmetries,
         # What callers of the signature `network` need to do the tiling.

@@ -52,7 +52,9 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     record = training_record(served)
     network = keras.saving.load_model(Path(model_run.uri, "network.keras"), compile=False)
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_images(artifact_utils.get_split_uri([examples], "test"), Path(folder), images)
+        paths = write_images(
+            artifact_utils.get_split_uri([examples], "test"), Path(folder), images, record["max_pixels"]
+        )
         for path in paths:
             write_expected(network, path, record)
         probe(served, record["class_values"], paths, timeout, memory)
@@ -60,15 +62,16 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     blessing.set_int_custom_property("blessed", 1)
 
 
-def write_images(split: str, folder: Path, count: int) -> list[Path]:
-    """Writes the smallest and the largest image of a split, and the first of the others, `count` in all."""
+def write_images(split: str, folder: Path, count: int, max_pixels: int) -> list[Path]:
+    """Writes images of a split: the smallest, the largest that the model takes, the first of the others."""
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
     parsed = (tf.io.parse_single_example(record, sides) for record in records)
-    areas = [int(p["height"] * p["width"]) for p in parsed]
-    by_area = sorted(range(len(areas)), key=areas.__getitem__)
-    chosen = list(dict.fromkeys([by_area[0], by_area[-1], *range(len(areas))]))[:count]
+    areas = {number: int(p["height"] * p["width"]) for number, p in enumerate(parsed)}
+    taken = [number for number, area in areas.items() if area <= max_pixels]
+    by_area = sorted(taken, key=areas.__getitem__)
+    chosen = list(dict.fromkeys([*by_area[:1], *by_area[-1:], *taken]))[:count]
     paths = []
     for number, record in enumerate(records.as_numpy_iterator()):
         if number in chosen:
