@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 WINDOW, STRIDE, HALO = 572, 388, 92
 
 
-def keras_network(filters: int) -> object:
+def keras_network(filters: int) -> Any:
     """The paper's network for one channel and any size, returning logits."""
     sys.path.insert(0, str(CHECKOUT))
     import keras
