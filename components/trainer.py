@@ -8,13 +8,13 @@ from pathlib import Path
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from components import train_settings, training
+from components import training
 from components.checkpoint import Checkpoints, identity
 from components.input_pipeline import read_tiles
 from components.masks import served_values
 from components.serving_graph import Segmenter
 from components.tiling import Geometry
-from components.train_settings import TrainSettings
+from components.train_settings import TrainSettings, recipe, with_choice
 from components.versions import TRAINING_RECORD
 
 
@@ -22,21 +22,20 @@ def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
     `fn_args.custom_config` holds `train`, the fields of `TrainSettings` as JSON, `serving_stride`,
-    `symmetries` and the folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
-    Keras model, the curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its
-    last checkpoint.
+    `symmetries`, what is searched besides the rate (`tune_over`, as JSON) and the folder
+    `checkpoints`. Writes the SavedModel to
+    `fn_args.serving_model_dir`, and the Keras model, the curves and what TensorBoard reads to
+    `model_run_dir`. A killed training goes on from its last checkpoint.
     """
-    settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
-    if fn_args.hyperparameters:
-        rate = fn_args.hyperparameters["values"]["learning_rate"]
-    else:
-        rate = settings.learning_rate
+    configured = TrainSettings(**json.loads(fn_args.custom_config["train"]))
+    choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
+    settings = with_choice(configured, choice)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    name = identity(settings, rate, data=(train, validation))
+    training.begin(settings)
+    network = training.compile_network(settings, train, settings.learning_rate)
+    name = identity(settings, data=(train, validation))
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     checkpoints.clear_others()
-    training.begin(settings)
-    network = training.compile_network(settings, train, rate)
     run_dir = Path(fn_args.model_run_dir)
     best, curves = training.fit(
         network,
@@ -44,7 +43,7 @@ def run_fn(fn_args: FnArgs) -> None:
         train,
         validation,
         "training",
-        learning_rate=rate,
+        learning_rate=settings.learning_rate,
         checkpoints=checkpoints,
         tensorboard=str(run_dir),
     )
@@ -65,8 +64,9 @@ def run_fn(fn_args: FnArgs) -> None:
     content = {
         "classes": list(settings.classes),
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
-        "learning_rate": rate,
-        "recipe": train_settings.recipe(settings),
+        "learning_rate": settings.learning_rate,
+        "tuned": {name: value for name, value in choice.items() if name != "learning_rate"},
+        "recipe": recipe(configured, json.loads(fn_args.custom_config["tune_over"])),
     }
     record.write_text(json.dumps(content, indent=2), encoding="utf-8")
 

@@ -25,9 +25,10 @@ from components.example_gen.plan import SERVING
 from components.infra_validator import InfraValidator
 from components.masks import served_values
 from components.pusher import Pusher
+from components.search import TuneSettings
 from components.train_settings import TrainSettings
 from components.transform import TileSettings
-from components.tuner import Tuner, TuneSettings
+from components.tuner import Tuner
 from pipeline.config import PipelineConfig, settings_of
 from pipeline.data_settings import data_settings
 from pipeline.layout import Root
@@ -95,14 +96,16 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
     train = json.dumps(dataclasses.asdict(settings_of(TrainSettings, config)))
     components: list[Any] = [examples, statistics, inferred, validator, blessed_data, distribution, transform]
 
-    # The learning rate: searched on the eval split, or reused.
-    rates = {}
+    # The learning rate, and what else is asked for: searched on the eval split, or reused.
+    trained_on = {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+    }
     if config.tune != "never":
         reuse_from = str(root.serving) if config.tune == "first" else ""
         tuner = Tuner(
             tuner_fn="components.tuner.tuner_fn",
-            examples=transform.outputs["transformed_examples"],
-            transform_graph=transform.outputs["transform_graph"],
+            **trained_on,
             custom_config={
                 "train": train,
                 "checkpoints": str(root.checkpoints),
@@ -111,21 +114,21 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
                 ),
             },
         )
-        rates = {"hyperparameters": tuner.outputs["best_hyperparameters"]}
+        trained_on["hyperparameters"] = tuner.outputs["best_hyperparameters"]
         components.append(tuner)
 
     # The network, trained, and exported with normalisation and tiling inside.
+    custom_config = {
+        "train": train,
+        "tune_over": json.dumps({} if config.tune == "never" else config.tune_over),
+        "serving_stride": config.serving_stride,
+        "symmetries": int(config.symmetries),
+        "checkpoints": str(root.checkpoints),
+    }
     trainer = Trainer(
         run_fn="components.trainer.run_fn",
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        custom_config={
-            "train": train,
-            "serving_stride": config.serving_stride,
-            "symmetries": int(config.symmetries),
-            "checkpoints": str(root.checkpoints),
-        },
-        **rates,
+        custom_config=custom_config,
+        **trained_on,
     )
 
     # The gate: the exported model on the whole images of the test split, beside the last blessed model.

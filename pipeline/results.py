@@ -11,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
 from components.example_gen.sample import SPLITS
+from components.tuner import PLOT, RESULTS
 from pipeline.data_page import write_page
 from pipeline.runner import NodeFailed, NodeResult
 from pipeline.summary import Summary
@@ -26,6 +27,8 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.warnings = _text(report, "warnings").splitlines()
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
+    if (trials := _first(result, "tuner_results")) and Path(trials.uri, PLOT).is_file():
+        summary.trials, summary.trials_plot = str(Path(trials.uri, RESULTS)), str(Path(trials.uri, PLOT))
     if result.name == "Trainer" and (model := _first(result, "model")):
         summary.model = path_utils.serving_model_path(model.uri)
     if evaluation := _first(result, "evaluation"):
