@@ -167,6 +167,10 @@ class PipelineConfig(BaseModel):
         False, description="Same weights in every run on GPUs, too, which is slower there."
     )
 
+    warm_start: bool = Field(
+        False, description="Start from the weights of the last blessed model, where they fit the network."
+    )
+
     # ---- Augmentation -------------------------------------------------------------------------------
     flip: bool = Field(True, description="Random flips and quarter turns.")
     warp: float = Field(

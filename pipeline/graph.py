@@ -9,7 +9,6 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
@@ -17,6 +16,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
+from tfx.utils import json_utils
 
 from components import evaluator, schema
 from components.distribution import BlessedStatisticsStrategy, DistributionValidator
@@ -27,8 +27,10 @@ from components.masks import served_values
 from components.pusher import Pusher
 from components.search import TuneSettings
 from components.train_settings import TrainSettings
+from components.trainer import Trainer
 from components.transform import TileSettings
 from components.tuner import Tuner
+from components.warm_start import WarmStartStrategy
 from pipeline.config import PipelineConfig, settings_of
 from pipeline.data_settings import data_settings
 from pipeline.layout import Root
@@ -124,10 +126,23 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         "serving_stride": config.serving_stride,
         "symmetries": int(config.symmetries),
         "checkpoints": str(root.checkpoints),
+        "warm_start": int(config.warm_start),
     }
+    base_model = None
+    if config.warm_start:
+        start = Resolver(
+            strategy_class=WarmStartStrategy,
+            config={"custom_config": json_utils.dumps(custom_config)},
+            model=Channel(type=Model),
+            blessing=Channel(type=ModelBlessing),
+            **trained_on,
+        ).with_id("WarmStart")
+        base_model = start.outputs["model"]
+        components.append(start)
     trainer = Trainer(
         run_fn="components.trainer.run_fn",
         custom_config=custom_config,
+        base_model=base_model,
         **trained_on,
     )
 

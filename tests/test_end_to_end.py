@@ -152,11 +152,28 @@ def training_record(summary: dict) -> dict:
     return json.loads(Path(summary["model"], "assets.extra", "training.json").read_text())
 
 
+def test_a_warm_start_goes_on_from_the_last_blessed_model_and_is_cached_like_any_run(place):
+    settings: dict[str, Any] = {"tune": "never", "warm_start": "true", "steps": 2, "max_drop": 1}
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = last_summary(place)
+    assert first["start"].startswith("from the weights of the last blessed model (network.keras ")
+    assert first["start"] in done.stdout
+    assert training_record(first)["start"] == first["start"]
+    assert first["metrics"]["pixel_error"] < 0.5  # two steps alone would not do it
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = last_summary(place)
+    assert again["status"] == "unchanged"
+    assert again["components"]["Trainer"]["cached"]
+    assert again["start"] == first["start"]
+
+
 def test_a_search_over_more_than_the_rate_shapes_the_network_the_record_and_the_reuse(place):
     settings: dict[str, Any] = {
         "tune": "always", "tune_search": "hyperband", "tune_trials": 4, "tune_steps": 6, "max_drop": 1,
         "tune_over": '{ base_filters = [3, 4], loss = ["cross_entropy", "cross_entropy+dice"] }',
-        "learning_rate": 2e-3,
+        "warm_start": "true", "learning_rate": 2e-3,
     }  # fmt: skip
     done = command(place, "run", "--data", str(place / "data"), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -191,6 +208,7 @@ def test_a_search_over_more_than_the_rate_shapes_the_network_the_record_and_the_
     assert "that of the last pushed model" in last_summary(place)["learning_rate"]
     assert last_summary(place)["trials_plot"] == ""
     assert training_record(last_summary(place))["tuned"] == record["tuned"]
+    assert last_summary(place)["start"].startswith("from the weights of the last blessed model")
 
 
 def heed_interrupts() -> None:
