@@ -97,6 +97,24 @@ class Course(keras.callbacks.Callback):
         self.seconds, self._since = self.seconds + time.monotonic() - self._since, time.monotonic()
 
 
+class TimeLimit(keras.callbacks.Callback):
+    """Ends a training whose time is over before its steps are; what it has learned by then is validated."""
+
+    def __init__(self, minutes: float):
+        """Args: minutes: from the first step on."""
+        super().__init__()
+        self._seconds, self._since = 60 * minutes, 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """The clock runs from here."""
+        self._since = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the clock."""
+        if time.monotonic() - self._since >= self._seconds:
+            self.model.stop_training = True
+
+
 class Save(keras.callbacks.Callback):
     """Writes a checkpoint after every epoch, and goes on from one."""
 

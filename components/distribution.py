@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import tensorflow_data_validation as tfdv
-from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
@@ -21,6 +20,7 @@ from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics
 
+from components import lineage
 from components.errors import BadInput
 from components.example_gen.plan import SERVING
 from components.example_gen.sample import FRACTION_PREFIX, SPLITS
@@ -189,27 +189,14 @@ class BlessedStatisticsStrategy(resolver.ResolverStrategy):
         """See the class; `store` is the store of ML Metadata."""
         [current] = input_dict["current"]
         known = {artifact.id: artifact for artifact in input_dict["baseline"]}
-        blessings = sorted(input_dict["blessing"], key=lambda artifact: artifact.id, reverse=True)
-        for blessing in blessings:
-            if blessing.get_int_custom_property("blessed") != 1:
-                continue
-            evaluations = _executions(store, [blessing.id], mlmd.Event.OUTPUT)
-            examples = _artifacts(store, evaluations, mlmd.Event.INPUT, "examples")
-            readers = _executions(store, examples, mlmd.Event.INPUT)
-            found = [i for i in _artifacts(store, readers, mlmd.Event.OUTPUT, "statistics") if i in known]
+        for blessing in lineage.blessed(input_dict["blessing"]):
+            evaluations = lineage.executions(store, [blessing.id], lineage.OUTPUT)
+            examples = lineage.artifacts(store, evaluations, lineage.INPUT, "examples")
+            readers = lineage.executions(store, examples, lineage.INPUT)
+            written = lineage.artifacts(store, readers, lineage.OUTPUT, "statistics")
+            found = [i for i in written if i in known]
             if found:
                 newest = max(found)
                 same = newest == current.id
                 return {"current": [current], "baseline": [] if same else [known[newest]], "blessing": []}
         return {"current": [current], "baseline": [], "blessing": []}
-
-
-def _executions(store: Any, artifacts: list[int], kind: int) -> list[int]:
-    events = store.get_events_by_artifact_ids(artifacts) if artifacts else []
-    return sorted({event.execution_id for event in events if event.type == kind})
-
-
-def _artifacts(store: Any, executions: list[int], kind: int, key: str) -> list[int]:
-    events = store.get_events_by_execution_ids(executions) if executions else []
-    named = [e for e in events if e.type == kind and e.path.steps and e.path.steps[0].key == key]
-    return sorted({event.artifact_id for event in named})

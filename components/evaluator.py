@@ -20,7 +20,7 @@ from tfx.dsl.components.common import resolver
 from tfx.types.standard_artifacts import Model
 from tfx.utils import path_utils
 
-from components import images, metrics, segment_scores
+from components import images, lineage, metrics, segment_scores
 from components.masks import IGNORE
 from components.versions import training_record
 
@@ -211,10 +211,9 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
         [candidate] = input_dict["candidate"]
         classes = _classes(candidate)
         models = {artifact.id: artifact for artifact in input_dict["model"]}
-        newest_first = sorted(input_dict["model_blessing"], key=lambda artifact: artifact.id, reverse=True)
-        for blessing in newest_first:
+        for blessing in lineage.blessed(input_dict["model_blessing"]):
             model_id = blessing.get_int_custom_property("current_model_id")
-            if blessing.get_int_custom_property("blessed") != 1 or model_id == candidate.id:
+            if model_id == candidate.id:
                 continue
             if model_id in models and _classes(models[model_id]) == classes:
                 return {**input_dict, "model": [models[model_id]], "model_blessing": [blessing]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.augment import Augmentation
@@ -57,9 +58,23 @@ class TrainSettings:
         return Augmentation(**{name: getattr(self, name) for name in names})
 
 
-def recipe(settings: TrainSettings) -> dict[str, Any]:
-    """What a learning rate was found for: with another recipe, another rate is the best one."""
+def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSettings:
+    """The settings with what a search chose for them; the terms of a loss "a+b" weigh 1 each."""
+    changes = dict(choice)
+    if "loss" in changes:
+        changes["loss"] = dict.fromkeys(changes["loss"].split("+"), 1.0)
+    return dataclasses.replace(settings, **changes)
+
+
+def recipe(settings: TrainSettings, tune_over: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """What a choice was made for: with another recipe, another learning rate is the best one.
+
+    Args:
+        settings: the configured ones.
+        tune_over: what is searched besides the learning rate; these values stand in place of the configured.
+    """
     # What a training costs, and what does not change it.
     budget = ("classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
               "deterministic", "seed")  # fmt: skip
-    return {key: value for key, value in dataclasses.asdict(settings).items() if key not in budget}
+    values = {**dataclasses.asdict(settings), **tune_over}
+    return {key: value for key, value in values.items() if key not in budget}

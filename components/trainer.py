@@ -5,35 +5,43 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+from tfx.components.trainer import component as trainer_component
+from tfx.components.trainer import executor as trainer_executor
 from tfx.components.trainer.fn_args_utils import FnArgs
+from tfx.dsl.components.base import executor_spec
+from tfx.types import artifact_utils
+from tfx.utils import json_utils
 
-from components import train_settings, training
+from components import training, warm_start
 from components.checkpoint import Checkpoints, identity
 from components.export import ExportSettings, export
 from components.input_pipeline import read_tiles
-from components.train_settings import TrainSettings
+from components.train_settings import TrainSettings, recipe, with_choice
 
 
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
     `fn_args.custom_config` holds `train` and `export`, the fields of `TrainSettings` and `ExportSettings` as
-    JSON, and the folder `checkpoints`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
-    Keras model, the curves and what TensorBoard reads to `model_run_dir`. A killed training goes on from its
-    last checkpoint.
+    JSON, what is searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to
+    `warm_start`, and the folder of the ModelRun to `start_from`. Writes the SavedModel to
+    `fn_args.serving_model_dir`, and the Keras model, the curves and what TensorBoard reads to
+    `model_run_dir`. A killed training goes on from its last checkpoint.
     """
-    settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
-    if fn_args.hyperparameters:
-        rate = fn_args.hyperparameters["values"]["learning_rate"]
-    else:
-        rate = settings.learning_rate
+    configured = TrainSettings(**json.loads(fn_args.custom_config["train"]))
+    choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
+    settings = with_choice(configured, choice)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    name = identity(settings, rate, data=(train, validation))
+    training.begin(settings)
+    network = training.compile_network(settings, train, settings.learning_rate)
+    start = ""
+    if fn_args.custom_config["warm_start"]:
+        start = warm_start.start(network, fn_args.custom_config["start_from"])
+    name = identity(settings, start, data=(train, validation))
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     checkpoints.clear_others()
-    training.begin(settings)
-    network = training.compile_network(settings, train, rate)
     run_dir = Path(fn_args.model_run_dir)
     best, curves = training.fit(
         network,
@@ -41,7 +49,7 @@ def run_fn(fn_args: FnArgs) -> None:
         train,
         validation,
         "training",
-        learning_rate=rate,
+        learning_rate=settings.learning_rate,
         checkpoints=checkpoints,
         tensorboard=str(run_dir),
     )
@@ -52,14 +60,47 @@ def run_fn(fn_args: FnArgs) -> None:
         ExportSettings(**json.loads(fn_args.custom_config["export"])),
         train,
         Path(fn_args.serving_model_dir),
-        {"learning_rate": rate, "recipe": train_settings.recipe(settings)},
+        {
+            "learning_rate": settings.learning_rate,
+            "tuned": {name: value for name, value in choice.items() if name != "learning_rate"},
+            "recipe": recipe(configured, json.loads(fn_args.custom_config["tune_over"])),
+            "start": start,
+        },
     )
 
     run_dir.mkdir(parents=True, exist_ok=True)
-    best.save(run_dir / "network.keras")
+    best.save(run_dir / warm_start.NETWORK)
     with (run_dir / "curves.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *curves])
         writer.writerows(
             [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
+
+
+class Executor(trainer_executor.GenericExecutor):
+    """TFX's, except that a model knows where its Keras weights are, for a training that starts from it."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains; `base_model` is the model to start from, or is not there."""
+        start_from = ""
+        if input_dict.get("base_model"):
+            base = artifact_utils.get_single_instance(input_dict["base_model"])
+            start_from = base.get_string_custom_property(warm_start.MODEL_RUN) or base.uri
+        config = {**json_utils.loads(exec_properties["custom_config"]), "start_from": start_from}
+        properties = {**exec_properties, "custom_config": json_utils.dumps(config)}
+        super().Do(input_dict, output_dict, properties)
+        model = artifact_utils.get_single_instance(output_dict["model"])
+        folder = artifact_utils.get_single_uri(output_dict["model_run"])
+        model.set_string_custom_property(warm_start.MODEL_RUN, folder)
+
+
+class Trainer(trainer_component.Trainer):
+    """TFX's Trainer with our executor."""
+
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

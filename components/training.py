@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from components import losses
-from components.callbacks import Course, Curves, NotFinite, Save, TensorBoard
+from components.callbacks import Course, Curves, NotFinite, Save, TensorBoard, TimeLimit
 from components.checkpoint import Checkpoints
 from components.errors import TrainingFailed
 from components.input_pipeline import Tiles, names_of_batch, training_batches
@@ -124,6 +124,7 @@ def fit(
     learning_rate: float,
     checkpoints: Checkpoints | None = None,
     tensorboard: str = "",
+    limit: float | None = None,
 ) -> tuple[keras.Model, Curves]:
     """Trains until the budget is spent, validating every `settings.validate_every` steps.
 
@@ -136,6 +137,7 @@ def fit(
         learning_rate: the highest of the schedule.
         checkpoints: where to save, and what to go on from.
         tensorboard: folder of its event files, or empty.
+        limit: minutes after which it ends, whatever is left of the budget.
 
     Returns:
         The network of any input size with the best weights, returning probabilities, and the curves by name.
@@ -148,6 +150,8 @@ def fit(
     )
     course = Course(settings, learning_rate, title)
     watchers: list[keras.callbacks.Callback] = [best, course]
+    if limit:
+        watchers.append(TimeLimit(limit))
     if tensorboard:
         watchers.append(TensorBoard(tensorboard, best, course))
     if checkpoints:

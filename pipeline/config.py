@@ -21,6 +21,7 @@ from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
 from components.metrics import SEGMENT_SCORES, metric_names
 from components.tiling import Geometry
+from pipeline.search_space import SearchSpace, Term, TuneOver
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -130,7 +131,7 @@ class PipelineConfig(BaseModel):
     patience: int = Field(
         0, ge=0, description="Validations without a better one after which training stops; 0: never."
     )
-    loss: dict[Literal["cross_entropy", "dice", "focal", "tversky"], float] = Field(
+    loss: dict[Term, float] = Field(
         {"cross_entropy": 1.0},
         description="Weight of each term of the loss: cross_entropy, dice, focal, tversky.",
     )
@@ -161,6 +162,10 @@ class PipelineConfig(BaseModel):
     )
     deterministic: bool = Field(
         False, description="Same weights in every run on GPUs, too, which is slower there."
+    )
+
+    warm_start: bool = Field(
+        False, description="Start from the weights of the last blessed model, where they fit the network."
     )
 
     # ---- Augmentation -------------------------------------------------------------------------------
@@ -199,10 +204,26 @@ class PipelineConfig(BaseModel):
 
     # ---- Tuning -----------------------------------------------------------------------------------
     tune: Literal["always", "first", "never"] = Field(
-        "first", description="Search a learning rate; first: only until a model has been pushed."
+        "first",
+        description="Search a learning rate and what tune_over says; first: only until a model was pushed.",
     )
-    tune_trials: int = Field(4, ge=1, description="Learning rates tried.")
-    tune_steps: int = Field(60, ge=1, description="Training steps of a trial.")
+    tune_search: Literal["random", "bayesian", "hyperband"] = Field(
+        "random",
+        description="How: at random; where a Gaussian process expects most; or many short trials, of which "
+        "the best are repeated with more steps.",
+    )
+    tune_over: SearchSpace = Field(
+        TuneOver(),
+        description="What else is searched: values for base_filters, dropout or loss, such as "
+        '{ base_filters = [8, 16], loss = ["cross_entropy", "cross_entropy+dice"] }.',
+    )
+    tune_trials: int = Field(
+        4, ge=1, description="Trials; with hyperband what its trials may cost together: 4, 10 or 17 are used."
+    )
+    tune_steps: int = Field(60, ge=1, description="Training steps of a trial, with hyperband of the longest.")
+    tune_minutes: float = Field(
+        10.0, gt=0, description="Longest training of a trial; what it has learned by then is scored."
+    )
     tune_range: tuple[float, float] = Field((5e-4, 5e-3), description="Lowest and highest learning rate.")
 
     # ---- Gate -------------------------------------------------------------------------------------
@@ -297,6 +318,12 @@ class PipelineConfig(BaseModel):
         if not 0 < self.tune_range[0] < self.tune_range[1]:
             raise ValueError(
                 f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"
+            )
+        if self.tune_over and self.tune == "never":
+            raise ValueError(f'tune = "never" searches nothing: leave out tune_over = {self.tune_over}')
+        if self.tune_search == "hyperband" and self.tune_trials < 4:
+            raise ValueError(
+                f"tune_trials = {self.tune_trials}: the least that hyperband can do costs 4 trials"
             )
         if min(self.loss.values(), default=0) < 0 or not any(self.loss.values()):
             raise ValueError(f"loss = {self.loss}: no weight may be below 0, and one must be above")

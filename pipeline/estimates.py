@@ -54,7 +54,8 @@ def estimate(
             values = channels * fact.bit_depth / 8
             tile_bytes += pixels * max(fact.stored / (fact.height * fact.width), _PNG_BYTES * values)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
-    step = config.batch_size * config.window**2 * config.base_filters * _ACTIVATIONS
+    filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
+    step = config.batch_size * config.window**2 * filters * _ACTIVATIONS
     return Estimate(
         tiles=tiles,
         disk=round(sum(fact.stored for fact in used) * 1.05 + tile_bytes),

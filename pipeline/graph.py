@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
@@ -18,6 +17,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
+from tfx.utils import json_utils
 
 from components import evaluator, schema
 from components.distribution import BlessedStatisticsStrategy, DistributionValidator
@@ -27,9 +27,12 @@ from components.export import ExportSettings
 from components.infra_validator import InfraValidator
 from components.model_card import licence_of
 from components.pusher import Pusher
+from components.search import TuneSettings
 from components.train_settings import TrainSettings
+from components.trainer import Trainer
 from components.transform import TileSettings
-from components.tuner import Tuner, TuneSettings
+from components.tuner import Tuner
+from components.warm_start import WarmStartStrategy
 from pipeline import code_version
 from pipeline.config import PipelineConfig, settings_of
 from pipeline.data_settings import data_settings
@@ -102,14 +105,16 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
     train = json.dumps(dataclasses.asdict(settings_of(TrainSettings, config)))
     components: list[Any] = [examples, statistics, inferred, validator, blessed_data, distribution, transform]
 
-    # The learning rate: searched on the eval split, or reused.
-    rates = {}
+    # The learning rate, and what else is asked for: searched on the eval split, or reused.
+    trained_on = {
+        "examples": transform.outputs["transformed_examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+    }
     if config.tune != "never":
         reuse_from = str(root.serving) if config.tune == "first" else ""
         tuner = Tuner(
             tuner_fn="components.tuner.tuner_fn",
-            examples=transform.outputs["transformed_examples"],
-            transform_graph=transform.outputs["transform_graph"],
+            **trained_on,
             custom_config={
                 "train": train,
                 "checkpoints": str(root.checkpoints),
@@ -118,20 +123,33 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
                 ),
             },
         )
-        rates = {"hyperparameters": tuner.outputs["best_hyperparameters"]}
+        trained_on["hyperparameters"] = tuner.outputs["best_hyperparameters"]
         components.append(tuner)
 
     # The network, trained, and exported with normalisation and tiling inside.
+    custom_config = {
+        "train": train,
+        "tune_over": json.dumps({} if config.tune == "never" else config.tune_over),
+        "export": json.dumps(dataclasses.asdict(settings_of(ExportSettings, config))),
+        "checkpoints": str(root.checkpoints),
+        "warm_start": int(config.warm_start),
+    }
+    base_model = None
+    if config.warm_start:
+        start = Resolver(
+            strategy_class=WarmStartStrategy,
+            config={"custom_config": json_utils.dumps(custom_config)},
+            model=Channel(type=Model),
+            blessing=Channel(type=ModelBlessing),
+            **trained_on,
+        ).with_id("WarmStart")
+        base_model = start.outputs["model"]
+        components.append(start)
     trainer = Trainer(
         run_fn="components.trainer.run_fn",
-        examples=transform.outputs["transformed_examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        custom_config={
-            "train": train,
-            "export": json.dumps(dataclasses.asdict(settings_of(ExportSettings, config))),
-            "checkpoints": str(root.checkpoints),
-        },
-        **rates,
+        custom_config=custom_config,
+        base_model=base_model,
+        **trained_on,
     )
 
     # The gate: the exported model on the whole images of the test split, beside the last blessed model.

@@ -12,6 +12,8 @@ from tfx.utils import path_utils
 
 from components import evaluator
 from components.example_gen.sample import SPLITS
+from components.tuner import PLOT, RESULTS
+from components.versions import training_record
 from pipeline.data_page import write_page
 from pipeline.runner import NodeFailed, NodeResult
 from pipeline.summary import Summary
@@ -27,8 +29,11 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.warnings = _text(report, "warnings").splitlines()
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
+    if (trials := _first(result, "tuner_results")) and Path(trials.uri, PLOT).is_file():
+        summary.trials, summary.trials_plot = str(Path(trials.uri, RESULTS)), str(Path(trials.uri, PLOT))
     if result.name == "Trainer" and (model := _first(result, "model")):
         summary.model = path_utils.serving_model_path(model.uri)
+        summary.start = _start(model)
     if evaluation := _first(result, "evaluation"):
         summary.metrics = evaluator.read_metrics(evaluation.uri)
         summary.baseline = evaluator.read_metrics(evaluation.uri, tfma.BASELINE_KEY)
@@ -65,6 +70,8 @@ def note(result: NodeResult) -> str:
         return ", ".join(f"{count} {split}" for split, count in _counts(examples).items())
     if hyperparameters := _first(result, "best_hyperparameters"):
         return _text(hyperparameters, "reason")
+    if result.name == "Trainer" and (model := _first(result, "model")):
+        return _start(model)
     if pushed := _first(result, "pushed_model"):
         return _text(pushed, "pushed_destination").rpartition("/")[2] or "nothing pushed"
     return ""
@@ -86,6 +93,11 @@ def _counts(examples: mlmd.Artifact) -> dict[str, int]:
 
 def _text(artifact: mlmd.Artifact, key: str) -> str:
     return artifact.custom_properties[key].string_value if key in artifact.custom_properties else ""
+
+
+def _start(model: mlmd.Artifact) -> str:
+    """What a warm training started from; empty where none was asked for."""
+    return training_record(Path(path_utils.serving_model_path(model.uri))).get("start", "")
 
 
 def _failures(verdict: Any, summary: Summary) -> list[str]:

@@ -31,6 +31,10 @@ class Summary:
         images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.
         verdict: blessed, not_blessed, or empty before the gate.
+        learning_rate: what the Tuner chose, and why.
+        trials: file with what became of each trial of the search, empty where none was made.
+        trials_plot: file with its plot, score against learning rate, as SVG.
+        start: what the training started from, where a warm start was asked for.
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
@@ -50,6 +54,9 @@ class Summary:
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     verdict: str = ""
     learning_rate: str = ""
+    trials: str = ""
+    trials_plot: str = ""
+    start: str = ""
     model: str = ""
     data_hash: str = ""
     pushed: str = ""

@@ -148,6 +148,69 @@ def test_a_model_below_the_threshold_is_not_pushed(place):
     assert versions(place) == before
 
 
+def training_record(summary: dict) -> dict:
+    return json.loads(Path(summary["model"], "assets.extra", "training.json").read_text())
+
+
+def test_a_warm_start_goes_on_from_the_last_blessed_model_and_is_cached_like_any_run(place):
+    settings: dict[str, Any] = {"tune": "never", "warm_start": "true", "steps": 2, "max_drop": 1}
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = last_summary(place)
+    assert first["start"].startswith("from the weights of the last blessed model (network.keras ")
+    assert first["start"] in done.stdout
+    assert training_record(first)["start"] == first["start"]
+    assert first["metrics"]["pixel_error"] < 0.5  # two steps alone would not do it
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = last_summary(place)
+    assert again["status"] == "unchanged"
+    assert again["components"]["Trainer"]["cached"]
+    assert again["start"] == first["start"]
+
+
+def test_a_search_over_more_than_the_rate_shapes_the_network_the_record_and_the_reuse(place):
+    settings: dict[str, Any] = {
+        "tune": "always", "tune_search": "hyperband", "tune_trials": 4, "tune_steps": 6, "max_drop": 1,
+        "tune_over": '{ base_filters = [3, 4], loss = ["cross_entropy", "cross_entropy+dice"] }',
+        "warm_start": "true", "learning_rate": 2e-3,
+    }  # fmt: skip
+    done = command(place, "run", "--data", str(place / "data"), **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = last_summary(place)
+    assert "foreground_iou" in summary["baseline"]  # of a network of another size
+    rows = json.loads(Path(summary["trials"]).read_text())
+    assert [row["steps"] for row in rows] == [2, 2, 2, 6, 6, 6]
+    assert {row["status"] for row in rows} == {"completed"}
+    assert Path(summary["trials_plot"]).read_text().startswith("<svg")
+    assert summary["trials_plot"] in done.stdout
+    record = training_record(summary)
+    filters = record["tuned"].get("base_filters", 2)  # as configured, where no trial found any foreground
+    assert last_network(place / "root").get_layer("conv1_1").filters == filters
+    assert record["recipe"]["base_filters"] == [3, 4]
+    if record["tuned"]:
+        assert (
+            f"base_filters {filters}, loss {record['tuned']['loss']}, the best of 6"
+            in summary["learning_rate"]
+        )
+        assert summary["start"].startswith(
+            "afresh: conv1_1/kernel of the last blessed model is 3 x 3 x 1 x 2"
+        )
+    # The next night, with an image more, takes what the pushed model was trained with.
+    write_cells(place / "night", 1, (96, 96), seed=7)
+    for kind in ("images", "masks"):
+        [path] = (place / "night" / kind).iterdir()
+        path.rename(place / "data" / kind / f"night_{path.name}")
+    done = command(place, "run", "--data", str(place / "data"), **{**settings, "tune": "first"})
+    for kind in ("images", "masks"):
+        next((place / "data" / kind).glob("night_*")).unlink()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "that of the last pushed model" in last_summary(place)["learning_rate"]
+    assert last_summary(place)["trials_plot"] == ""
+    assert training_record(last_summary(place))["tuned"] == record["tuned"]
+    assert last_summary(place)["start"].startswith("from the weights of the last blessed model")
+
+
 def heed_interrupts() -> None:
     """Shells start background jobs, maybe these tests, with SIGINT ignored; a child would ignore it, too."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

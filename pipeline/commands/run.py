@@ -184,5 +184,7 @@ def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> 
         hints.append(
             "  go on     train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
         )
+    if summary.trials_plot:
+        hints.append(f"  trials    {summary.trials_plot}")
     for hint in hints:
         console.print(hint, markup=False, soft_wrap=True)

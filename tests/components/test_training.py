@@ -1,7 +1,4 @@
-"""A training learns, repeats itself, goes on after a kill, and stops at a loss that is no number.
-
-So does the search that is made of trainings.
-"""
+"""A training learns, repeats itself, goes on after a kill, and stops at a loss that is no number."""
 
 import dataclasses
 
@@ -12,10 +9,8 @@ from components import training
 from components.checkpoint import Checkpoints
 from components.errors import TrainingFailed
 from components.images import decode, encode_png
-from components.input_pipeline import Tiles
 from components.masks import IGNORE
 from components.train_settings import TrainSettings
-from components.tuner import DIVERGED, LearningRateSearch, TuneSettings
 from components.validation import WholeImageValidation
 
 SETTINGS = TrainSettings(
@@ -26,23 +21,6 @@ SETTINGS = TrainSettings(
     warp=0.2, rotation=180.0, zoom=0.1, elastic=2.0, grey=0.1, rare=0.2, normalise="dataset",
     deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def tiles():
-    """Two images of bright squares, one tile each."""
-    rng = np.random.default_rng(1)
-    rows = []
-    for i in range(2):
-        mask = np.kron(rng.integers(0, 2, (6, 6)), np.ones((12, 12))).astype(np.uint8)
-        image = (mask * 120 + rng.integers(0, 60, mask.shape)).astype(np.uint8)
-        inner = mask[20:52, 20:52]
-        pixels = np.bincount(inner.ravel(), minlength=2)
-        rows.append((encode_png(image), encode_png(mask), f"{i}".encode(), 0, 0, 32, 32, 1, pixels))
-    keys = ("tile", "tile_mask", "name", "top", "left", "height", "width", "tiles", "class_pixels")
-    columns = {key: np.array(values, dtype=object if key in keys[:3] else None)
-               for key, values in zip(keys, zip(*rows, strict=True), strict=True)}  # fmt: skip
-    return Tiles(columns, np.full((2, 1), 90, np.float32), np.full((2, 1), 60, np.float32))
 
 
 def train(tiles, checkpoints=None, **changes):
@@ -107,6 +85,14 @@ def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles):
     assert sum(curves["steps"]) > 1
 
 
+def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
+    training.begin(SETTINGS)
+    network = training.compile_network(SETTINGS, tiles, 1e-3)
+    _, curves = training.fit(network, SETTINGS, tiles, tiles, "test", learning_rate=1e-3, limit=1e-6)
+    assert curves["steps"] == [1]
+    assert len(curves["val_foreground_iou"]) == 1
+
+
 def test_it_stops_early_when_nothing_improves(tiles):
     _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
     assert len(curves["steps"]) == 3
@@ -155,35 +141,3 @@ def test_ignored_pixels_neither_train_nor_count(tiles, rows, counted):
     best, curves = train(unsure, ignore=99, steps=20, validate_every=20)
     assert np.isfinite(curves["loss"]).all()
     assert WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted
-
-
-def search(tiles, folder, trials=3, **changes):
-    settings = dataclasses.replace(SETTINGS, steps=6, validate_every=6, **changes)
-    wanted = TuneSettings(tune_trials=trials, tune_steps=6, tune_range=(1e-4, 1e-2), reuse_from="")
-    found = LearningRateSearch(settings, wanted, folder, tiles)
-    found.search(train=tiles, validation=tiles)
-    return {t.hyperparameters.get("learning_rate"): t.score for t in found.oracle.trials.values()}
-
-
-def test_a_search_repeats_itself_and_goes_on_where_it_was_stopped(tiles, tmp_path, monkeypatch, capsys):
-    whole = search(tiles, tmp_path / "whole")
-    assert len(whole) == 3
-    fit, calls = training.fit, []
-
-    def fit_and_die(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return fit(*args, **kwargs)
-
-    monkeypatch.setattr(training, "fit", fit_and_die)
-    with pytest.raises(KeyboardInterrupt):
-        search(tiles, tmp_path / "stopped")
-    assert search(tiles, tmp_path / "stopped") == whole
-    assert len(calls) == 2 + 2  # the first trial is not run again, the second one is
-
-
-def test_a_trial_that_diverges_is_the_worst_and_not_the_end(tiles, tmp_path, capsys):
-    scores = search(tiles, tmp_path / "x", trials=2, optimizer="sgd", momentum=0.0, clip=0.0,
-                    class_weights={"background": 1e30, "cell": 1e30})  # fmt: skip
-    assert list(scores.values()) == [DIVERGED] * 2
