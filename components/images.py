@@ -15,11 +15,12 @@ import imagecodecs
 import numpy as np
 from PIL import Image as PILImage
 
-from components.image_formats import LARGE, ImageError, Raster, count_pages, read_file, read_raster
+from components.image_formats import count_pages, read_file, read_raster
+from components.raster import ImageError, Raster
 
 __all__ = [
-    "LARGE", "Image", "ImageError", "NeedsRange", "count_pages", "decode", "encode_png", "read_file",
-    "read_image", "to_grey",
+    "Image", "ImageError", "NeedsRange", "count_pages", "decode", "encode_png", "read_file", "read_image",
+    "to_grey",
 ]  # fmt: skip
 
 MAX_PIXELS = 10**9
@@ -120,6 +121,8 @@ def to_grey(rgb: np.ndarray) -> np.ndarray:
 def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
     """What the network sees: uint8 or uint16 [height, width, 1 or 3], black at 0, white at the highest."""
     pixels = raster.pixels
+    if raster.white_is_zero:
+        pixels = np.subtract((1 << raster.depth) - 1, pixels, dtype=pixels.dtype)
     if raster.palette is not None:
         colours = raster.palette[np.minimum(pixels[..., 0], len(raster.palette) - 1)]
         return colours[..., :1] if _is_grey(colours) else colours

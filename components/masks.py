@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
 
-from components.image_formats import ImageError, Raster, read_raster
+from components.image_formats import read_raster
 from components.images import MAX_PIXELS
+from components.raster import ImageError, Raster
 
 # Index in stored masks of pixels that neither the loss, nor a metric, nor a statistic may count.
 IGNORE = 255

@@ -18,9 +18,9 @@ from typing import Any
 
 import platformdirs
 
-from components import image_formats, images, masks
+from components import image_formats, images, masks, raster, tiff
 
-_READERS = (images, image_formats, masks)
+_READERS = (images, image_formats, masks, raster, tiff)
 _LIBRARIES = ("pillow", "tifffile", "imagecodecs", "numpy")
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import warnings
 import zlib
@@ -220,6 +221,14 @@ def test_equal_channels_count_as_grey_and_pass_through() -> None:
     assert image.data == data
     assert image.channels == 1
     assert image.mean == pytest.approx(GREY.mean())
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.tif"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    for read in (images.read_image, images.read_file, images.count_pages):
+        with pytest.raises(ImageError, match="a pipe or a device"):
+            read(tmp_path / name)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
