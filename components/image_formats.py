@@ -35,7 +35,8 @@ _PLUGINS: dict[bytes, type[ImageFile.ImageFile]] = {
 }
 _ORIENTATION = 0x0112  # EXIF tag
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not stuffing, fill or restart
-_JPEG_END = 0xD9
+_JPEG_END, _JPEG_SCAN, _JPEG_SEQUENTIAL = 0xD9, 0xDA, {0xC0, 0xC1}
+_NO_CODE = b"\0" + b"\xfe" * 15  # the zero: after a byte 0xff, any other one would be a marker
 _JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE}
 _DEFLATE_RATIO = 1032  # the most that deflate can pack into a byte
 _HEADER_LOCK = threading.Lock()
@@ -113,8 +114,8 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
         channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour_type, 1)
         require_room(image.height * (image.width * channels * depth // 8), packed * _DEFLATE_RATIO + 1000)
     elif kind == "JPEG":
-        _require_end_of_jpeg(data)
         require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
+        image = _open(io.BytesIO(_without_end_of_jpeg(data)), data, max_pixels)
     orientation = _orientation(image, chunks)
     turned = orientation in range(2, 9)
     canonical = not turned and kind == "JPEG" and image.mode in ("L", "RGB")
@@ -189,14 +190,22 @@ def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], int]:
     return chunks, packed
 
 
-def _require_end_of_jpeg(data: bytes) -> None:
-    """Walks over the markers: Pillow does not miss the last ones, TensorFlow refuses the file without."""
-    at = 2
+def _without_end_of_jpeg(data: bytes) -> bytes:
+    """A JPEG that Pillow reads to the end only if all of its pixels are there.
+
+    Pillow does not miss the end marker, TensorFlow refuses a file without: its place is looked for. Where
+    pixels are missing before it, both fill them up in silence. So the marker becomes a few bytes of no
+    meaning: a complete image does not need them, and one that breaks off needs more. A progressive image (and
+    one of several scans) is decoded from its marker on, and stays as it is.
+    """
+    at, kinds = 2, list[int]()
     while marker := _JPEG_MARKER.search(data, at):
         kind = marker[0][1]
         if kind == _JPEG_END:
-            return
+            sequential = not _JPEG_SEQUENTIAL.isdisjoint(kinds) and kinds.count(_JPEG_SCAN) == 1
+            return data[: marker.start()] + _NO_CODE if sequential else data
         if kind not in _JPEG_SEGMENTS:
             raise damaged(f"unknown marker {kind:02x}")
+        kinds.append(kind)
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     raise damaged("the end is missing")

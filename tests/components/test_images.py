@@ -134,6 +134,7 @@ def test_rotated_and_cmyk_jpegs_become_rgb_png() -> None:
 
 BIG = smooth((64, 64))
 PNG_FILE, JPEG_FILE, TIFF_FILE = (saved(BIG, kind) for kind in ("PNG", "JPEG", "TIFF"))
+RESTARTS = saved(BIG, "JPEG", restart_marker_blocks=5)
 FLIPPED = bytearray(PNG_FILE)
 FLIPPED[len(FLIPPED) // 2] ^= 1
 
@@ -148,6 +149,8 @@ FLIPPED[len(FLIPPED) // 2] ^= 1
         *((data[:12], "damaged or truncated") for data in (PNG_FILE, JPEG_FILE, TIFF_FILE)),
         (PNG_FILE[:-12], "damaged or truncated"),
         (JPEG_FILE[:-2], "damaged or truncated"),
+        *((data[: len(data) // 2] + b"\xff\xd9", "damaged or truncated") for data in (JPEG_FILE, RESTARTS)),
+        (JPEG_FILE[:-12] + b"\xff\xd9", "damaged or truncated"),
         (JPEG_FILE[:-9] + b"\xff\x72" + JPEG_FILE[-7:], "unknown marker 72"),
         (bytes(FLIPPED), "damaged or truncated"),
         (saved(smooth((8, 8)).astype(np.float32), "TIFF"), "32-bit floating-point"),
@@ -221,6 +224,20 @@ def test_equal_channels_count_as_grey_and_pass_through() -> None:
     assert image.data == data
     assert image.channels == 1
     assert image.mean == pytest.approx(GREY.mean())
+
+
+@pytest.mark.parametrize("blur", [0, 1, 3])
+@pytest.mark.parametrize(
+    "options", [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_rows": 1}]
+)
+def test_complete_jpegs_are_complete(options: dict[str, Any], blur: int) -> None:
+    for seed in range(20):
+        numbers = np.random.default_rng(seed)
+        pixels = Image.fromarray(numbers.integers(0, 256, numbers.integers(1, 90, 2), np.uint8))
+        pixels = pixels.filter(ImageFilter.GaussianBlur(blur))
+        data = saved(pixels, "JPEG", quality=int(numbers.integers(5, 100)), **options)
+        decoded = images.decode(images.read_image(data + b"more").data)[..., 0]
+        np.testing.assert_array_equal(decoded, np.asarray(Image.open(io.BytesIO(data))))
 
 
 @pytest.mark.parametrize("name", ["pipe.png", "pipe.tif"])
