@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import hashlib
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -16,9 +14,9 @@ from typing import Any, TypeVar
 from components import images, masks
 from components.example_gen.checked import Checked
 from components.example_gen.sample import Problem, Sample
+from components.large_images import LARGE_FILE, one_at_a_time
 from components.masks import Legend, Survey
 
-_one_large_file = threading.Lock()
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 
@@ -173,7 +171,7 @@ class _Reader:
         """Hash of a file and what is in it; None, and an entry in the problems, if it cannot be read."""
         content: Path | bytes
         try:
-            with one_large_file(path):
+            with one_at_a_time():
                 if page is None and _is_large(path):
                     content, sha256 = path, hash_of(path)
                 elif page is None:
@@ -213,16 +211,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def one_large_file(path: Path) -> Iterator[None]:
-    """Lets any number of small files be read at a time, but one large one."""
-    with _one_large_file if _is_large(path) else contextlib.nullcontext():
-        yield
-
-
 def _is_large(path: Path) -> bool:
     try:
-        return path.stat().st_size > images.LARGE
+        return path.stat().st_size > LARGE_FILE
     except OSError:
         return False  # reading it will tell
 

@@ -12,9 +12,10 @@ from components import images
 from components.errors import BadInput
 from components.example_gen import splits
 from components.example_gen.checked import Checked
-from components.example_gen.inspection import Facts, cores, inspect, one_large_file
+from components.example_gen.inspection import Facts, cores, inspect
 from components.example_gen.plan import SERVING, images_in_service
 from components.example_gen.sample import Problem
+from components.large_images import one_at_a_time
 from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, Summary, print_report
 from pipeline.data_settings import data_settings
@@ -119,7 +120,7 @@ def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
 
     def read(path: Path) -> Problem | None:
         try:
-            with one_large_file(path):
+            with one_at_a_time():
                 images.read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
         except images.ImageError as error:
             return Problem(str(path), error.found, error.advice)
