@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from components import images, masks
+from components import images, mask_advice, masks
 from components.example_gen.checked import Checked
 from components.example_gen.sample import Problem, Sample
 from components.large_images import LARGE_FILE, one_at_a_time
@@ -86,8 +86,8 @@ def inspect(
         _advise([r for r in results if r.needs_range], advice)
     surveys = [r.survey for r in results if r.survey]
     undeclared = [r for r in results if r.undeclared]
-    if undeclared and (classes := masks.propose_classes(surveys)):
-        _advise(undeclared, f"name all values of the masks: --set 'classes={masks.as_setting(classes)}'")
+    if undeclared and (for_all := mask_advice.advise_on_all(surveys, legend)):
+        _advise(undeclared, for_all)
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},

@@ -66,7 +66,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     except BadInput as error:
         problems.append(_problem(config.data, error))
     problems += _unreadable(serving, config)
-    summary = Summary.of(facts, split_of)
+    summary = Summary.of(facts, split_of, inspection.surveys)
     if serving:
         summary.splits[SERVING] = len(serving)
     channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
