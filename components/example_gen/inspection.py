@@ -26,7 +26,7 @@ class Facts:
     """What is learnt about a sample; units as in `components.images.Image`.
 
     `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
-    of the canonical image in bytes. The hashes are of the files as they are, with the page of a stack.
+    of the canonical image in bytes.
     """
 
     name: str
@@ -39,8 +39,7 @@ class Facts:
     stored: int
     class_pixels: dict[str, int]
     ignored: int
-    image_sha256: str
-    mask_sha256: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -126,14 +125,13 @@ class _Reader:
 
     def read(self, sample: Sample) -> _Result:
         result = _Result()
-        image = self._attempt(sample.image, sample.page, self._image, f"image {self._range}", result)
+        image = self._attempt(sample.image, sample.page, self._image, _kind_of_image(self._range), result)
         mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
         if mask:
-            result.survey = Survey.of(mask[1])
+            result.survey = Survey.of(mask)
         if not image or not mask or not result.survey:
             return result
-        facts = image[1]
-        if problem := _other_size(sample.mask, result.survey, facts["height"], facts["width"]):
+        if problem := _other_size(sample.mask, result.survey, image["height"], image["width"]):
             result.problems.append(problem)
             return result
         try:
@@ -146,16 +144,12 @@ class _Reader:
             name=sample.name,
             class_pixels=counts,
             ignored=ignored,
-            image_sha256=image[0],
-            mask_sha256=mask[0],
-            **facts,
+            **image,
         )
         return result
 
     def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:
-        image = images.read_image(content, page=page, max_pixels=self._max_pixels, value_range=self._range)
-        values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
-        return {**values, "stored": len(image.data)}
+        return _learn(content, page, self._max_pixels, self._range)
 
     def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
         return asdict(masks.survey_mask(content, page=page, max_pixels=self._max_pixels))
@@ -167,8 +161,8 @@ class _Reader:
         read: Callable[[Path | bytes, int], dict[str, Any]],
         kind: str,
         result: _Result,
-    ) -> tuple[str, dict[str, Any]] | None:
-        """Hash of a file and what is in it; None, and an entry in the problems, if it cannot be read."""
+    ) -> dict[str, Any] | None:
+        """What is in a file; None, and an entry in the problems, if it cannot be read."""
         content: Path | bytes
         try:
             with one_at_a_time():
@@ -179,9 +173,9 @@ class _Reader:
                     sha256 = hashlib.sha256(content).hexdigest()
                 else:
                     content, sha256 = path, f"{self.stacks[path]}:{page}"
-                known = self._checked.get(f"{kind} {sha256}")
+                known: dict[str, Any] | None = self._checked.get(f"{kind} {sha256}")
                 if known and known["height"] * known["width"] <= self._max_pixels:
-                    return sha256, known
+                    return known
                 found = read(content, page or 0)
         except images.ImageError as error:
             result.problems.append(Problem(str(path), error.found, error.advice))
@@ -194,7 +188,49 @@ class _Reader:
             result.problems.append(Problem(str(path), text, advice))
             return None
         self._checked.put(f"{kind} {sha256}", found)
-        return sha256, found
+        return found
+
+
+def content_of(
+    sample: Sample,
+    sha256: str,
+    *,
+    max_pixels: int,
+    value_range: tuple[float, float] | None,
+    checked: Checked,
+) -> str:
+    """`Image.content` of a sample: as the check found it, or by decoding the image.
+
+    Args:
+        sample: of the data.
+        sha256: of the content of its image, with the page of a stack.
+        max_pixels: see `inspect`.
+        value_range: see `inspect`.
+        checked: what earlier inspections found.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    key = f"{_kind_of_image(value_range)} {sha256}"
+    known = checked.get(key)
+    if known is None:
+        with one_at_a_time():
+            known = _learn(sample.image, sample.page or 0, max_pixels, value_range)
+        checked.put(key, known)
+    return str(known["content"])
+
+
+def _kind_of_image(value_range: tuple[float, float] | None) -> str:
+    """What is found in an image depends on the range of its values."""
+    return f"image {list(value_range) if value_range else None}"
+
+
+def _learn(
+    content: Path | bytes, page: int, max_pixels: int, value_range: tuple[float, float] | None
+) -> dict[str, Any]:
+    image = images.read_image(content, page=page, max_pixels=max_pixels, value_range=value_range)
+    values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+    return {**values, "stored": len(image.data)}
 
 
 def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem | None:

@@ -180,7 +180,7 @@ def leave_out_duplicates(
     Args:
         samples: in natural order.
         assignment: split of each by name, as `assign` returned it.
-        hashes: of the content of the image of each.
+        hashes: of the pixels of the image of each.
         remembered: see `assign`.
 
     Returns:

@@ -53,7 +53,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     copies: list[tuple[str, str]] = []
     if samples:
         hashes = {sample.name: sample.name for sample in samples}
-        hashes.update({fact.name: fact.image_sha256 for fact in facts})
+        hashes.update({fact.name: fact.content for fact in facts})
         try:
             split_of, copies, _ = settings.split(samples, hashes)
         except BadInput as error:

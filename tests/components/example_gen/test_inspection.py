@@ -105,4 +105,4 @@ def test_pages_of_a_stack_are_told_apart(tmp_path: Path, cache: Path) -> None:
     for _ in range(2):  # decoded, then remembered
         facts = look(tmp_path, cache).facts
         assert [f.mean for f in facts] == pytest.approx((pages.mean((1, 2)) / 257).tolist())
-        assert len({f.image_sha256 for f in facts}) == 4
+        assert len({f.content for f in facts}) == 4
