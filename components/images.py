@@ -7,6 +7,7 @@ else is re-encoded once, without loss. What cannot be read honestly is refused w
 
 from __future__ import annotations
 
+import decimal
 import io
 import zlib
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from components.image_formats import count_pages, read_file, read_raster
 from components.raster import ImageError, Raster
 
 __all__ = [
-    "Image", "ImageError", "NeedsRange", "count_pages", "decode", "encode_png", "read_file", "read_image",
-    "to_grey",
+    "Image", "ImageError", "NeedsRange", "as_range", "count_pages", "decode", "encode_png", "read_file",
+    "read_image", "to_grey",
 ]  # fmt: skip
 
 MAX_PIXELS = 10**9
@@ -36,7 +37,7 @@ class NeedsRange(ImageError):
         """Args: kind: of the values, for people."""
         super().__init__(
             f"{kind} values from {low:g} to {high:g}",
-            f"give black and white of all images, for example --set 'value_range=[{low:g}, {high:g}]'",
+            f"give black and white of all images, for example --set 'value_range={as_range(low, high)}'",
         )
         self.low, self.high = low, high
 
@@ -90,7 +91,7 @@ def read_image(
     depth = pixels.dtype.itemsize * 8
     # Good hashes take a quarter of the time of decoding. The moments are exact: only for images of the very
     # same values the checksum matters.
-    checksum = zlib.crc32(np.ascontiguousarray(pixels))
+    checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
     content = f"{width}x{height}x{channels}x{depth} {mean!r} {stddev!r} {checksum:08x}"
     data = raster.canonical or encode_png(pixels)
     return Image(data, height, width, channels, depth, mean, stddev, content)
@@ -126,6 +127,15 @@ def to_grey(rgb: np.ndarray) -> np.ndarray:
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
 
 
+def as_range(low: float, high: float) -> str:
+    """A `value_range` that holds both values, rounded outwards to a few digits, as TOML."""
+    down = decimal.Context(prec=6, rounding=decimal.ROUND_FLOOR).create_decimal_from_float(low)
+    up = decimal.Context(prec=6, rounding=decimal.ROUND_CEILING).create_decimal_from_float(
+        high if high > low else low + 1
+    )
+    return f"[{down}, {up}]"
+
+
 def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
     """What the network sees: uint8 or uint16 [height, width, 1 or 3], black at 0, white at the highest."""
     pixels = raster.pixels
@@ -154,7 +164,7 @@ def _sixteen_bits(pixels: np.ndarray, value_range: ValueRange | None) -> np.ndar
         raise NeedsRange(f"{pixels.dtype.itemsize * 8}-bit {kind}", low, high)
     black, white = value_range
     if low < black or high > white:
-        found = f"values from {low:g} to {high:g}, outside value_range = [{black:g}, {white:g}]"
+        found = f"values from {low!r} to {high!r}, outside value_range = [{black!r}, {white!r}]"
         raise ImageError(found, "widen value_range, or clip the image")
     scaled = np.empty(pixels.shape, np.uint16)
     rows = max(1, _BLOCK // pixels[0].size)

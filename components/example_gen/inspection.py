@@ -81,7 +81,7 @@ def inspect(
     ranges = [r.needs_range for r in results if r.needs_range]
     if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        advice = f"give black and white of all images: --set 'value_range=[{low:g}, {high:g}]'"
+        advice = f"give black and white of all images: --set 'value_range={images.as_range(low, high)}'"
         _advise([r for r in results if r.needs_range], advice)
     surveys = [r.survey for r in results if r.survey]
     undeclared = [r for r in results if r.undeclared]
