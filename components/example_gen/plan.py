@@ -114,7 +114,9 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
         BadInput: with a line for each problem.
     """
     samples, problems = settings.find(folder)
-    if problems and (settings.skip is None or not samples):
+    if settings.skip is not None and samples:
+        problems = [problem for problem in problems if problem.of_the_set]
+    if problems:
         raise BadInput("\n".join(f"{p.path}: {p.found}; {p.advice}" for p in problems))
     left_out = set(settings.skip or ())
     samples = [sample for sample in samples if sample.name not in left_out]

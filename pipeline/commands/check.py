@@ -45,10 +45,14 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
             checked=checked,
         )
     problems += [problem for several in inspection.problems.values() for problem in several]
-    facts, skipped, skip = inspection.facts, [], None
+    facts = inspection.facts
+    skipped: list[Problem] = []
+    skip: list[str] | None = None
     if skip_bad and facts:
         samples = [sample for sample in samples if sample.name not in inspection.problems]
-        problems, skipped, skip = [], problems, sorted(inspection.problems)
+        skipped = [problem for problem in problems if not problem.of_the_set]
+        problems = [problem for problem in problems if problem.of_the_set]
+        skip = sorted(inspection.problems)
     split_of: dict[str, str | None] = {}
     copies: list[tuple[str, str]] = []
     if samples:
@@ -56,6 +60,9 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         hashes.update({fact.name: fact.content for fact in facts})
         try:
             split_of, copies, _ = settings.split(samples, hashes)
+        except splits.EmptySplit as error:
+            if not problems:  # else it may well be for want of what is wrong
+                problems.append(_problem(config.data, error))
         except BadInput as error:
             problems.append(_problem(config.data, error))
     if split_of and len(facts) == len(samples):  # else a class may be in what could not be read
@@ -106,8 +113,8 @@ def _unlearnable(data: Path, facts: Sequence[Facts], split_of: Mapping[str, str 
     for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
         missing.setdefault(name, []).append(split)
     advice = (
-        "add images that show it, set their split in a manifest, try another --set seed=N, or remove it from"
-        " classes"
+        "add images that show it, set their split in a manifest, try another seed with --set, or remove it"
+        " from classes"
     )
     return [
         Problem(str(data), f"class {name!r} occurs in no mask of the {' and '.join(where)} split", advice)
