@@ -244,7 +244,8 @@ def test_what_may_not_be_read_is_in_the_table(closed: str, option: str, tmp_path
     )  # fmt: skip
     path.chmod(0o700)
     assert done.returncode == 2, done.stderr
-    assert "cannot be read (Permission denied)" in done.stdout
+    [row] = [line for line in done.stdout.splitlines() if "cannot be read (Permission denied)" in line]
+    assert Path(closed).name in row
     assert "permissions" in done.stdout
     assert done.stderr == ""
 

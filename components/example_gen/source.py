@@ -103,10 +103,11 @@ def _find_readable(folder: Path, mask_suffix: str) -> Found:
     if not folder.is_dir():
         found = "not a folder" if folder.exists() else "no such folder"
         return [], [Problem(str(folder), found, "give the folder that holds images/ and masks/ with --data")]
+    inside = sorted(folder.iterdir())
     for name in NAMES:
-        if (folder / name).is_file():
+        if folder / name in inside and (folder / name).is_file():
             return _with_pages(*read_manifest(folder / name))
-    parts = {path.name.casefold(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    parts = {path.name.casefold(): path for path in inside if path.is_dir()}
     if "images" in parts or "masks" in parts:
         samples, problems = _two_folders(folder, parts, mask_suffix)
     elif "train" in parts:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from components import images
 from components.images import ImageError
@@ -159,3 +159,22 @@ def test_colour_maps_of_8_and_of_16_bits(factor: int) -> None:
     data = written(PAGES[0], photometric="palette", colormap=COLOURS * np.uint16(factor))
     pixels = images.decode(images.read_image(data).data)
     np.testing.assert_array_equal(pixels, COLOURS.T[PAGES[0]])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("pixels", [PAGES[0], RGB.astype(np.uint16) * 257])
+def test_orientation_of_tiff(orientation: int, pixels: np.ndarray) -> None:
+    data = written(pixels, extratags=[(0x0112, 3, 1, orientation, True)])
+    turned = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1], 5: pixels.swapaxes(0, 1),
+        6: np.rot90(pixels, -1), 7: pixels[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(pixels),
+    }[orientation]  # fmt: skip
+    decoded = images.decode(images.read_image(data).data)
+    np.testing.assert_array_equal(decoded, turned.reshape(decoded.shape))
+
+
+def test_jpeg_in_tiff_is_near_the_pixels() -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8))
+    pixels = np.asarray(noise.filter(ImageFilter.GaussianBlur(2)))
+    decoded = images.decode(images.read_image(written(pixels, photometric="rgb", compression="jpeg")).data)
+    assert abs(decoded.astype(int) - pixels).mean() < 8
