@@ -44,10 +44,9 @@ def as_setting(classes: Mapping[str, Value]) -> str:
 
 
 def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
-    """One advice for all masks of a set, of which some hold undeclared values; None: to each its own."""
-    blurred = [s for s in surveys if s.format == "JPEG" or _looks_blurred(s, legend)]
-    readings = propose_classes([s for s in surveys if s not in blurred])
-    if len(blurred) > len(surveys) / 2 or not readings:
+    """One advice for all masks of a set but the blurred ones, where some hold undeclared values; or None."""
+    readings = propose_classes([survey for survey in surveys if not is_blurred(survey, legend)])
+    if not readings:
         return None
     advice = f"name all values of the masks: {_command(readings[0])}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
@@ -59,7 +58,7 @@ def undeclared(survey: Survey, legend: Legend, wrong: Mapping[int, int]) -> Imag
     found = f"pixel values of no class ({declared}): {listed(wrong, legend.in_colour)}"
     if survey.format == "JPEG":
         return ImageError(found, f"save masks as PNG: JPEG changes values; {_NEAREST}")
-    if _looks_blurred(survey, legend):
+    if is_blurred(survey, legend):
         return ImageError(found, f"export it without smoothing: its edges look blurred; or {_NEAREST}")
     readings = propose_classes([survey])
     if not readings:
@@ -119,8 +118,10 @@ def _may_number_objects(surveys: Sequence[Survey]) -> bool:
     return len(last - {0}) > 1
 
 
-def _looks_blurred(survey: Survey, legend: Legend) -> bool:
-    """Whether a mask holds several values of no class, and two that are declared more often: their edges."""
+def is_blurred(survey: Survey, legend: Legend) -> bool:
+    """Whether a mask is a JPEG, or holds several values of no class and two that are declared more often."""
+    if survey.format == "JPEG":
+        return True
     if legend.in_colour:
         values = {v: colour_of(survey, v) for v in survey.counts}
     else:

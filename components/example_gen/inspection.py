@@ -84,7 +84,9 @@ def inspect(
         advice = f"give black and white of all images: --set 'value_range={images.as_range(low, high)}'"
         _advise([r for r in results if r.needs_range], advice)
     surveys = [r.survey for r in results if r.survey]
-    undeclared = [r for r in results if r.undeclared]
+    undeclared = [
+        r for r in results if r.undeclared and r.survey and not mask_advice.is_blurred(r.survey, legend)
+    ]
     if undeclared and (for_all := mask_advice.advise_on_all(surveys, legend)):
         _advise(undeclared, for_all)
     return Inspection(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from components.example_gen.checked import Checked
 from components.example_gen.inspection import Inspection, inspect
@@ -74,6 +74,19 @@ def test_one_proposal_for_the_values_of_all_masks(tmp_path: Path, cache: Path) -
     assert len(problems) == 4
     assert len(advice) == 1
     assert all(f"={value}" in next(iter(advice)) for value in range(4))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_blurred_mask_among_sharp_ones_has_its_own_advice(kind: str, tmp_path: Path, cache: Path) -> None:
+    write_cells(tmp_path, 4, (128, 128))
+    path = tmp_path / "masks/cell_001.png"
+    with Image.open(path) as mask:
+        blurred = mask.filter(ImageFilter.GaussianBlur(1))
+    path.unlink()
+    blurred.save(path.with_suffix(f".{kind}"))
+    [[problem]] = look(tmp_path, cache).problems.values()
+    assert "mask_values=nearest" in problem.advice
+    assert "classes=" not in problem.advice
 
 
 def test_a_file_that_was_checked_is_not_decoded_again(tmp_path: Path, cache: Path) -> None:
