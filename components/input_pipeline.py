@@ -133,7 +133,7 @@ def training_batches(
         image = decode_tile(tf.gather(strings[0], index), channels)
         mask = tf.ensure_shape(tf.io.decode_png(tf.gather(strings[1], index)), [None, None, planes])
         first_pixel, last_pixel = tf.unstack(extent[index])
-        top, left = _offset(mask, wanted, window, geometry.halo, seeds[0])
+        top, left = _offset(mask, wanted, window, geometry.halo, last_pixel, seeds[0])
         place = augment.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
         warped = tf.random.stateless_uniform([], seeds[1]) < augmentation.warp
         image, mask = tf.cond(
@@ -191,10 +191,12 @@ def _pick(fraction: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
 
 
 def _offset(
-    mask: tf.Tensor, wanted: tf.Tensor, window: int, halo: int, seed: tf.Tensor
+    mask: tf.Tensor, wanted: tf.Tensor, window: int, halo: int, last: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """First pixel of a window: anywhere in the tile, or so that its centre holds a pixel of a class."""
-    room = tf.shape(mask)[:2] - window  # the largest offset on each axis
+    """First pixel of a window: anywhere its centre shows some of the image, or a pixel of a class."""
+    # The largest offset on each axis. A tile is up to 15 pixels larger than it has to be: in a window
+    # that is laid beyond an image of a few pixels there would be nothing to learn.
+    room = tf.minimum(tf.shape(mask)[:2] - window, last - halo - 1)
     drawn = tf.random.stateless_uniform([3], seed)
 
     anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)

@@ -19,12 +19,13 @@ from rich.text import Text
 from components.example_gen.inspection import Facts
 from components.example_gen.plan import SERVING
 from components.example_gen.sample import SPLITS, Problem
+from components.survey import Survey
 from pipeline.estimates import Estimate
 from pipeline.proposals import Proposal
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them
 _FILES_A_ROW = 100  # of one problem; --json lists all
-_COMMAND = re.compile(r"--set ('[^']*'|\S+)")
+_COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value, no N and no ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Summary:
 
     `class_shares` are of the pixels that count, `ignored_share` is of all. `splits` counts images too, under
     "left out" those of no fold and copies; it is empty if the images cannot be split. `odd_channels` names
-    the images of the rarer kind, of colour if equal, where grey and colour are mixed.
+    the images of the rarer kind, of colour if equal, where grey and colour are mixed. `white_is_zero` counts
+    the masks of one bit that show 0 as white.
     """
 
     images: int
@@ -44,10 +46,13 @@ class Summary:
     ignored_share: float
     splits: dict[str, int]
     odd_channels: list[str]
+    white_is_zero: int
 
     @classmethod
-    def of(cls, facts: Sequence[Facts], split_of: Mapping[str, str | None]) -> Summary:
-        """Counts facts; `split_of` is the split of each sample by name."""
+    def of(
+        cls, facts: Sequence[Facts], split_of: Mapping[str, str | None], surveys: Sequence[Survey]
+    ) -> Summary:
+        """Counts facts; `split_of` is the split of each sample by name, `surveys` are of the masks."""
         by_channels: dict[int, list[str]] = defaultdict(list)
         pixels: Counter[str] = Counter()
         for fact in facts:
@@ -64,6 +69,7 @@ class Summary:
             ignored_share=ignored / max(ignored + pixels.total(), 1),
             splits=dict(Counter(split or "left out" for split in split_of.values())),
             odd_channels=min(by_channels[3], by_channels[1], key=len) if len(by_channels) > 1 else [],
+            white_is_zero=sum(survey.white_is_zero for survey in surveys),
         )
 
 
@@ -184,6 +190,13 @@ def _summary_lines(report: Report) -> list[str]:
     if summary.ignored_share:
         shares.append(f"ignored {summary.ignored_share:.1%} of all")
     lines.append("Pixels:  " + ", ".join(shares))
+    if summary.white_is_zero:
+        lines.append(
+            f"Masks:   {summary.white_is_zero} of one bit show 0 as white, and are read as they look:"
+        )
+        lines.append(
+            "         white is background; if it is the other way round, save them as 0 and 255 in PNG"
+        )
     if summary.splits:
         order = [split for split in (*SPLITS, SERVING, "left out") if split in summary.splits]
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))

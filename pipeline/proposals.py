@@ -15,6 +15,7 @@ from components import masks
 from components.example_gen.inspection import Facts, cores
 from components.example_gen.plan import Settings
 from components.example_gen.sample import Sample
+from components.large_images import one_at_a_time
 from components.tiling import Geometry
 from pipeline.config import PipelineConfig
 
@@ -148,14 +149,17 @@ def _object_diameter(samples: Sequence[Sample], settings: Settings) -> float | N
 
 def _areas(sample: Sample, settings: Settings) -> tuple[NDArray[np.int64], int]:
     """Pixels of each object in the middle of a mask, and of that middle."""
-    mask = masks.read_mask(
-        sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels
-    )
-    top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
-    middle = (slice(top, top + _CROP), slice(left, left + _CROP))
-    indices = mask.indices[middle]
-    if mask.instances is not None:
-        areas = np.bincount(mask.instances[middle].reshape(-1))[1:]
+    with one_at_a_time():
+        mask = masks.read_mask(
+            sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels
+        )
+        top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
+        middle = (slice(top, top + _CROP), slice(left, left + _CROP))
+        indices = mask.indices[middle].copy()  # of its own: the whole mask may go
+        instances = None if mask.instances is None else mask.instances[middle].copy()
+        del mask
+    if instances is not None:
+        areas = np.bincount(instances.reshape(-1))[1:]
     else:
         parts = [np.empty(0, np.int64)]
         for index in range(1, len(settings.classes)):

@@ -1,6 +1,7 @@
 """Whatever is wrong with data stops a run before it starts: exit code 2, all files named, nothing written."""
 
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -125,9 +126,26 @@ def dangling_link(data: Path) -> list[str]:
     return ["images/cell_001.png", "a link to a file that does not exist"]
 
 
-def unreadable(data: Path) -> list[str]:
-    (data / "images/cell_001.png").chmod(0)
-    return ["images/cell_001.png", "cannot be read"]
+def pipe(data: Path) -> list[str]:
+    for name in ("images/cell_001.png", "masks/cell_002.png"):
+        (data / name).unlink()
+        os.mkfifo(data / name)
+    return ["images/cell_001.png", "masks/cell_002.png", "a pipe or a device"]
+
+
+def circular_tiff(data: Path) -> list[str]:
+    (data / "images/cell_001.png").unlink()
+    path = data / "images/cell_001.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(2):
+            writer.write(np.zeros((64, 64), np.uint8), metadata=None)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        first, second = (page.offset for page in file.pages)
+    (tags,) = struct.unpack_from("<H", content, second)
+    struct.pack_into("<I", content, second + 2 + 12 * tags, first)
+    path.write_bytes(content)
+    return ["images/cell_001.tif", "its pages form a circle"]
 
 
 def two_of_one_stem(data: Path) -> list[str]:
@@ -167,7 +185,7 @@ def folder_named_like_an_image(data: Path) -> list[str]:
 
 CASES: list[Callable[[Path], list[str]]] = [
     truncated, zero_bytes, wrong_type, lying_header, bomb, missing_mask, orphan_mask, near_name, other_size,
-    transposed, undeclared, colours, not_finite, floats_without_range, dangling_link, unreadable,
+    transposed, undeclared, colours, not_finite, floats_without_range, dangling_link, pipe, circular_tiff,
     two_of_one_stem, empty_set, single_image, class_missing_from_a_split, folder_named_like_an_image,
 ]  # fmt: skip
 
@@ -176,8 +194,6 @@ CASES: list[Callable[[Path], list[str]]] = [
 def test_bad_data_stop_a_run_before_it_starts(
     spoil: Callable[[Path], list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if spoil is unreadable and os.geteuid() == 0:
-        pytest.skip("root may read any file")
     write_cells(tmp_path / "data", 8, (64, 64))
     expected = spoil(tmp_path / "data")
     os.environ["COLUMNS"] = "400"
@@ -190,6 +206,48 @@ def test_bad_data_stop_a_run_before_it_starts(
     for text in expected:
         assert text in printed
     assert not (tmp_path / "root").exists()
+
+
+def unprivileged() -> list[str]:
+    """What a command has to begin with so that permissions count, also for root."""
+    if os.geteuid():
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root may read any file, and there is no setpriv")
+    drop = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}"]
+
+
+@pytest.mark.parametrize(
+    ("closed", "option"),
+    [
+        ("images/cell_001.png", ""), ("masks/cell_001.png", ""), ("images", ""), ("masks", ""), (".", ""),
+        ("manifest.csv", ""), ("../data", "../{SPAN}"), ("../root/splits.json", ""),
+    ],
+)  # fmt: skip
+def test_what_may_not_be_read_is_in_the_table(closed: str, option: str, tmp_path: Path) -> None:
+    write_cells(tmp_path / "data", 8, (64, 64))
+    for path, content in (
+        (tmp_path / "root/splits.json", "{}"),
+        (tmp_path / "data/manifest.csv", "image,mask"),
+    ):
+        if path.name == Path(closed).name:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content)
+    path = tmp_path / "data" / closed
+    data = tmp_path / "data" / "span-{SPAN}" if option else tmp_path / "data"
+    path.chmod(0)
+    command = [*unprivileged(), sys.executable, "run_pipeline.py", "check", "--data", str(data), "--root"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "root")],
+        env={**os.environ, "COLUMNS": "400"}, capture_output=True, text=True, cwd=CHECKOUT,
+    )  # fmt: skip
+    path.chmod(0o700)
+    assert done.returncode == 2, done.stderr
+    [row] = [line for line in done.stdout.splitlines() if "cannot be read (Permission denied)" in line]
+    assert Path(closed).name in row
+    assert "permissions" in done.stdout
+    assert done.stderr == ""
 
 
 LIMITED = """

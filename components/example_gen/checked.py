@@ -18,9 +18,9 @@ from typing import Any
 
 import platformdirs
 
-from components import image_formats, images, masks
+from components import image_formats, images, masks, raster, survey, tiff
 
-_READERS = (images, image_formats, masks)
+_READERS = (images, image_formats, masks, raster, survey, tiff)
 _LIBRARIES = ("pillow", "tifffile", "imagecodecs", "numpy")
 
 

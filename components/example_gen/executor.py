@@ -19,9 +19,10 @@ from tfx.types import artifact_utils
 
 from components import images, masks, weight_map
 from components.errors import BadInput
-from components.example_gen.inspection import cores, in_order, one_large_file
+from components.example_gen.inspection import cores, in_order
 from components.example_gen.plan import SERVING, Settings, make_plan
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, Sample
+from components.large_images import one_at_a_time
 
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
@@ -75,10 +76,9 @@ def to_serving_example(path: Path, settings: Settings) -> tf.train.Example:
 
 
 def _read_image(path: Path, page: int, settings: Settings) -> images.Image:
-    with one_large_file(path):
-        return images.read_image(
-            path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range
-        )
+    return images.read_image(
+        path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range
+    )
 
 
 def _scalars(image: images.Image) -> dict[str, int | float]:
@@ -121,7 +121,8 @@ class WriteShard(beam.DoFn):
 
     def _record(self, sample: Sample | Path) -> bytes:
         read = to_serving_example if isinstance(sample, Path) else to_example
-        record: bytes = read(sample, self._settings).SerializeToString()  # type: ignore[arg-type]
+        with one_at_a_time():
+            record: bytes = read(sample, self._settings).SerializeToString()  # type: ignore[arg-type]
         return record
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import hashlib
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from components import images, masks
+from components import images, mask_advice, masks
 from components.example_gen.checked import Checked
 from components.example_gen.sample import Problem, Sample
+from components.large_images import LARGE_FILE, one_at_a_time
 from components.masks import Legend, Survey
 
-_one_large_file = threading.Lock()
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
 
@@ -28,7 +26,7 @@ class Facts:
     """What is learnt about a sample; units as in `components.images.Image`.
 
     `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
-    of the canonical image in bytes. The hashes are of the files as they are, with the page of a stack.
+    of the canonical image in bytes.
     """
 
     name: str
@@ -41,8 +39,7 @@ class Facts:
     stored: int
     class_pixels: dict[str, int]
     ignored: int
-    image_sha256: str
-    mask_sha256: str
+    content: str
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,14 @@ def inspect(
     ranges = [r.needs_range for r in results if r.needs_range]
     if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
-        advice = f"give black and white of all images: --set 'value_range=[{low:g}, {high:g}]'"
+        advice = f"give black and white of all images: --set 'value_range={images.as_range(low, high)}'"
         _advise([r for r in results if r.needs_range], advice)
     surveys = [r.survey for r in results if r.survey]
-    undeclared = [r for r in results if r.undeclared]
-    if undeclared and (classes := masks.propose_classes(surveys)):
-        _advise(undeclared, f"name all values of the masks: --set 'classes={masks.as_setting(classes)}'")
+    undeclared = [
+        r for r in results if r.undeclared and r.survey and not mask_advice.is_blurred(r.survey, legend)
+    ]
+    if undeclared and (for_all := mask_advice.advise_on_all(surveys, legend)):
+        _advise(undeclared, for_all)
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
@@ -128,14 +127,13 @@ class _Reader:
 
     def read(self, sample: Sample) -> _Result:
         result = _Result()
-        image = self._attempt(sample.image, sample.page, self._image, f"image {self._range}", result)
+        image = self._attempt(sample.image, sample.page, self._image, _kind_of_image(self._range), result)
         mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
         if mask:
-            result.survey = Survey.of(mask[1])
+            result.survey = Survey.of(mask)
         if not image or not mask or not result.survey:
             return result
-        facts = image[1]
-        if problem := _other_size(sample.mask, result.survey, facts["height"], facts["width"]):
+        if problem := _other_size(sample.mask, result.survey, image["height"], image["width"]):
             result.problems.append(problem)
             return result
         try:
@@ -148,16 +146,12 @@ class _Reader:
             name=sample.name,
             class_pixels=counts,
             ignored=ignored,
-            image_sha256=image[0],
-            mask_sha256=mask[0],
-            **facts,
+            **image,
         )
         return result
 
     def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:
-        image = images.read_image(content, page=page, max_pixels=self._max_pixels, value_range=self._range)
-        values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
-        return {**values, "stored": len(image.data)}
+        return _learn(content, page, self._max_pixels, self._range)
 
     def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
         return asdict(masks.survey_mask(content, page=page, max_pixels=self._max_pixels))
@@ -169,11 +163,11 @@ class _Reader:
         read: Callable[[Path | bytes, int], dict[str, Any]],
         kind: str,
         result: _Result,
-    ) -> tuple[str, dict[str, Any]] | None:
-        """Hash of a file and what is in it; None, and an entry in the problems, if it cannot be read."""
+    ) -> dict[str, Any] | None:
+        """What is in a file; None, and an entry in the problems, if it cannot be read."""
         content: Path | bytes
         try:
-            with one_large_file(path):
+            with one_at_a_time():
                 if page is None and _is_large(path):
                     content, sha256 = path, hash_of(path)
                 elif page is None:
@@ -181,9 +175,9 @@ class _Reader:
                     sha256 = hashlib.sha256(content).hexdigest()
                 else:
                     content, sha256 = path, f"{self.stacks[path]}:{page}"
-                known = self._checked.get(f"{kind} {sha256}")
+                known: dict[str, Any] | None = self._checked.get(f"{kind} {sha256}")
                 if known and known["height"] * known["width"] <= self._max_pixels:
-                    return sha256, known
+                    return known
                 found = read(content, page or 0)
         except images.ImageError as error:
             result.problems.append(Problem(str(path), error.found, error.advice))
@@ -196,7 +190,49 @@ class _Reader:
             result.problems.append(Problem(str(path), text, advice))
             return None
         self._checked.put(f"{kind} {sha256}", found)
-        return sha256, found
+        return found
+
+
+def content_of(
+    sample: Sample,
+    sha256: str,
+    *,
+    max_pixels: int,
+    value_range: tuple[float, float] | None,
+    checked: Checked,
+) -> str:
+    """`Image.content` of a sample: as the check found it, or by decoding the image.
+
+    Args:
+        sample: of the data.
+        sha256: of the content of its image, with the page of a stack.
+        max_pixels: see `inspect`.
+        value_range: see `inspect`.
+        checked: what earlier inspections found.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    key = f"{_kind_of_image(value_range)} {sha256}"
+    known = checked.get(key)
+    if known is None:
+        with one_at_a_time():
+            known = _learn(sample.image, sample.page or 0, max_pixels, value_range)
+        checked.put(key, known)
+    return str(known["content"])
+
+
+def _kind_of_image(value_range: tuple[float, float] | None) -> str:
+    """What is found in an image depends on the range of its values."""
+    return f"image {list(value_range) if value_range else None}"
+
+
+def _learn(
+    content: Path | bytes, page: int, max_pixels: int, value_range: tuple[float, float] | None
+) -> dict[str, Any]:
+    image = images.read_image(content, page=page, max_pixels=max_pixels, value_range=value_range)
+    values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+    return {**values, "stored": len(image.data)}
 
 
 def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem | None:
@@ -213,16 +249,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def one_large_file(path: Path) -> Iterator[None]:
-    """Lets any number of small files be read at a time, but one large one."""
-    with _one_large_file if _is_large(path) else contextlib.nullcontext():
-        yield
-
-
 def _is_large(path: Path) -> bool:
     try:
-        return path.stat().st_size > images.LARGE
+        return path.stat().st_size > LARGE_FILE
     except OSError:
         return False  # reading it will tell
 

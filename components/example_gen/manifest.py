@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from components.example_gen.sample import FOREIGN_SPLITS, SPLITS, Problem, Sample
+from components.example_gen.sample import FOREIGN_SPLITS, SPLITS, Problem, Sample, unreadable
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 COLUMNS = "image,mask and optionally group,split,fold,page"
@@ -30,7 +30,9 @@ def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
         lines, problems = (
             _json_rows(manifest, text) if manifest.suffix == ".jsonl" else _csv_rows(manifest, text)
         )
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        return [], [unreadable(manifest, error)]
+    except (UnicodeDecodeError, csv.Error) as error:
         return [], [Problem(str(manifest), f"unreadable ({error})", "save it as CSV or JSON lines in UTF-8")]
     samples: list[Sample] = []
     seen: dict[tuple[str, object, int | None], int] = {}  # what must occur once -> its line
@@ -137,5 +139,6 @@ def _torn_groups(manifest: Path, samples: Sequence[Sample]) -> list[Problem]:
         for group, several in values.items():
             if len(several) > 1:
                 found = f"group {group!r} is in {column}s {', '.join(sorted(several))}"
-                problems.append(Problem(str(manifest), found, f"give all its rows the same {column}"))
+                advice = f"give all its rows the same {column}"
+                problems.append(Problem(str(manifest), found, advice, of_the_set=True))
     return problems

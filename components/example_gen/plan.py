@@ -8,11 +8,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from components import images
 from components.errors import BadInput
 from components.example_gen import source, spans, splits
-from components.example_gen.inspection import cores, hash_of
+from components.example_gen.checked import Checked
+from components.example_gen.inspection import content_of, cores, hash_of
 from components.example_gen.sample import SPLITS, Problem, Sample, is_ignored
 from components.masks import Legend, Value
 
@@ -71,7 +73,7 @@ class Settings:
 
         Args:
             samples: all that can be used.
-            hashes: of the content of the image of each.
+            hashes: `Image.content` of each, or whatever else copies alone have in common.
 
         Returns:
             Split of each sample, None for one that is left out; the copies that were left out, each with the
@@ -105,13 +107,16 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     """Finds, groups and splits the samples of a folder, and remembers the splits of new groups.
 
     Costs one read of every file for the hash of its content: two masks swapped with sizes and times
-    preserved are another fingerprint, a touched or copied folder is the same one.
+    preserved are another fingerprint, a touched or copied folder is the same one. Images that no check has
+    seen are decoded, to find the same image in another file.
 
     Raises:
         BadInput: with a line for each problem.
     """
     samples, problems = settings.find(folder)
-    if problems and (settings.skip is None or not samples):
+    if settings.skip is not None and samples:
+        problems = [problem for problem in problems if problem.of_the_set]
+    if problems:
         raise BadInput("\n".join(f"{p.path}: {p.found}; {p.advice}" for p in problems))
     left_out = set(settings.skip or ())
     samples = [sample for sample in samples if sample.name not in left_out]
@@ -123,7 +128,17 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     def content(path: Path, sample: Sample) -> str:
         return hashes[path] if sample.page is None else f"{hashes[path]}:{sample.page}"
 
-    assignment, _, now = settings.split(samples, {s.name: content(s.image, s) for s in samples})
+    def pixels(sample: Sample) -> str:
+        sha256 = content(sample.image, sample)
+        limits: Any = {"max_pixels": settings.max_pixels, "value_range": settings.value_range}
+        try:
+            return content_of(sample, sha256, **limits, checked=checked)
+        except images.ImageError as error:
+            raise BadInput(f"{sample.image}: {error}") from error
+
+    with Checked() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
+    assignment, _, now = settings.split(samples, alike)
     splits_file = Path(settings.splits_file)
     if now != splits.load(splits_file):
         splits.save(splits_file, now)

@@ -53,11 +53,21 @@ class Sample:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that the user has to change: where, what was found there, and what to do."""
+    """Something that the user has to change: where, what was found there, and what to do.
+
+    `of_the_set`: it concerns all samples, and leaving out a file does not solve it.
+    """
 
     path: str
     found: str
     advice: str
+    of_the_set: bool = False
+
+
+def unreadable(path: Path, error: OSError) -> Problem:
+    """What is said of a folder or a list of samples that the operating system does not show."""
+    found = f"cannot be read ({error.strerror})"
+    return Problem(str(error.filename or path), found, "check its permissions", of_the_set=True)
 
 
 def is_ignored(path: Path) -> bool:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,8 +28,9 @@ from components.example_gen.sample import (
     Sample,
     is_ignored,
     natural_key,
+    unreadable,
 )
-from components.example_gen.spans import find_spans, is_pattern
+from components.example_gen.spans import TwoFolders, find_spans, is_pattern
 
 _TIFF = {".tif", ".tiff"}
 _MASK_WORDS = ("mask", "label", "annotation", "segmentation")
@@ -62,8 +64,15 @@ def find_samples(
         samples, problems = _find(folder, mask_suffix)
         samples = _grouped(samples, block, group_pattern)
     else:
-        samples, problems = [], []
-        for span, path in find_spans(folder, span_window).items():
+        samples, problems, spans = [], [], {}
+        try:
+            spans = find_spans(folder, span_window)
+        except OSError as error:
+            problems.append(unreadable(folder, error))
+        except TwoFolders as error:
+            advice = "keep one of them: the spans of all folders must differ"
+            problems.append(Problem(str(error.path), str(error), advice, of_the_set=True))
+        for span, path in spans.items():
             found, more = _find(path, mask_suffix)
             problems += more
             for sample in _grouped(found, block, group_pattern):
@@ -82,15 +91,23 @@ def find_samples(
 
 def _find(folder: Path, mask_suffix: str) -> Found:
     """Samples of one folder; their groups are empty but for a manifest's."""
+    try:
+        return _find_readable(folder, mask_suffix)
+    except OSError as error:
+        return [], [unreadable(folder, error)]
+
+
+def _find_readable(folder: Path, mask_suffix: str) -> Found:
     if folder.suffix in (".csv", ".jsonl") and folder.is_file():
         return _with_pages(*read_manifest(folder))
     if not folder.is_dir():
         found = "not a folder" if folder.exists() else "no such folder"
         return [], [Problem(str(folder), found, "give the folder that holds images/ and masks/ with --data")]
+    inside = sorted(folder.iterdir())
     for name in NAMES:
-        if (folder / name).is_file():
+        if folder / name in inside and (folder / name).is_file():
             return _with_pages(*read_manifest(folder / name))
-    parts = {path.name.casefold(): path for path in sorted(folder.iterdir()) if path.is_dir()}
+    parts = {path.name.casefold(): path for path in inside if path.is_dir()}
     if "images" in parts or "masks" in parts:
         samples, problems = _two_folders(folder, parts, mask_suffix)
     elif "train" in parts:
@@ -109,7 +126,8 @@ def _split_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) ->
         if path is None:
             advice = "add it, or put all images into images/ and masks/ to have them split"
             name = "val" if split == "eval" else split
-            problems.append(Problem(str(folder / name), "no such folder beside train/", advice))
+            found_none = "no such folder beside train/"
+            problems.append(Problem(str(folder / name), found_none, advice, of_the_set=True))
             continue
         found, more = _find(path, mask_suffix)
         problems += more
@@ -162,7 +180,7 @@ def _nothing(folder: Path, parts: Mapping[str, Path], files: Mapping[str, Path],
     """Why a folder without a single pair may be one: what people usually have then."""
     deeper = [p for p in parts.values() if (p / "images").is_dir() or (p / "train").is_dir()]
     if len(deeper) == 1:
-        return Problem(str(folder), "no images", f"did you mean --data '{deeper[0]}'?")
+        return Problem(str(folder), "no images", f"did you mean --data {shlex.quote(str(deeper[0]))}?")
     if len(deeper) > 1:
         advice = f"merge its masks into one, and list all pairs in {NAMES[0]}"
         return Problem(str(folder), "a folder for each image", advice)

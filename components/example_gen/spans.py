@@ -15,6 +15,15 @@ def is_pattern(folder: Path) -> bool:
     return bool(_FIELDS.search(str(folder)))
 
 
+class TwoFolders(Exception):
+    """Two folders of one span and version; `path` is the second."""
+
+    def __init__(self, path: Path, first: Path):
+        """Args: path: the second one. first: the other."""
+        super().__init__(f"the same span as {first.name}")
+        self.path = path
+
+
 def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
     """The folder of each span, from the oldest to the newest.
 
@@ -24,6 +33,9 @@ def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
     Args:
         pattern: path with such fields.
         window: so many of the newest spans; 0: all.
+
+    Raises:
+        TwoFolders: as span-2 and span-02 are.
     """
     found: dict[int, tuple[int, Path]] = {}
     for path, fields in _matches(pattern):
@@ -36,6 +48,8 @@ def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
                 continue  # no date
             span = (date - datetime.date(1970, 1, 1)).days
         version = int(fields.get("VERSION", 0))
+        if span in found and found[span][0] == version:
+            raise TwoFolders(path, found[span][1])
         if span not in found or version > found[span][0]:
             found[span] = (version, path)
     spans = sorted(found)

@@ -20,6 +20,10 @@ from components.errors import BadInput
 from components.example_gen.sample import BLOCK_PREFIX, SPLITS, Sample, natural_key
 
 
+class EmptySplit(BadInput):
+    """Too few groups, or too few of some split, for train, eval and test."""
+
+
 def assign(
     samples: Sequence[Sample],
     shares: Mapping[str, float],
@@ -50,7 +54,8 @@ def assign(
         Split of each sample by name; None for a sample that is left out.
 
     Raises:
-        BadInput: a split would be empty, there is no such fold, or a fold contradicts the remembered splits.
+        EmptySplit: a split would be empty.
+        BadInput: there is no such fold, or a fold contradicts the remembered splits.
     """
     if fold is not None:
         return _by_fold(samples, fold, folds, seed, remembered)
@@ -180,14 +185,14 @@ def leave_out_duplicates(
     Args:
         samples: in natural order.
         assignment: split of each by name, as `assign` returned it.
-        hashes: of the content of the image of each.
+        hashes: of the pixels of the image of each.
         remembered: see `assign`.
 
     Returns:
         The assignment without the copies, and those: name, and name of the one that stays.
 
     Raises:
-        BadInput: a split would be empty without them.
+        EmptySplit: a split would be empty without them.
     """
     alike: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -224,7 +229,7 @@ def _require_all_splits(counts: Mapping[str, int], samples: Sequence[Sample]) ->
         advice = f"{needed}: split the stack in blocks of pages, for example --set block={_block(samples)}"
     else:
         advice = f"{needed}: add images, or make smaller groups"
-    raise BadInput(f"the {' and '.join(empty)} split would be empty (images: {found}); {advice}")
+    raise EmptySplit(f"the {' and '.join(empty)} split would be empty (images: {found}); {advice}")
 
 
 def _block(samples: Sequence[Sample]) -> int:
@@ -252,12 +257,14 @@ def load(path: Path) -> dict[str, str]:
     """Reads the remembered split of each group; none if there is no such file.
 
     Raises:
-        BadInput: the file is damaged.
+        BadInput: the file is damaged, or cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):

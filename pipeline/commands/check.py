@@ -12,9 +12,10 @@ from components import images
 from components.errors import BadInput
 from components.example_gen import splits
 from components.example_gen.checked import Checked
-from components.example_gen.inspection import Facts, cores, inspect, one_large_file
+from components.example_gen.inspection import Facts, cores, inspect
 from components.example_gen.plan import SERVING, images_in_service
 from components.example_gen.sample import Problem
+from components.large_images import one_at_a_time
 from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, Summary, print_report
 from pipeline.data_settings import data_settings
@@ -44,17 +45,24 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
             checked=checked,
         )
     problems += [problem for several in inspection.problems.values() for problem in several]
-    facts, skipped, skip = inspection.facts, [], None
+    facts = inspection.facts
+    skipped: list[Problem] = []
+    skip: list[str] | None = None
     if skip_bad and facts:
         samples = [sample for sample in samples if sample.name not in inspection.problems]
-        problems, skipped, skip = [], problems, sorted(inspection.problems)
+        skipped = [problem for problem in problems if not problem.of_the_set]
+        problems = [problem for problem in problems if problem.of_the_set]
+        skip = sorted(inspection.problems)
     split_of: dict[str, str | None] = {}
     copies: list[tuple[str, str]] = []
     if samples:
         hashes = {sample.name: sample.name for sample in samples}
-        hashes.update({fact.name: fact.image_sha256 for fact in facts})
+        hashes.update({fact.name: fact.content for fact in facts})
         try:
             split_of, copies, _ = settings.split(samples, hashes)
+        except splits.EmptySplit as error:
+            if not problems:  # else it may well be for want of what is wrong
+                problems.append(_problem(config.data, error))
         except BadInput as error:
             problems.append(_problem(config.data, error))
     if split_of and len(facts) == len(samples):  # else a class may be in what could not be read
@@ -65,7 +73,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     except BadInput as error:
         problems.append(_problem(config.data, error))
     problems += _unreadable(serving, config)
-    summary = Summary.of(facts, split_of)
+    summary = Summary.of(facts, split_of, inspection.surveys)
     if serving:
         summary.splits[SERVING] = len(serving)
     channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
@@ -105,8 +113,8 @@ def _unlearnable(data: Path, facts: Sequence[Facts], split_of: Mapping[str, str 
     for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
         missing.setdefault(name, []).append(split)
     advice = (
-        "add images that show it, set their split in a manifest, try another --set seed=N, or remove it from"
-        " classes"
+        "add images that show it, set their split in a manifest, try another seed with --set, or remove it"
+        " from classes"
     )
     return [
         Problem(str(data), f"class {name!r} occurs in no mask of the {' and '.join(where)} split", advice)
@@ -119,7 +127,7 @@ def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
 
     def read(path: Path) -> Problem | None:
         try:
-            with one_large_file(path):
+            with one_at_a_time():
                 images.read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
         except images.ImageError as error:
             return Problem(str(path), error.found, error.advice)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from components.errors import BadInput, ExportRejected, TrainingFailed
+from components.example_gen.sample import Problem
 from pipeline import interruption, log
 from pipeline.commands.check import check
 from pipeline.config import PipelineConfig
@@ -71,8 +74,7 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -
     folder = root.run(run_id)
     folder.mkdir(parents=True)
     if data.skipped:
-        lines = [f"{problem.path}\t{problem.found}\n" for problem in data.skipped]
-        (folder / "skipped.tsv").write_text("".join(lines), encoding="utf-8")
+        write_skipped(folder / "skipped.tsv", data.skipped)
     summary = Summary.of(run_id, config)
     start = time.monotonic()
     failure = ""
@@ -102,6 +104,13 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
             os._exit(code)
     return code
+
+
+def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
+    """Writes what was skipped, a file and what was found in it a line; a name may hold line breaks."""
+    escapes = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+    lines = (f"{p.path.translate(escapes)}\t{p.found.translate(escapes)}\n" for p in problems)
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _write_data_page(path: Path, summary: Summary, finished: dict[str, Any]) -> Path | None:
@@ -172,15 +181,16 @@ def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> 
         "interrupted": "Interrupted. Finished components are kept: run the same command to go on.",
     }
     console.print(f"{lines[summary.status]}   ({summary.seconds:.0f} s)", markup=False, soft_wrap=True)
-    python = os.path.relpath(sys.executable)
+    python = shlex.quote(os.path.relpath(sys.executable))
     predict = f"  predict   {python} run_pipeline.py predict IMAGES --out MASKS"
     hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
-        option = "" if root.path == Path("runs").absolute() else f" --root {root.path}"
-        serve = f"docker run -p 127.0.0.1:8501:8501 -v {root.serving}:/models/unet -e MODEL_NAME=unet"
+        option = "" if root.path == Path("runs").absolute() else f" --root {shlex.quote(str(root.path))}"
+        volume = shlex.quote(f"{root.serving}:/models/unet")
+        serve = f"docker run -p 127.0.0.1:8501:8501 -v {volume} -e MODEL_NAME=unet"
         hints = [f"{predict}{option}", f"  serve     {serve} tensorflow/serving", *hints]
     elif summary.status == "not_blessed":
-        hints = [f"{predict} --model {summary.model}", *hints]
+        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints]
         hints.append(
             "  go on     train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
         )

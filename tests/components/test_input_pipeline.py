@@ -133,6 +133,13 @@ def test_class_pixels_are_those_of_all_images(images, patterns):
     np.testing.assert_array_equal(tiles.features["class_pixels"].sum(0), counts)
 
 
+@pytest.mark.parametrize("rare", [0.0, 1.0])
+def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
+    tiles = input_pipeline.read_tiles(patterns)
+    counted = [(y[..., 0] != IGNORE).numpy().any((1, 2)) for _, y in batches(tiles, 0, rare=rare).take(20)]
+    assert np.concatenate(counted).all()
+
+
 @pytest.mark.parametrize("rare", [0.0, 0.5])
 def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare):
     tiles = input_pipeline.read_tiles(patterns)

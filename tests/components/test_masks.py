@@ -14,12 +14,12 @@ import tifffile
 from PIL import Image, ImageFilter
 
 from components.images import ImageError
+from components.mask_advice import propose_classes
 from components.masks import (
     IGNORE,
     Legend,
     Survey,
     count_classes,
-    propose_classes,
     read_mask,
     served_values,
     survey_mask,
@@ -35,6 +35,12 @@ def saved(pixels: np.ndarray | Image.Image, kind: str, **options: Any) -> bytes:
     out = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def tiff(pixels: np.ndarray, **options: Any) -> bytes:
+    out = io.BytesIO()
+    tifffile.imwrite(out, pixels, **options)
     return out.getvalue()
 
 
@@ -134,6 +140,7 @@ def test_masks_of_few_bits(data: bytes, classes: dict[str, int], expected: list[
         (saved(IDS, "PNG"), "of no class", "--set 'classes={background=0, object=\"instances\"}'"),
         (saved(BLURRED, "PNG"), "of no class", "--set mask_values=nearest"),
         (saved(INDICES / np.float32(2), "TIFF"), "a mask of fractions", "whole number"),
+        (saved(np.where(INDICES, np.nan, np.float32(0)), "TIFF"), "pixels of NaN or infinity", "its class"),
         (saved(INDEXED, "PNG"), "of no class", "--set 'classes={background=0, foreground=1}'"),
         (b"", "an empty file", "again"),
     ],
@@ -191,11 +198,51 @@ def test_objects_keep_their_ids(dtype: type) -> None:
     assert other.instances[9, [0, 1, 2, 39]].tolist() == [0, 0, 2, 0]
 
 
-def test_too_many_objects_are_refused() -> None:
-    out = io.BytesIO()
-    tifffile.imwrite(out, INDICES.astype(np.uint32) * 70000)
-    with pytest.raises(ImageError, match="objects numbered up to 70000"):
-        read_mask(out.getvalue(), Legend({"background": 0, "cell": "instances"}))
+LABELS = np.arange(300 * 300).reshape(300, 300)
+
+
+@pytest.mark.parametrize("step", [1, 70_000])
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_numbers_of_more_than_16_bits_are_counted_anew(step: int, dtype: type) -> None:
+    legend = Legend({"background": 0, "cell": "instances"})
+    labels = np.repeat(np.arange(3000, dtype=dtype)[None], 3, 0) * dtype(step)
+    labels[:, 0] += dtype(100_000 * 3)
+    mask = read_mask(tiff(labels), legend)
+    assert mask.instances is not None
+    _, expected = np.unique(labels, return_inverse=True)
+    np.testing.assert_array_equal(mask.instances, expected.reshape(labels.shape) + 1)
+    assert mask.indices.all()
+
+
+def test_too_many_objects_are_refused_by_whoever_looks() -> None:
+    legend = Legend({"background": 0, "cell": "instances"})
+    for labels in (LABELS.astype(np.int32), LABELS.astype(np.uint32) * 90_000 % 2**32):
+        with pytest.raises(ImageError, match=r"\d{5} objects in a mask, more than 65535"):
+            read_mask(tiff(labels.astype(np.uint32)), legend)
+        with pytest.raises(ImageError, match="cut the image into parts"):
+            count_classes(survey_mask(tiff(labels.astype(np.uint32))), legend)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        tiff(INDICES.astype(bool)),  # which says that 0 is white
+        tiff(INDICES, photometric="miniswhite"),
+        tiff(INDICES.astype(np.uint16), photometric="miniswhite"),
+        tiff(INDICES == 0, photometric="miniswhite", software="a scanner"),
+        saved(Image.fromarray(INDICES.astype(bool)), "TIFF", compression="group4"),
+    ],
+    ids=["bool", "8 bits", "16 bits", "by another program", "fax"],
+)
+def test_masks_that_show_0_as_white(data: bytes) -> None:
+    legend = Legend({"background": 0, "foreground": 1})
+    np.testing.assert_array_equal(read_mask(data, legend).indices, INDICES)
+
+
+def test_one_bit_masks_read_as_they_look_are_counted() -> None:
+    scanned = survey_mask(tiff(INDICES == 0, photometric="miniswhite", software="a scanner"))
+    assert scanned.white_is_zero
+    assert not survey_mask(tiff(INDICES.astype(bool))).white_is_zero
 
 
 def test_ignored_pixels_are_no_class() -> None:
@@ -236,11 +283,11 @@ def test_proposed_classes_fit_all_masks(masks: list[np.ndarray], classes: dict[s
     if masks[0] is GREY:
         masks = [NUMBERS.integers(5, 256, (300, 400), np.uint8)]
     files = [saved(m if m.dtype == bool else m.astype(np.uint8), "PNG") for m in masks]
-    proposed = propose_classes(survey_mask(data) for data in files)
-    assert proposed == classes
+    proposed = propose_classes([survey_mask(data) for data in files])
+    assert proposed == ([classes] if classes else [])
     for data in files:
-        if proposed:
-            read_mask(data, Legend(proposed))
+        if classes:
+            read_mask(data, Legend(classes))
 
 
 @pytest.mark.parametrize("mask", [INDICES, TABLE[CLASS_OF], IDS])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from components.example_gen.checked import Checked
 from components.example_gen.inspection import Inspection, inspect
@@ -76,6 +76,19 @@ def test_one_proposal_for_the_values_of_all_masks(tmp_path: Path, cache: Path) -
     assert all(f"={value}" in next(iter(advice)) for value in range(4))
 
 
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_blurred_mask_among_sharp_ones_has_its_own_advice(kind: str, tmp_path: Path, cache: Path) -> None:
+    write_cells(tmp_path, 4, (128, 128))
+    path = tmp_path / "masks/cell_001.png"
+    with Image.open(path) as mask:
+        blurred = mask.filter(ImageFilter.GaussianBlur(1))
+    path.unlink()
+    blurred.save(path.with_suffix(f".{kind}"))
+    [[problem]] = look(tmp_path, cache).problems.values()
+    assert "mask_values=nearest" in problem.advice
+    assert "classes=" not in problem.advice
+
+
 def test_a_file_that_was_checked_is_not_decoded_again(tmp_path: Path, cache: Path) -> None:
     write_cells(tmp_path, 3, (40, 60))
     before = look(tmp_path, cache)
@@ -105,4 +118,4 @@ def test_pages_of_a_stack_are_told_apart(tmp_path: Path, cache: Path) -> None:
     for _ in range(2):  # decoded, then remembered
         facts = look(tmp_path, cache).facts
         assert [f.mean for f in facts] == pytest.approx((pages.mean((1, 2)) / 257).tolist())
-        assert len({f.image_sha256 for f in facts}) == 4
+        assert len({f.content for f in facts}) == 4

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.example_gen.spans import find_spans, is_pattern, newest_span
+from components.example_gen.source import find_samples
+from components.example_gen.spans import TwoFolders, find_spans, is_pattern, newest_span
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,12 @@ def test_folders_of_spans(tmp_path: Path, pattern: str, folders: list[str], expe
 def test_no_pattern(tmp_path: Path) -> None:
     assert not is_pattern(tmp_path / "{other}")
     assert newest_span(tmp_path) == newest_span(tmp_path / "{SPAN}") == 0
+
+
+def test_two_folders_of_one_span_are_not_taken_for_one(tmp_path: Path) -> None:
+    for name in ("span-1", "span-2", "span-02"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(TwoFolders, match="the same span as span-02"):
+        find_spans(tmp_path / "span-{SPAN}")
+    samples, [problem] = find_samples(tmp_path / "span-{SPAN}")
+    assert (samples, problem.path, problem.of_the_set) == ([], str(tmp_path / "span-2"), True)

@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from rich.console import Console
+from scipy import ndimage
 
+from components.errors import BadInput
+from components.example_gen.plan import make_plan
 from data.synthetic import write_cells
 from pipeline.commands.check import check
 from pipeline.config import load
 from pipeline.data_report import Report, print_report
+from pipeline.data_settings import data_settings
 from pipeline.layout import Root
 
 
@@ -172,6 +177,65 @@ def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
         line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
     ]
     assert command.endswith("--set 'classes={background=0, foreground=1}'")
+
+
+def test_printed_commands_have_a_value(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    for i in range(6):
+        Image.new("L", (32, 32)).save(tmp_path / f"masks/cell_00{i}.png")
+    text = printed(run(tmp_path))
+    assert "occurs in no mask" in text
+    assert "python run_pipeline.py check" not in text
+    write_cells(tmp_path / "new", 6, (32, 32))
+    for path in (tmp_path / "new/masks").iterdir():
+        path.rename(path.with_name(f"{path.stem}-seg.png"))
+    assert "check --data" in printed(run(tmp_path / "new"), width=400)
+    assert "--set 'mask_suffix=-seg'" in printed(run(tmp_path / "new"), width=400)
+
+
+def test_one_missing_mask_is_one_problem(tmp_path: Path) -> None:
+    write_cells(tmp_path, 3)
+    (tmp_path / "masks/cell_001.png").unlink()
+    assert found(run(tmp_path)) == {"images/cell_001.png": "image without mask"}
+
+
+def test_what_concerns_the_whole_set_is_not_skipped(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6)
+    (tmp_path / "images/cell_005.png").write_bytes(b"")
+    splits = ["train", "test", "train", "eval", "test", "train"]
+    rows = [f"images/cell_00{i}.png,masks/cell_00{i}.png,{'p' if i < 2 else i},{s}"
+            for i, s in enumerate(splits)]  # fmt: skip
+    (tmp_path / "manifest.csv").write_text("\n".join(["image,mask,group,split", *rows]))
+    report = check(load(overrides={"data": tmp_path}), Root(tmp_path / "root"), skip_bad=True)
+    assert [problem.found for problem in report.problems] == ["group 'p' is in splits test, train"]
+    assert [problem.found for problem in report.skipped] == ["an empty file (0 bytes)"]
+    settings = data_settings(load(overrides={"data": tmp_path}), Root(tmp_path / "root"), report.skip)
+    with pytest.raises(BadInput, match="group 'p'"):
+        make_plan(tmp_path, settings)
+
+
+def test_masks_that_show_0_as_white_are_named(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6)
+    for path in (tmp_path / "masks").iterdir():
+        mask = np.asarray(Image.open(path)) == 0
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), mask, photometric="miniswhite", software="scanner")
+    report = run(tmp_path)
+    assert report.ok
+    assert "6 of one bit show 0 as white" in printed(report, width=120)
+    assert report.summary.class_shares["background"] > 0.5
+
+
+def test_numbers_of_objects_may_be_large(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6)
+    for path in (tmp_path / "masks").iterdir():
+        labels, _ = ndimage.label(np.asarray(Image.open(path)))
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), labels.astype(np.int32) * 100_000)
+    config = load(overrides={"data": tmp_path, "classes": {"background": 0, "cell": "instances"}})
+    report = check(config, Root(tmp_path / "root"), proposals=True)
+    assert report.ok
+    assert report.proposals
 
 
 def test_tensorflow_is_not_imported() -> None:

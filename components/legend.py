@@ -1,0 +1,55 @@
+"""What the values in masks mean to the user."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Index in stored masks of pixels that neither the loss, nor a metric, nor a statistic may count.
+IGNORE = 255
+# As the value of a class: any value that no other class and not `ignore` has, each an object of its own.
+INSTANCES = "instances"
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+
+Value = int | str
+
+
+@dataclass(frozen=True)
+class Legend:
+    """What values in the masks mean.
+
+    Attributes:
+        classes: value of each class: a number from 0 to 65535, a colour "#rrggbb", or "instances"; the
+            position of a class is its index.
+        ignore: value of pixels that count nowhere, or None.
+        mask_values: "exact", or "nearest": each pixel is of the class whose value or colour is nearest, for
+            masks that JPEG or anti-aliasing blurred.
+    """
+
+    classes: Mapping[str, Value]
+    ignore: Value | None = None
+    mask_values: str = "exact"
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether the classes are colours; numbers and colours do not mix."""
+        return any(is_colour(value) for value in self.classes.values())
+
+
+def is_colour(value: object) -> bool:
+    """Whether a value is written as a colour, #rrggbb."""
+    return isinstance(value, str) and bool(_COLOUR.fullmatch(value))
+
+
+def served_values(classes: Mapping[str, Value]) -> list[int] | list[list[int]]:
+    """What an answered mask holds for each class: a grey value, or red, green and blue.
+
+    A class of "instances" gets 255, or the highest value below that no other class has: the network tells
+    classes apart, not objects.
+    """
+    values = list(classes.values())
+    if any(is_colour(value) for value in values):
+        return [list(bytes.fromhex(str(value)[1:])) for value in values]
+    free = next(value for value in range(255, -1, -1) if value not in values)
+    return [free if value == INSTANCES else int(value) for value in values]
