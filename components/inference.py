@@ -187,7 +187,9 @@ class Model:
             if not image.size:
                 raise ValueError(f"An image has at least one pixel. Received: shape={image.shape}")
             height, width = image.shape[:2]
-            return Picture(height, width, None, image.reshape(height, width, -1))
+            alone = len(self._signatures) == 1 and height * width <= LARGE_PIXELS
+            encoded = images.encode_png(image) if alone else None
+            return Picture(height, width, encoded, image.reshape(height, width, -1))
         if not isinstance(image, bytes) and images.count_pages(image) > 1:
             raise ImageError("a file of several pages", "give each page as an array (tifffile.imread)")
         return read(image, value_range=self.record.get("value_range"), scratch=self._scratch)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from components import images
@@ -22,8 +21,8 @@ class Picture:
 
     Attributes:
         height, width: in pixels.
-        encoded: canonical bytes; None for a large image.
-        stored: uint8 or uint16 [H, W, 1 or 3] of a large image, which may lie on disk; else None.
+        encoded: canonical bytes; or None, of a large image.
+        stored: uint8 or uint16 [H, W, 1 or 3], of a large image maybe on disk; or None.
     """
 
     height: int
@@ -34,7 +33,11 @@ class Picture:
     @property
     def pixels(self) -> NDArray[Any]:
         """uint8 or uint16 [H, W, 1 or 3]."""
-        return images.decode(self.encoded) if self.encoded is not None else np.asanyarray(self.stored)
+        if self.stored is not None:
+            return self.stored
+        if self.encoded is None:
+            raise ValueError("A picture has an encoding, or pixels. Received: neither")
+        return images.decode(self.encoded)
 
 
 def read(
@@ -58,7 +61,11 @@ def read(
         stored = open_page(Path(source), page, scratch)
         if stored is not None:
             return Picture(stored.shape[0], stored.shape[1], None, stored)
-    image = images.read_image(source, page=page, value_range=value_range)
+    try:
+        image = images.read_image(source, page=page, value_range=value_range)
+    except images.NeedsRange as error:
+        advice = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
+        raise ImageError(error.found, advice) from error
     return Picture(image.height, image.width, image.data)
 
 

@@ -58,12 +58,8 @@ def test_masks_are_those_of_the_served_graph(folder: Path, tmp_path: Path) -> No
     expected = served(folder, path.read_bytes())
     assert len(np.unique(expected)) > 1
     found = predict([path, str(path), path.read_bytes(), array, noise(9, 8, 3, dtype=np.uint16)], folder)
-    for mask in found[:3]:
+    for mask in found[:4]:
         np.testing.assert_array_equal(mask, expected)
-    # An array goes past the graph's decoder and tiling.
-    probabilities = np.sort(Model(folder).probabilities(array), -1)
-    clear = probabilities[..., -1] - probabilities[..., -2] > CLOSE
-    np.testing.assert_array_equal(found[3][clear], expected[clear])
     assert found[4].shape == (9, 8)
     assert found[4].dtype == np.uint8
 
@@ -99,7 +95,7 @@ def test_tiling_outside_the_graph_gives_what_the_graph_gives(
         np.testing.assert_allclose(found.maps / 65535, np.stack(maps) / 65535, atol=close + 1 / 65535)
         best = np.sort(model.probabilities(pixels), -1)
         clear = best[..., -1] - best[..., -2] > close
-        assert clear.mean() > 0.5
+        assert clear.mean() > 0.5 or shape == (1, 1)  # normalised, one pixel is 0
         expected = class_indices(images.decode(model.served_mask(picture)), model.values)
         np.testing.assert_array_equal(found.indices[clear], expected[clear])
         assert shares[-1] == 1
