@@ -12,7 +12,7 @@ COLOURS = class_colours(3)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_background_is_the_image_in_grey_and_outlines_are_colours(dtype: type, channels: int) -> None:
     highest = np.iinfo(dtype).max
-    ramp = np.linspace(highest // 4, highest // 2, 40).astype(dtype)
+    ramp: np.ndarray = np.linspace(highest // 4, highest // 2, 40).astype(dtype)
     pixels = np.repeat(np.tile(ramp, (30, 1))[..., None], channels, -1)
     indices = np.zeros((30, 40), np.uint8)
     indices[5:15, 5:15] = 2

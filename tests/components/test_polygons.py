@@ -79,7 +79,8 @@ def decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
 def test_coco_decoded_again_is_the_masks(tmp_path: Path) -> None:
     with CocoWriter(tmp_path / "coco.json", CLASSES) as writer:
         for page, (name, mask) in enumerate(masks().items()):
-            writer.add(f"{name}.png", *mask.shape, regions(mask), page=page or None)
+            height, width = mask.shape
+            writer.add(f"{name}.png", height, width, regions(mask), page=page or None)
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert coco["categories"] == [{"id": 1, "name": "cell"}, {"id": 2, "name": "wall"}]
     assert [image["file_name"] for image in coco["images"]] == [f"{name}.png" for name in masks()]
