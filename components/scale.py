@@ -65,23 +65,57 @@ def resize(
     rows = tf.clip_by_value(_STRIP // (width * source[2]), 1, height)
     count = (height + rows - 1) // rows
     strips = tf.TensorArray(dtype, count, infer_shape=False)
-    reach = tf.cast(tf.math.ceil(1 / tf.minimum(down, 1)), tf.int32) + 1  # of the filter, rows of the source
 
     def strip(i: tf.Tensor, strips: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
         first, last = i * rows, tf.minimum((i + 1) * rows, height)
-        top = tf.maximum(0, tf.cast(tf.cast(first, tf.float32) / down, tf.int32) - reach)
-        bottom = tf.minimum(source[0], tf.cast(tf.cast(last, tf.float32) / down, tf.int32) + reach + 1)
-        # Position in the strip of the answer = position in that of the source * scale + translation.
-        shift = tf.cast(top, tf.float64) * tf.cast(down, tf.float64) - tf.cast(first, tf.float64)
-        resized = tf.raw_ops.ScaleAndTranslate(
-            images=tf.cast(values[None, top:bottom], tf.float32),
-            size=tf.stack([last - first, width]),
-            scale=tf.stack([down, right]),
-            translation=tf.stack([tf.cast(shift, tf.float32), 0.0]),
-            kernel_type="triangle",
-            antialias=True,
-        )
-        return i + 1, strips.write(i, finish(resized[0]))
+        top, bottom = strip_source(first, last, down, source[0])
+        resized = resize_strip(values[top:bottom], top, first, last, width, down, right)
+        return i + 1, strips.write(i, finish(resized))
 
     _, strips = tf.while_loop(lambda i, _: i < count, strip, (0, strips), parallel_iterations=1)
     return strips.concat()
+
+
+def strip_source(
+    first: tf.Tensor, last: tf.Tensor, down: tf.Tensor, height: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Rows `top` to `bottom` of an image of `height` that rows `first` to `last` of the answer depend on.
+
+    `down` is the height of the answer by that of the image, float32; the others are int32.
+    """
+    reach = tf.cast(tf.math.ceil(1 / tf.minimum(down, 1)), tf.int32) + 1  # of the filter, rows of the source
+    top = tf.maximum(0, tf.cast(tf.cast(first, tf.float32) / down, tf.int32) - reach)
+    bottom = tf.minimum(height, tf.cast(tf.cast(last, tf.float32) / down, tf.int32) + reach + 1)
+    return top, bottom
+
+
+def resize_strip(
+    strip: tf.Tensor,
+    top: tf.Tensor,
+    first: tf.Tensor,
+    last: tf.Tensor,
+    width: tf.Tensor,
+    down: tf.Tensor,
+    right: tf.Tensor,
+) -> tf.Tensor:
+    """Rows `first` to `last` of a resized image, [last - first, width, K] float32.
+
+    Args:
+        strip: the rows of the image from `top` on that `strip_source` told, [h, W, K] of any number type.
+        top: see there, as `first`, `last` and `down`.
+        first: see there.
+        last: see there.
+        width: of the answer.
+        down: see there.
+        right: width of the answer by that of the image, float32.
+    """
+    # Position in the strip of the answer = position in that of the source * scale + translation.
+    shift = tf.cast(top, tf.float64) * tf.cast(down, tf.float64) - tf.cast(first, tf.float64)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=tf.cast(strip, tf.float32)[None],
+        size=tf.stack([last - first, width]),
+        scale=tf.stack([down, right]),
+        translation=tf.stack([tf.cast(shift, tf.float32), 0.0]),
+        kernel_type="triangle",
+        antialias=True,
+    )[0]

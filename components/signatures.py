@@ -14,24 +14,19 @@ import tensorflow as tf
 
 from components.decoding import DEPTH_SCALE, checked, decode_image
 from components.masks import IGNORE
+from components.palette import class_colours
 from components.serving_graph import Segmenter, most_likely
 
 SERVE, PROBABILITIES, COLOURED = "serving_default", "probabilities", "coloured"
 TENSORS, NETWORK = "tensors", "network"
 EVALUATE, EVALUATE_SEGMENTS = "evaluate", "evaluate_segments"
 
-# Okabe and Ito 2008, told apart whatever eyes one has; black is the background. More classes begin again.
-PALETTE = (
-    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167),
-)  # fmt: skip
-
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
     """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
-    - `coloured`: the same, PNGs in the colours of `PALETTE`, to be looked at.
+    - `coloured`: the same, PNGs in the colours of `components.palette`, to be looked at.
     - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
@@ -88,10 +83,7 @@ class _Signatures:
         return self._coded(self._decoded(encoded, name), values)
 
     def coloured_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        colours = [
-            PALETTE[0],
-            *(PALETTE[1:][i % (len(PALETTE) - 1)] for i in range(self._segmenter.classes - 1)),
-        ]
+        colours = class_colours(self._segmenter.classes)
         return self._coded(self._decoded(encoded, name), tf.constant(colours, tf.uint8))
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:

@@ -37,18 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _add_skip_bad(check)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    predict = commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED)
-    predict.add_argument(
-        "input", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of images"
-    )
-    predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
-    _add_root(predict)
-    predict.add_argument(
-        "--model", type=Path, metavar="DIR", help="a SavedModel (default: the last one pushed)"
-    )
-    predict.add_argument(
-        "--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey"
-    )
+    _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED))
 
     rollback = commands.add_parser(
         "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
@@ -58,6 +47,32 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_root(rollback)
     return top
+
+
+def _add_predict(predict: argparse.ArgumentParser) -> None:
+    predict.add_argument(
+        "input",
+        nargs="+",
+        metavar="INPUT",
+        help="image, folder of images, or glob in quotes: 'new/**/*.tif'",
+    )
+    predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
+    _add_root(predict)
+    predict.add_argument(
+        "--model", action="append", default=[], metavar="DIR|VERSION",
+        help="a SavedModel, or a version under the root (default: the last one pushed); given again: their "
+        "mean probabilities",
+    )  # fmt: skip
+    predict.add_argument(
+        "--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey"
+    )
+    predict.add_argument(
+        "--overlay", action="store_true", help="also write NAME.overlay.png, to be looked at"
+    )
+    predict.add_argument(
+        "--polygons", choices=("geojson", "coco"), help="also write NAME.geojson, or one coco.json"
+    )
+    predict.add_argument("--overwrite", action="store_true", help="do again what is finished already")
 
 
 def _add_configuration(command: argparse.ArgumentParser) -> None:
@@ -93,9 +108,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     interruption.install()
     try:
         if options.command == "predict":
-            from pipeline.commands.predict import predict
+            from pipeline.commands.predict import Request, predict
 
-            return predict(options.input, options.out, options.root, options.model, options.probabilities)
+            return predict(
+                Request(
+                    inputs=options.input,
+                    out=options.out,
+                    root=options.root,
+                    models=options.model,
+                    probabilities=options.probabilities,
+                    overlay=options.overlay,
+                    polygons=options.polygons,
+                    overwrite=options.overwrite,
+                )
+            )
         if options.command == "rollback":
             from pipeline.commands.rollback import rollback
 

@@ -1,10 +1,67 @@
-"""Settings that TensorFlow reads once, when it is first imported, and a cache folder of the tests' own."""
+"""Settings that TensorFlow reads once, at its import; a cache folder of the tests' own; tiny models."""
 
+import json
 import os
 import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # What earlier checks found lies in the user's cache folder; tests must neither use nor fill that one.
 _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
+
+
+@pytest.fixture(scope="session")
+def export_tiny() -> Callable[..., Path]:
+    """Makes a tiny untrained model with its signatures and training record: `export_tiny(folder, seed=0)`.
+
+    Other arguments change what the record says; `channels`, `scale`, `class_values`, and `normalisation`
+    change the model with it.
+    """
+
+    def export(folder: Path, seed: int = 0, **change: Any) -> Path:
+        import keras
+
+        from components import signatures
+        from components.serving_graph import Segmenter
+        from components.tiling import Geometry
+        from components.unet import create_unet
+
+        record: dict[str, Any] = {
+            "classes": ["background", "cell", "other"],
+            "class_values": [0, 100, 255],
+            "channels": 1,
+            "value_range": None,
+            "normalisation": {"over": "image"},
+            "scale": 1.0,
+            "symmetries": False,
+            "max_pixels": 10**6,
+            "geometry": {"depth": 2},
+            "recipe": {"base_filters": 4},
+        } | change
+        keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
+        channels = record["channels"]
+        network = create_unet(
+            (None, None, channels), classes=3, base_filters=4, depth=2, decoder="paper", activation="softmax"
+        )
+        constants = record["normalisation"]
+        segmenter = Segmenter(
+            network,
+            Geometry(2),
+            channels,
+            constants.get("mean"),
+            constants.get("stddev"),
+            record["class_values"],
+            scale=record["scale"],
+        )
+        signatures.export(segmenter, folder, record["max_pixels"])
+        (folder / "assets.extra").mkdir()
+        (folder / "assets.extra" / "training.json").write_text(json.dumps(record))
+        return folder
+
+    return export

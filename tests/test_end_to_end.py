@@ -325,7 +325,7 @@ def test_predict_and_a_clean_process_give_the_same_bytes(place, tmp_path):
     done = command(place, "predict", str(place / "data" / "images"), "--out", str(out), "--probabilities")
     assert done.returncode == 0, done.stdout + done.stderr
     images = sorted((place / "data" / "images").iterdir())
-    assert len(list(out.iterdir())) == 3 * len(images)
+    assert len(list(out.glob("[!.]*"))) == 3 * len(images)
     image = images[-1]
     clean = tmp_path / "clean.png"
     model = str(versions(place)[-1])
@@ -372,7 +372,7 @@ def test_predict_reports_a_bad_file_and_goes_on(place, tmp_path):
     done = command(place, "predict", str(tmp_path / "bad.png"), str(good), "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     assert "bad.png" in done.stderr
-    assert [p.name for p in (tmp_path / "out").iterdir()] == [f"{good.stem}.png"]
+    assert [p.name for p in (tmp_path / "out").glob("[!.]*")] == [f"{good.stem}.png"]
 
 
 def test_bad_input_stops_before_anything_starts(place, tmp_path):

@@ -1,146 +1,150 @@
-"""Masks of images, through an exported model. Imports TensorFlow, and nothing else that is heavy."""
+"""Masks of images, through exported models. Imports TensorFlow only when everything else is in order."""
 
 from __future__ import annotations
 
-import collections
 import os
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from components import images
-from components.example_gen.sample import is_ignored
-from components.versions import newest_version, training_record
-from pipeline.exit_codes import BAD_INPUT, OK
+from components.image_formats import ImageError
+from components.inference import Model, ModelError, common_record
+from components.versions import newest_version, versions
+from pipeline import interruption
+from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.layout import Root
+from pipeline.prediction import add_to_coco, coco_file, finished_indices, require_writable, write_answers
+from pipeline.prediction_files import Outputs, collisions, find_tasks
+from pipeline.prediction_progress import PredictionProgress
+from pipeline.prediction_record import PredictionRecord, look
 
 
-def predict(
-    inputs: Sequence[Path], out: Path, root: Path, model: Path | None = None, probabilities: bool = False
-) -> int:
+@dataclass(frozen=True)
+class Request:
+    """The arguments of the command.
+
+    Attributes:
+        inputs: image files, folders whose files are all images, and globs.
+        out: folder of the outputs; created where missing.
+        root: the last model that was pushed there is used, unless `models` are given.
+        models: folders of SavedModels or of versions, or numbers of versions under `root`; of several the
+            probabilities are averaged.
+        probabilities: also write `OUT/NAME.CLASS.png`, 16-bit grey: 65535 is a probability of 1.
+        overlay: also write `OUT/NAME.overlay.png`.
+        polygons: "geojson" also writes `OUT/NAME.geojson`, "coco" `OUT/coco.json` for all images.
+        overwrite: make again what is finished already.
+    """
+
+    inputs: Sequence[str | Path]
+    out: Path
+    root: Path
+    models: Sequence[str | Path] = ()
+    probabilities: bool = False
+    overlay: bool = False
+    polygons: str | None = None
+    overwrite: bool = False
+
+
+def predict(request: Request) -> int:
     """Writes `OUT/NAME.png` for every image, with the class values of the training masks.
 
-    Each page of a multi-page TIFF is an image: `OUT/NAME-0000.png` and so on. A file that cannot be used is
-    reported and the rest go on.
-
-    Args:
-        inputs: image files, and folders whose files are all images.
-        out: folder for the masks; created where missing.
-        root: the last model that was pushed there is used, unless `model` is given.
-        model: folder of a SavedModel.
-        probabilities: also write `OUT/NAME.CLASS.png`, 16-bit grey: 65535 is a probability of 1.
+    Each page of a multi-page TIFF is an image: `OUT/NAME-0000.png` and so on. A TIFF of more than 2^26
+    pixels is read in strips, and its mask and probabilities are TIFFs. An image whose outputs are there
+    already, made by the same models, is skipped. A file that cannot be used is reported and the rest go on.
 
     Returns:
-        0, or 2 if the arguments or any file could not be used.
-    """
-    files, problems = _files(inputs)
-    if model is None:
-        serving = Root(root.absolute()).serving
-        version = newest_version(serving)
-        model = serving / str(version) if version else None
-        if model is None:
-            problems.append(
-                f"{serving}: no model was pushed yet: run `python run_pipeline.py` first, or give --model"
-            )
-    elif not (model / "saved_model.pb").is_file():
-        problems.append(f"{model}: not a SavedModel: give the folder that holds saved_model.pb")
-    if problems or model is None:
-        print("\n".join(problems), file=sys.stderr)
-        return BAD_INPUT
+        0; 2 if the arguments or any file could not be used; 75 if it was interrupted.
 
-    record = training_record(model)
-    classes = record.get("classes", []) if probabilities else []
-    pages = [(path, page) for path in files for page in _pages(path)]
-    targets = [out / name for path, page in pages for name in _names(path, page, classes)]
-    problems += _collisions(files, targets)
-    if out.exists() and not out.is_dir():
-        problems.append(f"{out}: a file: give a folder for the masks")
+    Raises:
+        OSError: the outputs cannot be written.
+    """
+    models, problems = _models(request)
+    record, more = _record(models, problems)
+    tasks, unusable = find_tasks(request.inputs, request.out)
+    names = tuple(record.get("classes", ())) if request.probabilities else ()
+    outputs = Outputs(names, request.overlay, request.polygons)
+    if not more and (request.probabilities or request.overlay or request.polygons):
+        problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
+    problems += [*unusable, *collisions(tasks, outputs, request.out)]
+    if request.out.exists() and not request.out.is_dir():
+        problems.append(f"{request.out}: a file: give a folder for the masks")
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT
 
+    require_writable(request.out)
+    finished = PredictionRecord(request.out, models)
+    todo = {
+        task
+        for task in tasks
+        if request.overwrite or not finished.is_finished(task.image, task.names(outputs))
+    }
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import tensorflow as tf
-
-    try:
-        signatures = tf.saved_model.load(str(model)).signatures
-        serve, explain = signatures["serving_default"], signatures["probabilities"]
-    except (OSError, ValueError, KeyError) as error:
-        print(f"{model}: not a model of this pipeline, or a damaged one: {error}", file=sys.stderr)
-        return BAD_INPUT
-    out.mkdir(parents=True, exist_ok=True)
-    bad = 0
-    for number, (path, page) in enumerate(pages, 1):
+    with PredictionProgress(len(todo)) as progress:
         try:
-            image = images.read_image(path, page=page or 0, value_range=record.get("value_range"))
-            encoded = tf.constant([image.data])
-            answers = [serve(image_bytes=encoded)["mask_bytes"][0]]
-            if probabilities:
-                answers += list(explain(image_bytes=encoded)["probabilities_bytes"][0])
-            for name, png in zip(_names(path, page, classes), answers, strict=True):
-                _write(out / name, png.numpy())
-        except (images.ImageError, OSError) as error:
-            bad += 1
-            print(f"{path}: {error}", file=sys.stderr)
-        except tf.errors.OpError as error:
-            bad += 1
-            print(f"{path}: {error.message}", file=sys.stderr)
-        if sys.stdout.isatty():
-            print(f"\r{number}/{len(pages)}", end="", flush=True)
-    print(f"\r{len(pages) - bad} of {len(pages)} masks in {out}, by {model}")
-    return BAD_INPUT if bad else OK
+            model = Model(*models, scratch=request.out) if todo else None
+            progress.begin()
+            with coco_file(outputs, request.out, record) as coco:
+                for task in tasks:
+                    try:
+                        if model and task in todo:
+                            progress.start(task.title)
+                            seen = look(task.image)  # before it is read: it may change meanwhile
+                            write_answers(task, model, outputs, request.out, coco, progress.share)
+                            finished.finish(task.image, seen, task.names(outputs))
+                            progress.end(good=True)
+                        elif coco:
+                            add_to_coco(coco, task, finished_indices(task, request.out, record))
+                    except ImageError as error:
+                        progress.problem(f"{task.title}: {error}")
+                        progress.end(good=False)
+        except ModelError as error:
+            progress.problem(str(error))
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            interruption.settle()
+            progress.problem(
+                f"interrupted after {progress.done} of {len(todo)} images: run the same command to go on"
+            )
+            return INTERRUPTED
+    print(f"{request.out}: {progress.summary(len(tasks))}, by {', '.join(map(str, models))}")
+    return BAD_INPUT if progress.bad else OK
 
 
-def _pages(path: Path) -> list[int | None]:
-    """The pages of a multi-page TIFF; None for a file that is one image."""
+def _record(models: Sequence[Path], problems: list[str]) -> tuple[Mapping[str, Any], bool]:
+    """What the models say of themselves, and whether that names the classes; or one more problem."""
+    if problems:
+        return {}, True
     try:
-        count = images.count_pages(path)
-    except images.ImageError:
-        return [None]  # reading it says what is wrong
-    return list(range(count)) if count > 1 else [None]
+        record = common_record(models)
+    except ModelError as error:
+        problems.append(str(error))
+        return {}, True
+    return record, "classes" in record
 
 
-def _names(image: Path, page: int | None, classes: Sequence[str]) -> list[str]:
-    """Names of the files that are written for an image: the mask, and a probability for each class."""
-    stem = image.stem if page is None else f"{image.stem}-{page:04d}"
-    return [f"{stem}.png", *(f"{stem}.{name}.png" for name in classes)]
-
-
-def _collisions(files: Sequence[Path], targets: Sequence[Path]) -> list[str]:
-    """A line for each file that would be written twice, or over an image."""
-    inputs = {path.resolve() for path in files}
-    over = [f"{path}: would be written over that image: give another --out" for path in targets
-            if path.resolve() in inputs]  # fmt: skip
-    twice = [path for path, count in collections.Counter(targets).items() if count > 1]
-    return over + [f"{path}: several images would become this file: predict them apart" for path in twice]
-
-
-def _files(inputs: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """All image files that the arguments name, and a line for each argument that cannot be used."""
-    files: list[Path] = []
-    problems = []
-    for path in inputs:
-        if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if p.is_file()]
-            found = [p for p in inside if not is_ignored(p)]
-            files += found
-            if not found:
-                below = " or ".join(str(p) for p in sorted(path.iterdir()) if p.is_dir())
-                problems.append(
-                    f"{path}: no files in it: give a folder of images" + (f", {below}?" if below else "")
-                )
-        elif path.is_file():
-            files.append(path)
-        else:
-            problems.append(f"{path}: there is no such file or folder")
-    return files, problems
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Writes a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+def _models(request: Request) -> tuple[list[Path], list[str]]:
+    """Folders of the models, and a line for each that is not there."""
+    serving = Root(request.root.absolute()).serving
+    if not request.models:
+        version = newest_version(serving)
+        if version is None:
+            advice = "run `python run_pipeline.py` first, or give --model"
+            return [], [f"{serving}: no model was pushed yet: {advice}"]
+        return [serving / str(version)], []
+    found, problems = [], []
+    for text in map(str, request.models):
+        path = Path(text)
+        if not path.exists() and text.isdigit():
+            path = serving / text
+            if int(text) not in versions(serving):
+                listed = ", ".join(map(str, versions(serving))) or "none"
+                problems.append(f"{serving}: no version {text}; there are: {listed}")
+        elif (newest := newest_version(path)) and not (path / "saved_model.pb").is_file():
+            path /= str(newest)
+        elif not (path / "saved_model.pb").is_file():
+            problems.append(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
+        found.append(path)
+    return found, problems

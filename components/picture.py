@@ -1,0 +1,81 @@
+"""Images as models take them: encoded, or, if large, as rows on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from components import images
+from components.image_formats import ImageError
+from components.large_tiff import LARGE_PIXELS, open_page, page_sizes
+
+_TIFF = (b"II", b"MM")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as models take it.
+
+    Attributes:
+        height, width: in pixels.
+        encoded: canonical bytes; or None, of a large image.
+        stored: uint8 or uint16 [H, W, 1 or 3], of a large image maybe on disk; or None.
+    """
+
+    height: int
+    width: int
+    encoded: bytes | None
+    stored: NDArray[Any] | None = None
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """uint8 or uint16 [H, W, 1 or 3]."""
+        if self.stored is not None:
+            return self.stored
+        if self.encoded is None:
+            raise ValueError("A picture has an encoding, or pixels. Received: neither")
+        return images.decode(self.encoded)
+
+
+def read(
+    source: str | Path | bytes,
+    page: int = 0,
+    value_range: tuple[float, float] | None = None,
+    scratch: Path | None = None,
+) -> Picture:
+    """Reads an image; a plain TIFF of more than `LARGE_PIXELS` pixels is not decoded into memory.
+
+    Args:
+        source: path or content of a file.
+        page: of a multi-page TIFF.
+        value_range: see `images.read_image`.
+        scratch: folder for large temporary files.
+
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    if not isinstance(source, bytes) and is_large(Path(source), page):
+        stored = open_page(Path(source), page, scratch)
+        if stored is not None:
+            return Picture(stored.shape[0], stored.shape[1], None, stored)
+    try:
+        image = images.read_image(source, page=page, value_range=value_range)
+    except images.NeedsRange as error:
+        advice = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
+        raise ImageError(error.found, advice) from error
+    return Picture(image.height, image.width, image.data)
+
+
+def is_large(path: Path, page: int = 0) -> bool:
+    """Whether a file is a TIFF of more than `LARGE_PIXELS` pixels; looks at headers alone."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) not in _TIFF:
+                return False
+        sizes = page_sizes(path)
+    except (ImageError, OSError):
+        return False  # reading it says what is wrong
+    return page < len(sizes) and sizes[page][0] * sizes[page][1] > LARGE_PIXELS

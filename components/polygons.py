@@ -1,0 +1,144 @@
+"""From masks to polygons: GeoJSON, a file an image, and COCO, one file for all.
+
+A region is what hangs together by the sides of pixels, of one class; the first class is the background and
+has none. Corners are exact: whole numbers in pixels, x to the right and y down from the top left corner of
+the image, so that filling the polygons gives the mask again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio import features
+from rasterio.transform import Affine
+
+Ring = list[list[int]]  # of corners [x, y], the first again at its end
+
+
+@dataclass(frozen=True)
+class Region:
+    """Pixels of one class that hang together.
+
+    Attributes:
+        index: of the class.
+        rings: the border, and then one for each hole.
+    """
+
+    index: int
+    rings: list[Ring]
+
+    @property
+    def area(self) -> int:
+        """Pixels."""
+        border, *holes = (abs(_twice_area(ring)) // 2 for ring in self.rings)
+        return border - sum(holes)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height, pixels."""
+        xs, ys = zip(*self.rings[0], strict=True)
+        return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+
+def regions(indices: NDArray[np.uint8]) -> Iterator[Region]:
+    """The regions of a mask of class indices, [H, W]."""
+    indices = np.ascontiguousarray(indices)
+    for polygon, index in features.shapes(indices, mask=indices > 0, connectivity=4):
+        rings = [[[int(x), int(y)] for x, y in ring] for ring in polygon["coordinates"]]
+        yield Region(int(index), rings)
+
+
+def write_geojson(path: Path, found: Iterator[Region], classes: Sequence[str]) -> None:
+    """Writes a FeatureCollection; `class` and `area` (pixels) are properties of each feature."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, region in enumerate(found):
+            feature = {
+                "type": "Feature",
+                "properties": {"class": classes[region.index], "area": region.area},
+                "geometry": {"type": "Polygon", "coordinates": region.rings},
+            }
+            file.write((",\n" if number else "\n") + json.dumps(feature))
+        file.write("\n]}\n")
+
+
+class CocoWriter:
+    """A COCO file of many images; annotations are written as they come, and never held.
+
+    A region without holes is a polygon. COCO's polygons know no holes: a region that has some is written as
+    run lengths, column by column, uncompressed.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]):
+        """Args: path: of the file, complete when the context ends; classes: names, background first."""
+        self._file = path.open("w", encoding="utf-8")
+        self._images: list[dict[str, Any]] = []
+        self._classes, self._ids = classes, itertools.count(1)
+
+    def __enter__(self) -> CocoWriter:
+        self._file.write('{"annotations": [')
+        return self
+
+    def add(
+        self, name: str, height: int, width: int, found: Iterator[Region], page: int | None = None
+    ) -> None:
+        """Adds an image and its regions; `name` is its `file_name`, `page` that of a file of several."""
+        image = len(self._images) + 1
+        entry = {"id": image, "file_name": name, "height": height, "width": width}
+        self._images.append(entry if page is None else entry | {"page": page})
+        for region in found:
+            number = next(self._ids)
+            annotation = {
+                "id": number,
+                "image_id": image,
+                "category_id": region.index,
+                "iscrowd": 0,
+                "bbox": region.box,
+                "area": region.area,
+                "segmentation": _segmentation(region, height, width),
+            }
+            self._file.write((",\n" if number > 1 else "\n") + json.dumps(annotation))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            names = enumerate(self._classes)
+            categories = [{"id": index, "name": name} for index, name in names if index]
+            rest = json.dumps({"images": self._images, "categories": categories})
+            self._file.write("\n],\n" + rest[1:] + "\n")
+        self._file.close()
+
+
+def _twice_area(ring: Ring) -> int:
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring))
+
+
+def _segmentation(region: Region, height: int, width: int) -> list[list[int]] | dict[str, Any]:
+    if len(region.rings) == 1:
+        return [[number for corner in region.rings[0][:-1] for number in corner]]
+    left, top, box_width, box_height = region.box
+    shape = {"type": "Polygon", "coordinates": region.rings}
+    filled = features.rasterize(
+        [shape], (box_height, box_width), transform=Affine.translation(left, top), dtype="uint8"
+    )
+    return {"size": [height, width], "counts": _run_lengths(filled, top, left, height, width)}
+
+
+def _run_lengths(filled: NDArray[np.uint8], top: int, left: int, height: int, width: int) -> list[int]:
+    """Lengths of runs of zeros and ones in turn, zeros first, of an image that holds `filled` at a place."""
+    columns = np.zeros((filled.shape[1], height), np.uint8)
+    columns[:, top : top + filled.shape[0]] = filled.T
+    changes = np.flatnonzero(np.diff(columns.reshape(-1), prepend=0, append=0)) + left * height
+    ends = [0, *changes.tolist()]
+    if ends[-1] < height * width:
+        ends.append(height * width)
+    return [after - before for before, after in itertools.pairwise(ends)]
