@@ -71,12 +71,12 @@ class _EnoughError(Exception):
 
 def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
     """Seconds and peak memory of each step on the images of a folder, in this process."""
-    from pipeline import config as configuration
+    from pipeline import profile
     from pipeline.commands.check import check
     from pipeline.layout import Root
 
-    overrides = {**configuration.parse_overrides(settings), "data": folder, "channels": 1}
-    config, place = configuration.load(overrides=overrides), Root(root)
+    overrides = {**profile.parse_overrides(settings), "data": folder, "channels": 1}
+    config, place = profile.load(overrides=overrides), Root(root)
     rows: dict[str, Any] = {}
 
     def note(name: str, seconds: float) -> None:

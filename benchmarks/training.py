@@ -25,14 +25,13 @@ sys.path.insert(0, str(CHECKOUT))
 
 def tiles_of(settings: list[str], folder: Path) -> tuple:
     """Configuration of a run on the bundled images, and the tiles of its training split."""
-    from pipeline import config as configuration
-    from pipeline import graph, runner
+    from pipeline import graph, profile, runner
     from pipeline.layout import Root
 
     class EnoughError(Exception):
         """The tiles are there; the nodes after them are not measured here."""
 
-    config = configuration.load(overrides={"channels": 1, **configuration.parse_overrides(settings)})
+    config = profile.load(overrides={"channels": 1, **profile.parse_overrides(settings)})
     found = []
 
     def end(result: runner.NodeResult) -> None:

@@ -75,7 +75,6 @@ def export(
         "max_pixels": how.serving_max_pixels,
         "scale": settings.scale,
         "symmetries": how.symmetries,
-        "max_pixels": how.serving_max_pixels,
         # What callers of the signature `network` need to do the tiling.
         "geometry": {key: getattr(geometry, key) for key in ("depth", "halo", "step", "smallest")},
         **facts,

@@ -137,14 +137,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run_or_check(options: argparse.Namespace) -> int:
-    from pipeline import config as configuration
+    from pipeline import profile
 
     try:
-        overrides = configuration.parse_overrides(options.set)
+        overrides = profile.parse_overrides(options.set)
         if options.data:
             overrides["data"] = options.data
-        config = configuration.load(options.profile, overrides)
-    except configuration.ConfigError as error:
+        config = profile.load(options.profile, overrides)
+    except profile.ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     if options.command == "check":
@@ -155,7 +155,7 @@ def _run_or_check(options: argparse.Namespace) -> int:
             config, Root(options.root.absolute()), as_json=options.json, skip_bad=options.skip_bad
         )
     if options.print_config:
-        print(configuration.to_toml(config))
+        print(profile.to_toml(config))
         return OK
     from pipeline.commands.run import run
 

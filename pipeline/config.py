@@ -1,21 +1,17 @@
 """The configuration of a run: every setting, its type, its default and what it means, in one place.
 
 A run is described by a TOML *profile* (`pipeline/profiles/*.toml`, or a file of the user's) that states
-only what differs from the defaults below, and by `--set key=value` on top of it.
+only what differs from the defaults below, and by `--set key=value` on top of it (`pipeline.profile`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
 import re
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
@@ -23,18 +19,8 @@ from components.metrics import SEGMENT_SCORES, metric_names
 from components.tiling import Geometry
 from pipeline.search_space import SearchSpace, Term, TuneOver
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 S = TypeVar("S")
 CHECKOUT = Path(__file__).resolve().parent.parent
-PROFILES = Path(__file__).resolve().parent / "profiles"
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot run; the message says what was received and what is possible."""
 
 
 class PipelineConfig(BaseModel):
@@ -362,97 +348,3 @@ def settings_of(kind: type[S], config: PipelineConfig, **extra: Any) -> S:
     """What one component needs of the configuration; fields that it does not have come as `extra`."""
     names = [field.name for field in dataclasses.fields(kind) if field.name not in extra]  # type: ignore[arg-type]
     return kind(**{name: getattr(config, name) for name in names}, **extra)
-
-
-def profile_names() -> list[str]:
-    """Names of the profiles that come with the project."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
-
-
-def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -> PipelineConfig:
-    """Reads a profile and applies overrides.
-
-    Args:
-        profile: name of a profile of the project, or path of a TOML file.
-        overrides: values by key, on top of the profile.
-
-    Raises:
-        ConfigError: the profile does not exist, is not TOML, names an unknown key or holds an illegal value.
-    """
-    path = PROFILES / f"{profile}.toml"
-    if profile not in profile_names():
-        path = Path(profile)
-        if not path.is_file():
-            raise ConfigError(
-                f"there is no profile {profile!r}: give one of {', '.join(profile_names())}, or a TOML file"
-            )
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    if isinstance(values.get("data"), str) and path.parent != PROFILES:
-        values["data"] = path.parent / Path(values["data"]).expanduser()
-    source = f"{path} and --set" if overrides else str(path)
-    return validated({**values, **(overrides or {})}, source)
-
-
-def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
-    """Turns plain values into a `PipelineConfig`, or raises one `ConfigError` that lists every mistake."""
-    known = list(PipelineConfig.model_fields)
-    mistakes = []
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
-            mistakes.append(f"unknown key {key!r}: {hint}")
-    try:
-        config = PipelineConfig.model_validate({k: v for k, v in values.items() if k in known})
-    except ValidationError as error:
-        for e in error.errors():
-            where = ".".join(str(part) for part in e["loc"])
-            message = e["msg"].removeprefix("Value error, ")
-            mistakes.append(f"{where}: {message}; received {e['input']!r}" if where else message)
-    if mistakes:
-        raise ConfigError("\n".join([f"{source}:", *(f"  {m}" for m in mistakes)]))
-    return config
-
-
-def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    """Reads `key=value` words of the command line; a value is TOML, or else a plain string.
-
-    Raises:
-        ConfigError: a word has no `=`.
-    """
-    overrides = {}
-    for word in assignments:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {word}: expected KEY=VALUE")
-        try:
-            overrides[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            overrides[key.strip()] = text
-    return overrides
-
-
-def to_toml(config: PipelineConfig) -> str:
-    """The whole configuration as TOML, with what each key means; `--profile FILE` reads it back."""
-    lines = []
-    for key, field in PipelineConfig.model_fields.items():
-        value = config.model_dump(mode="json")[key]
-        text = f"{key} = {_toml(value)}" if value is not None else f"# {key} ="
-        lines.append(f"# {field.description}\n{text}\n")
-    return "\n".join(lines)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        # A JSON string of printable text is a TOML basic string.
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    return repr(value)

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 
 from components import images
 from components.images import ImageError, NeedsRange
-from pipeline.config import load, parse_overrides
+from pipeline.profile import load, parse_overrides
 
 NUMBERS = np.random.default_rng(0)
 GREY = NUMBERS.integers(0, 256, (30, 40), np.uint8)

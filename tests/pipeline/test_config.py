@@ -2,19 +2,19 @@
 
 import pytest
 
-from pipeline import config
+from pipeline import config, profile
 
 
-@pytest.mark.parametrize("profile", config.profile_names())
-def test_every_profile_loads_and_survives_print_config(profile, tmp_path):
-    loaded = config.load(profile)
+@pytest.mark.parametrize("name", profile.profile_names())
+def test_every_profile_loads_and_survives_print_config(name, tmp_path):
+    loaded = profile.load(name)
     printed = tmp_path / "printed.toml"
-    printed.write_text(config.to_toml(loaded))
-    assert config.load(str(printed)) == loaded
+    printed.write_text(profile.to_toml(loaded))
+    assert profile.load(str(printed)) == loaded
 
 
 def test_defaults_are_the_default_profile():
-    assert config.load("default") == config.PipelineConfig()
+    assert profile.load("default") == config.PipelineConfig()
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_defaults_are_the_default_profile():
     ],
 )
 def test_set_changes_one_setting(words, key, value):
-    assert getattr(config.load("default", config.parse_overrides(words)), key) == value
+    assert getattr(profile.load("default", profile.parse_overrides(words)), key) == value
 
 
 @pytest.mark.parametrize(
@@ -64,31 +64,31 @@ def test_set_changes_one_setting(words, key, value):
 )
 def test_mistakes_are_all_named_with_what_is_possible(words, said):
     if not said:
-        config.load("default", config.parse_overrides(words))
+        profile.load("default", profile.parse_overrides(words))
         return
-    with pytest.raises(config.ConfigError) as error:
-        config.load("default", config.parse_overrides(words))
+    with pytest.raises(profile.ConfigError) as error:
+        profile.load("default", profile.parse_overrides(words))
     for text in said:
         assert text in str(error.value)
 
 
 def test_unknown_profile_names_the_known_ones():
-    with pytest.raises(config.ConfigError, match="default, isbi2012"):
-        config.load("nope")
+    with pytest.raises(profile.ConfigError, match="default, isbi2012"):
+        profile.load("nope")
 
 
 def test_broken_toml_names_the_file_and_line(tmp_path):
     broken = tmp_path / "mine.toml"
     broken.write_text("steps = = 3")
-    with pytest.raises(config.ConfigError, match=r"mine\.toml.*line 1"):
-        config.load(str(broken))
+    with pytest.raises(profile.ConfigError, match=r"mine\.toml.*line 1"):
+        profile.load(str(broken))
 
 
 def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
     (tmp_path / "mine.toml").write_text('data = "cells"')
-    assert config.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
+    assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
 
 
 def test_shares_are_normalised():
-    shares = config.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
+    shares = profile.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
     assert shares == pytest.approx({"train": 0.6, "eval": 0.2, "test": 0.2})

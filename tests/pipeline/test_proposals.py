@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline.commands.check import check
-from pipeline.config import load
 from pipeline.layout import Root
+from pipeline.profile import load
 from pipeline.proposals import Proposal
 
 
@@ -70,7 +70,7 @@ def test_tissue_is_no_object(tmp_path: Path) -> None:
 def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     write_discs(tmp_path, 300, 30)
     values = proposed(tmp_path)
-    from pipeline.config import parse_overrides
+    from pipeline.profile import parse_overrides
 
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
     assert set(values) == {"normalise", "scale", "base_filters", "window", "tile_stride", "steps"}

@@ -14,9 +14,9 @@ from components.errors import BadInput
 from components.example_gen.plan import Plan, make_plan
 from data.synthetic import write_cells
 from pipeline.commands.check import check
-from pipeline.config import load
 from pipeline.data_settings import data_settings
 from pipeline.layout import Root
+from pipeline.profile import load
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from components.example_gen.sample import Problem
 from pipeline.commands.run import _print_end, write_skipped
-from pipeline.config import load
 from pipeline.layout import Root
+from pipeline.profile import load
 from pipeline.summary import Summary
 
 
