@@ -60,7 +60,7 @@ def last_summary(place: Path) -> dict:
 
 def versions(place: Path) -> list[Path]:
     serving = place / "root" / "serving" / "unet"
-    return sorted(serving.iterdir()) if serving.exists() else []
+    return sorted(serving.glob("[0-9]*"))  # latest.json lies beside them
 
 
 def test_first_run_pushes_a_model(place):
