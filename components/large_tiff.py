@@ -110,7 +110,9 @@ def write_tiff(path: Path, plane: NDArray[Any], values: NDArray[Any] | None = No
 
 def _is_plain(page: Any) -> bool:
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
-    grey = photometric == _GREY and samples in (1, 2)
+    # A second channel that is not said to be alpha is another one of the microscope: not plain.
+    alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
+    grey = photometric == _GREY and (samples == 1 or (samples == 2 and alpha))
     decoded = photometric == _YCBCR and int(page.compression) == _JPEG
     return (
         page.dtype in (np.uint8, np.uint16)

@@ -45,6 +45,7 @@ def read(
     page: int = 0,
     value_range: tuple[float, float] | None = None,
     scratch: Path | None = None,
+    large: bool | None = None,
 ) -> Picture:
     """Reads an image; a plain TIFF of more than `LARGE_PIXELS` pixels is not decoded into memory.
 
@@ -53,11 +54,12 @@ def read(
         page: of a multi-page TIFF.
         value_range: see `images.read_image`.
         scratch: folder for large temporary files.
+        large: what `large_pages` said of it, if that is known.
 
     Raises:
         ImageError: the image cannot be used.
     """
-    if not isinstance(source, bytes) and is_large(Path(source), page):
+    if not isinstance(source, bytes) and (large_pages(Path(source), 1)[0] if large is None else large):
         stored = open_page(Path(source), page, scratch)
         if stored is not None:
             return Picture(stored.shape[0], stored.shape[1], None, stored)
@@ -69,13 +71,16 @@ def read(
     return Picture(image.height, image.width, image.data)
 
 
-def is_large(path: Path, page: int = 0) -> bool:
-    """Whether a file is a TIFF of more than `LARGE_PIXELS` pixels; looks at headers alone."""
+def large_pages(path: Path, count: int) -> list[bool]:
+    """Which of the `count` pages of a file have more than `LARGE_PIXELS` pixels; looks at headers alone.
+
+    Only pages of TIFFs do: other files are decoded whole, whatever their size.
+    """
     try:
         with path.open("rb") as file:
-            if file.read(2) not in _TIFF:
-                return False
-        sizes = page_sizes(path)
+            sizes = page_sizes(path) if file.read(2) in _TIFF else []
     except (ImageError, OSError):
-        return False  # reading it says what is wrong
-    return page < len(sizes) and sizes[page][0] * sizes[page][1] > LARGE_PIXELS
+        sizes = []  # reading it says what is wrong
+    if len(sizes) != count:  # no TIFF, or a stack that ImageJ keeps in one page
+        return [False] * count
+    return [height * width > LARGE_PIXELS for height, width in sizes]

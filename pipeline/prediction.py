@@ -45,7 +45,7 @@ def write_answers(
         ImageError: the image cannot be used.
         OSError: an output cannot be written.
     """
-    picture = read(task.image, task.page or 0, model.record.get("value_range"), scratch=out)
+    picture = read(task.image, task.page or 0, model.record.get("value_range"), out, task.large)
     (out / task.folder).mkdir(parents=True, exist_ok=True)
     if model.serves(picture) and not task.large:
         indices = _write_served(task, model, picture, outputs, out, bool(coco))
@@ -78,7 +78,7 @@ def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8]) -> Non
 
 def finished_indices(task: Task, out: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Class indices, [H, W], from the mask that was written before; raises `ImageError`."""
-    return class_indices(read(out / task.mask, scratch=out).pixels, class_values(record))
+    return class_indices(read(out / task.mask, scratch=out, large=task.large).pixels, class_values(record))
 
 
 @contextmanager

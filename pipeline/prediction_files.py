@@ -11,7 +11,7 @@ from pathlib import Path
 from components.example_gen.sample import is_ignored, natural_key
 from components.image_formats import ImageError
 from components.images import count_pages
-from components.picture import is_large
+from components.picture import large_pages
 
 COCO = "coco.json"
 
@@ -126,7 +126,9 @@ def _pages(path: Path, folder: Path) -> list[Task]:
     except ImageError:
         return [Task(path, None, folder)]  # reading it says what is wrong
     pages = range(count) if count > 1 else [None]
-    return [Task(path, page, folder, is_large(path, page or 0)) for page in pages]
+    return [
+        Task(path, page, folder, large) for page, large in zip(pages, large_pages(path, count), strict=True)
+    ]
 
 
 def _is_input(path: Path, out: Path) -> bool:

@@ -22,6 +22,7 @@ PLAIN: list[tuple[np.ndarray, dict[str, Any]]] = [
     (noise(70, 50, dtype=np.uint16), {}),
     (noise(70, 50, 3), {"photometric": "rgb"}),
     (noise(70, 50, 4), {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+    (noise(70, 50, 2), {"planarconfig": "contig", "extrasamples": ["unassalpha"]}),
     (noise(70, 50, dtype=np.uint16), {"compression": "zlib", "rowsperstrip": 16}),
     (noise(70, 50, 3), {"photometric": "rgb", "compression": "lzw", "tile": (32, 16)}),
     (noise(70, 50, 3), {"photometric": "rgb", "compression": "jpeg", "tile": (32, 32)}),
@@ -54,6 +55,7 @@ def test_plain_pages_are_what_the_reader_of_small_images_reads(
         (noise(3, 70, 50), {"photometric": "rgb", "planarconfig": "separate"}),
         (noise(70, 50), {"extratags": [(274, "H", 1, 6, True)]}),
         (noise(70, 50) > 99, {}),
+        (noise(70, 50, 2), {"photometric": "minisblack", "planarconfig": "contig"}),
     ],
 )
 def test_other_pages_are_left_to_the_reader_of_small_images(
@@ -110,3 +112,13 @@ def test_bigtiff_where_the_size_needs_it(tmp_path: Path, monkeypatch: pytest.Mon
     with tifffile.TiffFile(tmp_path / "a.tif") as file:
         assert file.is_bigtiff
         np.testing.assert_array_equal(file.asarray(), noise(60, 70, dtype=np.uint16))
+
+
+@pytest.mark.parametrize("how", [{"imagej": True}, {"photometric": "minisblack"}])
+def test_each_page_of_a_stack_is_itself(tmp_path: Path, how: dict[str, Any]) -> None:
+    stack = noise(3, 30, 20)
+    tifffile.imwrite(tmp_path / "a.tif", stack, **how)
+    for page in range(3):
+        found = open_page(tmp_path / "a.tif", page)
+        assert found is not None
+        np.testing.assert_array_equal(found[..., 0], stack[page])

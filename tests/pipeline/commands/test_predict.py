@@ -67,8 +67,10 @@ def test_files_folders_globs_and_pages(root: Path, photos: Path, tmp_path: Path)
     stack = tmp_path / "stack.tif"
     tifffile.imwrite(stack, noise(2, 30, 20), photometric="minisblack")
     (photos / "Thumbs.db").write_bytes(b"x")
-    assert predict(root, photos, stack, "--out", out) == 0
-    assert written(out) == {"a.png", "b.png", "c.png", "stack-0000.png", "stack-0001.png"}
+    tifffile.imwrite(tmp_path / "one.tif", noise(3, 30, 20), imagej=True)  # kept in a single page
+    assert predict(root, photos, stack, tmp_path / "one.tif", "--out", out) == 0
+    pages = {"stack-0000.png", "stack-0001.png", *(f"one-000{i}.png" for i in range(3))}
+    assert written(out) == {"a.png", "b.png", "c.png", *pages}
     model = Model(root / "serving/unet/2")
     np.testing.assert_array_equal(pixels(out / "b.png"), model.mask(photos / "b.png"))
     assert pixels(out / "stack-0001.png").shape == (30, 20)
@@ -171,7 +173,7 @@ def test_bad_files_are_reported_and_the_rest_go_on(
         "text.png": "not a PNG, JPEG, TIFF or BMP file",
         "cut.png": "damaged or truncated",
         "float.tif": "the model was trained on images of 8 or 16 bits",
-        "gone.png": "cannot be read",
+        "gone.png": "a link to a file that does not exist",
     }.items():
         assert any(f"{photos / name}" in line and text in line for line in lines), lines
     assert "3 of 8 images, 5 could not be used" in printed.out
