@@ -11,7 +11,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from components.image_formats import ImageError, damaged
+from components import tiff
+from components.raster import ImageError, damaged
 from components.scratch import scratch_array
 
 LARGE_PIXELS = 1 << 26  # above which an image is taken in strips
@@ -19,8 +20,6 @@ TILE = 512  # pixels, of the files that are written: viewers of large images rea
 _BIG_TIFF = 3_500_000_000  # bytes of pixels from which on offsets of 32 bits may not do
 _GREY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations whose black is 0
 _JPEG = 7  # compression; its decoder makes RGB of YCbCr
-_FAX = {2, 3, 4}  # compressions that tifffile leaves to others
-_MOST_RATIO = 4096  # that lossless compressions reach
 
 
 def page_sizes(path: Path) -> list[tuple[int, int]]:
@@ -59,7 +58,7 @@ def open_page(path: Path, page: int, scratch: Path | None = None) -> NDArray[Any
             wanted = wanted.aspage() if hasattr(wanted, "aspage") else wanted
             if not _is_plain(wanted):
                 return None
-            _require_parts(wanted, file.filehandle.size)
+            tiff.require_strips(wanted, file.filehandle.size)
             samples = int(wanted.samplesperpixel)
             shape = (int(wanted.imagelength), int(wanted.imagewidth), samples)
             if wanted.is_memmappable:
@@ -121,19 +120,5 @@ def _is_plain(page: Any) -> bool:
         and (samples == 1 or int(page.planarconfig) == 1)
         and page.imagedepth == 1
         and page.tags.valueof("Orientation") in (None, 1)
-        and int(page.compression) not in _FAX
+        and int(page.compression) not in tiff.FAX
     )
-
-
-def _require_parts(page: Any, size: int) -> None:
-    """Each strip or tile must lie in the file: tifffile fills what is missing with black."""
-    offsets, counts = page.dataoffsets, page.databytecounts
-    expected = math.prod(page.chunked) if page.chunked else 0
-    if not expected or min(len(offsets), len(counts)) < expected:
-        raise damaged(f"{len(offsets)} of {expected} strips")
-    if any(not o or not c or o + c > size for o, c in zip(offsets, counts, strict=False)):
-        raise damaged("the end is missing")
-    ratio = 1 if int(page.compression) == 1 else _MOST_RATIO
-    pixels = page.imagewidth * page.imagelength
-    if pixels * page.samplesperpixel * page.bitspersample // 8 > sum(counts) * ratio:
-        raise damaged("the header promises more pixels than the file can hold")

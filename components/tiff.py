@@ -26,7 +26,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 _ORIENTATION = 0x0112  # tag
 _SUBFILE, _OLD_SUBFILE = 254, 255  # tags that tell thumbnails and the smaller levels of a pyramid
 _TAGS = 4096  # more of them in a page are nonsense
-_FAX = {2, 3, 4}  # compressions of scanners, which tifffile leaves to others
+FAX = {2, 3, 4}  # compressions of scanners, which tifffile leaves to others
 _JPEG = {6, 7, 33007, 34892}  # compressions whose decoder makes RGB of YCbCr
 _RATIO = 4096  # a bound for what the lossless compressions can pack into a byte
 # What it would log about odd files is raised here, or does not concern the pixels.
@@ -69,11 +69,11 @@ def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
         except Exception as error:  # on damaged bytes tifffile raises nearly anything
             raise damaged(error) from error
         require_size(wanted.imagewidth, wanted.imagelength, max_pixels)
-        _require_strips(wanted, tiff.filehandle.size)
+        require_strips(wanted, tiff.filehandle.size)
         try:
             if pages.frames > 1:
                 stored = _frame(tiff, wanted, page)
-            elif int(wanted.compression) in _FAX:
+            elif int(wanted.compression) in FAX:
                 stored = _read_fax(file, wanted)
             else:
                 stored = wanted.asarray()
@@ -177,8 +177,16 @@ def _frame(tiff: tifffile.TiffFile, page: tifffile.TiffPage, number: int) -> np.
     return stored.reshape(page.shape).astype(page.dtype)
 
 
-def _require_strips(page: Any, size: int) -> None:
-    """Each strip or tile must lie in the file, and be large enough for its part of the pixels."""
+def require_strips(page: Any, size: int) -> None:
+    """Each strip or tile must lie in the file, and be large enough for its part of the pixels.
+
+    Args:
+        page: a `tifffile.TiffPage`; tifffile fills what is missing with black.
+        size: of the file in bytes.
+
+    Raises:
+        ImageError: they do not.
+    """
     offsets, counts = page.dataoffsets, page.databytecounts
     expected = int(np.prod(page.chunked)) if page.chunked else 0
     if len(offsets) < expected or len(counts) < expected or not expected:
