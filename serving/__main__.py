@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 
+from serving.listening import listen
 from serving.settings import parse
 
 
@@ -18,11 +19,13 @@ def main() -> int:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
-    from serving.server import listen, serve  # seconds, which a wrong argument need not cost
-
     try:
-        asyncio.run(serve(settings, listen(settings)))
+        listener = listen(settings.host, settings.http_port, "--http-port")
+        listen(settings.host, settings.grpc_port, "--grpc-port").close()  # gRPC binds its port itself, later
+        print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
+        from serving.server import serve  # the seconds, which a mistake need not cost
+
+        asyncio.run(serve(settings, listener))
     except OSError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1

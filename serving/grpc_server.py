@@ -111,5 +111,5 @@ def create_grpc_server(service: Service, address: str, max_body: int) -> tuple[g
     except RuntimeError:
         port = 0
     if not port:
-        raise OSError(f"cannot listen on {address} for gRPC; is the port in use? (--grpc-port)")
+        raise OSError(f"cannot listen on {address} for gRPC (--grpc-port)")
     return server, port

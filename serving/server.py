@@ -97,17 +97,3 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(finished, 5)
     log.info("stopped")
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A socket for HTTP; OSError with a sentence if the port is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.http_port))
-    except OSError as error:
-        listener.close()
-        where = f"{settings.host} port {settings.http_port}"
-        raise OSError(f"cannot listen on {where}: {error.strerror} (--host, --http-port)") from None
-    return listener
