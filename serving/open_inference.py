@@ -111,7 +111,10 @@ class InferCall:
         outputs = []
         for name, array in self._outputs(model, cancel).items():
             outputs.append(InferOutput(name, list(array.shape), from_np_dtype(array.dtype)))
-            outputs[-1].data = array if self.all_binary else array.ravel().tolist()
+            if self.all_binary:
+                outputs[-1].set_data_from_numpy(array, binary_data=True)
+            else:
+                outputs[-1].data = array.ravel().tolist()
         response = InferResponse(
             self.identity, self.name, outputs, str(model.version), use_binary_outputs=self.all_binary
         )

@@ -110,7 +110,11 @@ async function askForMask(blob) {
     throw error instanceof Refusal ? error : new Refusal("The server does not answer.");
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refusal(`The server refuses this image: ${answer.error ?? response.status}.`);
+  if (!response.ok) {
+    const reason = answer.error ?? `status ${response.status}`;
+    const damaged = /^Invalid (PNG|JPEG) data/.test(reason) ? "the file is damaged or cut short: " : "";
+    throw new Refusal(`The server refuses it: ${damaged}${reason}.`);
+  }
   const mask = answer.predictions?.[0]?.b64;
   if (!mask) throw new Refusal("This model answers with something else than an image.");
   return new Blob([Uint8Array.from(atob(mask), (letter) => letter.charCodeAt(0))], { type: "image/png" });
@@ -212,7 +216,7 @@ async function segment(chosen) {
     // As it is stored: the model does not turn photographs upright either.
     const bitmap = await createImageBitmap(chosen, { imageOrientation: "none" }).catch(() => null);
     const plain = isAccepted(new Uint8Array(await chosen.slice(0, 26).arrayBuffer()));
-    if (!bitmap && !plain) throw new Refusal(`${chosen.name} is not an image that this browser can read.`);
+    if (!bitmap && !plain) throw new Refusal("This browser cannot read it as an image.");
     const started = performance.now();
     const mask = await askForMask(plain ? chosen : await asPlainPng(bitmap));
     const seconds = (performance.now() - started) / 1000;
@@ -225,7 +229,8 @@ async function segment(chosen) {
     if (turn !== latest) return;
     result.hidden = true;
     document.body.classList.remove("shown");
-    say(error instanceof Refusal ? error.message : `Something went wrong on this page: ${error.message}`, true);
+    const reason = error instanceof Refusal ? "" : "Something went wrong on this page: ";
+    say(`${chosen.name}: ${reason}${error.message}`, true);
   }
   tellVersion();
 }

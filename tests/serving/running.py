@@ -70,7 +70,7 @@ class Server:
 def running(
     command: list[str], folder: Path, log: Path, *arguments: str, ready: bool = True
 ) -> Iterator[Server]:
-    """A server with free ports, once it is ready, or just runs; ended, with all that it started, afterwards."""
+    """A server with free ports, once it is ready, or just runs; ended with all that it started."""
     flags = ["--model-dir", str(folder), "--http-port", "0", "--grpc-port", "0", "--poll-seconds", "0.2"]
     flags += arguments
     command = [*command, *([f"ARGS={' '.join(flags)}"] if command[0] == "make" else flags)]

@@ -116,7 +116,8 @@ from kserve import InferInput, InferRequest, InferenceGRPCClient
 async def main(address, *paths):
     images = [open(path, "rb").read() for path in paths]
     said = {}
-    async with InferenceGRPCClient(address, timeout=100, channel_args=[("grpc.max_send_message_length", -1)]) as client:
+    unlimited = [("grpc.max_send_message_length", -1)]
+    async with InferenceGRPCClient(address, timeout=100, channel_args=unlimited) as client:
         said["ready"] = [
             await client.is_server_live(), await client.is_server_ready(), await client.is_model_ready("unet")
         ]
