@@ -155,5 +155,9 @@ def _reason(error: tf.errors.OpError) -> str:
     """What went wrong, in one line, without the names of nodes around it."""
     lines = [line for line in error.message.splitlines() if not NOISE.match(line)] or ["the model refuses it"]
     text = re.sub(r"^\s*\(\d+\) [A-Z_ ]+: ", "", lines[0])
-    text, assertion = re.subn(r"^assertion failed: ", "", text)
-    return re.sub(r"^\[|\]$", "", text.strip().replace("] [", " ")) if assertion else text.strip()
+    text, assertion = re.subn(r"^assertion failed: ", "", text.strip())
+    if not assertion:
+        return text
+    # [element 1] [must be ...; received:] [2]: the parts of the message.
+    text = re.sub(r"^\[|\]$", "", re.sub(r"^\[(element \d+)\] \[", r"[\1: ", text))
+    return text.replace("] [", " ")

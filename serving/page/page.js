@@ -5,9 +5,9 @@ const model = document.querySelector('meta[name="model"]').content;
 const address = `v1/models/${encodeURIComponent(model)}`;
 const element = (id) => document.getElementById(id);
 const [drop, file, message, result] = ["drop", "file", "message", "result"].map(element);
-// Readable on grey images, and apart for most kinds of colour blindness.
-const COLOURS = [[255, 176, 0], [30, 144, 255], [220, 38, 127], [0, 190, 120], [150, 100, 255],
-  [254, 97, 0], [120, 220, 232], [200, 200, 90]];
+// Okabe and Ito 2008, told apart whatever eyes one has; those of the model's own coloured masks.
+const COLOURS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0],
+  [204, 121, 167]];
 let latest = 0; // an answer that a newer image has overtaken is not shown
 let painted = null;
 
@@ -213,8 +213,7 @@ async function segment(chosen) {
   say(`Asking for the mask of ${chosen.name} …`);
   result.classList.add("old");
   try {
-    // As it is stored: the model does not turn photographs upright either.
-    const bitmap = await createImageBitmap(chosen, { imageOrientation: "none" }).catch(() => null);
+    const bitmap = await createImageBitmap(chosen).catch(() => null); // upright, as the model answers
     const plain = isAccepted(new Uint8Array(await chosen.slice(0, 26).arrayBuffer()));
     if (!bitmap && !plain) throw new Refusal("This browser cannot read it as an image.");
     const started = performance.now();

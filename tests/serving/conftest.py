@@ -35,6 +35,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     import keras
 
     from components.serving_graph import Segmenter
+    from components.signatures import export
     from components.tiling import Geometry
     from components.unet import create_unet
 
@@ -43,8 +44,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     network = create_unet((None, None, 1), classes=3, base_filters=4, depth=DEPTH, decoder="paper")
     for version, values in VALUES.items():
         # Small tiles: a large image takes long without taking much memory.
-        model = Segmenter(network, Geometry(DEPTH), 1, 100.0, 60.0, values, max_stride=32)
-        model.export(folder / str(version))
+        area = (32 + Geometry(DEPTH).smallest) ** 2
+        model = Segmenter(network, Geometry(DEPTH), 1, 100.0, 60.0, values, area)
+        export(model, folder / str(version))
     return {version: folder / str(version) for version in VALUES}
 
 

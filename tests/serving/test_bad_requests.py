@@ -43,12 +43,12 @@ def v2(data: Any, shape: list[int], datatype: str = "BYTES", name: str = "image_
 
 # name: path, body, status, what the message says
 BAD: dict[str, tuple[str, Any, int, str]] = {
-    "no bytes of an image": (PREDICT, instances(b""), 400, f"{ACCEPTED}.*neither; bytes: 0$"),
-    "garbage for an image": (PREDICT, instances(b"garbage" * 50), 400, f"{ACCEPTED}.*neither; bytes: 350$"),
+    "no bytes of an image": (PREDICT, instances(b""), 400, "^element 0: accepted.* neither of bytes: 0$"),
+    "garbage for an image": (PREDICT, instances(b"garbage" * 50), 400, f"{ACCEPTED}.*neither of bytes: 350$"),
     "truncated PNG": (PREDICT, instances(GOOD[:700]), 400, "Invalid PNG data, size 700"),
     "truncated JPEG": (PREDICT, instances(encoded(noise(40, 40), "JPEG")[:200]), 400, "Invalid JPEG data"),
     "PNG with alpha": (PREDICT, instances(png(4, 4, 6)), 400, "colour type of this PNG: 6$"),
-    "one bad image of two": (PREDICT, instances(GOOD, b"x"), 400, ACCEPTED),
+    "one bad image of two": (PREDICT, instances(GOOD, b"x"), 400, f"^element 1: {ACCEPTED}"),
     "decompression bomb": (PREDICT, instances(png(60000, 60000)), 400, "3600.0 million pixels; at most 64 "),
     "many small bombs": (PREDICT, instances(*[png(5000, 5000)] * 3), 400, "75.0 million pixels"),
     "empty body": (PREDICT, "", 400, "the body is empty"),
@@ -68,7 +68,7 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "base64 cut short": (PREDICT, '{"instances": [{"b64": "abc"}]}', 400, "not valid base64"),
     "base64 of another kind": (PREDICT, '{"instances": [{"b64": 1}]}', 400, "takes bytes"),
     "a number": (PREDICT, '{"instances": [1]}', 400, "takes bytes"),
-    "a string that is no image": (PREDICT, '{"instances": ["é"]}'.encode(), 400, f"{ACCEPTED}.*bytes: 2$"),
+    "a string that is no image": (PREDICT, '{"instances": ["é"]}'.encode(), 400, f"{ACCEPTED}.*of bytes: 2$"),
     "another input": (PREDICT, '{"instances": [{"image": ""}]}', 400, "image_bytes; received: image$"),
     "some with names": (PREDICT, '{"instances": [{"image_bytes": ""}, ""]}', 400, "must be an object"),
     "nested instances": (
@@ -79,7 +79,8 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "another column": (PREDICT, '{"inputs": {"x": [""]}}', 400, "must hold image_bytes; received: x$"),
     "unknown signature": (
         PREDICT, instances(GOOD, signature_name="x"), 400,
-        "no signature 'x', only evaluate, evaluate_segments, probabilities, serving_default$",
+        "no signature 'x', only coloured, evaluate, evaluate_segments, network, probabilities, "
+        "serving_default, tensors$",
     ),
     "signature of another kind": (PREDICT, instances(GOOD, signature_name=1), 400, "must be a string"),
     "unknown model": ("/v1/models/x:predict", instances(GOOD), 404, "no model 'x', only 'unet'"),
@@ -100,6 +101,16 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "V2: base64": (INFER, v2(["$"], [1], parameters={"content_type": "base64"}), 400, "not valid base64"),
     "V2: input": (INFER, v2(["x"], [1], name="x"), 400, "takes the inputs image_bytes; received: x"),
     "V2: model": ("/v2/models/x/infer", v2(["x"], [1]), 404, "no model 'x'"),
+    "arrays of another depth": (
+        PREDICT, '{"signature_name": "tensors", "instances": [[[[0, 0]]]]}', 400,
+        r"takes float32 of shape \[any, any, any, 1\]; received: \[1, 1, 1, 2\]$",
+    ),
+    "text for numbers": (
+        PREDICT, '{"signature_name": "tensors", "instances": [[[["x"]]]]}', 400, "the value is something else"
+    ),
+    "windows of another size": (
+        PREDICT, '{"signature_name": "network", "instances": [[[[0]]]]}', 400, "sides of windows must be"
+    ),
     "V2: version": ("/v2/models/unet/versions/9/infer", v2(["x"], [1]), 404, "version 9 is not served"),
 }  # fmt: skip
 

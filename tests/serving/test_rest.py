@@ -72,6 +72,15 @@ def test_outputs_of_several_names_and_kinds(server: Server):
     assert by_column["outputs"]["confusion"] == [by_row["predictions"][0]["confusion"]]
 
 
+def test_numbers_in_and_out(server: Server, masks: list[bytes]):
+    mask = np.asarray(Image.open(io.BytesIO(masks[0]))).tolist()
+    image = noise(40, 60)[..., None].tolist()
+    status, answer = server.predict({"signature_name": "tensors", "instances": [image, image]})
+    assert (status, answer) == (200, {"predictions": [mask, mask]})
+    status, answer = server.predict({"signature_name": "tensors", "inputs": {"images": [image]}})
+    assert (status, answer) == (200, {"outputs": [mask]})
+
+
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
 def test_ways_to_say_json(server: Server, kind: str):
     body = json.dumps({"instances": [b64(IMAGES[1])]})
