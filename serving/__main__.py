@@ -12,7 +12,7 @@ from serving.settings import parse
 
 
 def main() -> int:
-    """Serves until it is told to stop; the exit code: 0 stopped, 1 cannot start, 2 wrong arguments."""
+    """Serves until it is told to stop; exits with 0 then, 1 if it cannot start, 2 for wrong arguments."""
     settings = parse()
     # TensorFlow reads both once, when it is first imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,7 +29,10 @@ def main() -> int:
     except OSError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
-    return 0
+    # A version that is being loaded, or a prediction that will not be cancelled, would hold up or crash the
+    # end of the interpreter; all that is left to do here is to be gone.
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":

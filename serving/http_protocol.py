@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn, with the limits that it lacks: a client must send its request, and in time."""
+"""HTTP/1.1 by uvicorn, with the limits that it lacks: a client must send and read, and in time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fiel
 
 
 def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol for uvicorn that cuts off clients that have not sent their request within some seconds."""
+    """A protocol for uvicorn that cuts off clients that take longer than that to send, or to read."""
 
     class LimitedProtocol(HttpToolsProtocol):
         """One connection."""
 
         _timer: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
         _header_bytes = 0
         _in_headers = True
 
@@ -29,7 +30,19 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
+            if self._unread:
+                self._unread.cancel()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            """The answer does not fit into the buffers, and the client does not read it."""
+            self._unread = self.loop.call_later(receive_seconds, self.transport.abort)
+            super().pause_writing()
+
+        def resume_writing(self) -> None:
+            if self._unread:
+                self._unread.cancel()
+            super().resume_writing()
 
         def data_received(self, data: bytes) -> None:
             if self._in_headers:

@@ -60,7 +60,7 @@ HELP = {
     "max_body_mib": "largest request in MiB; all together may hold eight times as much",
     "max_megapixels": "most pixels that the images of one request may claim to have, in millions",
     "request_seconds": "a prediction that has waited and run for longer is cancelled",
-    "receive_seconds": "a client that has not sent its whole request by then is cut off",
+    "receive_seconds": "a client that has not sent its request, or read its answer, by then is cut off",
     "grace_seconds": "what a stop waits for requests that are running",
     "threads": "threads of TensorFlow for one operation (0: as many as there are cores)",
     "access_log": "log every request",

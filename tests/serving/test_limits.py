@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serving.conftest import encoded, noise
-from tests.serving.running import JSON, PYTHON, Server, b64, running, wait_for
+from components.tiling import Geometry
+from tests.serving.conftest import DEPTH, encoded, noise
+from tests.serving.running import JSON, PATIENCE, PYTHON, Server, b64, running, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -134,6 +136,21 @@ def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(strict: S
 
     with pytest.raises(OSError, match=r"reset|pipe"):
         send_without_end()
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(strict: Server):
+    side = Geometry(DEPTH).smallest + 112 * Geometry(DEPTH).step
+    window = [[[0]] * side] * side
+    body = json.dumps({"signature_name": "network", "instances": [window]}, separators=(",", ":")).encode()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", strict.port))
+    connection.sendall(head(len(body)) + body)  # the answer, 8 MB, fits into no buffer
+    hung_up = select.poll()
+    hung_up.register(connection, 0)
+    assert hung_up.poll(1000 * PATIENCE) != []
+    connection.close()
+    assert strict.mask(GOOD)
 
 
 def test_a_prediction_that_takes_too_long_is_cancelled(strict: Server):

@@ -58,6 +58,13 @@ def test_what_outlasts_the_grace_period_is_cancelled(command: list[str], folder:
         assert "requests that are still running are cancelled" in server.log()
 
 
+def test_a_stop_while_a_version_is_loaded(command: list[str], folder: Path, tmp_path: Path):
+    with running(command, folder, tmp_path / "log", ready=False) as server:
+        server.process.terminate()
+        assert server.process.wait(PATIENCE) == 0
+        assert server.log().rstrip().endswith("stopped")
+
+
 def run(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, *arguments], cwd=ROOT, text=True, capture_output=True, timeout=PATIENCE, check=False
