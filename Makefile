@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup run test test-all lint format lock clean
+.PHONY: help setup setup-serving run serve test test-all lint format lock clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
@@ -12,10 +12,18 @@ setup:          ## install the locked environment into .venv; does nothing when 
 run: setup      ## train on the bundled images; make run ARGS="--help" lists what else it can do
 	@$(PY) run_pipeline.py $(ARGS)
 
+setup-serving: setup
+	@sh tools/serving.sh
+
+serve: setup-serving  ## serve the pushed model on this machine; make serve ARGS="--help" lists the limits
+	@exec .venv-serving/bin/python -m serving $(ARGS)
+
 test: setup     ## every test that needs this environment alone
 	@$(PY) -m pytest $(ARGS)
 
-test-all: test  ## those, and whatever needs servers, browsers or databases
+test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
+	@sh tools/browser.sh
+	@$(PY) -m pytest -m server $(ARGS)
 
 lint: setup     ## ruff and mypy, as continuous integration runs them
 	@$(PY) -m ruff check
@@ -33,7 +41,9 @@ UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --n
 lock: setup     ## resolve pyproject.toml again into both lock files; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) --output-file requirements.lock
 	$(UV_COMPILE) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock
+	.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.10 serving/requirements.in $(ARGS) --output-file serving/requirements.lock
 
-clean:          ## remove caches and build leftovers; runs/ and .venv/ stay
+clean:          ## remove caches and build leftovers; runs/ and the environments stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -not -path './runs/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*' -not -path './runs/*' -prune -exec rm -rf {} +

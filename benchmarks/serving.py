@@ -1,0 +1,275 @@
+"""What the server costs over the bare model, and what it does under load.
+
+    python benchmarks/serving.py overhead
+    python benchmarks/serving.py load --minutes 3
+
+`overhead` times the same 512x512 image, in turns, by a request to the server and by a call of the SavedModel
+in a process of the same environment with the same settings. `load` sends a mix of good, bad and huge requests
+from eight clients while a new version is pushed every 20 s, and exits with 1 if one was dropped, answered
+with another status than it should have been, or the memory grew. Both serve a copy of the newest version, on
+this machine alone, and stop by themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import collections
+import contextlib
+import http.client
+import io
+import json
+import random
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PYTHON = CHECKOUT / ".venv-serving/bin/python"
+IMAGE = CHECKOUT / "data/nuclei/images/00071198d059.png"
+JSON = {"Content-Type": "application/json"}
+MOST_REQUESTS = 100_000
+PUSH_SECONDS = 20
+
+# Loads the model as the server does and times one call for each line that it is sent.
+BARE = """
+import os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["TF_ENABLE_ONEDNN_OPTS"] = "2", "1"
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+serve, image = model.signatures["serving_default"], open(sys.argv[2], "rb").read()
+for line in sys.stdin:
+    start = time.perf_counter()
+    serve(image_bytes=tf.constant([image]))["mask_bytes"].numpy()
+    print(time.perf_counter() - start, flush=True)
+"""
+
+
+class Server:
+    """The server, as a process."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        command = [str(PYTHON), "-m", "serving", "--model-dir", str(folder), "--http-port", "0"]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen([*command, "--grpc-port", "0"], cwd=CHECKOUT, stderr=file)
+        while not (found := re.search(r"127\.0\.0\.1:(\d+) ", log.read_text())) or not self.ready(found[1]):
+            if self.process.poll() is not None:
+                raise SystemExit(log.read_text())
+            time.sleep(0.1)
+
+    def ready(self, port: str) -> bool:
+        """Whether it answers."""
+        self.port = int(port)
+        with contextlib.suppress(OSError):
+            return self.send("GET", "/health/ready")[0] == 200
+        return False
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+        """Status and body of an answer, on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, JSON)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def mebibytes(self) -> float:
+        """Resident memory."""
+        text = self.send("GET", "/metrics")[1].decode()
+        return float(re.findall(r"^process_resident_memory_bytes (\S+)", text, re.M)[0]) / 2**20
+
+
+@contextlib.contextmanager
+def serving(models: Path) -> Iterator[tuple[Server, Path]]:
+    """A server of the newest version in a folder of its own, and that folder."""
+    versions = sorted((int(path.name), path) for path in models.glob("[0-9]*") if path.name.isdigit())
+    if not versions:
+        raise SystemExit(f"there is no version in {models}: train one first (make run), or name --models")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(versions[-1][1], Path(folder, "unet/1"))
+        server = Server(Path(folder, "unet"), Path(folder, "log"))
+        try:
+            yield server, Path(folder, "unet")
+        finally:
+            server.process.terminate()
+            server.process.wait(60)
+
+
+def png(side: int) -> bytes:
+    """A square image of nuclei, as large as it is asked for."""
+    tile = Image.open(IMAGE).convert("L")
+    image = Image.new("L", (side, side))
+    for x in range(0, side, tile.width):
+        for y in range(0, side, tile.height):
+            image.paste(tile, (x, y))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def request(*images: bytes) -> bytes:
+    """The body of a predict call."""
+    return json.dumps({"instances": [{"b64": base64.b64encode(image).decode()} for image in images]}).encode()
+
+
+# ---- Overhead ----
+
+
+def overhead(models: Path, rounds: int) -> int:
+    """Prints both medians and their ratio."""
+    with serving(models) as (server, folder):
+        image = folder.parent / "image.png"
+        image.write_bytes(png(512))
+        body = request(image.read_bytes())
+        command = [str(PYTHON), "-c", BARE, str(folder / "1"), str(image)]
+        pipe, silent = subprocess.PIPE, subprocess.DEVNULL
+        bare = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=silent, text=True)
+        assert bare.stdin is not None
+        assert bare.stdout is not None
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        times: dict[str, list[float]] = {"bare": [], "server": []}
+        for _ in range(5 + rounds):
+            bare.stdin.write("\n")
+            bare.stdin.flush()
+            times["bare"].append(float(bare.stdout.readline()))
+            start = time.perf_counter()
+            connection.request("POST", "/v1/models/unet:predict", body, JSON)
+            response = connection.getresponse()
+            response.read()
+            times["server"].append(time.perf_counter() - start)
+            assert response.status == 200
+        connection.close()
+        bare.stdin.close()
+        bare.wait(60)
+    medians = {name: 1000 * statistics.median(values[5:]) for name, values in times.items()}  # 5 to warm up
+    ratio = medians["server"] / medians["bare"]
+    print(f"512x512, {rounds} rounds, p50:", ", ".join(f"{k} {v:.1f} ms" for k, v in medians.items()))
+    print(f"overhead: {100 * (ratio - 1):.1f} %")
+    return 0 if ratio <= 1.15 else 1
+
+
+# ---- Load ----
+
+
+def mix() -> list[tuple[str, float, int, bytes]]:
+    """Kinds of requests: name, weight, the status that is right, body."""
+    small, cut = png(256), png(512)[:4000]
+    return [
+        ("256x256", 40, 200, request(small)),
+        ("512x512", 25, 200, request(png(512))),
+        ("four of 256x256", 10, 200, request(*[small] * 4)),
+        ("1500x1500", 3, 200, request(png(1500))),
+        ("garbage", 5, 400, request(b"garbage" * 100)),
+        ("cut short", 5, 400, request(cut)),
+        ("no JSON", 5, 400, b'{"instances": ['),
+        ("no instances", 5, 400, b'{"instances": []}'),
+        ("70 MB", 2, 413, bytes(70 * 10**6)),
+    ]
+
+
+class Load:
+    """Eight clients and what they saw."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self.server, self.end = server, time.monotonic() + seconds
+        self.kinds = mix()
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.wrong: list[str] = []
+        self.dropped: list[str] = []
+        self.times: dict[str, list[float]] = collections.defaultdict(list)
+        self._lock = threading.Lock()
+
+    def client(self, seed: int) -> None:
+        """Sends one request after the other until the time is over."""
+        chosen = random.Random(seed)
+        while time.monotonic() < self.end and sum(self.statuses.values()) < MOST_REQUESTS:
+            name, _, right, body = chosen.choices(self.kinds, [kind[1] for kind in self.kinds])[0]
+            start = time.perf_counter()
+            try:
+                status, answer = self.server.send("POST", "/v1/models/unet:predict", body)
+            except (OSError, http.client.HTTPException) as error:
+                self.dropped.append(f"{name}: {error!r}")
+                continue
+            with self._lock:
+                self.statuses[status] += 1
+                if status != right:
+                    self.wrong.append(f"{name}: {status} {answer[:200]!r}")
+                self.times[name].append(time.perf_counter() - start)
+
+
+def push_versions(folder: Path, load: Load) -> int:
+    """Pushes a new version every 20 s and removes all but the last two; how many it pushed."""
+    version = 1
+    while time.monotonic() + PUSH_SECONDS < load.end:
+        time.sleep(PUSH_SECONDS)
+        hidden = folder / ".pushing"
+        shutil.copytree(folder / str(version), hidden)
+        version += 1
+        hidden.rename(folder / str(version))
+        if version > 2:
+            shutil.rmtree(folder / str(version - 2))
+    return version - 1
+
+
+def under_load(models: Path, minutes: float, clients: int) -> int:
+    """Prints what the clients saw and how the memory went; 1 if it was not as it should be."""
+    with serving(models) as (server, folder):
+        load = Load(server, 60 * minutes)
+        memory: list[float] = []
+        threads = [threading.Thread(target=load.client, args=[seed]) for seed in range(clients)]
+        pushed: list[int] = []
+        threads.append(threading.Thread(target=lambda: pushed.append(push_versions(folder, load))))
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            time.sleep(1)
+            memory.append(server.mebibytes())
+        (current,) = re.findall(
+            r"^serving_model_version (\S+)", server.send("GET", "/metrics")[1].decode(), re.M
+        )
+    print(
+        f"{clients} clients, {minutes:g} minutes, {sum(load.statuses.values())} answers, by status:", end=" "
+    )
+    print(", ".join(f"{status}: {count}" for status, count in sorted(load.statuses.items())))
+    print(f"versions pushed: {pushed[0]}; served at the end: {float(current):.0f}, of {pushed[0] + 1}")
+    for name, values in load.times.items():
+        values.sort()
+        p50, p99 = (1000 * values[min(len(values) - 1, int(len(values) * q))] for q in (0.5, 0.99))
+        print(f"  {name:16} {len(values):6} answers, p50 {p50:7.0f} ms, p99 {p99:7.0f} ms")
+    for title, found in (("dropped", load.dropped), ("another status", load.wrong)):
+        print(f"{title}: {len(found)}", *found[:5], sep="\n  ")
+    # Peaks of a request come and go; what would grow is the level, so thirds of the time are compared.
+    third = len(memory) // 3
+    levels = [statistics.median(memory[i * third : (i + 1) * third]) for i in range(3)]
+    print("memory, median of each third: " + ", ".join(f"{level:.0f}" for level in levels), end=" MiB; ")
+    print(f"at the start {memory[0]:.0f}, at the end {memory[-1]:.0f}, peak {max(memory):.0f} MiB")
+    flat = levels[2] < 1.1 * levels[1]
+    return 0 if not load.dropped and not load.wrong and flat else 1
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("what", choices=["overhead", "load"])
+    parser.add_argument(
+        "--models", type=Path, default=CHECKOUT / "runs/serving/unet", help="folder of versions"
+    )
+    parser.add_argument("--rounds", type=int, default=100, help="of the overhead")
+    parser.add_argument("--minutes", type=float, default=3, help="of load")
+    parser.add_argument("--clients", type=int, default=8, help="of load")
+    arguments = parser.parse_args()
+    if arguments.what == "overhead":
+        return overhead(arguments.models, arguments.rounds)
+    return under_load(arguments.models, arguments.minutes, arguments.clients)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

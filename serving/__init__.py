@@ -1,0 +1,1 @@
+"""A server for folders of SavedModel versions: `python -m serving --help`."""

@@ -1,0 +1,82 @@
+"""Asks a server for the mask of an image; needs Python alone.
+
+    python serving/client.py cells.png --out mask.png
+
+Or, from Python: `mask = segment(Path("cells.png").read_bytes())`. Any server with TensorFlow Serving's REST
+interface will do, TensorFlow Serving itself included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+URL = "http://127.0.0.1:8501"
+MODEL = "unet"
+
+
+class ServerError(Exception):
+    """The server refused, or there is none; the message says why."""
+
+
+def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 150.0) -> bytes:
+    """The mask of an image, as a PNG of the same size.
+
+    Args:
+        image: a PNG or JPEG file.
+        url: of the server.
+        model: its name there.
+        timeout: in seconds.
+
+    Raises:
+        ServerError: there is no mask; the message says why.
+    """
+    body = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]}).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}/v1/models/{model}:predict", body, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as response:
+            return base64.b64decode(json.load(response)["predictions"][0]["b64"])
+    except urllib.error.HTTPError as error:
+        raise ServerError(_reason(error)) from None
+    except OSError as error:  # URLError and time-outs are of this kind
+        reason = getattr(error, "reason", error)
+        raise ServerError(f"no answer from {url}: {reason}") from None
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise ServerError(f"the answer of {url} holds no mask; does {model!r} answer with images?") from None
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """What the server says is wrong."""
+    with error:
+        text = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {error.code}: {text[:200]}"
+
+
+def main() -> int:
+    """The command line; the exit code is 1 if there is no mask."""
+    parser = argparse.ArgumentParser(description="Asks a server for the mask of an image.")
+    parser.add_argument("image", type=Path, help="a PNG or JPEG file")
+    parser.add_argument("--out", type=Path, required=True, help="where the mask goes, a PNG")
+    parser.add_argument("--url", default=URL, help="of the server (default: %(default)s)")
+    parser.add_argument("--model", default=MODEL, help="its name there (default: %(default)s)")
+    arguments = parser.parse_args()
+    try:
+        mask = segment(arguments.image.read_bytes(), arguments.url.rstrip("/"), arguments.model)
+        arguments.out.write_bytes(mask)
+    except (ServerError, OSError) as error:
+        print(f"{arguments.image}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

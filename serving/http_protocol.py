@@ -1,0 +1,102 @@
+"""HTTP/1.1 by uvicorn, with the limits that it lacks: a client must send and read, and in time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from serving.metrics import REQUESTS
+
+MAX_HEADER_BYTES = 64 * 1024
+PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+
+
+def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
+    """A protocol for uvicorn that cuts off clients that take longer than that to send, or to read."""
+
+    class LimitedProtocol(HttpToolsProtocol):
+        """One connection."""
+
+        _timer: asyncio.TimerHandle | None = None
+        _unread: asyncio.TimerHandle | None = None
+        _header_bytes = 0
+        _in_headers = True
+
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._start_timer()  # for those who connect and say nothing
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            if self._unread:
+                self._unread.cancel()
+            super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            """The answer does not fit into the buffers, and the client does not read it."""
+            self._unread = self.loop.call_later(receive_seconds, self.transport.abort)
+            super().pause_writing()
+
+        def resume_writing(self) -> None:
+            if self._unread:
+                self._unread.cancel()
+            super().resume_writing()
+
+        def data_received(self, data: bytes) -> None:
+            if self._in_headers:
+                self._header_bytes += len(data)
+                # A body that came along with the headers is no header; only what stays one counts.
+                if self._header_bytes > MAX_HEADER_BYTES + len(data):
+                    self._refuse(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+                    return
+            super().data_received(data)
+
+        def on_message_begin(self) -> None:
+            self._start_timer()
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._in_headers, self._header_bytes = False, 0
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            self._in_headers = True
+            self._stop_timer()
+            super().on_message_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            self._refuse(400, "this is not HTTP/1.1")
+
+        def _start_timer(self) -> None:
+            self._stop_timer()
+            self._timer = self.loop.call_later(receive_seconds, self._late)
+
+        def _stop_timer(self) -> None:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+
+        def _late(self) -> None:
+            if self.cycle is not None and self.cycle.response_started:
+                self.transport.close()  # it has been refused already, and goes on sending
+            else:
+                self._refuse(408, f"the request did not arrive within {receive_seconds:g} s")
+
+        def _refuse(self, status: int, message: str) -> None:
+            self._stop_timer()
+            if self.transport.is_closing():
+                return
+            REQUESTS.labels("rest", str(status)).inc()
+            body = json.dumps({"error": message})
+            self.transport.write(
+                f"HTTP/1.1 {status} {PHRASES[status]}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
+            )
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.cycle.disconnected = True  # whoever waits for the rest of it need not
+                self.cycle.message_event.set()
+            self.transport.close()
+
+    return LimitedProtocol

@@ -1,0 +1,40 @@
+"""How many pixels encoded images claim to have, from their headers alone.
+
+A PNG of a few kilobytes can hold gigabytes of pixels, and decoders believe its header. What a header claims
+is read here before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
+JPEG_START = re.compile(rb"\xff\xd8\xff")
+# Start of frame: every marker from C0 to CF but DHT (C4), JPG (C8) and DAC (CC).
+JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def declared_pixels(data: bytes) -> int:
+    """Pixels of the largest PNG or JPEG that lies anywhere in `data`; 0 if there is none."""
+    largest = 0
+    for match in PNG_START.finditer(data):
+        width, height = struct.unpack(">II", match[1])
+        largest = max(largest, width * height)
+    for match in JPEG_START.finditer(data):
+        largest = max(largest, _jpeg_pixels(data, match.start() + 2))
+    return largest
+
+
+def _jpeg_pixels(data: bytes, position: int) -> int:
+    """Pixels of the first frame of a JPEG whose segments start at `position`; 0 where they make no sense."""
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # padding
+            position += 1
+        elif marker in JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return height * width
+        else:
+            position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+    return 0

@@ -1,0 +1,86 @@
+"""Two tiny versions of a model, and servers of them in an environment of their own."""
+
+from __future__ import annotations
+
+import functools
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.serving.running import PYTHON, Server, running
+
+VALUES = {1: (7, 100, 255), 2: (9, 101, 254)}  # of masks: what tells the two versions apart
+DEPTH = 2
+
+
+def encoded(image: NDArray, file_format: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def noise(height: int, width: int) -> NDArray:
+    return np.random.default_rng(height + width).integers(0, 256, (height, width), np.uint8)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Folder of each version."""
+    import keras
+
+    from components.serving_graph import Segmenter
+    from components.signatures import export
+    from components.tiling import Geometry
+    from components.unet import create_unet
+
+    folder = tmp_path_factory.mktemp("exported")
+    keras.utils.set_random_seed(8)
+    network = create_unet((None, None, 1), classes=3, base_filters=4, depth=DEPTH, decoder="paper")
+    for version, values in VALUES.items():
+        # Small tiles: a large image takes long without taking much memory.
+        area = (32 + Geometry(DEPTH).smallest) ** 2
+        model = Segmenter(network, Geometry(DEPTH), 1, 100.0, 60.0, values, area)
+        export(model, folder / str(version))
+    return {version: folder / str(version) for version in VALUES}
+
+
+@pytest.fixture(scope="session")
+def expected(exported: dict[int, Path]) -> Callable[[bytes, int], bytes]:
+    """The mask of an image by a version, straight from the SavedModel."""
+    import tensorflow as tf
+
+    @functools.cache
+    def loaded(version: int) -> Callable[..., dict]:
+        return tf.saved_model.load(str(exported[version])).signatures["serving_default"]
+
+    return lambda image, version: loaded(version)(image_bytes=tf.constant([image]))["mask_bytes"][0].numpy()
+
+
+@pytest.fixture(scope="session")
+def server(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Version 1 with all limits as they are, started by make."""
+    folder = tmp_path_factory.mktemp("models") / "unet"
+    shutil.copytree(exported[1], folder / "1")
+    log = tmp_path_factory.mktemp("log") / "log"
+    with running(["make", "--silent", "serve"], folder, log) as started:
+        yield started
+        assert "Traceback" not in started.log()
+
+
+@pytest.fixture
+def folder(exported: dict[int, Path], tmp_path: Path) -> Path:
+    """A folder of versions with the first one."""
+    shutil.copytree(exported[1], tmp_path / "unet/1")
+    return tmp_path / "unet"
+
+
+@pytest.fixture
+def command() -> list[str]:
+    """Starts a server that the tests can signal without make in between."""
+    return [str(PYTHON), "-m", "serving"]

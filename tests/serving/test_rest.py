@@ -1,0 +1,153 @@
+"""TensorFlow Serving's REST interface, and what else is told by GET."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.serving.conftest import encoded, noise
+from tests.serving.running import JSON, Server, b64
+
+pytestmark = pytest.mark.server
+
+IMAGES = [encoded(noise(40, 60)), encoded(noise(17, 11)), encoded(noise(33, 21), "JPEG")]
+PREDICT = "/v1/models/unet:predict"
+
+
+def decoded(values: list[dict[str, str]]) -> list[bytes]:
+    return [base64.b64decode(value["b64"]) for value in values]
+
+
+@pytest.fixture(scope="module")
+def masks(expected: Callable[[bytes, int], bytes]) -> list[bytes]:
+    return [expected(image, 1) for image in IMAGES]
+
+
+@pytest.mark.parametrize("signature", [{}, {"signature_name": "serving_default"}, {"signature_name": ""}])
+@pytest.mark.parametrize("named", [False, True])
+def test_rows(server: Server, masks: list[bytes], named: bool, signature: dict[str, str]):
+    rows = [{"image_bytes": b64(image)} if named else b64(image) for image in IMAGES]
+    status, answer = server.predict({"instances": rows, **signature})
+    assert (status, list(answer)) == (200, ["predictions"])
+    assert decoded(answer["predictions"]) == masks
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_columns(server: Server, masks: list[bytes], named: bool):
+    values = [b64(image) for image in IMAGES]
+    status, answer = server.predict({"inputs": {"image_bytes": values} if named else values})
+    assert (status, list(answer)) == (200, ["outputs"])
+    assert decoded(answer["outputs"]) == masks
+
+
+def test_another_signature(server: Server, masks: list[bytes]):
+    status, answer = server.predict({"instances": [b64(IMAGES[0])], "signature_name": "probabilities"})
+    assert status == 200
+    maps = [np.asarray(Image.open(io.BytesIO(data))) for data in decoded(answer["predictions"][0])]
+    assert [m.shape for m in maps] == [(40, 60)] * 3
+    np.testing.assert_allclose(sum(m.astype(int) for m in maps), 65535, atol=2)
+
+
+def test_outputs_of_several_names_and_kinds(server: Server):
+    import tensorflow as tf
+
+    image = noise(20, 30)
+    features = {"image": encoded(image), "mask": encoded(image % 3)}
+    feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in features.items()}
+    example = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    rows = {"instances": [b64(example)] * 2, "signature_name": "evaluate_segments"}
+    status, by_row = server.predict(rows)
+    assert (status, len(by_row["predictions"])) == (200, 2)
+    assert base64.b64decode(by_row["predictions"][1]["truth_bytes"]["b64"]) == features["mask"]
+    assert sum(by_row["predictions"][1]["confusion"]) == image.size
+
+    status, by_column = server.predict({"inputs": [b64(example)], "signature_name": "evaluate_segments"})
+    assert (status, set(by_column["outputs"])) == (200, {"confusion", "foreground_bytes", "truth_bytes"})
+    assert by_column["outputs"]["confusion"] == [by_row["predictions"][0]["confusion"]]
+
+
+def test_numbers_in_and_out(server: Server, masks: list[bytes]):
+    mask = np.asarray(Image.open(io.BytesIO(masks[0]))).tolist()
+    image = noise(40, 60)[..., None].tolist()
+    status, answer = server.predict({"signature_name": "tensors", "instances": [image, image]})
+    assert (status, answer) == (200, {"predictions": [mask, mask]})
+    status, answer = server.predict({"signature_name": "tensors", "inputs": {"images": [image]}})
+    assert (status, answer) == (200, {"outputs": [mask]})
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+def test_ways_to_say_json(server: Server, kind: str):
+    body = json.dumps({"instances": [b64(IMAGES[1])]})
+    assert server.request("POST", PREDICT, body, {"Content-Type": kind})[0] == 200
+
+
+def test_a_body_in_chunks(server: Server, masks: list[bytes]):
+    body = json.dumps({"instances": [b64(IMAGES[0])]}).encode()
+    chunks = (body[i : i + 1000] for i in range(0, len(body), 1000))  # of no length that is known before
+    status, _, answer = server.request("POST", PREDICT, chunks)
+    assert (status, decoded(json.loads(answer)["predictions"])) == (200, masks[:1])
+
+
+def test_one_version_by_number(server: Server):
+    body = json.dumps({"instances": [b64(IMAGES[1])]})
+    assert server.request("POST", "/v1/models/unet/versions/1:predict", body)[0] == 200
+    status, _, answer = server.request("POST", "/v1/models/unet/versions/3:predict", body)
+    assert (status, json.loads(answer)) == (404, {"error": "version 3 is not served, only 1"})
+
+
+def test_status(server: Server):
+    state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    assert server.get("/v1/models/unet") == {"model_version_status": [state]}
+    assert server.get("/v1/models/unet/versions/1") == {"model_version_status": [state]}
+
+
+def test_health(server: Server):
+    assert server.get("/health/live") == server.get("/v2/health/live") == {"live": True}
+    assert server.get("/health/ready") == server.get("/v2/health/ready") == {"ready": True}
+
+
+def test_metrics(server: Server):
+    server.mask(IMAGES[0])
+    server.predict({})
+    told = server.get("/metrics")
+    for line in (
+        'serving_requests_total{protocol="rest",status="200"}',
+        'serving_requests_total{protocol="rest",status="400"}',
+        'serving_request_seconds_bucket{le="0.1",protocol="rest"}',
+        "serving_predictions_running 0.0",
+        "serving_request_body_bytes 0.0",
+        "serving_model_version 1.0",
+        'serving_version_loads_total{result="loaded"} 1.0',
+        "process_resident_memory_bytes",
+    ):
+        assert f"\n{line}" in told
+
+
+def test_it_listens_on_this_machine_alone(server: Server):
+    listening = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table) as lines:
+            rows = [line.split() for line in lines]
+        listening += [row[1] for row in rows if row[3] == "0A"]  # local address of those that listen
+    for port in (server.port, server.grpc_port):
+        (at,) = (at for at in listening if at.endswith(f":{port:04X}"))
+        # 127.0.0.1, as it is or mapped into IPv6.
+        assert at.removeprefix("0000000000000000FFFF0000") == f"0100007F:{port:04X}"
+
+
+def test_requests_on_one_connection(server: Server, masks: list[bytes]):
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    for body, status in ((b"{", 400), (json.dumps({"instances": [b64(IMAGES[0])]}).encode(), 200)) * 2:
+        connection.request("POST", PREDICT, body, JSON)
+        response = connection.getresponse()
+        assert response.status == status
+        response.read()
+    connection.close()
