@@ -185,10 +185,14 @@ def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> 
     predict = f"  predict   {python} run_pipeline.py predict IMAGES --out MASKS"
     hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
-        option = "" if root.path == Path("runs").absolute() else f" --root {shlex.quote(str(root.path))}"
-        volume = shlex.quote(f"{root.serving}:/models/unet")
-        serve = f"docker run -p 127.0.0.1:8501:8501 -v {volume} -e MODEL_NAME=unet"
-        hints = [f"{predict}{option}", f"  serve     {serve} tensorflow/serving", *hints]
+        option, serve = "", "make serve"
+        if root.path != Path("runs").absolute():
+            option = f" --root {shlex.quote(str(root.path))}"
+            folder_of_models = shlex.quote(str(root.serving))
+            serve = (
+                f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {folder_of_models}"
+            )
+        hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints]
         hints.append(

@@ -30,7 +30,7 @@ def test_hints_can_be_pasted(name: str, status: str, tmp_path: Path) -> None:
     assert words[2:6] == ["run_pipeline.py", "predict", "IMAGES", "--out"]
     assert words[-1] == str(root.path / "model" if status == "not_blessed" else root.path)
     if status == "pushed":
-        assert f"{root.serving}:/models/unet" in shlex.split(hints["serve"])
+        assert shlex.split(hints["serve"])[-2:] == ["--model-dir", str(root.serving)]
 
 
 def test_a_skipped_file_is_a_line_whatever_its_name(tmp_path: Path) -> None:
