@@ -12,8 +12,10 @@ from components.orientation import orientation, upright
 # decode_png(dtype=uint16) makes 8 bits exactly x257: divided by it, all bit depths live on the 0..255 scale.
 DEPTH_SCALE = 257.0
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_HEADER_BYTES = 33  # signature and IHDR chunk
+# Signature, length and name of the header: decoders take other chunks before it, whose bytes are not its.
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_HEADER_BYTES = 33  # all of the header
+LEAST_SIDE = 188  # what a shorter side costs the network
 PNG_GREY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -35,7 +37,7 @@ def decode_image(
     Args:
         encoded: scalar string.
         channels: of the answer, 1 or 3.
-        max_pixels: larger images are refused; None: none are.
+        max_pixels: images of more `counted_pixels` are refused; None: none are.
         name: of the image in messages.
 
     Returns:
@@ -46,7 +48,7 @@ def decode_image(
             TensorFlow's decoders would silently make something else; too many pixels; or a damaged file.
     """
     length = tf.strings.length(encoded)
-    is_png = (tf.strings.substr(encoded, 0, 8) == PNG_SIGNATURE) & (length >= PNG_HEADER_BYTES)
+    is_png = (tf.strings.substr(encoded, 0, 16) == PNG_START) & (length >= PNG_HEADER_BYTES)
     is_jpeg = tf.strings.substr(encoded, 0, 3) == JPEG_SIGNATURE
     is_tiff = tf.reduce_any(tf.strings.substr(encoded, 0, 4) == TIFF_SIGNATURES)
     kind = tf.where(is_tiff, "a TIFF file", "neither")
@@ -58,6 +60,11 @@ def decode_image(
     )
     pixels = upright(pixels, orientation(encoded, is_png))
     return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def counted_pixels(height: int, width: int) -> int:
+    """Pixels by which an image is limited: a line of one pixel costs as much as a band of `LEAST_SIDE`."""
+    return max(height, LEAST_SIDE) * max(width, LEAST_SIDE)
 
 
 def checked(
@@ -83,8 +90,9 @@ def _small_enough(
 ) -> tf.Tensor:
     if max_pixels is None:
         return encoded
-    pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
-    limit = f"images may have {max_pixels} pixels at most; sides of this one:"
+    pixels = tf.reduce_prod(tf.cast(tf.maximum(sides, LEAST_SIDE), tf.int64))
+    limit = f"images may have {max_pixels} pixels at most (a side of less than {LEAST_SIDE} counts as that); "
+    limit += "sides of this one:"
     return checked(encoded, pixels <= max_pixels, limit, sides, name=name)
 
 

@@ -53,6 +53,7 @@ def export(
     mean, stddev = (train.mean[0], train.stddev[0]) if over_data else (None, None)
     constants = {"mean": train.mean[0].tolist(), "stddev": train.stddev[0].tolist()} if over_data else {}
     values = served_values(settings.classes)
+    area = tile_area(1e9 * how.serving_memory, settings.base_filters, geometry)
     segmenter = Segmenter(
         networks,
         geometry=geometry,
@@ -61,11 +62,11 @@ def export(
         stddev=stddev,
         class_values=values,
         scale=settings.scale,
-        max_area=tile_area(1e9 * how.serving_memory, settings.base_filters, geometry),
+        max_area=area,
         symmetries=how.symmetries,
     )
     signatures.export(segmenter, path, how.serving_max_pixels)
-    write_warmup(path, MODEL_NAME, train.channels)
+    write_warmup(path, MODEL_NAME, train.channels, how.serving_max_pixels)
     record = {
         "classes": list(settings.classes),
         "class_values": values,
@@ -73,8 +74,10 @@ def export(
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
         "normalisation": {"over": settings.normalise, **constants},
         "max_pixels": how.serving_max_pixels,
+        "base_filters": settings.base_filters,  # the chosen ones; the recipe has what was to be chosen from
         "scale": settings.scale,
         "symmetries": how.symmetries,
+        "max_area": area,
         # What callers of the signature `network` need to do the tiling.
         "geometry": {key: getattr(geometry, key) for key in ("depth", "halo", "step", "smallest")},
         **facts,

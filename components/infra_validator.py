@@ -20,13 +20,14 @@ from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelRu
 from tfx.utils import path_utils
 
 from components import offline, serving_probe
+from components.decoding import counted_pixels
 from components.errors import ExportRejected
 from components.versions import training_record
 
 # Where the two best probabilities are closer, float rounding decides which one it is.
 CLOSE = 1e-4
-# Larger images are not held against the offline answer, which takes as long as the served one.
-_COMPARED_PIXELS = 2_000_000
+# Larger images are not sent, or not held against the offline answer, which takes as long as the served one.
+_SENT_PIXELS, _COMPARED_PIXELS = 4_000_000, 2_000_000
 
 
 @component
@@ -68,8 +69,8 @@ def write_images(split: str, folder: Path, count: int, max_pixels: int) -> list[
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
     parsed = (tf.io.parse_single_example(record, sides) for record in records)
-    areas = {number: int(p["height"] * p["width"]) for number, p in enumerate(parsed)}
-    taken = [number for number, area in areas.items() if area <= max_pixels]
+    areas = {number: counted_pixels(int(p["height"]), int(p["width"])) for number, p in enumerate(parsed)}
+    taken = [number for number, area in areas.items() if area <= min(max_pixels, _SENT_PIXELS)]
     by_area = sorted(taken, key=areas.__getitem__)
     chosen = list(dict.fromkeys([*by_area[:1], *by_area[-1:], *taken]))[:count]
     paths = []

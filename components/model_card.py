@@ -40,7 +40,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
     record = training_record(model)
     card = {
         "version": version,
-        "pushed": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "pushed": _now(),
         "input": "PNG (grey or RGB, 8 or 16 bits) or JPEG, of any size",
         "output": "PNG of the same size, a value of `class_values` for each pixel",
         "classes": record.get("classes"),
@@ -49,11 +49,31 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
         "normalisation": record.get("normalisation"),
         "scale": record.get("scale"),
         "geometry": record.get("geometry"),
-        "training": {"learning_rate": record.get("learning_rate"), **record.get("recipe", {})},
+        "training": {
+            "learning_rate": record.get("learning_rate"),
+            **record.get("recipe", {}),
+            **record.get("tuned", {}),  # in place of what it was chosen from
+        },
         # JSON has no NaN.
         "metrics_on_test_split": {k: None if math.isnan(v) else v for k, v in metrics.items()},
         **facts,
     }
+    _write(model, card)
+
+
+def renumber_card(model: Path, version: int) -> None:
+    """Says in the card of a copied version which version it is, and which one it was."""
+    path = model / CARDS[0]
+    if path.is_file():
+        card = json.loads(path.read_text(encoding="utf-8"))
+        _write(model, {**card, "version": version, "rolled_back_to": card["version"], "pushed": _now()})
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _write(model: Path, card: Mapping[str, Any]) -> None:
     as_json, as_markdown = (model / name for name in CARDS)
     as_json.parent.mkdir(exist_ok=True)
     as_json.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
@@ -74,6 +94,8 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "code, configuration": f"{card['code']}, {card['configuration']}",
         "pushed": card["pushed"],
     }
+    if "rolled_back_to" in card:
+        rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
     lines = [
         f"# U-Net, version {card['version']}",
         "",

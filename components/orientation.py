@@ -7,11 +7,16 @@ has no such tag is upright.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
 
 _JPEG_APP1, _JPEG_IMAGE, _JPEG_END = 0xE1, 0xDA, 0xD9
 _JPEG_FIRST_SEGMENT, _PNG_FIRST_CHUNK = 2, 8
-_TAG, _SHORT, _ENTRY = 0x0112, 3, 12
+_TAG, _SHORT, _LONG, _ENTRY = 0x0112, 3, 4, 12
+# Parts of a file and entries of a directory that are looked at: more of them are an attack.
+_MOST_PARTS, _MOST_ENTRIES = 1000, 500
 
 
 def orientation(encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
@@ -49,11 +54,12 @@ def _exif_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
     def segment(at: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         is_exif = (_number(encoded, at + 1, 1) == _JPEG_APP1) & (_text(encoded, at + 4, 6) == b"Exif\0\0")
-        # Never backwards: a segment holds its own length, two bytes.
-        after = at + 2 + tf.maximum(_number(encoded, at + 2, 2), 2)
-        return tf.minimum(after, length), tf.where(is_exif, at + 10, found)
+        # Any number of bytes 0xff may stand before a marker. Never backwards: a segment holds its own length.
+        is_fill = _number(encoded, at + 1, 1) == 0xFF
+        step = tf.where(is_fill, 1, 2 + tf.maximum(_number(encoded, at + 2, 2), 2))
+        return tf.minimum(at + step, length), tf.where(is_exif, at + 10, found)
 
-    return tf.while_loop(goes_on, segment, (_JPEG_FIRST_SEGMENT, 0), parallel_iterations=1)[1]
+    return _search(goes_on, segment, _JPEG_FIRST_SEGMENT)
 
 
 def _exif_of_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -68,7 +74,15 @@ def _exif_of_png(encoded: tf.Tensor) -> tf.Tensor:
         room = tf.clip_by_value(_number(encoded, at, 4), 0, length)
         return tf.minimum(at + 12 + room, length), tf.where(is_exif, at + 8, found)
 
-    return tf.while_loop(goes_on, chunk, (_PNG_FIRST_CHUNK, 0), parallel_iterations=1)[1]
+    return _search(goes_on, chunk, _PNG_FIRST_CHUNK)
+
+
+def _search(goes_on: Callable[..., tf.Tensor], part: Callable[..., Any], first: int) -> tf.Tensor:
+    """What was found in the parts of a file, one after the other; 0 if nothing was."""
+    found: tf.Tensor = tf.while_loop(
+        goes_on, part, (first, 0), parallel_iterations=1, maximum_iterations=_MOST_PARTS
+    )[1]
+    return found
 
 
 def _read_tag(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
@@ -80,12 +94,16 @@ def _read_tag(encoded: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     def entry(i: tf.Tensor, value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         at = first + 2 + i * _ENTRY
         tag, kind = _number(encoded, at, 2, little), _number(encoded, at + 2, 2, little)
-        is_it = (tag == _TAG) & (kind == _SHORT)
-        return i + 1, tf.where(is_it, _number(encoded, at + 8, 2, little), value)
+        short, long = (_number(encoded, at + 8, size, little) for size in (2, 4))
+        value = tf.where((tag == _TAG) & (kind == _SHORT), short, value)
+        return i + 1, tf.where((tag == _TAG) & (kind == _LONG), long, value)
 
-    return tf.while_loop(lambda i, value: (i < entries) & (value == 0), entry, (0, 0), parallel_iterations=1)[
-        1
-    ]
+    return tf.while_loop(
+        lambda i, value: (i < tf.minimum(entries, _MOST_ENTRIES)) & (value == 0),
+        entry,
+        (0, 0),
+        parallel_iterations=1,
+    )[1]
 
 
 def _number(encoded: tf.Tensor, at: tf.Tensor, size: int, little: tf.Tensor | bool = False) -> tf.Tensor:

@@ -92,7 +92,7 @@ class Segmenter(tf.Module):
 
         self.geometry, self.scale = geometry, scale
         self.channels, self.classes = channels, classes
-        self._max_area = max_area
+        self.max_area = max_area
         self._constants = None
         if mean is not None and stddev is not None:
             constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
@@ -173,7 +173,7 @@ class Segmenter(tf.Module):
         """
         mean, stddev = self._constants or moments(pixel_sums(pixels))
         geometry, shape = self.geometry, tf.shape(pixels)
-        rows, cols = tiling.plan_image(shape[0], shape[1], self._max_area, geometry, tf)
+        rows, cols = tiling.plan_image(shape[0], shape[1], self.max_area, geometry, tf)
         row_index, col_index = (
             tiling.mirror_index(-geometry.halo, axis.padded_side(geometry), size, tf)
             for axis, size in ((rows, shape[0]), (cols, shape[1]))

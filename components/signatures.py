@@ -1,7 +1,7 @@
 """What the exported model answers to: decoding and encoding around `components.serving_graph`, as signatures.
 
-Plain TensorFlow loads and serves the SavedModel, without any code of this project. Whatever it cannot use
-is an INVALID_ARGUMENT that names the element of the batch, never a wrong mask.
+Plain TensorFlow loads and serves the SavedModel, without any code of this project. What it cannot use is an
+INVALID_ARGUMENT: what headers tell names the element of the batch, what decoders find is in their words.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
       [N, H, W, 3], colours.
-    - `network`: `windows` [N, h, w, channels] float32, normalised, of legal sides -> `probabilities`
-      [N, h - 184, w - 184, classes] float32: for callers that do the tiling.
+    - `network`: `windows` [N, h, w, channels] float32, normalised, of legal sides, no more pixels in all than
+      the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
     - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
       prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has).
@@ -42,7 +42,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     Args:
         segmenter: what answers.
         path: folder to write.
-        max_pixels: larger encoded images are refused; None: none are.
+        max_pixels: larger encoded images are refused, see `decode_image`; those of the gate are not.
     """
     s = _Signatures(segmenter, max_pixels)
     classes, channels = segmenter.classes, segmenter.channels
@@ -98,9 +98,9 @@ class _Signatures:
         return tf.stack([tf.io.encode_png(maps[..., i : i + 1], 1) for i in classes])
 
     def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        finite = tf.reduce_all(tf.math.is_finite(images))
+        inside = tf.reduce_all((images >= 0) & (images <= 255))  # NaN is not
         some = tf.reduce_min(tf.shape(images)[1:3]) > 0
-        images = checked(images, finite, "images must be finite numbers; there are NaN or infinite ones")
+        images = checked(images, inside, "images must hold numbers from 0 to 255; some are not")
         images = checked(images, some, "images must have pixels; shape of these:", tf.shape(images))
         values = self._segmenter.values
 
@@ -124,7 +124,10 @@ class _Signatures:
             (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
         )
         message = f"sides of windows must be {geometry.smallest} + {geometry.step} k; sides of these:"
-        return {"probabilities": self._segmenter.probabilities(checked(windows, legal, message, sides))}
+        windows = checked(windows, legal, message, sides)
+        area, most = tf.reduce_prod(tf.cast(tf.shape(windows)[:3], tf.int64)), self._segmenter.max_area
+        message = f"windows may have {most} pixels in all; these have:"
+        return {"probabilities": self._segmenter.probabilities(checked(windows, area <= most, message, area))}
 
     def confusion(self, example: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         features = _parsed(example)

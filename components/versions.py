@@ -90,14 +90,19 @@ def push(
     return _add(model, folder, known, _withdrawn(folder), describe), True
 
 
-def roll_back(folder: Path, version: int | None = None) -> Path:
+def roll_back(
+    folder: Path,
+    version: int | None = None,
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+) -> Path:
     """Makes an older version the newest, as a version of its own; the models after it are withdrawn.
 
     A withdrawn model is not pushed again: a run on unchanged data would do just that.
 
     Args:
         folder: of the versions.
-        version: to go back to; None: the one before the newest.
+        version: to go back to; None: the newest that holds another model than the newest and a good one.
+        describe: as for `push`.
 
     Returns:
         Folder of the new version.
@@ -107,9 +112,9 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
     """
     present = versions(folder)
     listed = ", ".join(map(str, present)) or "none"
-    if version is None and len(present) < 2:
-        raise VersionError(f"{folder}: no version before the newest; there are: {listed}")
-    target = present[-2] if version is None else version
+    target = _before_the_newest(folder, present) if version is None else version
+    if target is None:
+        raise VersionError(f"{folder}: no good version before the newest; there are: {listed}")
     if target not in present:
         raise VersionError(f"{folder}: no version {target}; there are: {listed}")
     if target == present[-1]:
@@ -117,7 +122,15 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
     wanted = digest(folder / str(target))
     after = {digest(folder / str(v)) for v in present if v > target}
     withdrawn = sorted((set(_withdrawn(folder)) | after) - {wanted})
-    return _add(folder / str(target), folder, wanted, withdrawn)
+    return _add(folder / str(target), folder, wanted, withdrawn, describe)
+
+
+def _before_the_newest(folder: Path, present: list[int]) -> int | None:
+    """The newest version whose model is neither the newest's nor withdrawn."""
+    if not present:
+        return None
+    bad = {*_withdrawn(folder), digest(folder / str(present[-1]))}
+    return next((v for v in reversed(present) if digest(folder / str(v)) not in bad), None)
 
 
 def _add(

@@ -14,13 +14,16 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from components import images
+from components.decoding import counted_pixels
 from components.signatures import PROBABILITIES, SERVE
 
 WARMUP_REQUESTS = "assets.extra/tf_serving_warmup_requests"
 SIDES = (64, 512)  # of the images, in pixels: a tile of the least size, and a usual one
 
 
-def write_warmup(model: Path, name: str, channels: int, sides: Sequence[int] = SIDES) -> None:
+def write_warmup(
+    model: Path, name: str, channels: int, max_pixels: int | None = None, sides: Sequence[int] = SIDES
+) -> None:
     """Adds warm-up requests to an exported model.
 
     The images are noise: nobody's data leave the house with a model.
@@ -29,13 +32,16 @@ def write_warmup(model: Path, name: str, channels: int, sides: Sequence[int] = S
         model: folder of the SavedModel.
         name: of the model in the requests.
         channels: of its images.
-        sides: of the images, in pixels.
+        max_pixels: that the model takes; None: any number.
+        sides: of the images, in pixels; those that it does not take are left out.
     """
     path = model / WARMUP_REQUESTS
     path.parent.mkdir(exist_ok=True)
     noise = np.random.default_rng(0)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for side in sides:
+            if max_pixels is not None and counted_pixels(side, side) > max_pixels:
+                continue
             image = images.encode_png(noise.integers(0, 256, (side, side, channels), np.uint8))
             for signature in (SERVE, PROBABILITIES):
                 request = predict_pb2.PredictRequest()

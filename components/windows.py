@@ -123,7 +123,7 @@ def _tiled(
 def _tile_area(record: Mapping[str, Any], geometry: tiling.Geometry) -> int:
     from components.serving_graph import tile_area
 
-    return tile_area(MEMORY, record["recipe"]["base_filters"], geometry)
+    return min(tile_area(MEMORY, record["base_filters"], geometry), record["max_area"])
 
 
 def _constants(record: Mapping[str, Any], image: _SixteenBits) -> tuple[NDArray, NDArray]:

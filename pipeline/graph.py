@@ -173,7 +173,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         examples=examples.outputs["examples"],
         model_run=trainer.outputs["model_run"],
         images=3,
-        timeout=300,
+        timeout=300 * (8 if config.symmetries else 1),
         memory=round(1000 * (config.serving_memory + _SERVER_GIGABYTES)),
     )
     pusher = Pusher(

@@ -96,8 +96,10 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
         elif path.is_file():
             found, base = [path], path.parent
         elif glob.has_magic(text):
-            found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, out)]
             base = _fixed(path)
+            # Masks of an earlier run, where they lie below the images.
+            within = out.resolve() if base.resolve() in out.resolve().parents else None
+            found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]
             if not found:
                 problems.append(f"{text}: no image matches this")
         else:
@@ -131,9 +133,8 @@ def _pages(path: Path, folder: Path) -> list[Task]:
     ]
 
 
-def _is_input(path: Path, out: Path) -> bool:
-    # Masks of an earlier run, where they lie below the images.
-    return _is_file(path) and not is_ignored(path) and out.resolve() not in path.resolve().parents
+def _is_input(path: Path, not_within: Path | None) -> bool:
+    return _is_file(path) and not is_ignored(path) and not_within not in path.resolve().parents
 
 
 def _is_file(path: Path) -> bool:

@@ -13,28 +13,40 @@ PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
 # Start of frame: every marker from C0 to CF but DHT (C4), JPG (C8) and DAC (CC).
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# Segments that are walked over in one request. A file of nothing but JPEG starts would take a time that grows
+# with its square; no image has as many.
+MOST_STEPS = 100_000
+TOO_MANY = 1 << 62
 
 
 def declared_pixels(data: bytes) -> int:
-    """Pixels of the largest PNG or JPEG that lies anywhere in `data`; 0 if there is none."""
+    """Pixels of the largest PNG or JPEG anywhere in `data`; 0 if there is none, `TOO_MANY` for an attack."""
     largest = 0
     for match in PNG_START.finditer(data):
         width, height = struct.unpack(">II", match[1])
         largest = max(largest, width * height)
+    steps = MOST_STEPS
     for match in JPEG_START.finditer(data):
-        largest = max(largest, _jpeg_pixels(data, match.start() + 2))
+        pixels, steps = _jpeg_pixels(data, match.start() + 2, steps)
+        largest = max(largest, pixels)
+        if not steps:
+            return TOO_MANY
     return largest
 
 
-def _jpeg_pixels(data: bytes, position: int) -> int:
-    """Pixels of the first frame of a JPEG whose segments start at `position`; 0 where they make no sense."""
-    while position + 9 <= len(data) and data[position] == 0xFF:
+def _jpeg_pixels(data: bytes, position: int, steps: int) -> tuple[int, int]:
+    """Pixels of the first frame of a JPEG, and how many of the steps are left.
+
+    Its segments start at `position`; where they make no sense it has 0 pixels.
+    """
+    while position + 9 <= len(data) and data[position] == 0xFF and steps:
+        steps -= 1
         marker = data[position + 1]
         if marker == 0xFF:  # padding
             position += 1
         elif marker in JPEG_FRAMES:
             height, width = struct.unpack_from(">HH", data, position + 5)
-            return height * width
+            return height * width, steps
         else:
             position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-    return 0
+    return 0, steps

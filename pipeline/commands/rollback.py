@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from components.model_card import renumber_card
 from components.versions import VersionError, roll_back
 from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.layout import Root
@@ -27,7 +28,7 @@ def rollback(root_path: Path, version: int | None) -> int:
         return BAD_INPUT
     try:
         with exclusive(root.lock):
-            target = roll_back(root.serving, version)
+            target = roll_back(root.serving, version, renumber_card)
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -87,6 +89,14 @@ def test_refusals_name_what_is_accepted(kind: str, channels: int) -> None:
     in_graph = tf.function(lambda data: decode_image(data, channels))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"accepted are PNG .* and JPEG"):
         in_graph(tf.constant(REFUSED[kind]))
+
+
+def test_a_chunk_before_the_header_hides_nothing() -> None:
+    data = png(noise(40, 40, 1))
+    fake = b"\0\0\0\rabCd" + struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    hidden = data[:8] + fake + struct.pack(">I", zlib.crc32(fake[4:])) + data[8:]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"accepted are PNG .* and JPEG"):
+        decode_image(hidden, 1, max_pixels=10**6)
 
 
 @pytest.mark.parametrize("data", [png(noise(40, 40, 1))[:200], pillow(noise(40, 40), "JPEG")[:200]])

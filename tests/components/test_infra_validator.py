@@ -97,7 +97,7 @@ def test_a_model_that_does_not_answer_in_time_is_rejected(model, image):
 
 
 def test_the_smallest_and_the_largest_image_that_it_takes_are_sent(tmp_path):
-    sides = [30, 10, 40, 20, 50]
+    sides = [300, 200, 400, 250, 500]
     (tmp_path / "split").mkdir()
     with tf.io.TFRecordWriter(str(tmp_path / "split" / "a.gz"), tf.io.TFRecordOptions("GZIP")) as writer:
         for side in sides:
@@ -108,5 +108,5 @@ def test_the_smallest_and_the_largest_image_that_it_takes_are_sent(tmp_path):
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
     (tmp_path / "out").mkdir()
-    paths = infra_validator.write_images(str(tmp_path / "split"), tmp_path / "out", 3, 45 * 45)
-    assert [json.loads(path.read_bytes()) for path in paths] == [30, 10, 40]
+    paths = infra_validator.write_images(str(tmp_path / "split"), tmp_path / "out", 3, 450 * 450)
+    assert [json.loads(path.read_bytes()) for path in paths] == [300, 200, 400]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.model_card import licence_of, write_card
+from components.model_card import licence_of, renumber_card, write_card
 from components.versions import TRAINING_RECORD
 
 FACTS = {
@@ -19,17 +19,23 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     record = {
         "classes": ["nothing", "cell"], "class_values": [0, 255], "channels": 1, "scale": 1.0,
         "normalisation": {"over": "dataset", "mean": [10.0], "stddev": [2.0]},
+        "recipe": {"base_filters": [8, 16], "depth": 4}, "tuned": {"base_filters": 16},
     }  # fmt: skip
     (tmp_path / TRAINING_RECORD).parent.mkdir()
     (tmp_path / TRAINING_RECORD).write_text(json.dumps(record))
     write_card(tmp_path, 7, FACTS, {"iou_cell": 0.5, "iou_nothing": float("nan")})
     card = json.loads((tmp_path / "assets.extra" / "model_card.json").read_text())
     assert card["metrics_on_test_split"] == {"iou_cell": 0.5, "iou_nothing": None}
+    assert card["training"] == {"learning_rate": None, "base_filters": 16, "depth": 4}
     assert (card["version"], card["classes"], card["data_sha256"]) == (7, ["nothing", "cell"], "ab")
     text = (tmp_path / "assets.extra" / "model_card.md").read_text()
     for line in ("# U-Net, version 7", "| classes | nothing = 0, cell = 255 |", "| iou_cell | 0.5000 |",
                  "| licence of the data | not stated |", "| iou_nothing | - |", "mean [10.0]"):  # fmt: skip
         assert line in text
+    renumber_card(tmp_path, 9)
+    text = (tmp_path / "assets.extra" / "model_card.md").read_text()
+    assert "# U-Net, version 9" in text
+    assert "| a copy of | version 7, which a rollback brought back |" in text
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,12 @@ def test_tensors_are_answered_as_files_are(signatures: dict[str, Serve], depth: 
 
 @pytest.mark.parametrize(
     ("images", "message"),
-    [(np.full((1, 4, 4, 1), np.nan), "finite"), (np.zeros((1, 0, 4, 1)), "must have pixels")],
+    [
+        (np.full((1, 4, 4, 1), np.nan), "from 0 to 255"),
+        (np.full((1, 4, 4, 1), 255.5), "from 0 to 255"),
+        (np.full((1, 4, 4, 1), -1.0), "from 0 to 255"),
+        (np.zeros((1, 0, 4, 1)), "must have pixels"),
+    ],
 )
 def test_tensors_that_are_no_images(signatures: dict[str, Serve], images: NDArray, message: str) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
@@ -259,6 +264,8 @@ def test_the_network_itself_for_callers_that_tile(signatures: dict[str, Serve]) 
     np.testing.assert_allclose(answer, keras.ops.convert_to_numpy(expected), atol=1e-6)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"44 \+ 4 k; sides of these:\] \[48 61\]"):
         signatures["network"](windows=tf.zeros([1, 48, 61, 1]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"5776 pixels in all; these have:\] \[6912\]"):
+        signatures["network"](windows=tf.zeros([3, 48, 48, 1]))
 
 
 def test_masks_to_be_looked_at(signatures: dict[str, Serve]) -> None:
@@ -281,13 +288,13 @@ def test_several_networks_answer_with_the_mean_of_their_probabilities() -> None:
 
 
 def test_images_of_too_many_pixels_are_refused_by_their_header(tmp_path: Path) -> None:
-    export(segmenter(), tmp_path, max_pixels=1000)
+    export(segmenter(), tmp_path, max_pixels=188 * 200)  # a line costs what a band of 188 pixels does
     serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    serve(image_bytes=tf.constant([png(noise(40, 25, 1))]))
-    header_alone = png(noise(40, 26, 1))[:60]
-    jpeg = pillow(noise(40, 26), "JPEG")
+    serve(image_bytes=tf.constant([png(noise(1, 200, 1)), png(noise(188, 200, 1))]))
+    header_alone = png(noise(1, 201, 1))[:60]
+    jpeg = pillow(noise(1, 201), "JPEG")
     for data in (header_alone, jpeg):
-        with pytest.raises(tf.errors.InvalidArgumentError, match=r"1000 pixels at most.*\[(26 40|40 26)\]"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"37600 pixels at most.*\[(201 1|1 201)\]"):
             serve(image_bytes=tf.constant([data]))
 
 

@@ -93,8 +93,17 @@ def test_rollback_makes_an_older_version_the_newest_and_keeps_the_bad_one_out(tm
     assert first.is_dir()
 
 
+def test_rolling_back_again_goes_on_to_the_good_version_before(tmp_path):
+    serving = tmp_path / "serving"
+    for name in "abc":
+        push(make_model(tmp_path / name, name), serving)
+    assert [(roll_back(serving) / "saved_model.pb").read_text() for _ in range(2)] == ["b", "a"]
+    with pytest.raises(VersionError, match="no good version before the newest"):
+        roll_back(serving)
+
+
 @pytest.mark.parametrize(
-    ("version", "message"), [(None, "no version before the newest"), (5, "no version 5; there are: ")]
+    ("version", "message"), [(None, "no good version before the newest"), (5, "no version 5; there are: ")]
 )
 def test_what_cannot_be_rolled_back_is_said(tmp_path, version, message):
     target, _ = push(make_model(tmp_path / "a"), tmp_path / "serving")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.image_size import declared_pixels
+from serving.image_size import TOO_MANY, declared_pixels
 
 
 def encoded(mode: str, file_format: str, **options: object) -> bytes:
@@ -57,3 +57,8 @@ def test_a_file_cut_short_anywhere_has_its_size_or_none(kind: str):
 )
 def test_what_is_no_image_has_none(data: bytes):
     assert declared_pixels(data) == 0
+
+
+def test_a_file_of_starts_alone_takes_no_square_of_time():
+    data = b"\xff\xd8\xff\xe2\0\4" * 200_000
+    assert declared_pixels(data) == TOO_MANY
