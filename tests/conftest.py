@@ -42,7 +42,8 @@ def export_tiny() -> Callable[..., Path]:
             "symmetries": False,
             "max_pixels": 10**6,
             "geometry": {"depth": 2},
-            "recipe": {"base_filters": 4},
+            "base_filters": 4,
+            "max_area": 2**22,
         } | change
         keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
         channels = record["channels"]
