@@ -30,7 +30,16 @@ from components.versions import training_record
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
 # What callers of the signature `network` need to know.
-_NEEDED = ("classes", "class_values", "channels", "normalisation", "scale", "geometry", "recipe")
+_NEEDED = (
+    "classes",
+    "class_values",
+    "channels",
+    "normalisation",
+    "scale",
+    "geometry",
+    "base_filters",
+    "max_area",
+)
 _ADVICE = "cut it into parts"  # whatever is no canonical image was refused before
 _ALIKE = ("classes", "class_values", "channels", "value_range", "scale", "geometry")
 
