@@ -80,6 +80,7 @@ def push(
     Raises:
         Withdrawn: by `roll_back`; nothing was pushed.
     """
+    _tidy(folder)
     known = digest(model)
     newest = newest_version(folder)
     if newest is not None and digest(folder / str(newest)) == known:
@@ -110,6 +111,7 @@ def roll_back(
     Raises:
         VersionError: there is no such version, or it is the newest already.
     """
+    _tidy(folder)
     present = versions(folder)
     listed = ", ".join(map(str, present)) or "none"
     target = _before_the_newest(folder, present) if version is None else version
@@ -144,9 +146,7 @@ def _add(
     taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
     version = max([int(time.time()), *(v + 1 for v in taken)])
     # A hidden sibling: on the same file system, so that the rename is atomic, and no number, so that no
-    # server takes it for a version. What a killed run left behind goes first.
-    for leftover in folder.glob(".pushing-*"):
-        shutil.rmtree(leftover)
+    # server takes it for a version.
     hidden = folder / f".pushing-{version}"
     shutil.copytree(model, hidden)
     describe(hidden, version)
@@ -156,6 +156,12 @@ def _add(
     _fsync(folder)
     _write_latest(folder, version, known, withdrawn)
     return folder / str(version)
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what a push left behind that was killed; the caller holds the lock of the root."""
+    for leftover in folder.glob(".pushing-*"):
+        shutil.rmtree(leftover)
 
 
 def _withdrawn(folder: Path) -> list[str]:
