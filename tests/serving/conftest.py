@@ -16,6 +16,7 @@ from PIL import Image
 from tests.serving.running import PYTHON, Server, running
 
 VALUES = {1: (7, 100, 255), 2: (9, 101, 254)}  # of masks: what tells the two versions apart
+ROOMY = 3  # the first version again, with large tiles
 DEPTH = 2
 
 
@@ -42,12 +43,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     folder = tmp_path_factory.mktemp("exported")
     keras.utils.set_random_seed(8)
     network = create_unet((None, None, 1), classes=3, base_filters=4, depth=DEPTH, decoder="paper")
-    for version, values in VALUES.items():
-        # Small tiles: a large image takes long without taking much memory.
-        area = (32 + Geometry(DEPTH).smallest) ** 2
+    # Small tiles: a large image takes long without taking much memory.
+    small = (32 + Geometry(DEPTH).smallest) ** 2
+    for version, values in {**VALUES, ROOMY: VALUES[1]}.items():
+        area = 2**22 if version == ROOMY else small
         model = Segmenter(network, Geometry(DEPTH), 1, 100.0, 60.0, values, area)
         export(model, folder / str(version))
-    return {version: folder / str(version) for version in VALUES}
+    return {version: folder / str(version) for version in (*VALUES, ROOMY)}
 
 
 @pytest.fixture(scope="session")
