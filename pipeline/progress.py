@@ -29,6 +29,8 @@ class Board(logging.Handler):
         self._total, self._done, self._name = total, 0, ""
         self._start = time.monotonic()
         self._detail, self._last_line = "", self._start
+        # TERM=dumb cannot take a line back: it gets the plain ones.
+        self._moves = self._console.is_terminal and not self._console.is_dumb_terminal
         self._live = Live(
             console=self._console,
             refresh_per_second=4,
@@ -39,7 +41,7 @@ class Board(logging.Handler):
         )
 
     def __enter__(self) -> Board:
-        if self._console.is_terminal:
+        if self._moves:
             self._live.start()
         logger = logging.getLogger("unet.progress")
         logger.addHandler(self)
@@ -78,9 +80,7 @@ class Board(logging.Handler):
         in_epoch = f"epoch {epoch}/{epochs}, " if epochs > 1 else ""
         self._detail = f"{record.getMessage()}: {in_epoch}step {step}/{steps}  {shown}"
         now = time.monotonic()
-        if not self._console.is_terminal and (
-            step == steps or now - self._last_line >= SECONDS_BETWEEN_LINES
-        ):
+        if not self._moves and (step == steps or now - self._last_line >= SECONDS_BETWEEN_LINES):
             self._last_line = now
             self._console.print(f"        {self._detail}")
 
