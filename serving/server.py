@@ -23,6 +23,7 @@ from serving.request_body import BodyReader
 from serving.settings import Settings
 from serving.versions import Versions
 
+BACKLOG = 2048  # connections that wait to be taken; uvicorn's own number
 log = logging.getLogger("serving")
 
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed as it is used
@@ -77,6 +78,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     await grpc.start()
     versions.start()
     serving = asyncio.create_task(http.serve([listener]))
+    # The line promises an address: from here on clients wait for uvicorn, which begins a moment later.
+    listener.listen(BACKLOG)
     log.info(
         "%s from %s: http://%s:%d and gRPC on port %d",
         settings.name, settings.model_dir, host, listener.getsockname()[1], grpc_port,
