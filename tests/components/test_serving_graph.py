@@ -23,6 +23,7 @@ from components.serving_graph import Segmenter
 from components.signatures import export
 from components.tiling import Geometry
 from components.unet import create_unet
+from tests.components.encoded_images import grey_by_hand, noise, pillow, png
 
 DEPTH = 2
 VALUES = (7, 100, 255)
@@ -55,26 +56,6 @@ def segmenter(
         area(stride),
         symmetries=symmetries,
     )
-
-
-def noise(*shape: int, dtype: type[np.unsignedinteger] = np.uint8) -> NDArray:
-    return np.random.default_rng(sum(shape)).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
-
-
-def png(image: NDArray) -> bytes:
-    return tf.io.encode_png(image).numpy()
-
-
-def pillow(image: NDArray, file_format: str, mode: str | None = None, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture = Image.fromarray(image)
-    (picture.convert(mode) if mode else picture).save(buffer, file_format, **options)
-    return buffer.getvalue()
-
-
-def grey_by_hand(rgb: NDArray) -> NDArray:
-    r, g, b = np.moveaxis(rgb.astype(np.int64), -1, 0)
-    return ((299 * r + 587 * g + 114 * b + 500) // 1000)[..., None]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
