@@ -50,26 +50,10 @@ def export(
         facts: more for the training record.
     """
     geometry, over_data = Geometry(settings.depth), settings.normalise == "dataset"
-    mean, stddev = (train.mean[0], train.stddev[0]) if over_data else (None, None)
     constants = {"mean": train.mean[0].tolist(), "stddev": train.stddev[0].tolist()} if over_data else {}
-    values = served_values(settings.classes)
-    area = tile_area(1e9 * how.serving_memory, settings.base_filters, geometry)
-    segmenter = Segmenter(
-        networks,
-        geometry=geometry,
-        channels=train.channels,
-        mean=mean,
-        stddev=stddev,
-        class_values=values,
-        scale=settings.scale,
-        max_area=area,
-        symmetries=how.symmetries,
-    )
-    signatures.export(segmenter, path, how.serving_max_pixels)
-    write_warmup(path, MODEL_NAME, train.channels, how.serving_max_pixels)
     record = {
         "classes": list(settings.classes),
-        "class_values": values,
+        "class_values": served_values(settings.classes),
         "channels": train.channels,
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
         "normalisation": {"over": settings.normalise, **constants},
@@ -77,10 +61,34 @@ def export(
         "base_filters": settings.base_filters,  # the chosen ones; the recipe has what was to be chosen from
         "scale": settings.scale,
         "symmetries": how.symmetries,
-        "max_area": area,
+        "max_area": tile_area(1e9 * how.serving_memory, settings.base_filters, geometry),
         # What callers of the signature `network` need to do the tiling.
         "geometry": {key: getattr(geometry, key) for key in ("depth", "halo", "step", "smallest")},
         **facts,
     }
-    text = json.dumps(record, indent=2)
-    (path / TRAINING_RECORD).write_text(text, encoding="utf-8")
+    write(networks, record, path)
+
+
+def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path) -> None:
+    """Writes the SavedModel that a training record describes; see `export`.
+
+    Args:
+        networks: fully convolutional ones that return probabilities; the model answers with their mean.
+        record: what the model will say of itself, and everything that its graph is made by.
+        path: folder to write.
+    """
+    normalisation = record["normalisation"]
+    segmenter = Segmenter(
+        networks,
+        geometry=Geometry(record["geometry"]["depth"]),
+        channels=record["channels"],
+        mean=normalisation.get("mean"),
+        stddev=normalisation.get("stddev"),
+        class_values=record["class_values"],
+        scale=record["scale"],
+        max_area=record["max_area"],
+        symmetries=record["symmetries"],
+    )
+    signatures.export(segmenter, path, record["max_pixels"])
+    write_warmup(path, MODEL_NAME, record["channels"], record["max_pixels"])
+    (path / TRAINING_RECORD).write_text(json.dumps(record, indent=2), encoding="utf-8")

@@ -101,8 +101,9 @@ class Segmenter(tf.Module):
             self._constants = constants
         self.values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
         # What a SavedModel has to hold of the network are its weights. The model itself stays behind a
-        # function, where tf.Module does not see it: its layers and optimizer would be saved as well.
-        self._weights = [weight.value for network in networks for weight in network.weights]
+        # function, where tf.Module does not see it: its layers and optimizer would be saved as well. By this
+        # name `components.average` finds them again.
+        self.network_weights = [weight.value for network in networks for weight in network.weights]
         self._logits, self._softmax = _logits_of(networks[0])
         if len(networks) > 1:
             each = [_probabilities_of(network) for network in networks]

@@ -39,6 +39,21 @@ def parser() -> argparse.ArgumentParser:
 
     _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED))
 
+    average = commands.add_parser(
+        "average", help="export the mean of several models, as of k-fold training", epilog=EXPLAINED
+    )
+    average.add_argument(
+        "--model", action="append", default=[], metavar="DIR|VERSION",
+        help="a SavedModel, a folder of versions (its newest), or a version under the root; repeat it",
+    )  # fmt: skip
+    average.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder of versions to add it to"
+    )
+    average.add_argument(
+        "--symmetries", action="store_true", help="average over the eight flips and quarter turns, too"
+    )
+    _add_root(average)
+
     rollback = commands.add_parser(
         "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
     )
@@ -122,6 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     overwrite=options.overwrite,
                 )
             )
+        if options.command == "average":
+            from pipeline.commands.average import average
+
+            return average(options.model, options.out, options.root, options.symmetries)
         if options.command == "rollback":
             from pipeline.commands.rollback import rollback
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from components.image_formats import ImageError
 from components.inference import Model, ModelError, common_record
-from components.versions import newest_version, versions
 from pipeline import interruption
 from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.layout import Root
+from pipeline.models import find_models
 from pipeline.prediction import add_to_coco, coco_file, finished_indices, require_writable, write_answers
 from pipeline.prediction_files import Outputs, collisions, find_tasks
 from pipeline.prediction_progress import PredictionProgress
@@ -60,7 +60,7 @@ def predict(request: Request) -> int:
     Raises:
         OSError: the outputs cannot be written.
     """
-    models, problems = _models(request)
+    models, problems = find_models(request.models, Root(request.root.absolute()).serving)
     record, more = _record(models, problems)
     tasks, unusable = find_tasks(request.inputs, request.out)
     names = tuple(record.get("classes", ())) if request.probabilities else ()
@@ -123,28 +123,3 @@ def _record(models: Sequence[Path], problems: list[str]) -> tuple[Mapping[str, A
         problems.append(str(error))
         return {}, True
     return record, "classes" in record
-
-
-def _models(request: Request) -> tuple[list[Path], list[str]]:
-    """Folders of the models, and a line for each that is not there."""
-    serving = Root(request.root.absolute()).serving
-    if not request.models:
-        version = newest_version(serving)
-        if version is None:
-            advice = "run `python run_pipeline.py` first, or give --model"
-            return [], [f"{serving}: no model was pushed yet: {advice}"]
-        return [serving / str(version)], []
-    found, problems = [], []
-    for text in map(str, request.models):
-        path = Path(text)
-        if not path.exists() and text.isdigit():
-            path = serving / text
-            if int(text) not in versions(serving):
-                listed = ", ".join(map(str, versions(serving))) or "none"
-                problems.append(f"{serving}: no version {text}; there are: {listed}")
-        elif (newest := newest_version(path)) and not (path / "saved_model.pb").is_file():
-            path /= str(newest)
-        elif not (path / "saved_model.pb").is_file():
-            problems.append(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
-        found.append(path)
-    return found, problems

@@ -1,0 +1,76 @@
+"""Exports the mean of several models as one. Imports TensorFlow only when everything else is in order."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.inference import ModelError, common_record
+from components.versions import digest, newest_version, push, training_record
+from pipeline.exit_codes import BAD_INPUT, OK
+from pipeline.layout import Root
+from pipeline.models import find_models
+
+
+def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: bool) -> int:
+    """Writes a version into a folder of versions, whose answer is the mean of the models' probabilities.
+
+    Args:
+        models: folders of SavedModels or of versions, or numbers of versions under `root`.
+        out: folder of versions, as a server polls it; created where missing. If its newest version is this
+            mean already, nothing is written.
+        root: of the pipeline.
+        symmetries: average over the eight flips and quarter turns of the image, too.
+
+    Returns:
+        The exit code; see `pipeline.exit_codes`.
+    """
+    folders, problems = find_models(models, Root(root.absolute()).serving)
+    if len(set(folders)) < len(folders):
+        problems.append("a model is given twice")
+    if len(folders) == 1 and not symmetries:
+        problems.append("a single model is its own mean: give another --model, or --symmetries")
+    if out.exists() and not out.is_dir():
+        problems.append(f"{out}: a file: give a folder for the versions")
+    elif (out / "saved_model.pb").exists():
+        problems.append(f"{out}: a model itself: give a folder for the versions")
+    if not problems:
+        try:
+            common_record(folders)
+        except ModelError as error:
+            problems.append(str(error))
+    if problems:
+        print("\n".join(problems), file=sys.stderr)
+        return BAD_INPUT
+
+    turned = " over the eight flips and turns" if symmetries else ""
+    what = f"the mean of {len(folders)} models{turned}" if len(folders) > 1 else f"the mean{turned}"
+    newest = newest_version(out)
+    if newest is not None and _is_mean(out / str(newest), folders, symmetries):
+        print(f"{out / str(newest)}: {what}, as it was")
+        return OK
+
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
+    from components import average as mean
+
+    with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
+        try:
+            mean.average(folders, Path(scratch, "model"), symmetries)
+        except ModelError as error:
+            print(error, file=sys.stderr)
+            return BAD_INPUT
+        version, _ = push(Path(scratch, "model"), out)
+    print(f"{version}: {what}")
+    return OK
+
+
+def _is_mean(version: Path, folders: Sequence[Path], symmetries: bool) -> bool:
+    """Whether a model is this mean. Its files cannot tell: TensorFlow never writes the same ones twice."""
+    record = training_record(version)
+    same = [part["sha256"] for part in record.get("mean_of", [])] == [digest(folder) for folder in folders]
+    turned = symmetries or any(training_record(folder)["symmetries"] for folder in folders)
+    return same and record["symmetries"] == turned

@@ -1,0 +1,67 @@
+"""`average` on real tiny models: what it writes, and what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.versions import newest_version, versions
+from pipeline.command_line import main
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, export_tiny: Any) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    for version in (1, 2):
+        export_tiny(root / "serving" / "unet" / str(version), seed=version)
+    return root
+
+
+def average(root: Path, *words: object) -> int:
+    return main(["average", *map(str, words), "--root", str(root)])
+
+
+def test_it_is_a_version_that_predicts_as_the_models_do_together(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, image = tmp_path / "mean", tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 60), np.uint8)).save(image)
+    models = ["--model", 1, "--model", root / "serving" / "unet"]
+    assert average(root, *models, "--out", out) == 0
+    assert average(root, *models, "--out", out) == 0  # again: the same model is not added a second time
+    first, second = capsys.readouterr().out.splitlines()
+    version = newest_version(out)
+    assert versions(out) == [version]
+    assert first == f"{out / str(version)}: the mean of 2 models"
+    assert second == f"{first}, as it was"
+    assert {p.name for p in out.iterdir()} == {str(version), "latest.json"}
+    for name, words in {"together": models, "mean": ["--model", out]}.items():
+        argv = ["predict", image, *words, "--out", tmp_path / name, "--root", root]
+        assert main([str(word) for word in argv]) == 0
+    together, mean = (np.asarray(Image.open(tmp_path / name / "a.png")) for name in ("together", "mean"))
+    assert (together != mean).mean() < 1e-3  # float rounding where two classes are as likely
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--model", "1"], "a single model is its own mean"),
+        ([], "a single model is its own mean"),
+        (["--model", "1", "--model", "1"], "a model is given twice"),
+        (["--model", "1", "--model", "9"], "no version 9; there are: 1, 2"),
+        (["--model", "1", "--model", "nowhere"], "nowhere: not a SavedModel"),
+    ],
+)
+def test_bad_arguments_are_said_at_once(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert average(root, *words, "--out", tmp_path / "mean") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "mean").exists()
+
+
+def test_a_model_is_no_folder_of_versions(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert average(root, "--model", 1, "--model", 2, "--out", root / "serving" / "unet" / "1") == 2
+    assert "a model itself" in capsys.readouterr().err
