@@ -23,7 +23,7 @@ test: setup     ## every test that needs this environment alone
 
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
-	@$(PY) -m pytest -m server $(ARGS)
+	@$(PY) -m pytest -m "server or docs" $(ARGS)
 
 docs: setup     ## build the documentation into build/docs; a warning is an error
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from docs.generators import commands, docstrings, profiles, settings
 
 project = "U-Net pipeline"
-copyright = "its authors, Apache-2.0"
 html_title = project
 
 extensions = ["myst_parser", "sphinx_copybutton"]
@@ -24,12 +24,14 @@ html_static_path = ["site"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
+smartquotes = False  # what is quoted here is to be typed
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 highlight_language = "none"
 
 MADE = re.compile(r"<!-- made by (\w+)(?: of ([\w.]+))? -->")
-MAKERS = {
+MAKERS: dict[str, Callable[..., str]] = {
     "settings": settings.markdown,
     "profiles": profiles.markdown,
     "commands": commands.markdown,
@@ -38,7 +40,7 @@ MAKERS = {
 
 
 def fill(app: Any, page: str, source: list[str]) -> None:
-    """Puts what the code says in the place of `<!-- made by NAME of ARGUMENT -->`, before a page is parsed."""
+    """Puts what the code says in the place of `<!-- made by NAME of ARGUMENT -->` before a page is parsed."""
     source[0] = MADE.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), source[0])
 
 

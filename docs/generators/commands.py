@@ -25,7 +25,7 @@ def _rows(command: argparse.ArgumentParser) -> Iterator[str]:
     for action in command._actions:
         if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
             continue
-        value = command._get_formatter()._format_args(action, action.dest.upper()) if action.nargs != 0 else ""
+        value = _Wide("")._format_args(action, action.dest.upper()) if action.nargs != 0 else ""
         words = [f"{option} {value}".strip() for option in action.option_strings] or [value]
         names = ", ".join(f"`{word}`" for word in words).replace("|", "\\|")
         text = " ".join((action.help or "").split()).replace("|", "\\|")

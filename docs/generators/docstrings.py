@@ -19,10 +19,12 @@ _TITLES = {
 
 @functools.cache
 def _package(name: str) -> griffe.Module:
-    parser = griffe.Parser.google
-    options = {"warn_unknown_params": False, "warnings": False, "returns_named_value": False}
     loaded = griffe.load(
-        name, search_paths=[CHECKOUT], docstring_parser=parser, docstring_options=options, allow_inspection=False
+        name,
+        search_paths=[CHECKOUT],
+        allow_inspection=False,
+        docstring_parser=griffe.Parser.google,
+        docstring_options=griffe.GoogleOptions(warnings=False, returns_named_value=False),
     )
     assert isinstance(loaded, griffe.Module)
     return loaded

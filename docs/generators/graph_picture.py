@@ -2,9 +2,9 @@
 
 .venv/bin/python -m docs.generators.graph_picture
 
-The components stand one below the other, each after what it reads. To the right of them each thing that one of them makes and others
-read is a line of its own: a dot where it is made, an arrow where it is read. So nothing is drawn that the code does not say,
-and a new component or a new input needs no new layout.
+The components stand one below the other, each after what it reads. To the right of them each thing that one
+of them makes and others read is a line of its own: a dot where it is made, an arrow where it is read. So
+nothing is drawn that the code does not say, and a new component or a new input needs no new layout.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LINES = (GREY, "#3c82c9", "#2a9080", "#a86bc0", "#c8683a", "#8a8a2e")
 def nodes(pipeline: Any) -> list[Node]:
     """The components of a `tfx.orchestration.pipeline.Pipeline`, each after what it reads.
 
-    Of several that could stand in one place the name decides, so that every version of TFX gives the same list.
+    Of several that could stand in one place the name decides: every version of TFX gives the same list.
     """
     components = {component.id: component for component in pipeline.components}
     waiting = {name: {node.id for node in c.upstream_nodes} for name, c in components.items()}
@@ -63,7 +63,7 @@ def nodes(pipeline: Any) -> list[Node]:
 
 
 def _inputs(component: Any) -> dict[str, Key]:
-    """What a component reads of others, by the name of its input; a union of channels counts for its members."""
+    """What a component reads of others, by the name of its input."""
     found = {}
     for name, channel in sorted(component.inputs.items()):
         for member in getattr(channel, "channels", [channel]):
@@ -77,14 +77,11 @@ def lanes(spans: dict[Key, tuple[float, float]]) -> dict[Key, int]:
     taken: list[list[tuple[float, float]]] = []
     chosen = {}
     for key, (top, bottom) in sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item)):
-        for lane, others in enumerate(taken):
-            if all(bottom < t - ROW or top > b + ROW for t, b in others):
-                break
-        else:
-            lane, others = len(taken), []
-            taken.append(others)
-        others.append((top, bottom))
-        chosen[key] = lane
+        free = (n for n, lane in enumerate(taken) if all(bottom < t - ROW or top > b + ROW for t, b in lane))
+        chosen[key] = next(free, len(taken))
+        if chosen[key] == len(taken):
+            taken.append([])
+        taken[chosen[key]].append((top, bottom))
     return chosen
 
 
@@ -99,7 +96,7 @@ def draw(graph: list[Node]) -> str:
         height = TITLE + ROW * rows + (4 if rows else 0)
         shapes.append(box(MARGIN, y, WIDTH, height, COLOURS[node.kind]))
         shapes.append(text(MARGIN + 11, y + 20, node.name, size=15, more='font-weight="600"'))
-        row = y + TITLE + 8
+        row = y + TITLE + 8.0
         labels = [f"after {name}" for name in node.after]
         labels += [f"reads {name}" for name in node.inputs] + [f"makes {name}" for name in node.outputs]
         for i, label in enumerate(labels):
@@ -116,7 +113,7 @@ def draw(graph: list[Node]) -> str:
     spans = {key: (row, max(at for read, at in reads if read == key)) for key, row in made.items()}
     lane_of = lanes(spans)
     for key, (top, bottom) in spans.items():
-        x, colour = edge + 18 + LANE * lane_of[key], LINES[lane_of[key] % len(LINES)]
+        x, colour = edge + 18.0 + LANE * lane_of[key], LINES[lane_of[key] % len(LINES)]
         shapes.append(line([(edge, top), (x, top), (x, bottom)], colour))
         shapes.append(f'<circle cx="{edge + 1}" cy="{top:g}" r="4" fill="{colour}"/>')
         for _, row in (read for read in reads if read[0] == key):
@@ -126,7 +123,7 @@ def draw(graph: list[Node]) -> str:
     for kind, colour in COLOURS.items():
         shapes += [box(x, y + 3, 12, 12, colour, radius=3), text(x + 17, y + 14, kind, fill=GREY)]
         x += 32 + 7.4 * len(kind)
-    width = max(edge + 22 + LANE * (max(lane_of.values(), default=0) + 1), x)
+    width: float = max(edge + 22.0 + LANE * (max(lane_of.values(), default=0) + 1), x)
     description = "; ".join(
         f"{node.name} reads {', '.join(f'{o} of {n}' for n, o in node.inputs.values()) or 'the data'}"
         for node in graph

@@ -1,4 +1,4 @@
-"""Draws docs/explanation/u-net.svg: the paper's figure 1 with the sides that `components.tiling.Geometry` computes.
+"""Draws docs/explanation/u-net.svg: the paper's figure 1, with the sides that the code computes.
 
 .venv/bin/python -m docs.generators.network_picture
 """
@@ -15,7 +15,7 @@ SIDE, FILTERS = 572, 64  # of the paper's figure
 
 
 def levels(side: int, depth: int = 4) -> list[tuple[int, int, int, int]]:
-    """For each level, from the top: side before and after the convolutions on the way down, and on the way up."""
+    """Sides before and after the convolutions of each level, from the top: down, then up."""
     down = []
     for _ in range(depth + 1):
         down.append((side, side - 4))
@@ -30,7 +30,7 @@ def levels(side: int, depth: int = 4) -> list[tuple[int, int, int, int]]:
 def draw() -> str:
     """The picture as text of an SVG file."""
     geometry = Geometry()
-    wide, high, step, left, right = 92, 46, 92, 14, 474
+    wide, high, step, left, right = 92.0, 46.0, 92.0, 14.0, 474.0
     shapes = []
     rows = levels(SIDE)
     for level, (into, out, up_into, up_out) in enumerate(rows):
@@ -51,7 +51,9 @@ def draw() -> str:
             more = 'text-anchor="middle"'
             shapes.append(text(middle, y + high / 2 - 6, label, size=12, fill=GREY, more=more))
             below = left + 46 * (level + 1) if level < len(rows) - 2 else (left + right) / 2
-            shapes.append(line([(x + 70, y + high + 2), (max(below, x) + 24, y + step - 3)], RUST, arrow=True))
+            shapes.append(
+                line([(x + 70, y + high + 2), (max(below, x) + 24, y + step - 3)], RUST, arrow=True)
+            )
             above = right - 46 * (level + 1) if level < len(rows) - 2 else (left + right) / 2
             start = above + wide - 24
             shapes.append(line([(start, y + step - 2), (end + 22, y + high + 3)], RUST, arrow=True))
@@ -67,12 +69,17 @@ def draw() -> str:
     more = 'text-anchor="middle"'
     shapes.append(text((left + right + wide) / 2, 22, lost, size=14, fill=GREY, more=more))
     description = "; ".join(
-        f"level {n}: {a} to {b} on the way down, {c} to {d} on the way up" for n, (a, b, c, d) in enumerate(rows, 1)
+        f"level {n}: {a} to {b} on the way down, {c} to {d} on the way up"
+        for n, (a, b, c, d) in enumerate(rows, 1)
     )
-    return picture(right + wide + left, bottom + 48, "The U-Net and the sides of its features", description, shapes)
+    return picture(
+        right + wide + left, bottom + 48, "The U-Net and the sides of its features", description, shapes
+    )
 
 
-def _block(x: float, y: float, w: float, h: float, fill: str, into: int, out: int, channels: int) -> list[str]:
+def _block(
+    x: float, y: float, w: float, h: float, fill: str, into: int, out: int, channels: int
+) -> list[str]:
     """A level's pair of convolutions: its sides, and its channels."""
     more = 'text-anchor="middle"'
     return [

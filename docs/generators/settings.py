@@ -1,4 +1,4 @@
-"""Every setting as tables in Markdown, from the model of the configuration: nothing of it is written twice."""
+"""Every setting as tables in Markdown, from the model of the configuration."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from pipeline import profile
 from pipeline.config import CHECKOUT, PipelineConfig
 
 _NAMES = {
-    int: "whole number", float: "number", str: "text", bool: "true, false", Path: "path", type(None): "nothing"
-}  # fmt: skip
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    type(None): "nothing",
+}
 
 
 def sections() -> dict[str, list[str]]:
@@ -22,9 +27,8 @@ def sections() -> dict[str, list[str]]:
     for line in inspect.getsource(PipelineConfig).splitlines():
         if heading := re.match(r"    # -+ (.+?) -+$", line):
             names = found[heading[1]] = []
-        elif setting := re.match(r"    (\w+): ", line):
-            if setting[1] in PipelineConfig.model_fields:
-                names.append(setting[1])
+        elif (setting := re.match(r"    (\w+): ", line)) and setting[1] in PipelineConfig.model_fields:
+            names.append(setting[1])
     return found
 
 
@@ -41,7 +45,7 @@ def type_in_words(annotation: Any) -> str:
         return f"table: {keys} = {type_in_words(value)}"
     if origin is tuple:
         return f"two of: {type_in_words(arguments[0])}"
-    if origin is not None and hasattr(origin, "__metadata__") or hasattr(annotation, "__metadata__"):
+    if hasattr(annotation, "__metadata__"):  # Annotated
         return type_in_words(arguments[0])
     return _NAMES.get(annotation, "table")
 

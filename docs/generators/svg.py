@@ -1,7 +1,7 @@
 """The few shapes that the pictures of the documentation are made of, as SVG.
 
-The colours are read well on white and on black, so one picture serves the light and the dark page; text that is not
-within a filled shape is grey.
+The colours are read well on white and on black, so one picture serves the light and the dark page; text that
+is not within a filled shape is grey.
 """
 
 from __future__ import annotations
@@ -21,17 +21,14 @@ def text(x: float, y: float, words: str, *, size: int = 13, fill: str = "#fff", 
 
 def box(x: float, y: float, width: float, height: float, fill: str, *, radius: int = 5) -> str:
     """A filled rectangle with round corners."""
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}" fill="{fill}"/>'
-    )
+    return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}" fill="{fill}"/>'
 
 
-def line(points: Iterable[tuple[float, float]], colour: str, *, arrow: bool = False, dashed: bool = False) -> str:
+def line(points: Iterable[tuple[float, float]], colour: str, *, arrow: bool = False) -> str:
     """A line through points, with an arrow at its end or without one."""
     path = " L".join(f"{x:g} {y:g}" for x, y in points)
     ends = ' marker-end="url(#arrow)"' if arrow else ""
-    dash = ' stroke-dasharray="4 3"' if dashed else ""
-    return f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"{ends}{dash}/>'
+    return f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"{ends}/>'
 
 
 def picture(width: float, height: float, title: str, description: str, shapes: Iterable[str]) -> str:
