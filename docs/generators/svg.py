@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
 GREY = "#7d7d7d"
-BLUE, TEAL, PLUM, RUST = "#2f5f96", "#1f7066", "#7a4a8c", "#a24a2c"
+BLUE, TEAL, PLUM = "#2f5f96", "#1f7066", "#7a4a8c"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 

@@ -1,9 +1,9 @@
 """Every command of the documentation, as a reader types it: in a copy of the checkout, page after page.
 
-What differs from a reader's machine is the budget: the copy's default profile asks for a few steps and for a
-gate that so short a training passes; and the number of a version that the pages name is that of one that
-exists. The pages run in two chains side by side. Blocks that cannot run here are listed as skipped, each with
-its reason.
+What differs from a reader's machine is the budget: the copy has the small ones of the bundled images, its
+default profile asks for a few steps and for a gate that so short a training passes; and the number of a version
+that the pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks
+that cannot run here are listed as skipped, each with its reason.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from tests.docs.blocks import CHECKOUT, Block, blocks, pages
+from tests.docs.blocks import CHECKOUT, README, Block, blocks, pages
 
 pytestmark = pytest.mark.docs
 
@@ -37,7 +38,18 @@ window = 316
 thresholds = { pixel_error = 0.95 }
 max_drop = 1
 """
-ALONE = CHECKOUT / "docs/how-to/your-own-data.md"  # needs no page before it: a chain of its own
+LARGEST = 256 * 320  # pixels
+# What these pages make, none of the others needs: each list runs beside the others, README after all of them.
+BESIDE = [
+    [
+        "start/first-run.md",
+        "how-to/compare.md",
+        "how-to/serve.md",
+        "how-to/roll-back.md",
+        "reference/exported-model.md",
+    ],
+    ["how-to/your-own-data.md"],
+]
 VERSION = "1795557723"  # the pages' example
 PATIENCE = 900  # seconds for a block
 PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
@@ -57,6 +69,16 @@ class Reader:
         (self.checkout / ".venv").symlink_to(sys.prefix)
         if (CHECKOUT / ".venv-serving").exists():
             (self.checkout / ".venv-serving").symlink_to(CHECKOUT / ".venv-serving")
+        for image in (self.checkout / "data/nuclei/images").iterdir():
+            with Image.open(image) as opened:
+                large = opened.width * opened.height > LARGEST
+            if large:
+                image.unlink()
+                (self.checkout / "data/nuclei/masks" / image.name).unlink()
+        table = self.checkout / "data/nuclei/manifest.csv"
+        rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
+        table.write_text(rows[0] + "".join(kept), encoding="utf-8")
         (self.checkout / "pipeline/profiles/default.toml").write_text(BUDGET, encoding="utf-8")
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TF_", "XDG_", "VIRTUAL_ENV"))},
@@ -131,20 +153,20 @@ def went_wrong(tmp_path_factory) -> Iterator[Mapping[Path, concurrent.futures.Fu
     """What went wrong on each page, when its turn has come."""
     outcomes = {page: concurrent.futures.Future[list[str]]() for page in PAGES}
 
-    def chain(reader: Reader, chained: list[Path]) -> None:
-        for page in chained:
+    def chain(listed: list[Path], after: Sequence[concurrent.futures.Future[None]] = ()) -> None:
+        concurrent.futures.wait(after)
+        for page in listed:
             try:
                 outcomes[page].set_result(reader.read(page))
             except BaseException as error:
                 outcomes[page].set_exception(error)
 
-    with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        readers = [Reader(tmp_path_factory.mktemp(f"reader{n}")) for n in range(2)]
-        for name in ("images", "masks"):
-            shutil.copytree(CHECKOUT / "data/nuclei" / name, readers[1].checkout / "cells" / name)
-        chains = [[page for page in PAGES if page != ALONE], [ALONE]]
-        for reader, chained in zip(readers, chains, strict=True):
-            threads.submit(chain, reader, chained)
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    lists = [[CHECKOUT / "docs" / name for name in names] for names in BESIDE]
+    rest = [page for page in PAGES if page != README and not any(page in listed for listed in lists)]
+    with concurrent.futures.ThreadPoolExecutor(len(lists) + 2) as threads:
+        running = [threads.submit(chain, listed) for listed in (rest, *lists)]
+        threads.submit(chain, [README], running)
         yield outcomes
 
 
