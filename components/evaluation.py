@@ -26,9 +26,10 @@ class EvaluationDamaged(ValueError):
 class Check(TypedDict):
     """One thing that the gate demands.
 
-    `slice` is "" for all test images; `kind` "threshold" compares `value` with `bound`, "drop" allows it to
-    be worse than `baseline` by `bound`. `margin` is how much is left, below 0 for a check that failed. `low`
-    and `high` are the 95 % interval of `value`, for a drop that of the change. `p`: of the paired bootstrap.
+    `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows it to be
+    worse than `baseline` by `bound`, and by more where that may be chance. `margin` is how much is left.
+    `low` and `high` are the 95 % interval of `value`, of a drop that of value less baseline, `p` is that of
+    the paired bootstrap.
     """
 
     metric: str
@@ -71,7 +72,7 @@ class Slice(TypedDict):
 
 
 class Bin(TypedDict):
-    """Of the pixels whose class got about this probability: its mean, how many were right, how many there are."""
+    """Pixels whose class has about this probability: its mean, the share that is right, how many."""
 
     confidence: Number
     accuracy: Number
