@@ -1,9 +1,9 @@
 """How sure a metric of a set of images is: the bootstrap over images.
 
-Efron, Tibshirani 1993, "An introduction to the bootstrap": sets of the same size are drawn, with replacement,
-from the images; how the metric varies from one to the next is how it would vary with other images. Whole
-images are drawn, never pixels: those of one image are too much alike. Models are compared in pairs, on the same
-drawn sets, so that a hard image counts against both.
+Efron, Tibshirani 1993, "An introduction to the bootstrap": sets of the same size are drawn, with
+replacement, from the images; how the metric varies from one to the next is how it would vary with other
+images. Whole images are drawn, never pixels: those of one image are too much alike. Models are compared in
+pairs, on the same drawn sets, so that a hard image counts against both.
 """
 
 from __future__ import annotations

@@ -168,6 +168,19 @@ def read_pictures(folder: str | Path) -> list[Picture]:
     return [row for row in _rows(where / INDEX) if all((where / row[key]).is_file() for key in keys)]
 
 
+def metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """Value of each metric over all test images; NaN where it could not be measured. None gives none."""
+    found = verdict["metrics"] if verdict else {}
+    return {name: _number(metric["value"]) for name, metric in found.items()}
+
+
+def baseline_metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """As `metrics_of`, of the last blessed model; empty where nothing was compared."""
+    if not verdict or verdict["baseline"]["state"] != "compared":
+        return {}
+    return {name: _number(metric["baseline"]) for name, metric in verdict["metrics"].items()}
+
+
 def write_verdict(folder: str | Path, verdict: Mapping[str, Any]) -> None:
     """Writes the verdict, whole or not at all."""
     _write(Path(folder, VERDICT), verdict)
@@ -211,6 +224,10 @@ def _write(path: Path, content: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _number(value: Number) -> float:
+    return math.nan if value is None else value
 
 
 def _without_nan(value: Any) -> Any:

@@ -17,7 +17,7 @@ from components.evaluation import Baseline, Check, ImageRow, Slice, Verdict
 from components.measurement import Measured
 from components.metrics import Floats
 
-# With fewer images no drop can be significant, even if it is the same in each (sign test: 1/2^4 > 0.05): there
+# With fewer images no drop can be significant, even if it is there in each of them (sign test: 1/2^4 > 0.05):
 # the drop alone decides.
 LEAST_IMAGES = 5
 SIGNIFICANT = 0.05
@@ -54,14 +54,6 @@ class Image(TypedDict):
     slices: list[str]
     candidate: dict[str, Any]
     baseline: dict[str, Any] | None
-
-
-def split_key(key: str, names: Sequence[str]) -> tuple[str, str]:
-    """Metric and slice of a threshold `METRIC` or `METRIC@SLICE`; the metric is empty if there is none."""
-    # By the known names: those of classes may hold anything, an @ too.
-    fitting = [name for name in names if key == name or key.startswith(f"{name}@")]
-    metric = max(fitting, key=len, default="")
-    return metric, key[len(metric) + 1 :] if metric else key
 
 
 def decide(images: Sequence[Image], settings: GateSettings, baseline: Baseline) -> Verdict:
@@ -135,7 +127,7 @@ def _each(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dic
 
 
 class _Part:
-    """Some of the test images, and the metrics of both models on them; resampled when an interval is needed."""
+    """Some of the test images, and metrics of both models on them; resampled if an interval is needed."""
 
     def __init__(self, images: Sequence[Image], settings: GateSettings, compared: bool):
         self._images, self._settings, self._compared = images, settings, compared
@@ -186,7 +178,7 @@ def _summary(part: _Part) -> Slice:
 def _checks(parts: Mapping[str, _Part], settings: GateSettings) -> list[Check]:
     checks = []
     for key, bound in settings.thresholds.items():
-        metric, of_slice = split_key(key, settings.names)
+        metric, of_slice = metrics.split_key(key, settings.names)
         part = parts.get(of_slice)
         checks.append(_threshold(metric, of_slice, bound, part))
         # Where the baseline has no value, there is nothing to be worse than.

@@ -17,6 +17,7 @@ from components import boundary, calibration, metrics, segment_scores
 from components.metrics import Floats
 
 FULL = 65535  # a probability of 1, in the PNGs of the exported model
+_NO_SEGMENTS = (2, 0, len(metrics.SEGMENT_SCORES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,11 @@ class Measured:
     def stack(cls, rows: Sequence[Mapping[str, Any]]) -> Measured:
         """Of what `to_json` made of one image each: an axis in front, over the images."""
         names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: np.array([row[name] for row in rows], np.float64) for name in names})
+        stacked = {name: np.array([row[name] for row in rows], np.float64) for name in names}
+        # Lists cannot tell how long the elements of nothing are.
+        if not stacked["segments"].size:
+            stacked["segments"] = np.zeros((len(rows), *_NO_SEGMENTS))
+        return cls(**stacked)
 
     def part(self, chosen: NDArray[np.bool_]) -> Measured:
         """Those images, of many, that are chosen."""
@@ -83,7 +88,7 @@ def measure(
     classes = len(confusion)
     predicted, confidence = most_likely(probabilities)
     counted = truth != ignore
-    segments = np.zeros((2, 0, len(metrics.SEGMENT_SCORES)))
+    segments = np.zeros(_NO_SEGMENTS)
     if with_segments:
         foreground = np.minimum(probabilities.sum(-1, dtype=np.uint32), FULL) / FULL
         scores = segment_scores.scores(foreground, truth, ignore)

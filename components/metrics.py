@@ -77,6 +77,14 @@ def gate_names(classes: Sequence[str], with_segment_scores: bool) -> list[str]:
     ]
 
 
+def split_key(key: str, names: Sequence[str]) -> tuple[str, str]:
+    """Metric and slice of a threshold `METRIC` or `METRIC@SLICE`; the metric is empty if there is none."""
+    # By the known names: those of classes may hold anything, an @ too.
+    fitting = [name for name in names if key == name or key.startswith(f"{name}@")]
+    metric = max(fitting, key=len, default="")
+    return metric, key[len(metric) + 1 :] if metric else key
+
+
 def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
     """All metrics of one confusion matrix.
 

@@ -1,6 +1,6 @@
 """The slices of the test images that metrics are also taken of: names such as `size=small`.
 
-Sizes, depths and shares of foreground are sliced always; columns of the manifest where `slices` declares them.
+Sizes, depths and shares of foreground always make slices, columns of the manifest where they are declared.
 """
 
 from __future__ import annotations

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import tensorflow_model_analysis as tfma
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.utils import path_utils
 
-from components import evaluator
+from components.evaluation import baseline_metrics_of, metrics_of, read_verdict
 from components.example_gen.sample import SPLITS
 from components.tuner import PLOT, RESULTS
 from components.versions import training_record
@@ -35,14 +33,13 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.model = path_utils.serving_model_path(model.uri)
         summary.start = _start(model)
     if evaluation := _first(result, "evaluation"):
-        summary.metrics = evaluator.read_metrics(evaluation.uri)
-        summary.baseline = evaluator.read_metrics(evaluation.uri, tfma.BASELINE_KEY)
-        if summary.metrics["example_count"] != summary.images["test"]:
-            found = f"{summary.metrics['example_count']:.0f} of {summary.images['test']}"
-            raise NodeFailed(f"{found} test images arrived at the Evaluator")
-        verdict = tfma.load_validation_result(evaluation.uri)
-        summary.verdict = "blessed" if verdict.validation_ok else "not_blessed"
-        summary.reason = "; ".join(_failures(verdict, summary))
+        verdict = read_verdict(evaluation.uri)
+        if verdict is None:
+            raise NodeFailed(f"{evaluation.uri}: the Evaluator left no verdict")
+        summary.metrics = {**metrics_of(verdict), "example_count": verdict["images"]}
+        summary.baseline = baseline_metrics_of(verdict)
+        summary.verdict = "blessed" if verdict["blessed"] else "not_blessed"
+        summary.reason = "" if verdict["blessed"] else verdict["reason"]
     if pushed := _first(result, "pushed_model"):
         summary.pushed = _text(pushed, "pushed_destination")
         if summary.pushed:
@@ -98,19 +95,3 @@ def _text(artifact: mlmd.Artifact, key: str) -> str:
 def _start(model: mlmd.Artifact) -> str:
     """What a warm training started from; empty where none was asked for."""
     return training_record(Path(path_utils.serving_model_path(model.uri))).get("start", "")
-
-
-def _failures(verdict: Any, summary: Summary) -> list[str]:
-    """A sentence for each threshold that was missed."""
-    sentences = []
-    for by_slice in verdict.metric_validations_per_slice:
-        for failure in by_slice.failures:
-            name = failure.metric_key.name
-            value = summary.metrics.get(name, float("nan"))
-            if failure.metric_threshold.HasField("value_threshold"):
-                sentences.append(f"{name} is {value:.4f}, the threshold is {summary.thresholds[name]:.4f}")
-            else:
-                sentences.append(
-                    f"{name} is {value:.4f}, the last blessed model has {summary.baseline[name]:.4f}"
-                )
-    return sentences
