@@ -17,12 +17,12 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
 
 from components import images, measurement, metrics
+from components.example_gen.sample import COLUMN_PREFIX
 from components.masks import IGNORE
 from components.measurement import Measured
 from components.slices import GROUP, slices_of
 
 ROWS = "images"  # the metric that holds them
-COLUMN_PREFIX = "column_"  # of features that hold a column of the manifest
 COUNT = "example_count"
 
 
