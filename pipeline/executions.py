@@ -1,11 +1,11 @@
-"""What ML Metadata knows of a run: its components, what each read and wrote, whose output a cached one took."""
+"""What ML Metadata knows of a run: its components, what each read and wrote, what a cached one took."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ class Executions:
 
     def __init__(self, path: Path):
         """Args: path: of the file. Raises `StoreError`."""
-        _probe(path)
+        require_readable(path)
         config = mlmd.ConnectionConfig()
         config.sqlite.filename_uri = str(path)
         config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
@@ -109,31 +109,7 @@ class Executions:
         if run_id not in self.runs:
             return []
         with _told(self._path):
-            executions = sorted(
-                self._store.get_executions_by_context(self.runs[run_id]), key=lambda found: found.id
-            )
-            nodes = read_nodes(self._store, executions)
-            cached = [a.id for n in nodes if n.state == CACHED for made in n.outputs.values() for a in made]
-            makers = self._makers(cached)
-        for node in nodes:
-            if node.state == CACHED:
-                makes = (makers.get(a.id, "") for made in node.outputs.values() for a in made)
-                node.same_as = next(filter(None, makes), "")
-        return nodes
-
-    def _makers(self, artifacts: Sequence[int]) -> dict[int, str]:
-        """The run that made each artifact: that of the first execution that wrote it."""
-        if not artifacts:
-            return {}
-        first: dict[int, int] = {}
-        for event in self._store.get_events_by_artifact_ids(artifacts):
-            if event.type in _OUTPUTS:
-                earliest = min(first.get(event.artifact_id, event.execution_id), event.execution_id)
-                first[event.artifact_id] = earliest
-        run_of = {
-            execution: _context(self._store, execution, "pipeline_run") for execution in set(first.values())
-        }
-        return {artifact: run_of[execution] for artifact, execution in first.items()}
+            return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
 
 
 def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
@@ -145,36 +121,44 @@ def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
     """
     nodes: dict[int, Node] = {}
     later: dict[str, int] = {}
-    for execution in executions:
+    for execution in sorted(executions, key=lambda execution: execution.id):
         name = _context(store, execution.id, "node").partition(".")[2] or execution.type
         nodes.pop(later.get(name, 0), None)
         later[name] = execution.id
-        began, ended = (
-            moment / 1000
-            for moment in (execution.create_time_since_epoch, execution.last_update_time_since_epoch)
-        )
+        began = execution.create_time_since_epoch / 1000
+        seconds = round(execution.last_update_time_since_epoch / 1000 - began, 1)
         state = _STATES.get(execution.last_known_state, FAILED)
-        nodes[execution.id] = Node(name, state, seconds=round(ended - began, 1), began=began)
+        nodes[execution.id] = Node(name, state, seconds=seconds, began=began)
     events = store.get_events_by_execution_ids(list(nodes)) if nodes else []
-    known = {artifact.id: artifact for artifact in _artifacts(store, {event.artifact_id for event in events})}
+    artifacts = _artifacts(store, {event.artifact_id for event in events})
     for event in sorted(events, key=lambda event: (event.execution_id, event.artifact_id)):
         node = nodes[event.execution_id]
         side = node.outputs if event.type in _OUTPUTS else node.inputs if event.type in _INPUTS else None
-        if side is not None and event.artifact_id in known and event.path.steps:
-            side.setdefault(event.path.steps[0].key, []).append(known[event.artifact_id])
+        if side is not None and event.artifact_id in artifacts and event.path.steps:
+            side.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
+    for node in nodes.values():
+        if node.state == CACHED and (made := next(iter(node.outputs.values()), [])):
+            node.same_as = _maker(store, made[0].id)
     return list(nodes.values())
 
 
-def _artifacts(store: Any, ids: Iterable[int]) -> list[Artifact]:
-    return [
-        Artifact(
+def _maker(store: Any, artifact: int) -> str:
+    """The run that made an artifact: that of the first execution that wrote it."""
+    events = store.get_events_by_artifact_ids([artifact])
+    first = min((event.execution_id for event in events if event.type in _OUTPUTS), default=0)
+    return _context(store, first, "pipeline_run") if first else ""
+
+
+def _artifacts(store: Any, ids: set[int]) -> dict[int, Artifact]:
+    return {
+        found.id: Artifact(
             found.id,
             found.uri,
             found.type,
             {**_values(found.properties), **_values(found.custom_properties)},
         )
         for found in (store.get_artifacts_by_id(sorted(ids)) if ids else [])
-    ]
+    }
 
 
 def _values(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +172,7 @@ def _context(store: Any, execution: int, kind: str) -> str:
     return next((context.name for context in found if context.type == kind), "")
 
 
-def _probe(path: Path) -> None:
+def require_readable(path: Path) -> None:
     """Raises `StoreError` at once where ML Metadata would try for 13 seconds, or speak of SQL.
 
     SQLite opens the file for writing if it may: that undoes what a killed writer left half-done.
@@ -206,7 +190,7 @@ def _probe(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Any:
+def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # RuntimeError of its C++ code, or one of ml_metadata.errors

@@ -200,7 +200,7 @@ def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> 
         node.seconds = float(told.get("seconds", node.seconds))
         node.peak_memory_mb = int(told.get("peak_memory_mb", 0))
     begun = {node.name: node for node in nodes}
-    return [begun.pop(name, None) or Node(name) for name in record.nodes] + list(begun.values())
+    return [begun.pop(name, Node(name)) for name in record.nodes] + list(begun.values())
 
 
 def _seconds_of(started: str) -> float:
