@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
         "--print-config", action="store_true", help="print the whole configuration as TOML and stop"
     )
     _add_skip_bad(run)
+    run.add_argument(
+        "--rebaseline",
+        action="store_true",
+        help="do not compare with the last blessed model: the thresholds alone decide",
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
 
     check = commands.add_parser(
@@ -160,4 +165,4 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad, options.profile)
+    return run(config, options.root, options.debug, options.skip_bad, options.profile, options.rebaseline)

@@ -46,6 +46,7 @@ def run(
     debug: bool = False,
     skip_bad: bool = False,
     profile: str = "default",
+    rebaseline: bool = False,
 ) -> int:
     """Runs the whole pipeline.
 
@@ -55,6 +56,7 @@ def run(
         debug: print the traceback of a failure, not only a sentence.
         skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
         profile: where the configuration came from.
+        rebaseline: do not compare the model with the last blessed one.
 
     Returns:
         The exit code; see `pipeline.exit_codes`.
@@ -71,7 +73,7 @@ def run(
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
-            return _run_locked(config, root, debug, report, profile)
+            return _run_locked(config, root, debug, report, profile, rebaseline)
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
@@ -83,7 +85,9 @@ def run(
         return FAILED
 
 
-def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report, profile: str) -> int:
+def _run_locked(
+    config: PipelineConfig, root: Root, debug: bool, data: Report, profile: str, rebaseline: bool
+) -> int:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
@@ -98,7 +102,7 @@ def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report, p
         interruption.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip)
+            work.run(config, data.skip, rebaseline)
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
             interruption.settle()
@@ -134,12 +138,12 @@ class _Work:
         self._board: Board | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
-    def run(self, config: PipelineConfig, skip: list[str] | None) -> None:
+    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
         """Loads what takes long to load, and runs the graph."""
         self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
 
-        pipeline = graph.create_pipeline(config, self._root, skip)
+        pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
         try:
@@ -178,7 +182,7 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         page = self._write_data_page(told)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, self._root, self._folder, self.console)
+            print_end(told, record, self._root, self._folder, self.console, outcome.verdict(self.nodes))
             if page:
                 self.console.print(f"  images    {page}", soft_wrap=True)
             for problem in problems:
@@ -204,7 +208,6 @@ class _Work:
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
         if self._board:
             self._board.end(node, outcome.note(node))
-        outcome.require_all_images(self.nodes)
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""

@@ -1,5 +1,7 @@
 """Calibration against scikit-learn's curve and a plain loop."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
@@ -27,7 +29,7 @@ def test_bins_against_scikit_learn(pixels):
 def test_error_against_a_loop(pixels):
     confidence, right = pixels
     expected, edges = 0.0, np.linspace(0, 1, calibration.BINS + 1)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         inside = (confidence / 65535 > low) & (confidence / 65535 <= high)
         if inside.any():
             difference = abs(right[inside].mean() - (confidence[inside] / 65535).mean())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from components import metrics
+from components import metric_names, metrics
 
 # 10 pixels of background, 4 of them taken for cell; 6 of cell, 1 of them taken for background.
 CONFUSION = np.array([[6, 4], [1, 5]])
@@ -35,7 +35,7 @@ def test_values_by_hand():
 
 def test_names_are_those_of_summarize():
     classes = ["a", "b", "c"]
-    assert list(metrics.summarize(np.eye(3), classes)) == metrics.metric_names(classes)
+    assert list(metrics.summarize(np.eye(3), classes)) == metric_names.metric_names(classes)
 
 
 def test_absent_classes_do_not_count():
@@ -83,4 +83,4 @@ def test_many_matrices_at_once_are_what_each_is_by_itself():
     ],
 )
 def test_keys_of_thresholds(key, expected):
-    assert metrics.split_key(key, ["iou_a", "iou_a@b"]) == expected
+    assert metric_names.split_key(key, ["iou_a", "iou_a@b"]) == expected
