@@ -51,6 +51,17 @@ def parser() -> argparse.ArgumentParser:
         "version", nargs="?", type=int, metavar="VERSION", help="default: the one before the newest"
     )
     _add_root(rollback)
+
+    promote = commands.add_parser(
+        "promote",
+        help="put the model of a run into service that the gate did not bless",
+        epilog=EXPLAINED,
+    )
+    promote.add_argument("run_id", metavar="RUN_ID", help="name of the run's folder, or latest")
+    promote.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; it is recorded, and the model's card says it"
+    )
+    _add_root(promote)
     return top
 
 
@@ -132,6 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.rollback import rollback
 
             return rollback(options.root, options.version)
+        if options.command == "promote":
+            from pipeline.commands.promote import promote
+
+            return promote(options.root, options.run_id, options.reason)
         return _run_or_check(options)
     except KeyboardInterrupt:
         interruption.settle()
