@@ -65,13 +65,18 @@ def run(
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
+    changed = config.model_dump(mode="json", exclude_defaults=True)
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
-            return _run_locked(config, root, debug, report, profile)
+            run_id = _run_id(root)
+            record = RunRecord.begin(
+                run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
+            )
+            return _run_locked(config, root, record, debug, report)
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
@@ -83,15 +88,18 @@ def run(
         return FAILED
 
 
-def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report, profile: str) -> int:
+def _run_id(root: Root) -> str:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
-    folder = root.run(run_id)
+    return run_id
+
+
+def _run_locked(config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report) -> int:
+    folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
         write_skipped(folder / "skipped.tsv", data.skipped)
-    record = RunRecord.begin(run_id, command_of(sys.argv), profile, config.model_dump(mode="json"))
     record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
         work = _Work(root, record, terminal)
