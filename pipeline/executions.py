@@ -113,7 +113,7 @@ class Executions:
             return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
 
     def pusher(self, version: str) -> str:
-        """The run that pushed a version, by the name of its folder; empty if none did. Raises `StoreError`."""
+        """The run that pushed a version, by its folder's name; empty if none did. Raises `StoreError`."""
         with _told(self._path):
             kinds = {kind.name for kind in self._store.get_artifact_types()}
             pushed = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []

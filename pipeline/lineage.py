@@ -69,10 +69,8 @@ def run_of_version(root: Path, version: int) -> tuple[Run, str]:
             raise HistoryError(_unknown(serving, version, number))
         copied.append(before)
         number = before
-    sentence = (
-        f"version {version} is a copy of version {number}, which a rollback brought back" if copied else ""
-    )
-    return history.load(root, run_id), sentence
+    sentence = f"version {version} is a copy of version {number}, which a rollback brought back"
+    return history.load(root, run_id), sentence if copied else ""
 
 
 def _unknown(serving: Path, version: int, number: int) -> str:

@@ -173,7 +173,9 @@ class _Work:
             self._measure(self.at_work, self._node_start)
         record.status, record.reason = status, reason
         record.seconds = round(time.monotonic() - self._start, 1)
-        record.peak_memory_mb = max([told.get("peak_memory_mb", 0) for told in record.components.values()])
+        record.peak_memory_mb = max(
+            (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
+        )
         told = Summary(record.run_id, record.config, record.started, status, reason, record.seconds)
         problems = []
         try:
@@ -186,7 +188,7 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         page = self._write_data_page(told)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, self._root, self._folder, self.console)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console)
             if page:
                 self.console.print(f"  images    {page}", soft_wrap=True)
             for problem in problems:

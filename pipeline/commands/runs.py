@@ -144,19 +144,15 @@ def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
         console.print(f"{row['id']}  {row['status'].replace('_', ' ')}{iou}", soft_wrap=True)
         told = [_minute(row["started"]), in_words(row["seconds"])]
         console.print(f"  {', '.join(filter(None, told))}", style="dim", soft_wrap=True)
-        told = [
-            f"data {row['data_hash'][:8]}" if row["data_hash"] else "",
-            f"version {row['version']}" if row["version"] else "",
-        ]
-        if any(told):
-            console.print(f"  {', '.join(filter(None, told))}", style="dim", soft_wrap=True)
+        named = {"data": row["data_hash"][:8], "version": row["version"]}
+        told = [f"{name} {value}" for name, value in named.items() if value]
+        if told:
+            console.print(f"  {', '.join(told)}", style="dim", soft_wrap=True)
 
 
 def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) -> None:
-    result = run.status.replace("_", " ")
-    console.print(
-        f"Run {run.id}: {result}{f' ({run.reason})' if run.reason else ''}", style="bold", soft_wrap=True
-    )
+    reason = f" ({run.reason})" if run.reason else ""
+    console.print(f"Run {run.id}: {run.status.replace('_', ' ')}{reason}", style="bold", soft_wrap=True)
     memory = f", peak memory {summary.peak_memory_mb} MB" if summary.peak_memory_mb else ""
     images = ", ".join(f"{count} {split}" for split, count in summary.images.items())
     changed = " ".join(f"{key}={_short(value)}" for key, value in run.record.changed.items() if key != "data")
@@ -169,9 +165,7 @@ def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) ->
         "images": images,
         "tuned": summary.learning_rate,
         "began from": summary.start,
-        "python": ", ".join(f"{name} {number}" for name, number in run.versions.items()).removeprefix(
-            "python "
-        ),
+        "with": ", ".join(f"{name} {number}" for name, number in run.versions.items()),
     }
     for name, fact in facts.items():
         if fact:
@@ -218,9 +212,11 @@ def _print_components(run: Run, console: Console) -> None:
         table.add_row(f"  {node.name}", f"{node.state}{same}", took, memory)
     console.print(table)
     console.print("\nArtifacts", style="bold")
+    shown: set[int] = set()  # resolvers name again what others made
     for node in run.nodes:
         for key, artifacts in node.outputs.items():
-            for artifact in artifacts:
+            for artifact in (artifact for artifact in artifacts if artifact.id not in shown):
+                shown.add(artifact.id)
                 gone = "" if artifact.path.exists() else "   (its folder is gone)"
                 console.print(f"  {artifact.id:>4} {key:<22} {artifact.uri}{gone}", soft_wrap=True)
 
