@@ -65,6 +65,7 @@ def _cause(error: BaseException) -> tuple[str, str]:
 def print_end(
     summary: Summary,
     record: RunRecord,
+    finished: int,
     root: Root,
     folder: Path,
     console: Console,
@@ -75,6 +76,7 @@ def print_end(
     Args:
         summary: of the run.
         record: of the run.
+        finished: number of components that are.
         root: where everything is.
         folder: of the run.
         console: to print to.
@@ -92,17 +94,16 @@ def print_end(
         else f"Not pushed: {summary.reason}",
         "failed": f"Failed: {summary.reason}",
         "bad_input": f"Bad input: {summary.reason}",
-        "interrupted": f"Interrupted: {summary.reason}. {kept(record, root)}",
+        "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
     }
     console.print(f"{lines.get(summary.status, summary.status)}   ({summary.seconds:.0f} s)", soft_wrap=True)
     for hint in _hints(summary, record, root, folder):
         console.print(hint, soft_wrap=True)
 
 
-def kept(record: RunRecord, root: Root) -> str:
+def _kept(finished: int, total: int, root: Root) -> str:
     """What a run that was stopped leaves for the next one."""
-    finished = [name for name in record.nodes if name in record.components]
-    parts = [f"{len(finished)} of {len(record.nodes)} components"] if finished else []
+    parts = [f"{finished} of {total} components"] if finished else []
     steps = [int(path.stem.rpartition("-")[2]) for path in root.checkpoints.glob("*/step-*.npz")]
     if steps:
         parts.append(f"the training up to step {max(steps)}")

@@ -67,13 +67,18 @@ def run(
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
+    changed = config.model_dump(mode="json", exclude_defaults=True)
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
-            return _run_locked(config, root, debug, report, profile, rebaseline)
+            run_id = _run_id(root)
+            record = RunRecord.begin(
+                run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
+            )
+            return _run_locked(config, root, record, debug, report, rebaseline)
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
@@ -85,17 +90,18 @@ def run(
         return FAILED
 
 
-def _run_locked(
-    config: PipelineConfig, root: Root, debug: bool, data: Report, profile: str, rebaseline: bool
-) -> int:
+def _run_id(root: Root) -> str:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
-    folder = root.run(run_id)
+    return run_id
+
+
+def _run_locked(config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report) -> int:
+    folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
         write_skipped(folder / "skipped.tsv", data.skipped)
-    record = RunRecord.begin(run_id, command_of(sys.argv), profile, config.model_dump(mode="json"))
     record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
         work = _Work(root, record, terminal)
@@ -169,7 +175,9 @@ class _Work:
             self._measure(self.at_work, self._node_start)
         record.status, record.reason = status, reason
         record.seconds = round(time.monotonic() - self._start, 1)
-        record.peak_memory_mb = max([told.get("peak_memory_mb", 0) for told in record.components.values()])
+        record.peak_memory_mb = max(
+            (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
+        )
         told = Summary(record.run_id, record.config, record.started, status, reason, record.seconds)
         problems = []
         try:
@@ -182,7 +190,15 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         page = self._write_data_page(told)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, self._root, self._folder, self.console, outcome.verdict(self.nodes))
+            print_end(
+                told,
+                record,
+                len(self.nodes),
+                self._root,
+                self._folder,
+                self.console,
+                outcome.verdict(self.nodes),
+            )
             if page:
                 self.console.print(f"  images    {page}", soft_wrap=True)
             for problem in problems:
@@ -191,7 +207,7 @@ class _Work:
     def give_up(self) -> None:
         """Tells of the end while the main thread is somewhere where no signal reaches it."""
         if self._board:
-            self._board.release()
+            self._board.let_go()
         self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
 
     def _on_start(self, name: str) -> None:
