@@ -97,7 +97,9 @@ def _run_id(root: Root) -> str:
     return run_id
 
 
-def _run_locked(config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report) -> int:
+def _run_locked(
+    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
+) -> int:
     folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
@@ -190,15 +192,8 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         page = self._write_data_page(told)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(
-                told,
-                record,
-                len(self.nodes),
-                self._root,
-                self._folder,
-                self.console,
-                outcome.verdict(self.nodes),
-            )
+            verdict = outcome.verdict(self.nodes)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
             if page:
                 self.console.print(f"  images    {page}", soft_wrap=True)
             for problem in problems:
