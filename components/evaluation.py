@@ -26,9 +26,10 @@ class EvaluationDamaged(ValueError):
 class Check(TypedDict):
     """One thing that the gate demands.
 
-    `slice` is "" for all test images; `kind` "threshold" compares `value` with `bound`, "drop" allows it to
-    be worse than `baseline` by `bound`. `margin` is how much is left, below 0 for a check that failed. `low`
-    and `high` are the 95 % interval of `value`, for a drop that of the change. `p`: of the paired bootstrap.
+    `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows it to be
+    worse than `baseline` by `bound`, and by more where that may be chance. `margin` is how much is left.
+    `low` and `high` are the 95 % interval of `value`, of a drop that of value less baseline, `p` is that of
+    the paired bootstrap.
     """
 
     metric: str
@@ -71,7 +72,7 @@ class Slice(TypedDict):
 
 
 class Bin(TypedDict):
-    """Of the pixels whose class got about this probability: its mean, how many were right, how many there are."""
+    """Pixels whose class has about this probability: its mean, the share that is right, how many."""
 
     confidence: Number
     accuracy: Number
@@ -139,12 +140,11 @@ def read_verdict(folder: str | Path) -> Verdict | None:
     Raises:
         EvaluationDamaged: the file is there and cannot be used.
     """
-    content = _read(Path(folder, VERDICT))
-    if content is None:
-        return None
-    if not isinstance(content, dict) or (missing := Verdict.__required_keys__ - content.keys()):
-        raise EvaluationDamaged(f"{Path(folder, VERDICT)}: no verdict ({', '.join(sorted(missing))} missing)")
-    return content  # type: ignore[return-value]
+    path = Path(folder, VERDICT)
+    content = _read(path, dict)
+    if content is not None and (missing := Verdict.__required_keys__ - content.keys()):
+        raise EvaluationDamaged(f"{path}: damaged ({', '.join(sorted(missing))} missing)")
+    return content
 
 
 def read_images(folder: str | Path) -> list[ImageRow]:
@@ -167,6 +167,19 @@ def read_pictures(folder: str | Path) -> list[Picture]:
     return [row for row in _rows(where / INDEX) if all((where / row[key]).is_file() for key in keys)]
 
 
+def metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """Value of each metric over all test images; NaN where it could not be measured. None gives none."""
+    found = verdict["metrics"] if verdict else {}
+    return {name: _number(metric["value"]) for name, metric in found.items()}
+
+
+def baseline_metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """As `metrics_of`, of the last blessed model; empty where nothing was compared."""
+    if not verdict or verdict["baseline"]["state"] != "compared":
+        return {}
+    return {name: _number(metric["baseline"]) for name, metric in verdict["metrics"].items()}
+
+
 def write_verdict(folder: str | Path, verdict: Mapping[str, Any]) -> None:
     """Writes the verdict, whole or not at all."""
     _write(Path(folder, VERDICT), verdict)
@@ -183,23 +196,24 @@ def write_pictures(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> No
 
 
 def _rows(path: Path) -> list[Any]:
-    content = _read(path)
-    if content is None:
-        return []
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise EvaluationDamaged(f"{path}: no list of rows")
+    content: list[Any] = _read(path, list) or []
+    if not all(isinstance(row, dict) for row in content):
+        raise EvaluationDamaged(f"{path}: damaged (not a list of objects)")
     return content
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EvaluationDamaged(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise EvaluationDamaged(f"{path}: damaged ({error})") from error
+    if not isinstance(content, kind):
+        raise EvaluationDamaged(f"{path}: damaged (not a JSON {'object' if kind is dict else 'list'})")
+    return content
 
 
 def _write(path: Path, content: Any) -> None:
@@ -210,6 +224,10 @@ def _write(path: Path, content: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _number(value: Number) -> float:
+    return math.nan if value is None else value
 
 
 def _without_nan(value: Any) -> Any:

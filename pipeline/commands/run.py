@@ -46,6 +46,7 @@ def run(
     debug: bool = False,
     skip_bad: bool = False,
     profile: str = "default",
+    rebaseline: bool = False,
 ) -> int:
     """Runs the whole pipeline.
 
@@ -55,6 +56,7 @@ def run(
         debug: print the traceback of a failure, not only a sentence.
         skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
         profile: where the configuration came from.
+        rebaseline: do not compare the model with the last blessed one.
 
     Returns:
         The exit code; see `pipeline.exit_codes`.
@@ -76,7 +78,7 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
-            return _run_locked(config, root, record, debug, report)
+            return _run_locked(config, root, record, debug, report, rebaseline)
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
@@ -95,7 +97,9 @@ def _run_id(root: Root) -> str:
     return run_id
 
 
-def _run_locked(config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report) -> int:
+def _run_locked(
+    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
+) -> int:
     folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
@@ -106,7 +110,7 @@ def _run_locked(config: PipelineConfig, root: Root, record: RunRecord, debug: bo
         interruption.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip)
+            work.run(config, data.skip, rebaseline)
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
             interruption.settle()
@@ -142,12 +146,12 @@ class _Work:
         self._board: Board | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
-    def run(self, config: PipelineConfig, skip: list[str] | None) -> None:
+    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
         """Loads what takes long to load, and runs the graph."""
         self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
 
-        pipeline = graph.create_pipeline(config, self._root, skip)
+        pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
         try:
@@ -188,7 +192,8 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         page = self._write_data_page(told)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, len(self.nodes), self._root, self._folder, self.console)
+            verdict = outcome.verdict(self.nodes)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
             if page:
                 self.console.print(f"  images    {page}", soft_wrap=True)
             for problem in problems:
@@ -214,7 +219,6 @@ class _Work:
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
         if self._board:
             self._board.end(node, outcome.note(node))
-        outcome.require_all_images(self.nodes)
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""
