@@ -17,7 +17,7 @@ from pipeline.durations import in_words
 from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING
 
 STOPPED, NOT_RUN = "stopped", "not run"
-NARROW = 60  # columns; below, what a component decided has no room
+NARROW = 68  # columns; below, what a component decided has no room
 _SHORTEST_BAR = 10
 _MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
 _ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
