@@ -18,8 +18,8 @@ from components import training, warm_start
 from components.checkpoint import Checkpoints, identity
 from components.export import ExportSettings, export
 from components.input_pipeline import read_tiles
+from components.run_files import CURVES, SAMPLES
 from components.train_settings import TrainSettings, recipe, with_choice
-from components.training_samples import FOLDER as SAMPLES
 from components.training_samples import write_samples
 
 
@@ -73,7 +73,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     write_samples(run_dir / SAMPLES, train, settings)
     best.save(run_dir / warm_start.NETWORK)
-    with (run_dir / "curves.csv").open("w", newline="") as file:
+    with (run_dir / CURVES).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *curves])
         writer.writerows(

@@ -1,6 +1,6 @@
 """Pictures of what a training saw: a few windows before and after augmentation, with their targets.
 
-The names of the files are in `index.json`; whoever shows a run reads them from there.
+Their index says which file is what; whoever shows a run reads it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from components.images import encode_png
 from components.input_pipeline import Tiles, names_of_batch, training_batches
 from components.losses import pixel_weights
 from components.masks import IGNORE
+from components.run_files import SAMPLES_INDEX
 from components.tiling import Geometry
 from components.train_settings import TrainSettings
 from components.training import class_weights
 
-FOLDER, INDEX = "samples", "index.json"  # in a ModelRun
-SAMPLES = 4
+_COUNT = 4
 _STILL = Augmentation(flip=False, warp=0.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
 _BLACK, _WHITE = 1.0, 99.7  # percentiles of the values that are shown so
 _QUALITY = 88  # of JPEGs
 
 
-def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = SAMPLES) -> None:
+def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = _COUNT) -> None:
     """Writes the first windows of a training, one an image where there are so many images.
 
     Args:
@@ -74,7 +74,7 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
         rows.append(row)
         if len(rows) == count:
             break
-    (folder / INDEX).write_text(json.dumps(rows, indent=2), encoding="utf-8")
+    (folder / SAMPLES_INDEX).write_text(json.dumps(rows, indent=2), encoding="utf-8")
 
 
 def _windows(

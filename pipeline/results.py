@@ -12,7 +12,7 @@ from tfx.utils import path_utils
 
 from components import evaluator
 from components.example_gen.sample import SPLITS
-from components.tuner import PLOT, RESULTS
+from components.run_files import TRIALS, TRIALS_PLOT
 from components.versions import training_record
 from pipeline.data_page import write_page
 from pipeline.runner import NodeFailed, NodeResult
@@ -29,8 +29,8 @@ def add(summary: Summary, result: NodeResult) -> None:
         summary.warnings = _text(report, "warnings").splitlines()
     if hyperparameters := _first(result, "best_hyperparameters"):
         summary.learning_rate = _text(hyperparameters, "reason")
-    if (trials := _first(result, "tuner_results")) and Path(trials.uri, PLOT).is_file():
-        summary.trials, summary.trials_plot = str(Path(trials.uri, RESULTS)), str(Path(trials.uri, PLOT))
+    if (trials := _first(result, "tuner_results")) and Path(trials.uri, TRIALS_PLOT).is_file():
+        summary.trials, summary.trials_plot = str(Path(trials.uri, TRIALS)), str(Path(trials.uri, TRIALS_PLOT))
     if result.name == "Trainer" and (model := _first(result, "model")):
         summary.model = path_utils.serving_model_path(model.uri)
         summary.start = _start(model)

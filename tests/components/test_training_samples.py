@@ -9,8 +9,9 @@ from PIL import Image
 
 from components.images import decode, encode_png
 from components.masks import IGNORE
+from components.run_files import SAMPLES_INDEX as INDEX
 from components.train_settings import TrainSettings
-from components.training_samples import INDEX, write_samples
+from components.training_samples import write_samples
 from pipeline.config import PipelineConfig, settings_of
 
 HALO = 20  # of depth 2
