@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import interruption
+from pipeline import interruption, log
 from pipeline.exit_codes import BAD_INPUT, EXPLAINED, FAILED, INTERRUPTED, OK
 
 
@@ -106,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "run")
     options = parser().parse_args(words)
     interruption.install()
+    log.forgive_encodings()
     try:
         if options.command == "predict":
             from pipeline.commands.predict import Request, predict
@@ -159,4 +160,4 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad)
+    return run(config, options.root, options.debug, options.skip_bad, options.profile)

@@ -1,0 +1,48 @@
+"""What an output can show: whether lines can be taken back, how wide it is, which characters it knows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TextIO
+
+from rich.console import Console
+
+_PLAIN_LOCALES = ("C", "POSIX")
+
+
+def make_console(output: TextIO) -> Console:
+    """A console on an output, without colours where it is no terminal, or `NO_COLOR` asks for none."""
+    return Console(
+        file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output)
+    )
+
+
+def moves(console: Console) -> bool:
+    """Whether a picture that changes may be shown: on a terminal that can take lines back, and not in CI."""
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return console.is_terminal and not console.is_dumb_terminal and not in_ci
+
+
+def ascii_only(console: Console) -> bool:
+    """Whether only the characters of ASCII are sure to be shown.
+
+    Python takes the locale "C" for UTF-8; who set it by hand means it.
+    """
+    asked = os.environ.get("LC_ALL", "") in _PLAIN_LOCALES
+    return asked or not console.encoding.lower().startswith("utf")
+
+
+def fit(console: Console) -> None:
+    """Takes the size from the terminal itself: standard output and error are a file during a run."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        columns, lines = os.get_terminal_size(console.file.fileno())
+        if columns and lines:
+            console.size = (columns, lines)
+
+
+def _is_terminal(output: TextIO) -> bool:
+    """Rich would believe FORCE_COLOR, too, and move a cursor that a file does not have."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return output.isatty()
+    return False
