@@ -54,7 +54,7 @@ def _run_of_model(evidence: Evidence, model: int | None) -> str:
     """Id of the run that trained a model; empty where it is not found."""
     if model is None:
         return ""
-    for run in reversed(history.runs(evidence.root, last=_NEWEST)):
+    for run in reversed(history.runs(evidence.root.path, last=_NEWEST)):
         trainer = run.node("Trainer")
         found = trainer.first("model") if trainer else None
         if trainer and found and found.id == model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -24,14 +24,12 @@ class Series:
 class Frame:
     """The axes of a chart: where values lie, and the marks drawn so far."""
 
-    def __init__(self, x: Point, y: Point, x_label: str, log_y: bool = False):
-        """Args: x, y: lowest and highest value; x_label: under the axis; log_y: y above 0, in decades."""
-        self._log = log_y
+    def __init__(self, x: Point, y: Point, x_label: str):
+        """Args: x, y: lowest and highest value; x_label: under the axis."""
         self._x, self._y = x, y
         self._parts: list[Markup] = []
-        ticks = _decades(*y) if log_y else _ticks(*y, 4)
         bottom = _HEIGHT - _BOTTOM
-        for value, text in ticks:
+        for value, text in _ticks(*y, 4):
             at = self.y(value)
             self.add(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
             self.add(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
@@ -53,8 +51,6 @@ class Frame:
     def y(self, value: float) -> float:
         """Where a value lies from the top."""
         low, high = self._y
-        if self._log:
-            low, high, value = math.log10(low), math.log10(high), math.log10(value)
         return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
     def add(self, shape: str, title: str = "") -> None:
@@ -74,9 +70,6 @@ def lines(
     title: str,
     series: Sequence[Series],
     x_label: str,
-    y_range: Point | None = None,
-    log_y: bool = False,
-    say: Callable[[float], str] = lambda value: f"{value:.4g}",
 ) -> Markup:
     """A chart of lines over a common axis.
 
@@ -84,19 +77,16 @@ def lines(
         title: what it shows.
         series: at most three, at least one point in all.
         x_label: under the axis.
-        y_range: lowest and highest value; by default what the points need.
-        log_y: in decades; values of 0 and less are left out.
-        say: a value in words.
 
     Raises:
         ValueError: there is no finite point.
     """
-    kept = [[p for point in s.points if (p := _finite(point)) and (p[1] > 0 or not log_y)] for s in series]
+    kept = [[p for point in s.points if (p := _finite(point))] for s in series]
     points = [point for line in kept for point in line]
     if not points:
         raise ValueError(f"{title}: no value is a number")
-    y = y_range or _padded([p[1] for p in points], log_y)
-    frame = Frame(_wide(min(p[0] for p in points), max(p[0] for p in points)), y, x_label, log_y)
+    y = _padded([p[1] for p in points])
+    frame = Frame((0, max(1.0, *(p[0] for p in points))), y, x_label)
     for i, (line, s) in enumerate(zip(kept, series, strict=True), 1):
         path = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in line)
         frame.add(f'<polyline class="line s{i}" points="{path}"/>')
@@ -104,7 +94,7 @@ def lines(
         for a, b in few:
             frame.add(
                 f'<circle class="dot s{i}" cx="{frame.x(a):.1f}" cy="{frame.y(b):.1f}" r="3"/>',
-                f"{s.name}, {x_label} {a:.6g}: {say(b)}",
+                f"{s.name}, {x_label} {a:.6g}: {b:.4g}",
             )
     return frame.svg(title)
 
@@ -211,17 +201,13 @@ def _finite(point: tuple[float | None, float | None]) -> Point | None:
     return (a, b) if a is not None and b is not None and math.isfinite(a) and math.isfinite(b) else None
 
 
-def _wide(low: float, high: float) -> Point:
-    """The same, but never empty."""
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
-
-
-def _padded(values: Sequence[float], log: bool) -> Point:
+def _padded(values: Sequence[float]) -> Point:
+    """An axis for values, wider than they need."""
     low, high = min(values), max(values)
-    if log:
-        return (low / 1.3, high * 1.3) if high > low else (low / 2, high * 2)
+    if high == low:
+        return (min(0.0, 2 * low), max(0.0, 2 * high) or 1.0)
     margin = 0.06 * (high - low)
-    return _wide(max(0.0, low - margin) if low >= 0 else low - margin, high + margin)
+    return (max(0.0, low - margin) if low >= 0 else low - margin, high + margin)
 
 
 def _ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
@@ -230,11 +216,12 @@ def _ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (factor * step) - about))
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [(i * step, f"{i * step:,.{digits}f}".replace("-", "−")) for i in range(first, last + 1)]
+    return [(i * step, _text(i * step, digits)) for i in range(first, last + 1)]
 
 
-def _decades(low: float, high: float) -> list[tuple[float, str]]:
-    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    all_of = [digit * 10.0**e for e in exponents for digit in (1, 2, 5)]
-    found = [value for value in all_of if low <= value <= high]
-    return [(value, f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")) for value in found[:7]]
+def _text(value: float, digits: int) -> str:
+    """A round value; small ones as 5e−4."""
+    if value and digits > 3:
+        mantissa, _, exponent = f"{value:.1e}".partition("e")
+        return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")
+    return f"{value:,.{0 if not value else digits}f}".replace("-", "−")

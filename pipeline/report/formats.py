@@ -55,7 +55,9 @@ def percent(value: Any) -> str:
 
 def interval(low: Any, high: Any) -> str:
     """A 95 % interval, or a dash."""
-    return NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}"
+    return (
+        NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}".replace("-", "−")
+    )
 
 
 def count(value: int, noun: str) -> str:

@@ -27,7 +27,13 @@ def build(evidence: Evidence) -> dict[str, Any]:
         shown = []
         for row in rows:
             if row["role"] == role:
-                entry: dict[str, Any] = {"name": row["name"], "score": number(row["score"]), "panels": []}
+                entry: dict[str, Any] = {
+                    "name": row["name"],
+                    "score": number(row["score"]),
+                    "panels": [],
+                    "errors": "",
+                    "note": "",
+                }
                 try:
                     entry["panels"], entry["errors"] = _panels(folder, row, classes)
                 except Missing as missing:

@@ -66,7 +66,7 @@ def write_report(root: Root, run_id: str) -> Path:
         HistoryError: there is no such run.
         OSError: it cannot be written.
     """
-    run = history.load(root, run_id)
+    run = history.load(root.path, run_id)
     path = root.run(run.id) / REPORT
     _write(path, report(root, run))
     return path
@@ -79,7 +79,7 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
         HistoryError: there is no such run.
         OSError: it cannot be written.
     """
-    a, b = history.load(root, first), history.load(root, second)
+    a, b = history.load(root.path, first), history.load(root.path, second)
     path = root.run(b.id) / f"against-{a.id}.html"
     _write(path, comparison(root, a, b))
     return path
@@ -128,7 +128,7 @@ def _render(sections: tuple[Section, ...], *evidence: Evidence) -> tuple[list[di
             entry["note"] = str(missing)
         except Exception as error:
             # Whatever the files of old and damaged runs hold: the other sections are worth having.
-            _log.warning("The section %s cannot be shown", section.title, exc_info=True)
+            _log.debug("The section %s cannot be shown", section.title, exc_info=True)
             entry["note"] = (
                 f"This cannot be shown: what the run left of it is damaged ({type(error).__name__}: {error})."
             )

@@ -17,7 +17,7 @@ from tests.serving.running import wait_for
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--force-device-scale-factor=1",
+    "--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1",
 ]  # fmt: skip
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # of the protocol
 
