@@ -26,9 +26,10 @@ class EvaluationDamaged(ValueError):
 class Check(TypedDict):
     """One thing that the gate demands.
 
-    `slice` is "" for all test images; `kind` "threshold" compares `value` with `bound`, "drop" allows it to
-    be worse than `baseline` by `bound`. `margin` is how much is left, below 0 for a check that failed. `low`
-    and `high` are the 95 % interval of `value`, for a drop that of the change. `p`: of the paired bootstrap.
+    `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows it to be
+    worse than `baseline` by `bound`, and by more where that may be chance. `margin` is how much is left.
+    `low` and `high` are the 95 % interval of `value`, of a drop that of value less baseline, `p` is that of
+    the paired bootstrap.
     """
 
     metric: str
@@ -71,7 +72,7 @@ class Slice(TypedDict):
 
 
 class Bin(TypedDict):
-    """Of the pixels whose class got about this probability: its mean, how many were right, how many there are."""
+    """Pixels whose class has about this probability: its mean, the share that is right, how many."""
 
     confidence: Number
     accuracy: Number
@@ -167,6 +168,19 @@ def read_pictures(folder: str | Path) -> list[Picture]:
     return [row for row in _rows(where / INDEX) if all((where / row[key]).is_file() for key in keys)]
 
 
+def metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """Value of each metric over all test images; NaN where it could not be measured. None gives none."""
+    found = verdict["metrics"] if verdict else {}
+    return {name: _number(metric["value"]) for name, metric in found.items()}
+
+
+def baseline_metrics_of(verdict: Verdict | None) -> dict[str, float]:
+    """As `metrics_of`, of the last blessed model; empty where nothing was compared."""
+    if not verdict or verdict["baseline"]["state"] != "compared":
+        return {}
+    return {name: _number(metric["baseline"]) for name, metric in verdict["metrics"].items()}
+
+
 def write_verdict(folder: str | Path, verdict: Mapping[str, Any]) -> None:
     """Writes the verdict, whole or not at all."""
     _write(Path(folder, VERDICT), verdict)
@@ -210,6 +224,10 @@ def _write(path: Path, content: Any) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+
+
+def _number(value: Number) -> float:
+    return math.nan if value is None else value
 
 
 def _without_nan(value: Any) -> Any:
