@@ -80,12 +80,12 @@ def write_evaluation(
 def _image(size: tuple[int, int], classes: Sequence[str], number: int, seed: int) -> tuple[Any, ...]:
     """Brightness, truth, and what two models made of it."""
     generator = np.random.default_rng([seed, number])
-    cells = max(4, size[0] * size[1] // 1500)
+    cells = max(4, size[0] * size[1] // 4000)
     brightness, labels = draw_cells(size, cells, len(classes), np.random.default_rng(number))
     truth = labels.astype(np.uint8)
     answers = []
     for strength in (4, 5):
-        drift = ndimage.gaussian_filter(generator.normal(0, 12 * strength, (2, *size)), (0, 5, 5))
+        drift = ndimage.gaussian_filter(generator.normal(0, 12 * strength, (2, *size)), (0, 4, 4))
         at = np.indices(size) + drift
         answer = ndimage.map_coordinates(truth, at, order=0, mode="nearest")
         answer[ndimage.gaussian_filter(generator.normal(0, 1, size), 4) > 0.2] = 0

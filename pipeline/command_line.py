@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_skip_bad(run)
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
     check = commands.add_parser(
         "check", help="read every image and mask, report all problems", epilog=EXPLAINED
@@ -38,6 +39,19 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED))
+
+    report = commands.add_parser(
+        "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED
+    )
+    report.add_argument(
+        "run",
+        nargs="*",
+        default=["latest"],
+        metavar="RUN",
+        help="id of a run, or latest (the default); two to compare",
+    )
+    _add_root(report)
+    report.add_argument("--open", action="store_true", help="open the page in the browser")
 
     rollback = commands.add_parser(
         "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
@@ -123,6 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     overwrite=options.overwrite,
                 )
             )
+        if options.command == "report":
+            from pipeline.commands.report import report
+
+            return report(options.root, options.run, options.open)
         if options.command == "rollback":
             from pipeline.commands.rollback import rollback
 
@@ -160,4 +178,4 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad, options.profile)
+    return run(config, options.root, options.debug, options.skip_bad, options.profile, options.open)

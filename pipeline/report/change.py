@@ -8,12 +8,11 @@ from typing import Any
 from components.metrics import LOWER_IS_BETTER
 from pipeline import history
 from pipeline.report import charts
-from pipeline.report.charts import Series
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import NONE, count, duration, finite, metric, number, signed
 from pipeline.report.provenance import as_toml
 from pipeline.report.quality import SCORE
-from pipeline.report.training import steps_of
+from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, difference
 
 _MOST_CHANGED = 8  # images listed on each side
@@ -68,8 +67,16 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
     for evidence in (a, b):
         run = evidence.run
         words, tone = STATUSES.get(run.status, (run.status, "open"))
-        columns.append({"id": run.id, "words": words, "tone": tone, "reason": run.reason, "started": run.started,
-                        "duration": duration(run.seconds) if run.seconds else NONE})  # fmt: skip
+        columns.append(
+            {
+                "id": run.id,
+                "words": words,
+                "tone": tone,
+                "reason": run.reason,
+                "started": run.started,
+                "duration": duration(run.seconds) if run.seconds else NONE,
+            }
+        )
     context: dict[str, Any] = {"runs": columns, "metrics": [], "notes": []}
     found = []
     for evidence in (a, b):
@@ -85,7 +92,7 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
         hashes = [_data_hash(evidence) for evidence in (a, b)]
         if hashes[0] != hashes[1]:
             context["notes"].append(
-                "The two runs had different data: their test images may differ, and so the meaning of their metrics."
+                "The two runs had different data: metrics over different test images do not compare."
             )
     return context
 
@@ -134,17 +141,9 @@ def curves(a: Evidence, b: Evidence) -> dict[str, Any]:
             notes.append(f"{evidence.run.id}: {missing}")
     if not columns:
         raise Missing(" ".join(notes))
-    for name, title in (
-        ("loss", "Loss of the training windows"),
-        ("val_foreground_iou", "Foreground IoU of the validation images"),
-        ("learning_rate", "Learning rate"),
-    ):
-        series = [
-            Series(run_id, list(zip(steps_of(values), values[name], strict=True)))
-            for run_id, values in columns
-            if name in values
-        ]
-        if any(value is not None for s in series for _, value in s.points):
+    for name, title in CURVES:
+        series = [series_of(run_id, found, name) for run_id, found in columns if has_numbers(found, name)]
+        if series:
             drawn.append((title, charts.lines(title, series, "step")))
     return {"charts": drawn, "names": [name for name, _ in columns], "notes": notes}
 
@@ -168,7 +167,7 @@ def _metrics(rows: Iterable[tuple[str, Any, Any]], classes: list[str]) -> list[d
     table = []
     for name, before, now in rows:
         change = difference(finite(now), finite(before))
-        better = (change or 0) * (-1 if name in LOWER_IS_BETTER or name == "ece" else 1)
+        better = (change or 0) * (-1 if name in LOWER_IS_BETTER else 1)
         table.append(
             {
                 "metric": metric(name, classes),

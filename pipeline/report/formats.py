@@ -12,6 +12,10 @@ _NAMES = {
     "foreground_iou": "Foreground IoU",
     "mean_iou": "Mean IoU",
     "pixel_error": "Pixel error",
+    "foreground_dice": "Foreground Dice",
+    "mean_dice": "Mean Dice",
+    "foreground_iou_p10": "Foreground IoU, worst tenth of the images",
+    "boundary_f1": "Boundary F1",
     "ece": "Calibration error",
     "v_rand": "V_rand",
     "v_info": "V_info",
@@ -113,6 +117,8 @@ def _kind(name: str) -> str:
 
 def split_metric(name: str, classes: Sequence[str]) -> tuple[str, str]:
     """A metric of a class as its kind and the class; the class is empty for a metric of all."""
+    if name in _NAMES:
+        return name, ""
     of = max((c for c in classes if name.endswith(f"_{c}")), key=len, default="")
     return (name[: -len(of) - 1], of) if of else (name, "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import hashlib
 import logging
@@ -125,6 +126,8 @@ def _render(sections: tuple[Section, ...], *evidence: Evidence) -> tuple[list[di
             unreached.append(section.title)
             continue
         except Missing as missing:
+            if str(missing) in (other["note"] for other in shown):
+                continue  # once is enough: several sections are of one file
             entry["note"] = str(missing)
         except Exception as error:
             # Whatever the files of old and damaged runs hold: the other sections are worth having.
@@ -167,5 +170,6 @@ def _write(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise

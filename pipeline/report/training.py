@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 from typing import Any
 
 from components.run_files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
@@ -13,6 +14,19 @@ from pipeline.report.formats import count, finite, number, short
 from pipeline.report.pictures import Panel
 
 _SIDE = 320  # of a sample, in pixels
+_ROWS = 100  # of the table of the curves
+CURVES = (
+    ("loss", "Loss of the training windows"),
+    ("val_foreground_iou", "Foreground IoU of the validation images"),
+    ("learning_rate", "Learning rate"),
+)
+_COLUMNS = {
+    "loss": "Loss",
+    "val_foreground_iou": "Validation IoU",
+    "val_pixel_error": "Validation pixel error",
+    "learning_rate": "Learning rate",
+}
+Columns = dict[str, list[float | None]]
 
 
 def curves(evidence: Evidence) -> dict[str, Any]:
@@ -20,47 +34,45 @@ def curves(evidence: Evidence) -> dict[str, Any]:
     columns = evidence.curves
     steps = steps_of(columns)
     drawn = [
-        (
-            "Loss of the training windows",
-            charts.lines(
-                "Loss over the training steps", [Series("loss", list(zip(steps, columns["loss"])))], "step"
-            ),
-        ),
+        (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
+        for name, title in CURVES
+        if has_numbers(columns, name)
     ]
+    if not drawn:
+        raise Missing("The learning curves hold no number.")
     scores = columns.get("val_foreground_iou", [])
-    best = max((score for score in scores if finite(score) is not None), default=None)
+    best = max((score for score in scores if score is not None and finite(score) is not None), default=None)
+    kept = ""
     if best is not None:
-        title = "Foreground IoU of whole validation images over the training steps"
-        drawn.append(
-            (
-                "Foreground IoU of the validation images",
-                charts.lines(title, [Series("IoU", list(zip(steps, scores)))], "step"),
-            )
+        kept = (
+            f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of "
+            f"{number(best)}: the best of {count(len(steps), 'validation')}."
         )
-    if rates := columns.get("learning_rate"):
-        title = "Learning rate over the training steps"
-        drawn.append(
-            ("Learning rate", charts.lines(title, [Series("rate", list(zip(steps, rates)))], "step"))
-        )
-    names = [
-        name for name in ("loss", "val_foreground_iou", "val_pixel_error", "learning_rate") if name in columns
-    ]
-    rows = list(zip(steps, *(columns[name] for name in names)))
-    every = max(1, len(rows) // 100)
+    names = [name for name in _COLUMNS if name in columns]
+    rows = list(zip(steps, *(columns[name] for name in names), strict=True))
+    every = max(1, len(rows) // _ROWS)
     return {
         "charts": drawn,
-        "best": ""
-        if best is None
-        else f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of {number(best)}: the best of {count(len(rows), 'validation')}.",
-        "names": ["Loss", "Validation IoU", "Validation pixel error", "Learning rate"][: len(names)],
+        "best": kept,
+        "names": [_COLUMNS[name] for name in names],
         "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
-        "tensorboard": f"tensorboard --logdir {evidence.root.path}",
+        "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.path))}",
     }
 
 
-def steps_of(columns: dict[str, list[float | None]]) -> list[float]:
+def has_numbers(columns: Columns, name: str) -> bool:
+    """Whether a column is there and holds a number."""
+    return any(finite(value) is not None for value in columns.get(name, []))
+
+
+def series_of(title: str, columns: Columns, name: str) -> Series:
+    """A column as a line over the steps."""
+    return Series(title, list(zip(steps_of(columns), columns[name], strict=True)))
+
+
+def steps_of(columns: Columns) -> list[float]:
     """Steps done after each epoch; epochs where that is not told."""
-    steps = columns.get("steps") or [1.0] * len(columns["loss"])
+    steps = columns.get("steps") or [1.0] * len(next(iter(columns.values())))
     return list(itertools.accumulate(step or 0.0 for step in steps))
 
 

@@ -94,7 +94,7 @@ def _metric(name: str, values: Metric, classes: list[str]) -> dict[str, str]:
 
 
 def difference(value: float | None, before: float | None) -> float | None:
-    """value - before, or None where one of them is not known."""
+    """Their difference, or None where one of them is not known."""
     return None if value is None or before is None else value - before
 
 
