@@ -143,7 +143,7 @@ def read_verdict(folder: str | Path) -> Verdict | None:
     content = _read(Path(folder, VERDICT))
     if content is None:
         return None
-    if not isinstance(content, dict) or (missing := Verdict.__required_keys__ - content.keys()):
+    if missing := Verdict.__required_keys__ - (content.keys() if isinstance(content, dict) else set()):
         raise EvaluationDamaged(f"{Path(folder, VERDICT)}: no verdict ({', '.join(sorted(missing))} missing)")
     return content  # type: ignore[return-value]
 

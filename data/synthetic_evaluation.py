@@ -80,7 +80,7 @@ def write_evaluation(
 def _image(size: tuple[int, int], classes: Sequence[str], number: int, seed: int) -> tuple[Any, ...]:
     """Brightness, truth, and what two models made of it."""
     generator = np.random.default_rng([seed, number])
-    cells = max(4, size[0] * size[1] // 4000)
+    cells = max(12, len(classes))
     brightness, labels = draw_cells(size, cells, len(classes), np.random.default_rng(number))
     truth = labels.astype(np.uint8)
     answers = []

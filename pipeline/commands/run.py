@@ -196,7 +196,7 @@ class _Work:
     def give_up(self) -> None:
         """Tells of the end while the main thread is somewhere where no signal reaches it."""
         if self._board:
-            self._board.release()
+            self._board.give_back()
         self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
 
     def _on_start(self, name: str) -> None:

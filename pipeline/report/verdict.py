@@ -28,7 +28,11 @@ def headline(evidence: Evidence) -> dict[str, Any]:
     """What stands at the top of the page: the status in words, its reason, and the first numbers."""
     run = evidence.run
     words, tone = STATUSES.get(run.status, (run.status.replace("_", " ").capitalize(), "open"))
-    return {"words": words, "tone": tone, "reason": run.reason, "tiles": _tiles(evidence)}
+    try:
+        tiles = _tiles(evidence)
+    except Exception:  # its section says what is damaged
+        tiles = []
+    return {"words": words, "tone": tone, "reason": run.reason, "tiles": tiles}
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
@@ -99,11 +103,8 @@ def difference(value: float | None, before: float | None) -> float | None:
 
 
 def _tiles(evidence: Evidence) -> list[dict[str, str]]:
-    """The first metrics, large; none where there is no verdict."""
-    try:
-        verdict = evidence.verdict
-    except Missing:
-        return []
+    """The first metrics, large."""
+    verdict = evidence.verdict
     first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
     tiles = []
     for name in list(dict.fromkeys(first))[:_KEY_METRICS]:
