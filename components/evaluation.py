@@ -145,7 +145,7 @@ def read_verdict(folder: str | Path) -> Verdict | None:
         return None
     if missing := Verdict.__required_keys__ - (content.keys() if isinstance(content, dict) else set()):
         raise EvaluationDamaged(f"{Path(folder, VERDICT)}: no verdict ({', '.join(sorted(missing))} missing)")
-    return content  # type: ignore[return-value]
+    return content
 
 
 def read_images(folder: str | Path) -> list[ImageRow]:

@@ -148,6 +148,6 @@ def _verdict(rows: Sequence[Any], classes: list[str], threshold: float, seed: in
         "checks": checks,
         "metrics": found,
         "slices": slices,
-        "confusion": sum(np.array(row["confusion"]) for row in rows).tolist(),
+        "confusion": np.sum([row["confusion"] for row in rows], axis=0).tolist(),
         "calibration": {"bins": bins, "ece": 0.02},
     }

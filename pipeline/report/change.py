@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from components.evaluation import Metric
 from components.metrics import LOWER_IS_BETTER
 from pipeline import history
 from pipeline.report import charts
@@ -27,7 +28,7 @@ def with_blessed(evidence: Evidence) -> dict[str, Any]:
     if not any(values["baseline"] is not None for values in verdict["metrics"].values()):
         raise Missing(baseline["why"] or "There was no model to compare with.")
     rows = ((name, v["baseline"], v["value"]) for name, v in verdict["metrics"].items())
-    context = {
+    context: dict[str, Any] = {
         "why": baseline["why"],
         "run": _run_of_model(evidence, baseline["model_id"]),
         "metrics": _metrics(rows, verdict["classes"]),
@@ -87,7 +88,7 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
     if len(found) == 2:
         first, second = (v["metrics"] for v in found)
         names = list(dict.fromkeys([*first, *second]))
-        rows = ((n, (first.get(n) or {}).get("value"), (second.get(n) or {}).get("value")) for n in names)
+        rows = ((n, _value(first, n), _value(second, n)) for n in names)
         context["metrics"] = _metrics(rows, [*found[0]["classes"], *found[1]["classes"]])
         hashes = [_data_hash(evidence) for evidence in (a, b)]
         if hashes[0] != hashes[1]:
@@ -95,6 +96,10 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
                 "The two runs had different data: metrics over different test images do not compare."
             )
     return context
+
+
+def _value(metrics: Mapping[str, Metric], name: str) -> float | None:
+    return metrics[name]["value"] if name in metrics else None
 
 
 def _data_hash(evidence: Evidence) -> str:

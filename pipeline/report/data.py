@@ -119,5 +119,5 @@ def _feature(
 
 def _bars(values: Any) -> Sequence[tuple[float, float, float]]:
     """The histogram of equal widths of TFDV."""
-    buckets = next((h.buckets for h in values.histograms if h.type == h.STANDARD), [])
+    buckets: Sequence[Any] = next((h.buckets for h in values.histograms if h.type == h.STANDARD), [])
     return [(b.low_value, b.high_value, b.sample_count) for b in buckets]

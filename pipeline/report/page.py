@@ -116,7 +116,8 @@ def comparison(root: Root, a: Run, b: Run) -> str:
 
 def _render(sections: tuple[Section, ...], *evidence: Evidence) -> tuple[list[dict[str, Any]], list[str]]:
     """The sections with their HTML or a sentence; and the titles of those that the run did not come to."""
-    shown, unreached = [], []
+    shown: list[dict[str, Any]] = []
+    unreached = []
     for section in sections:
         entry: dict[str, Any] = {"id": section.id, "title": section.title, "html": "", "note": ""}
         template = _environment().get_template(f"{section.id}.html")

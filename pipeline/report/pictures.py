@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,13 +65,13 @@ def read(path: Path, mode: str, side: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             factor = min(1.0, side / max(image.size))
-            size = tuple(max(1, round(length * factor)) for length in image.size)
+            width, height = (max(1, round(length * factor)) for length in image.size)
             if mode == "index":
-                found = image.convert("L") if image.mode not in ("L", "P") else image
-                return np.asarray(found.resize(size, Image.Resampling.NEAREST), np.uint8)
-            if image.mode.startswith("I"):
-                image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-            return np.asarray(image.convert(mode).resize(size, Image.Resampling.BOX), np.uint8)
+                indices = image if image.mode in ("L", "P") else image.convert("L")
+                return np.asarray(indices.resize((width, height), Image.Resampling.NEAREST), np.uint8)
+            deep = image.mode.startswith("I")
+            shown = Image.fromarray((np.asarray(image) // 257).astype(np.uint8)) if deep else image
+            return np.asarray(shown.convert(mode).resize((width, height), Image.Resampling.BOX), np.uint8)
     except FileNotFoundError:
         raise Missing(f"{path} is gone.") from None
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -136,7 +136,7 @@ def drawing(path: Path) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
 
 
-def _indexed(indices: NDArray[np.uint8], colours: dict[int, Sequence[int]]) -> str:
+def _indexed(indices: NDArray[np.uint8], colours: Mapping[int, Sequence[int]]) -> str:
     """An indexed PNG; colours are red, green, blue and opacity."""
     used = np.unique(indices)
     table = np.zeros(256, np.uint8)

@@ -49,8 +49,11 @@ def test_the_path_is_printed(
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [(["nope"], "no run nope; the newest are: 20261124-020000, 20261125-020000"), (["a", "b", "c"], "one run or two")],
-)  # fmt: skip
+    [
+        (["nope"], "no run nope; the newest are: 20261124-020000, 20261125-020000"),
+        (["a", "b", "c"], "one run or two"),
+    ],
+)
 def test_a_run_that_is_not_there(
     root: Root, words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ):

@@ -232,6 +232,7 @@ def test_a_run_of_which_only_the_folder_is_left(make: Callable[..., Made]):
 def test_drift_is_shown_beside_the_images_of_the_last_blessed_model(make: Callable[..., Made]):
     made, before = make(), make("20261124-020000")
     statistics = before.run.artifact("StatisticsGen", "statistics")
+    assert statistics
     made.run.nodes.append(
         type(made.run.nodes[0])("BlessedStatistics", "done", outputs={"baseline": [statistics]})
     )
