@@ -39,7 +39,7 @@ def overlay(
     # A table instead of arithmetic on each pixel, which would take floats of the whole image.
     table = np.clip((np.arange(highest + 1) - black) / max(white - black, 1), 0, 1) * 255
     grey = table.astype(np.uint8)[stored]
-    outline = outline_of(classes)
+    outline = _outline(classes)
     areas = np.repeat(grey[..., None], 3, -1)
     for index, colour in enumerate(colours[1:], 1):
         inside = classes == index
@@ -49,7 +49,7 @@ def overlay(
     return areas
 
 
-def outline_of(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
+def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Pixels of which one of the four neighbours is of another class."""
     outline = np.zeros(classes.shape, bool)
     down, right = classes[1:] != classes[:-1], classes[:, 1:] != classes[:, :-1]

@@ -27,12 +27,12 @@ from components.training import class_weights
 
 _COUNT = 4
 _STILL = Augmentation(flip=False, warp=0.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
-_BLACK, _WHITE = 1.0, 99.7  # percentiles of the values that are shown so
+_BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown so
 _QUALITY = 88  # of JPEGs
 
 
 def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = _COUNT) -> None:
-    """Writes the first windows of a training, one an image where there are so many images.
+    """Writes the first windows of a training that show more than background, one an image.
 
     Args:
         folder: made for them; it gets `index.json`: for each window the image's `name`, the side of the
@@ -51,7 +51,8 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
     both = (_windows(tiles, settings, how) for how in (_STILL, settings.augmentation))
     for number, ((x, y), (bent, target)) in enumerate(itertools.islice(zip(*both, strict=True), 3 * count)):
         [name] = names_of_batch(tiles, batch=number, batch_size=1, seed=settings.seed, rare=settings.rare)
-        if name in (row["name"] for row in rows):
+        empty = not ((target[..., 0] > 0) & (target[..., 0] != IGNORE)).any()
+        if name in (row["name"] for row in rows) or (empty and number < 2 * count):
             continue
         start = f"{len(rows)}-"
         row = {"name": name, "side": x.shape[0], "halo": halo, "weight": None, "weight_most": None}

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TextIO
 
 from components.example_gen.sample import Problem
-from pipeline import durations, history, interruption, log, memory, outcome, summary
+from pipeline import curve_links, durations, history, interruption, log, memory, outcome, summary
 from pipeline.commands.check import check
 from pipeline.commands.report import open_page
 from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, print_report
 from pipeline.ending import command_of, explain, print_end
-from pipeline.executions import Node, StoreError, require_readable
+from pipeline.executions import DONE, Node, StoreError, require_readable
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
@@ -211,6 +211,8 @@ class _Work:
         self.nodes.append(node)
         if node.name == "Trainer":  # what it left is the model now
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
+            if node.state == DONE and (curves := node.first("model_run")):
+                curve_links.link(self._root, self._record.run_id, curves.path)
         if self._board:
             self._board.end(node, outcome.note(node))
         outcome.require_all_images(self.nodes)

@@ -14,7 +14,7 @@ from pipeline.report.formats import NONE, count, duration, finite, metric, numbe
 from pipeline.report.provenance import as_toml
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
-from pipeline.report.verdict import STATUSES, difference
+from pipeline.report.verdict import STATUSES, baseline_in_words, difference
 
 _MOST_CHANGED = 8  # images listed on each side
 _NEWEST = 100  # runs among which that of the baseline is looked for
@@ -26,10 +26,10 @@ def with_blessed(evidence: Evidence) -> dict[str, Any]:
     verdict = evidence.verdict
     baseline = verdict["baseline"]
     if not any(values["baseline"] is not None for values in verdict["metrics"].values()):
-        raise Missing(baseline["why"] or "There was no model to compare with.")
+        raise Missing(baseline_in_words(baseline) or "There was no model to compare with.")
     rows = ((name, v["baseline"], v["value"]) for name, v in verdict["metrics"].items())
     context: dict[str, Any] = {
-        "why": baseline["why"],
+        "why": baseline_in_words(baseline),
         "run": _run_of_model(evidence, baseline["model_id"]),
         "metrics": _metrics(rows, verdict["classes"]),
         "images": None,

@@ -14,7 +14,7 @@ _NAMES = {
     "pixel_error": "Pixel error",
     "foreground_dice": "Foreground Dice",
     "mean_dice": "Mean Dice",
-    "foreground_iou_p10": "Foreground IoU, worst tenth of the images",
+    "foreground_iou_p10": "Foreground IoU, 10th percentile",
     "boundary_f1": "Boundary F1",
     "ece": "Calibration error",
     "v_rand": "V_rand",
@@ -62,6 +62,12 @@ def interval(low: Any, high: Any) -> str:
     return (
         NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}".replace("-", "−")
     )
+
+
+def sentence(text: str) -> str:
+    """Words as a sentence: a capital letter first, a full stop at the end."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
 
 
 def count(value: int, noun: str) -> str:

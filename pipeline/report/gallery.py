@@ -55,7 +55,7 @@ def build(evidence: Evidence) -> dict[str, Any]:
 
 
 _KINDS = {
-    pictures.RIGHT: "right (outline)",
+    pictures.RIGHT: "right",
     pictures.MISSED: "missed",
     pictures.TOO_MUCH: "too much",
     pictures.OTHER: "a class for another",
@@ -88,7 +88,7 @@ def _drawn(folder: Path, row: Picture, classes: list[str], side: int) -> tuple[l
         words += f", a class for another {shares[pictures.OTHER]:.1%}"
     grey = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
     photograph = pictures.photograph(grey)
-    dimmed = pictures.photograph((grey * 0.75).astype(image.dtype))
+    dimmed = pictures.photograph((grey * 0.8).astype(image.dtype))
     name = row["name"]
     return [
         Panel("Image", f"Image {name}", width, height, photograph),

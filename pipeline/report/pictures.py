@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from components.legend import IGNORE
-from components.overlay import outline_of
 from components.palette import class_colours
 from pipeline.report.evidence import Missing
 
@@ -26,7 +25,7 @@ ERROR_COLOURS = {
     OTHER: (204, 121, 167),
 }
 _NOT_COUNTED = (128, 128, 128)
-_AREA, _OUTLINE = 0.5, 1.0  # opacities of errors; what is right is drawn as an outline alone
+_RIGHT, _WRONG = 0.35, 0.85  # opacities
 _QUALITY = 82  # of JPEGs
 _GREYS = 32  # steps of a probability: enough for eyes, a fraction of the bytes
 
@@ -113,14 +112,11 @@ def kinds_of_error(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> ND
 
 
 def errors(kinds: NDArray[np.uint8]) -> str:
-    """A data URI of a transparent picture of `kinds_of_error`: translucent areas with opaque outlines."""
-    drawn = kinds.copy()
-    drawn[outline_of(kinds) & (kinds > 0)] += 4
+    """A data URI of a transparent picture of `kinds_of_error`; what is right hides less of the image."""
     colours = {0: (0, 0, 0, 0)}
     for kind, colour in ERROR_COLOURS.items():
-        colours[kind] = (*colour, 0 if kind == RIGHT else round(255 * _AREA))
-        colours[kind + 4] = (*colour, round(255 * _OUTLINE))
-    return _indexed(drawn, colours)
+        colours[kind] = (*colour, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))
+    return _indexed(kinds, colours)
 
 
 def drawing(path: Path) -> str:

@@ -56,7 +56,7 @@ def curves(evidence: Evidence) -> dict[str, Any]:
         "best": kept,
         "names": [_COLUMNS[name] for name in names],
         "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
-        "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.path))}",
+        "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.tensorboard))}",
     }
 
 

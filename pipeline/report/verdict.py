@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.evaluation import Check, Metric
+from components.evaluation import Baseline, Check, Metric
 from components.metrics import LOWER_IS_BETTER
 from pipeline.report.evidence import Evidence, Missing
-from pipeline.report.formats import count, interval, metric, number, signed
+from pipeline.report.formats import count, interval, metric, number, sentence, signed
 
 # What a status is called, and how it is drawn: good, bad, or neither.
 STATUSES = {
@@ -54,8 +54,9 @@ def build(evidence: Evidence) -> dict[str, Any]:
     classes = verdict["classes"]
     context |= {
         "blessed": verdict["blessed"],
-        "reason": verdict["reason"],
-        "baseline": verdict["baseline"]["why"],
+        "reason": "" if verdict["blessed"] else sentence(verdict["reason"]),
+        "baseline": baseline_in_words(verdict["baseline"]),
+        "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
         "images": count(verdict["images"], "test image"),
         "checks": [_check(check, classes) for check in verdict["checks"]],
     }
@@ -64,6 +65,12 @@ def build(evidence: Evidence) -> dict[str, Any]:
         _metric(name, values, classes) for name, values in verdict["metrics"].items() if name not in checked
     ]
     return context
+
+
+def baseline_in_words(baseline: Baseline) -> str:
+    """What the model was compared with, or why with none."""
+    why = baseline["why"]
+    return f"Compared with {why}." if baseline["state"] == "compared" else sentence(why)
 
 
 def _check(check: Check, classes: list[str]) -> dict[str, Any]:

@@ -55,16 +55,15 @@ def test_an_unknown_class_is_drawn_as_not_counted():
     assert decode(pictures.mask(np.array([[77]], np.uint8), 2))[0, 0].tolist() == [128, 128, 128, 255]
 
 
-def test_errors_are_translucent_with_opaque_outlines():
+def test_errors_are_translucent():
     kinds = np.zeros((9, 20), np.uint8)
     kinds[1:8, 1:8], kinds[1:8, 10:17] = MISSED, RIGHT
     shown = decode(pictures.errors(kinds))
     assert shown[0, 0, 3] == 0
     assert shown[4, 4, :3].tolist() == list(ERROR_COLOURS[MISSED])
     assert 100 < shown[4, 4, 3] < 255
-    assert shown[1, 1].tolist() == [*ERROR_COLOURS[MISSED], 255]
-    assert shown[4, 13, 3] == 0  # what is right does not hide the image
-    assert shown[1, 10].tolist() == [*ERROR_COLOURS[RIGHT], 255]
+    assert shown[4, 13, :3].tolist() == list(ERROR_COLOURS[RIGHT])
+    assert 0 < shown[4, 13, 3] < 100  # what is right hides less
 
 
 def test_error_colours_differ_in_brightness():
