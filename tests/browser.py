@@ -69,9 +69,9 @@ class Browser:
         entries = self._call("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
-    def screenshot(self) -> bytes:
-        """All of the page, as a PNG."""
-        taken = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+    def screenshot(self, beyond: bool = True) -> bytes:
+        """All of the page, or only what the window shows, as a PNG."""
+        taken = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": beyond})
         return base64.b64decode(taken["data"])
 
     def quit(self) -> None:

@@ -10,7 +10,7 @@ from components.metrics import LOWER_IS_BETTER
 from pipeline import history
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing
-from pipeline.report.formats import NONE, count, duration, finite, metric, number, signed
+from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, signed
 from pipeline.report.provenance import as_toml
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
@@ -73,7 +73,7 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
                 "id": run.id,
                 "words": words,
                 "tone": tone,
-                "reason": run.reason,
+                "reason": sentence(run.reason),
                 "started": run.started,
                 "duration": duration(run.seconds) if run.seconds else NONE,
             }

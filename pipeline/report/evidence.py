@@ -35,7 +35,7 @@ class Evidence:
         """The folder of the first output of a component."""
         artifact = self.run.artifact(node, key)
         if artifact is None:
-            raise NotReached(f"The run has no output {key} of {node}.")
+            raise NotReached(f"The run did not come to the end of {node}.")
         path = Path(artifact.uri)
         if not path.is_dir():
             raise Missing(f"{path} is gone: it was deleted after the run.")

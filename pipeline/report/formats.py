@@ -67,7 +67,9 @@ def interval(low: Any, high: Any) -> str:
 def sentence(text: str) -> str:
     """Words as a sentence: a capital letter first, a full stop at the end."""
     text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", ":")) or not text else ".")
+    if text.partition(" ")[0].isalpha():  # a name of the code stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ("." if text and text[-1] not in ".!?:" else "")
 
 
 def count(value: int, noun: str) -> str:

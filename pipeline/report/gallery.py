@@ -9,7 +9,7 @@ from components.evaluation import PICTURES, Picture
 from components.palette import class_colours
 from pipeline.report import pictures
 from pipeline.report.evidence import Evidence, Missing
-from pipeline.report.formats import number
+from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
 
 _SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
@@ -82,10 +82,10 @@ def _drawn(folder: Path, row: Picture, classes: list[str], side: int) -> tuple[l
     height, width = image.shape[:2]
     kinds = pictures.kinds_of_error(truth, predicted)
     there = max(int((kinds > 0).sum()), 1)
-    shares = {kind: (kinds == kind).sum() / there for kind in _KINDS}
-    words = f"missed {shares[pictures.MISSED]:.1%}, too much {shares[pictures.TOO_MUCH]:.1%}"
+    shares = {kind: float((kinds == kind).sum() / there) for kind in _KINDS}
+    words = f"missed {percent(shares[pictures.MISSED])}, too much {percent(shares[pictures.TOO_MUCH])}"
     if shares[pictures.OTHER]:
-        words += f", a class for another {shares[pictures.OTHER]:.1%}"
+        words += f", a class for another {percent(shares[pictures.OTHER])}"
     grey = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
     photograph = pictures.photograph(grey)
     dimmed = pictures.photograph((grey * 0.8).astype(image.dtype))

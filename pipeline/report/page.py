@@ -90,6 +90,8 @@ def report(root: Root, run: Run) -> str:
     """The report of a run as HTML."""
     evidence = Evidence(root, run)
     sections, unreached = _render(SECTIONS, evidence)
+    if run.status in verdict.FAILED:
+        sections[0]["title"] = "What happened"
     return (
         _environment()
         .get_template("report.html")

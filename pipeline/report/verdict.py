@@ -17,10 +17,10 @@ STATUSES = {
     "failed": ("Failed", "bad"),
     "bad_input": ("Stopped: the data cannot be used", "bad"),
     "interrupted": ("Interrupted", "open"),
-    "killed": ("Killed: the process ended without a word", "open"),
+    "killed": ("Killed", "open"),
     "running": ("Still running", "open"),
 }
-_FAILED = ("failed", "bad_input", "interrupted", "killed")
+FAILED = ("failed", "bad_input", "interrupted", "killed")
 _KEY_METRICS = 3
 
 
@@ -32,12 +32,12 @@ def headline(evidence: Evidence) -> dict[str, Any]:
         tiles = _tiles(evidence)
     except Exception:  # its section says what is damaged
         tiles = []
-    return {"words": words, "tone": tone, "reason": run.reason, "tiles": tiles}
+    return {"words": words, "tone": tone, "reason": sentence(run.reason), "tiles": tiles}
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
     """The block of the gate; for a run that failed the end of its log."""
-    failed = evidence.run.status in _FAILED
+    failed = evidence.run.status in FAILED
     context: dict[str, Any] = {
         "log": evidence.log_tail if failed else "",
         "log_path": str(evidence.root.run(evidence.run.id) / "log.txt"),
