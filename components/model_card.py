@@ -61,6 +61,15 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
     _write(model, card)
 
 
+def read_card(model: Path) -> dict[str, Any]:
+    """The card of a model; empty where it has none that can be read."""
+    try:
+        card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
 def renumber_card(model: Path, version: int) -> None:
     """Says in the card of a copied version which version it is, and which one it was."""
     path = model / CARDS[0]

@@ -60,7 +60,23 @@ def parser() -> argparse.ArgumentParser:
         "version", nargs="?", type=int, metavar="VERSION", help="default: the one before the newest"
     )
     _add_root(rollback)
+
+    _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED))
     return top
+
+
+def _add_runs(runs: argparse.ArgumentParser) -> None:
+    _add_root(runs)
+    runs.add_argument("--all", action="store_true", help="all runs, not only the newest 20")
+    runs.add_argument("--json", action="store_true", help="print JSON")
+    show = runs.add_subparsers(dest="show", metavar="show").add_parser(
+        "show", help="all about one run: verdict, components, artifacts, lineage", epilog=EXPLAINED
+    )
+    show.add_argument("id", nargs="?", default="latest", metavar="ID", help="of the run (default: latest)")
+    show.add_argument("--version", type=int, metavar="VERSION", help="the run that this version comes from")
+    # What was given before `show` counts as well.
+    show.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="as of runs")
+    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
@@ -145,6 +161,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.rollback import rollback
 
             return rollback(options.root, options.version)
+        if options.command == "runs":
+            from pipeline.commands.runs import list_runs, show_run
+
+            if options.show:
+                return show_run(options.root, options.id, options.version, as_json=options.json)
+            return list_runs(options.root, everything=options.all, as_json=options.json)
         return _run_or_check(options)
     except KeyboardInterrupt:
         interruption.settle()

@@ -60,12 +60,15 @@ def _cause(error: BaseException) -> tuple[str, str]:
     return type(error).__name__, text.partition(" [while running")[0]
 
 
-def print_end(summary: Summary, record: RunRecord, root: Root, folder: Path, console: Console) -> None:
+def print_end(
+    summary: Summary, record: RunRecord, finished: int, root: Root, folder: Path, console: Console
+) -> None:
     """Says what came of a run, and what to do next.
 
     Args:
         summary: of the run.
         record: of the run.
+        finished: number of components that are.
         root: where everything is.
         folder: of the run.
         console: to print to.
@@ -77,20 +80,19 @@ def print_end(summary: Summary, record: RunRecord, root: Root, folder: Path, con
     lines = {
         "pushed": f"Pushed {summary.pushed}",
         "unchanged": f"Unchanged: {summary.pushed} is this model already",
-        "not_blessed": f"Not blessed, nothing pushed: {summary.reason}",
+        "not_blessed": f"Not blessed, nothing pushed: {summary.reason}".removesuffix(": "),
         "failed": f"Failed: {summary.reason}",
         "bad_input": f"Bad input: {summary.reason}",
-        "interrupted": f"Interrupted: {summary.reason}. {kept(record, root)}",
+        "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
     }
     console.print(f"{lines.get(summary.status, summary.status)}   ({summary.seconds:.0f} s)", soft_wrap=True)
     for hint in _hints(summary, record, root, folder):
         console.print(hint, soft_wrap=True)
 
 
-def kept(record: RunRecord, root: Root) -> str:
+def _kept(finished: int, total: int, root: Root) -> str:
     """What a run that was stopped leaves for the next one."""
-    finished = [name for name in record.nodes if name in record.components]
-    parts = [f"{len(finished)} of {len(record.nodes)} components"] if finished else []
+    parts = [f"{finished} of {total} components"] if finished else []
     steps = [int(path.stem.rpartition("-")[2]) for path in root.checkpoints.glob("*/step-*.npz")]
     if steps:
         parts.append(f"the training up to step {max(steps)}")

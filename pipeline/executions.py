@@ -25,6 +25,7 @@ _OUTPUTS = (
     mlmd.Event.DECLARED_OUTPUT,
     mlmd.Event.INTERNAL_OUTPUT,
 )  # the last: of resolvers
+_PUSHED = "PushedModel"
 _SECONDS_FOR_A_LOCK = 2.0
 
 
@@ -110,6 +111,18 @@ class Executions:
             return []
         with _told(self._path):
             return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
+
+    def pusher(self, version: str) -> str:
+        """The run that pushed a version, by its folder's name; empty if none did. Raises `StoreError`."""
+        with _told(self._path):
+            kinds = {kind.name for kind in self._store.get_artifact_types()}
+            pushed = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
+            for artifact in pushed:
+                told = _values(artifact.custom_properties)
+                is_new = told.get("pushed") == 1
+                if is_new and str(told.get("pushed_destination")).rpartition("/")[2] == version:
+                    return _maker(self._store, artifact.id)
+        return ""
 
 
 def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:

@@ -86,7 +86,7 @@ class Board(logging.Handler):
         if self._live.is_started:
             self._live.stop()
 
-    def give_back(self) -> None:
+    def let_go(self) -> None:
         """Gives the terminal back, from another thread while the one that works is stuck."""
         if self._live.is_started:
             self._console.file.write("\x1b[?25h\n")  # the cursor: what follows may wait for a lock

@@ -34,6 +34,7 @@ class RunRecord:
         command: what was typed, to be pasted again.
         profile: name or file of the profile.
         config: every setting, by name.
+        changed: the settings that differ from the defaults.
         versions: of Python and of the libraries that compute.
         process: its number; the one in the lock file of the root while it is alive.
         nodes: names of all components in their order; empty until the graph is made.
@@ -49,6 +50,7 @@ class RunRecord:
     command: str = ""
     profile: str = ""
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    changed: dict[str, Any] = dataclasses.field(default_factory=dict)
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     process: int = 0
     nodes: list[str] = dataclasses.field(default_factory=list)
@@ -59,12 +61,14 @@ class RunRecord:
     peak_memory_mb: int = 0
 
     @classmethod
-    def begin(cls, run_id: str, command: str, profile: str, config: dict[str, Any]) -> RunRecord:
-        """The record of a run of this process that begins now."""
+    def begin(
+        cls, run_id: str, command: str, profile: str, config: dict[str, Any], changed: dict[str, Any]
+    ) -> RunRecord:
+        """The record of a run of this process that begins now; the arguments are its attributes."""
         versions = {"python": sys.version.split()[0]}
         versions |= {name: importlib.metadata.version(name) for name in LIBRARIES}
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return cls(run_id, started, command, profile, config, versions, os.getpid())
+        return cls(run_id, started, command, profile, config, changed, versions, os.getpid())
 
     def write(self, folder: Path) -> None:
         """Writes the file in the folder of the run; raises OSError."""

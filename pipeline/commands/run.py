@@ -67,13 +67,18 @@ def run(
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
+    changed = config.model_dump(mode="json", exclude_defaults=True)
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
-            code, page = _run_locked(config, root, debug, report, profile)
+            run_id = _run_id(root)
+            record = RunRecord.begin(
+                run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
+            )
+            code, page = _run_locked(config, root, record, debug, report)
         if show and page:
             open_page(page)
         return code
@@ -88,18 +93,21 @@ def run(
         return FAILED
 
 
-def _run_locked(
-    config: PipelineConfig, root: Root, debug: bool, data: Report, profile: str
-) -> tuple[int, Path | None]:
-    """The exit code, and the report."""
+def _run_id(root: Root) -> str:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
-    folder = root.run(run_id)
+    return run_id
+
+
+def _run_locked(
+    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report
+) -> tuple[int, Path | None]:
+    """The exit code, and the report."""
+    folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
         write_skipped(folder / "skipped.tsv", data.skipped)
-    record = RunRecord.begin(run_id, command_of(sys.argv), profile, config.model_dump(mode="json"))
     record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
         work = _Work(root, record, terminal)
@@ -174,7 +182,9 @@ class _Work:
             self._measure(self.at_work, self._node_start)
         record.status, record.reason = status, reason
         record.seconds = round(time.monotonic() - self._start, 1)
-        record.peak_memory_mb = max([told.get("peak_memory_mb", 0) for told in record.components.values()])
+        record.peak_memory_mb = max(
+            (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
+        )
         told = Summary(record.run_id, record.config, record.started, status, reason, record.seconds)
         problems = []
         try:
@@ -187,7 +197,7 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         self.report = self._write_report(problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, self._root, self._folder, self.console)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console)
             if self.report:
                 self.console.print(f"  report    {self.report}", soft_wrap=True)
             for problem in problems:
@@ -196,7 +206,7 @@ class _Work:
     def give_up(self) -> None:
         """Tells of the end while the main thread is somewhere where no signal reaches it."""
         if self._board:
-            self._board.give_back()
+            self._board.let_go()
         self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
 
     def _on_start(self, name: str) -> None:
