@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from components import bootstrap, calibration, measurement, metrics
+from components import bootstrap, calibration, measurement, metric_names
 from components.evaluation import Baseline, Check, ImageRow, Slice, Verdict
 from components.measurement import Measured
 from components.metrics import Floats
@@ -40,7 +40,7 @@ class GateSettings:
     @property
     def names(self) -> list[str]:
         """Names of all metrics."""
-        return metrics.gate_names(self.classes, self.segment_scores)
+        return metric_names.gate_names(self.classes, self.segment_scores)
 
 
 class Image(TypedDict):
@@ -178,7 +178,7 @@ def _summary(part: _Part) -> Slice:
 def _checks(parts: Mapping[str, _Part], settings: GateSettings) -> list[Check]:
     checks = []
     for key, bound in settings.thresholds.items():
-        metric, of_slice = metrics.split_key(key, settings.names)
+        metric, of_slice = metric_names.split_key(key, settings.names)
         part = parts.get(of_slice)
         checks.append(_threshold(metric, of_slice, bound, part))
         # Where the baseline has no value, there is nothing to be worse than.
@@ -190,7 +190,7 @@ def _checks(parts: Mapping[str, _Part], settings: GateSettings) -> list[Check]:
 def _threshold(metric: str, of_slice: str, bound: float, part: _Part | None) -> Check:
     value = part.values[metric] if part else math.nan  # no image is in the slice
     low, high = part.interval(metric) if part else (math.nan, math.nan)
-    margin = bound - value if metric in metrics.LOWER_IS_BETTER else value - bound
+    margin = bound - value if metric in metric_names.LOWER_IS_BETTER else value - bound
     return {
         "metric": metric,
         "slice": of_slice,
@@ -210,7 +210,7 @@ def _threshold(metric: str, of_slice: str, bound: float, part: _Part | None) -> 
 def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     assert part.before
     value, before = part.values[metric], part.before[metric]
-    sign = 1 if metric in metrics.LOWER_IS_BETTER else -1
+    sign = 1 if metric in metric_names.LOWER_IS_BETTER else -1
     change = part.change(metric)
     low, high = bootstrap.interval(change)
     margin = allowed - sign * (value - before)

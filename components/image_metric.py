@@ -16,18 +16,18 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
 
-from components import images, measurement, metrics
+from components import images, measurement, metric_names
+from components.example_gen.sample import COLUMN_PREFIX
 from components.masks import IGNORE
 from components.measurement import Measured
 from components.slices import GROUP, slices_of
 
 ROWS = "images"  # the metric that holds them
-COLUMN_PREFIX = "column_"  # of features that hold a column of the manifest
 COUNT = "example_count"
 
 
 class SegmentationMetrics(tfma.metrics.Metric):
-    """All of `metrics.gate_names`, and the rows they are made of."""
+    """All of `metric_names.gate_names`, and the rows they are made of."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
         Args:
             classes: names, the background first.
             tolerance: of the boundary F1, in pixels.
-            with_segments: also `metrics.SEGMENT_SCORES`.
+            with_segments: also `metric_names.SEGMENT_SCORES`.
             columns: of the manifest, that make slices.
             name: TFMA gives every metric one.
         """
@@ -67,7 +67,7 @@ def _computations(
 ) -> list[metric_types.MetricComputation]:
     computations = []
     for model in model_names or [""]:
-        names = [*metrics.gate_names(classes, with_segments), COUNT, name]
+        names = [*metric_names.gate_names(classes, with_segments), COUNT, name]
         keys = [metric_types.MetricKey(name=each, model_name=model) for each in names]
         computations.append(
             metric_types.MetricComputation(

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components import boundary, calibration, metrics, segment_scores
+from components import boundary, calibration, metric_names, metrics, segment_scores
 from components.metrics import Floats
 
 FULL = 65535  # a probability of 1, in the PNGs of the exported model
-_NO_SEGMENTS = (2, 0, len(metrics.SEGMENT_SCORES))
+_NO_SEGMENTS = (2, 0, len(metric_names.SEGMENT_SCORES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ def measure(
         truth: class indices, [H, W].
         ignore: index of pixels that count nowhere.
         tolerance: of `boundary.boundary_counts`.
-        with_segments: also what `metrics.SEGMENT_SCORES` are made of, which takes a second.
+        with_segments: also what `metric_names.SEGMENT_SCORES` are made of, which takes a second.
     """
     classes = len(confusion)
     predicted, confidence = most_likely(probabilities)
@@ -127,12 +127,12 @@ def of_each(measured: Measured, classes: Sequence[str]) -> dict[str, Floats]:
         sums, counts = np.moveaxis(measured.segments, -3, 0)
         means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
         best = segment_scores.best(means)
-        found |= {name: best[..., i] for i, name in enumerate(metrics.SEGMENT_SCORES)}
+        found |= {name: best[..., i] for i, name in enumerate(metric_names.SEGMENT_SCORES)}
     return found
 
 
 def of_all(measured: Measured, classes: Sequence[str]) -> dict[str, float]:
-    """Metrics of all images as one, by name: `metrics.gate_names`, in that order."""
+    """Metrics of all images as one, by name: `metric_names.gate_names`, in that order."""
     every = np.arange(len(measured.confusion))[None]
     return {name: float(values[0]) for name, values in of_resamples(measured, classes, every).items()}
 
@@ -152,8 +152,8 @@ def of_resamples(
     weights = np.bincount(flat.ravel(), minlength=count * len(chosen)).reshape(len(chosen), count)
     found = of_each(measured.total(weights), classes)
     by_image = metrics.summarize_each(measured.confusion, classes)["foreground_iou"]
-    found[metrics.WORST_DECILE] = _worst_decile(by_image[chosen])
-    return {name: found[name] for name in metrics.gate_names(classes, bool(measured.segments.shape[-2]))}
+    found[metric_names.WORST_DECILE] = _worst_decile(by_image[chosen])
+    return {name: found[name] for name in metric_names.gate_names(classes, bool(measured.segments.shape[-2]))}
 
 
 def _worst_decile(scores: Floats) -> Floats:

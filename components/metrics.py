@@ -1,4 +1,4 @@
-"""The definition of every metric of a confusion matrix, and the names of all metrics there are.
+"""The definition of every metric of a confusion matrix.
 
 The trainer's validation, the Evaluator, the report and the commands call these functions, so that the same
 masks always get the same numbers. They work on many matrices at once, as the bootstrap needs it. Neighbours:
@@ -12,12 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from components.metric_names import metric_names
 
-LOWER_IS_BETTER = frozenset({"pixel_error", "ece"})
-# Of components.segment_scores; optional, for they take a second an image.
-SEGMENT_SCORES = ("v_rand", "v_info")
-WORST_DECILE = "foreground_iou_p10"
+Floats = NDArray[np.float64]
 
 
 def iou(confusion: ArrayLike) -> Floats:
@@ -55,34 +52,6 @@ def pixel_error(confusion: ArrayLike) -> Floats:
     """Share of pixels whose class is wrong, 0 to 1, shape [...]; NaN without any pixel."""
     hit, truth, _ = _counts(confusion)
     return 1 - _ratio(hit.sum(-1), truth.sum(-1))
-
-
-def metric_names(classes: Sequence[str]) -> list[str]:
-    """Names of the metrics of `summarize`, in its order."""
-    return [
-        *("foreground_iou", "mean_iou", "foreground_dice", "mean_dice", "pixel_error"),
-        *(f"{kind}_{name}" for kind in ("iou", "dice", "precision", "recall") for name in classes),
-    ]
-
-
-def gate_names(classes: Sequence[str], with_segment_scores: bool) -> list[str]:
-    """Names of all metrics of the Evaluator: those of `summarize`, and those of its neighbours."""
-    return [
-        *metric_names(classes),
-        WORST_DECILE,
-        "boundary_f1",
-        *(f"boundary_f1_{name}" for name in classes[1:]),
-        "ece",
-        *(SEGMENT_SCORES if with_segment_scores else ()),
-    ]
-
-
-def split_key(key: str, names: Sequence[str]) -> tuple[str, str]:
-    """Metric and slice of a threshold `METRIC` or `METRIC@SLICE`; the metric is empty if there is none."""
-    # By the known names: those of classes may hold anything, an @ too.
-    fitting = [name for name in names if key == name or key.startswith(f"{name}@")]
-    metric = max(fitting, key=len, default="")
-    return metric, key[len(metric) + 1 :] if metric else key
 
 
 def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:

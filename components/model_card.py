@@ -105,6 +105,9 @@ def _markdown(card: Mapping[str, Any]) -> str:
     }
     if "rolled_back_to" in card:
         rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
+    if "promoted" in card:
+        told = card["promoted"]
+        rows["past the gate"] = f"by {told['who']}, {told['when']}, from run {told['run']}: {told['reason']}"
     lines = [
         f"# U-Net, version {card['version']}",
         "",
@@ -113,7 +116,7 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(f"| {key} | {value} |" for key, value in rows.items()),
+        *(f"| {key} | {_cell(value)} |" for key, value in rows.items()),
         "",
         "| metric on the test split | value |",
         "|---|---|",
@@ -124,6 +127,10 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", r"\|")
 
 
 def _normalisation(found: Mapping[str, Any] | None) -> str:

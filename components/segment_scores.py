@@ -25,7 +25,7 @@ def scores(probability: NDArray, truth: NDArray[np.uint8], ignore: int) -> NDArr
         ignore: index of pixels that count nowhere.
 
     Returns:
-        [len(THRESHOLDS), 2], in the order of `metrics.SEGMENT_SCORES`; NaN if the truth has no segment.
+        [len(THRESHOLDS), 2], in the order of `metric_names.SEGMENT_SCORES`; NaN if the truth has no segment.
     """
     labels = ndimage.label((truth > 0) & (truth != ignore))[0]
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])

@@ -27,6 +27,11 @@ def parser() -> argparse.ArgumentParser:
         "--print-config", action="store_true", help="print the whole configuration as TOML and stop"
     )
     _add_skip_bad(run)
+    run.add_argument(
+        "--rebaseline",
+        action="store_true",
+        help="do not compare with the last blessed model: the thresholds alone decide",
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
@@ -61,6 +66,16 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_root(rollback)
 
+    promote = commands.add_parser(
+        "promote",
+        help="put the model of a run into service that the gate did not bless",
+        epilog=EXPLAINED,
+    )
+    promote.add_argument("run_id", metavar="RUN_ID", help="name of the run's folder, or latest")
+    promote.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; it is recorded, and the model's card says it"
+    )
+    _add_root(promote)
     _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED))
     return top
 
@@ -161,6 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.rollback import rollback
 
             return rollback(options.root, options.version)
+        if options.command == "promote":
+            from pipeline.commands.promote import promote
+
+            return promote(options.root, options.run_id, options.reason)
         if options.command == "runs":
             from pipeline.commands.runs import list_runs, show_run
 
@@ -200,4 +219,12 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad, options.profile, options.open)
+    return run(
+        config,
+        options.root,
+        options.debug,
+        options.skip_bad,
+        options.profile,
+        options.rebaseline,
+        show=options.open,
+    )

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
-from components.metrics import gate_names, split_key
+from components.metric_names import gate_names, split_key
 from components.slices import BUILT_IN, why_unknown
 from components.tiling import Geometry
 from pipeline.search_space import SearchSpace, Term, TuneOver

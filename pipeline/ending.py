@@ -11,11 +11,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.errors import BadInput, ExportRejected, TrainingFailed
+from components.errors import BadInput, ExportRejected, ImagesLost, TrainingFailed
+from components.evaluation import Verdict
 from pipeline import interruption
 from pipeline.layout import Root
 from pipeline.run_record import RunRecord
-from pipeline.summary import Summary, print_metrics
+from pipeline.summary import Summary
+from pipeline.verdict import print_verdict
 
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
@@ -33,7 +35,7 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
         return "interrupted", f"stopped by a signal{f' in {component}' if component else ''}"
     if isinstance(error, BadInput):
         return "bad_input", str(error)
-    if isinstance(error, TrainingFailed | ExportRejected):
+    if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
         return "failed", str(error)
     name, message = _cause(error)
     where = f"{component}: " if component else ""
@@ -61,7 +63,13 @@ def _cause(error: BaseException) -> tuple[str, str]:
 
 
 def print_end(
-    summary: Summary, record: RunRecord, finished: int, root: Root, folder: Path, console: Console
+    summary: Summary,
+    record: RunRecord,
+    finished: int,
+    root: Root,
+    folder: Path,
+    console: Console,
+    verdict: Verdict | None = None,
 ) -> None:
     """Says what came of a run, and what to do next.
 
@@ -72,15 +80,18 @@ def print_end(
         root: where everything is.
         folder: of the run.
         console: to print to.
+        verdict: of the gate, if the run came so far.
     """
-    if summary.metrics:
-        print_metrics(summary, console)
+    if verdict:
+        print_verdict(verdict, console)
     for warning in summary.warnings:
         console.print(f"Warning: {warning}", soft_wrap=True)
     lines = {
         "pushed": f"Pushed {summary.pushed}",
         "unchanged": f"Unchanged: {summary.pushed} is this model already",
-        "not_blessed": f"Not blessed, nothing pushed: {summary.reason}".removesuffix(": "),
+        "not_blessed": "Not pushed"
+        if verdict and verdict["reason"] == summary.reason
+        else f"Not pushed: {summary.reason}",
         "failed": f"Failed: {summary.reason}",
         "bad_input": f"Bad input: {summary.reason}",
         "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",

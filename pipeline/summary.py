@@ -6,14 +6,8 @@ A function of the root and the run's id, over `pipeline.history`: it can be made
 from __future__ import annotations
 
 import dataclasses
-import math
-import sys
 from pathlib import Path
 from typing import Any
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
 from components.evaluation import EvaluationDamaged, read_verdict
 from components.example_gen.sample import SPLITS
@@ -135,11 +129,6 @@ def _measured(run: Run, before: dict[str, Any]) -> tuple[Measured, Measured]:
     except EvaluationDamaged as error:
         run.problems.append(str(error))
         verdict = None
-    if verdict is None and "tensorflow_model_analysis" in sys.modules:
-        from components import evaluator
-
-        measured: list[Measured] = [evaluator.read_metrics(evaluation.uri, of) for of in (None, "baseline")]  # type: ignore[misc]
-        return measured[0], measured[1]
     if verdict is None:
         return before.get("metrics", {}), before.get("baseline", {})
     count = {"example_count": float(verdict["images"])}
@@ -157,27 +146,3 @@ def _written(run: Run) -> dict[str, Any]:
         return {}
     known = {field.name for field in dataclasses.fields(Summary)}
     return {name: value for name, value in values.items() if name in known}
-
-
-def print_metrics(summary: Summary, console: Console) -> None:
-    """The table of the gate: each metric beside its threshold and the last blessed model's."""
-    from components.metrics import LOWER_IS_BETTER  # NumPy with it, which what answers at once does without
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    count = round(summary.metrics["example_count"] or 0)
-    images = f"{count} test image{'' if count == 1 else 's'}"
-    for column in (images, "model", "threshold", "last blessed", ""):
-        table.add_column(column, justify="left" if column == images else "right")
-    for name, measured in summary.metrics.items():
-        if name == "example_count":
-            continue
-        value = math.nan if measured is None else measured
-        bound = summary.thresholds.get(name)
-        limit = passed = ""
-        if bound is not None:
-            lower = name in LOWER_IS_BETTER
-            limit = f"{'<=' if lower else '>='} {bound:.3f}"
-            passed = "pass" if (value <= bound if lower else value >= bound) else "FAIL"
-        before = summary.baseline.get(name)
-        table.add_row(name, f"{value:.4f}", limit, "" if before is None else f"{before:.4f}", passed)
-    console.print(table)

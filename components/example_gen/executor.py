@@ -21,7 +21,7 @@ from components import images, masks, progress, weight_map
 from components.errors import BadInput
 from components.example_gen.inspection import cores, in_order
 from components.example_gen.plan import SERVING, Settings, make_plan
-from components.example_gen.sample import FRACTION_PREFIX, SCALARS, Sample
+from components.example_gen.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, Sample
 from components.large_images import one_at_a_time
 
 # Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
@@ -36,9 +36,9 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     Returns:
         Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `components.masks.IGNORE`
         where a pixel counts nowhere), `border` (PNG of `components.weight_map.border`, empty where it is not
-        wanted), `name`, `group`, and the scalars that the statistics watch: `height`,
-        `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the counted pixels for
-        each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
+        wanted), `name`, `group`, `column_NAME` for each declared column, and the scalars that the statistics
+        watch: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the
+        counted pixels for each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
     """
     page = sample.page or 0
     try:
@@ -58,6 +58,7 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
         "border": border,
         "name": sample.name.encode(),
         "group": sample.group.encode(),
+        **{COLUMN_PREFIX + column: value.encode() for column, value in sample.columns},
         **_scalars(image),
     }
     if mask.instances is not None:

@@ -46,6 +46,7 @@ def run(
     debug: bool = False,
     skip_bad: bool = False,
     profile: str = "default",
+    rebaseline: bool = False,
     show: bool = False,
 ) -> int:
     """Runs the whole pipeline.
@@ -56,6 +57,7 @@ def run(
         debug: print the traceback of a failure, not only a sentence.
         skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
         profile: where the configuration came from.
+        rebaseline: do not compare the model with the last blessed one.
         show: open the report in the browser at the end.
 
     Returns:
@@ -78,7 +80,7 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
-            code, page = _run_locked(config, root, record, debug, report)
+            code, page = _run_locked(config, root, record, debug, report, rebaseline)
         if show and page:
             open_page(page)
         return code
@@ -101,7 +103,7 @@ def _run_id(root: Root) -> str:
 
 
 def _run_locked(
-    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report
+    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
 ) -> tuple[int, Path | None]:
     """The exit code, and the report."""
     folder = root.run(record.run_id)
@@ -114,7 +116,7 @@ def _run_locked(
         interruption.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip)
+            work.run(config, data.skip, rebaseline)
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
             interruption.settle()
@@ -151,12 +153,12 @@ class _Work:
         self._board: Board | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
-    def run(self, config: PipelineConfig, skip: list[str] | None) -> None:
+    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
         """Loads what takes long to load, and runs the graph."""
         self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
 
-        pipeline = graph.create_pipeline(config, self._root, skip)
+        pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
         try:
@@ -197,7 +199,15 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         self.report = self._write_report(problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(told, record, len(self.nodes), self._root, self._folder, self.console)
+            print_end(
+                told,
+                record,
+                len(self.nodes),
+                self._root,
+                self._folder,
+                self.console,
+                outcome.verdict(self.nodes),
+            )
             if self.report:
                 self.console.print(f"  report    {self.report}", soft_wrap=True)
             for problem in problems:
@@ -225,7 +235,6 @@ class _Work:
                 curve_links.link(self._root, self._record.run_id, curves.path)
         if self._board:
             self._board.end(node, outcome.note(node))
-        outcome.require_all_images(self.nodes)
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""
