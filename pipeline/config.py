@@ -32,7 +32,7 @@ class PipelineConfig(BaseModel):
     # ---- Data -------------------------------------------------------------------------------------
     data: Path = Field(
         CHECKOUT / "data" / "nuclei",
-        description="Folder with images/ and masks/; docs/your-own-data.md shows the other layouts.",
+        description="Folder with images/ and masks/; docs/how-to/your-own-data.md shows the other layouts.",
     )
     classes: dict[str, int | str] = Field(
         {"background": 0, "foreground": 255},
