@@ -43,7 +43,7 @@ def measure(images: int, size: int) -> tuple[float, int]:
         folder = root / "runs" / "20261125-000000"
         folder.mkdir(parents=True)
         config = PipelineConfig().model_dump(mode="json")
-        RunRecord.begin(folder.name, "run_pipeline.py", "default", config).write(folder)
+        RunRecord(folder.name, "2026-11-25T00:45:05+0000", config=config).write(folder)
         write_evaluation(root / "evaluation", images, (size, size), drawn=12)
         start = time.monotonic()
         checkout = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from components.evaluation import Metric
-from components.metrics import LOWER_IS_BETTER
+from components.metric_names import LOWER_IS_BETTER
 from pipeline import history
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing

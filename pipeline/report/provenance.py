@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pipeline.history import Artifact, Node
@@ -136,9 +137,9 @@ def _step(title: str, value: str, more: str, artifact: Artifact, node: Node | No
 
 
 def describe_data(evidence: Evidence) -> str:
-    """The data in a few words: where they lie, and how many images they are; empty where it is not known."""
+    """The data in a few words: their folder, and how many images they are; empty where it is not known."""
     examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
-    words = str(evidence.run.config.get("data", ""))
+    words = Path(str(evidence.run.config.get("data", ""))).name
     if examples:
         images = sum(int(examples.properties.get(f"{s}_count", 0)) for s in ("train", "eval", "test"))
         words = f"{words}, {count(images, 'image')}".lstrip(", ")

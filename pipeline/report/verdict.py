@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components.evaluation import Baseline, Check, Metric
-from components.metrics import LOWER_IS_BETTER
+from components.metric_names import LOWER_IS_BETTER
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import count, interval, metric, number, sentence, signed
 

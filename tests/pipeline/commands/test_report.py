@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Root:
     root = Root(tmp_path / "root")
     for run_id in ("20261124-020000", "20261125-020000"):
         root.run(run_id).mkdir(parents=True)
-        RunRecord.begin(run_id, "python run_pipeline.py", "default", {"steps": 60}).write(root.run(run_id))
+        RunRecord(run_id, "2026-11-25T00:45:05+0000", config={"steps": 60}).write(root.run(run_id))
     return root
 
 

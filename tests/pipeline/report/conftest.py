@@ -56,8 +56,17 @@ def make(tmp_path: Path) -> Callable[..., Made]:
         root = Root(tmp_path / "root")
         root.run(run_id).mkdir(parents=True)
         config = PipelineConfig(steps=60).model_dump(mode="json")
-        record = RunRecord(run_id, "2026-11-25T00:45:05+0000", "python run_pipeline.py", "default", config,
-                           {"python": "3.10"}, status=status, reason=reason, seconds=294.0)  # fmt: skip
+        record = RunRecord(
+            run_id,
+            "2026-11-25T00:45:05+0000",
+            command="python run_pipeline.py",
+            profile="default",
+            config=config,
+            versions={"python": "3.10"},
+            status=status,
+            reason=reason,
+            seconds=294.0,
+        )
         nodes = []
         for number, (name, outputs) in enumerate(OUTPUTS.items(), 1):
             artifacts = {}

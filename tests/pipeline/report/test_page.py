@@ -211,7 +211,7 @@ def test_a_run_that_did_not_come_far(make: Callable[..., Made], status: str):
     for node in made.run.nodes[1:]:
         node.state, node.outputs = "failed", {}
     found = page(made)
-    assert "the <mask> of a.png" in found.text[""]
+    assert "The <mask> of a.png" in found.text[""]
     assert "The run did not come as far as" in found.text["unreached"]
     assert "Learning curves" in found.text["unreached"]
     assert ("and the last one" in found.text.get("verdict", "")) == (
