@@ -124,6 +124,11 @@ class Executions:
                     return _maker(self._store, artifact.id)
         return ""
 
+    def maker(self, artifact: int) -> str:
+        """The run that made an artifact, by its id; empty if that is not known. Raises `StoreError`."""
+        with _told(self._path):
+            return _maker(self._store, artifact)
+
 
 def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
     """What executions were, with their artifacts.

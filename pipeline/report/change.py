@@ -7,7 +7,7 @@ from typing import Any
 
 from components.evaluation import Metric
 from components.metric_names import LOWER_IS_BETTER
-from pipeline import history
+from pipeline.executions import Executions, StoreError
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, signed
@@ -17,7 +17,6 @@ from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, baseline_in_words, difference
 
 _MOST_CHANGED = 8  # images listed on each side
-_NEWEST = 100  # runs among which that of the baseline is looked for
 Pair = tuple[str, float | None, float | None]
 
 
@@ -51,15 +50,11 @@ def with_blessed(evidence: Evidence) -> dict[str, Any]:
 
 
 def _run_of_model(evidence: Evidence, model: int | None) -> str:
-    """Id of the run that trained a model; empty where it is not found."""
-    if model is None:
+    """Id of the run that trained a model; empty where it is not known."""
+    try:
+        return Executions(evidence.root.metadata).maker(model) if model else ""
+    except StoreError:
         return ""
-    for run in reversed(history.runs(evidence.root.path, last=_NEWEST)):
-        trainer = run.node("Trainer")
-        found = trainer.first("model") if trainer else None
-        if trainer and found and found.id == model:
-            return trainer.same_as or run.id
-    return ""
 
 
 def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:

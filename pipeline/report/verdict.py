@@ -54,7 +54,7 @@ def build(evidence: Evidence) -> dict[str, Any]:
     classes = verdict["classes"]
     context |= {
         "blessed": verdict["blessed"],
-        "reason": "" if verdict["blessed"] else sentence(verdict["reason"]),
+        "reason": "" if evidence.run.reason else sentence(verdict["reason"]),
         "baseline": baseline_in_words(verdict["baseline"]),
         "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
         "images": count(verdict["images"], "test image"),

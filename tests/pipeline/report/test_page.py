@@ -123,7 +123,7 @@ def test_several_classes(make: Callable[..., Made], classes: tuple[str, ...]):
 def test_one_image_and_no_model_before(make: Callable[..., Made]):
     text = page(make(images=1, baseline=False)).text
     assert "1 test image" in text["verdict"]
-    assert "No model was blessed before." in text["blessed"]
+    assert "No other model was blessed before." in text["blessed"]
     assert not any("cannot be shown" in part for part in text.values())
 
 
