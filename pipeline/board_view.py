@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from rich.cells import cell_len
-from rich.console import Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
@@ -15,11 +16,18 @@ from rich.text import Text
 from pipeline.durations import in_words
 from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING
 
-STOPPED = "stopped"
+STOPPED, NOT_RUN = "stopped", "not run"
 NARROW = 60  # columns; below, what a component decided has no room
-_MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗"}
-_ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x"}
-_STYLES = {WAITING: "dim", CACHED: "dim", FAILED: "bold red", STOPPED: "bold yellow", RUNNING: "bold"}
+_MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
+_ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
+_STYLES = {
+    WAITING: "dim",
+    NOT_RUN: "dim",
+    CACHED: "dim",
+    FAILED: "bold red",
+    STOPPED: "bold yellow",
+    RUNNING: "bold",
+}
 
 
 @dataclasses.dataclass
@@ -97,9 +105,9 @@ def draw(picture: Picture, spinner: Spinner) -> RenderableType:
     working = next((row for row in picture.rows if row.state == RUNNING), None)
     lines: list[RenderableType] = [_table(picture, spinner)]
     if working and picture.step:
-        lines.append(_bar(picture, picture.step))
+        lines += _bar(picture, picture.step)
     if working:
-        lines.append(Text(_footer(picture), style="dim", no_wrap=True, overflow="ellipsis"))
+        lines.append(Text(_footer(picture), style="dim", no_wrap=True, overflow="crop"))
     return Group(*lines)
 
 
@@ -110,13 +118,13 @@ def make_spinner(ascii_only: bool) -> Spinner:
 
 def _table(picture: Picture, spinner: Spinner) -> Table:
     wide = picture.width >= NARROW
-    overflow = "crop" if picture.ascii_only else "ellipsis"
+    overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
     table = Table.grid(padding=(0, 1), expand=wide)
     table.add_column(width=1)
-    table.add_column(no_wrap=True, overflow=overflow)  # type: ignore[arg-type]
+    table.add_column(no_wrap=True, overflow=overflow)
     table.add_column(justify="right", min_width=7, no_wrap=True)
     if wide:
-        table.add_column(ratio=1, no_wrap=True, overflow=overflow)  # type: ignore[arg-type]
+        table.add_column(ratio=1, no_wrap=True, overflow=overflow)
     marks = _ASCII_MARKS if picture.ascii_only else _MARKS
     rows, before, after = _visible(picture)
     if before:
@@ -133,8 +141,9 @@ def _table(picture: Picture, spinner: Spinner) -> Table:
 
 def _visible(picture: Picture) -> tuple[Sequence[Row], int, int]:
     """The rows that there is room for, around the one at work; how many are left out before and after."""
-    room = picture.height - 3  # the bar, what is left, and the line of the cursor
-    if len(picture.rows) <= room:
+    room = picture.height - 4  # the bar, its numbers, what is left, and the line of the cursor
+    at_end = all(row.state != RUNNING for row in picture.rows)  # nothing moves any more: it may scroll
+    if len(picture.rows) <= room or at_end:
         return picture.rows, 0, 0
     room = max(room - 2, 1)
     working = next(
@@ -150,29 +159,28 @@ def _state(row: Row) -> str:
     return in_words(row.seconds) if row.state == RUNNING else row.state
 
 
-def _bar(picture: Picture, step: Step) -> RenderableType:
-    """A bar, and the numbers beside it, or below it where it is narrow."""
-    numbers = f"{step.title}: {step.counted}"
-    words = Text(f"{numbers}  {step.measured}".rstrip(), no_wrap=True, overflow="crop")
+def _bar(picture: Picture, step: Step) -> list[RenderableType]:
+    """A bar with the numbers beside it; below it where it is narrow."""
+    overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
     if picture.width < NARROW:
-        words = Text(f"{step.counted} {step.measured}".rstrip(), no_wrap=True, overflow="crop")
-    room = picture.width - cell_len(words.plain) - 5
-    if room < 10:
-        return Text.assemble("  ", words, no_wrap=True, overflow="crop")
+        numbers = f"  {step.counted.rpartition(', ')[2]} {step.measured}".rstrip()
+        bar = ProgressBar(total=1.0, completed=step.share, width=picture.width - 4)
+        return [Padding(bar, (0, 0, 0, 2)), Text(numbers, no_wrap=True, overflow=overflow)]
+    words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
+    room = picture.width - cell_len(words) - 5
     line = Table.grid(padding=(0, 1))
-    line.add_row(" ", ProgressBar(total=1.0, completed=step.share, width=min(room, 40)), words)
-    return line
+    line.add_row(
+        " ",
+        ProgressBar(total=1.0, completed=step.share, width=max(min(room, 40), 8)),
+        Text(words, no_wrap=True, overflow=overflow),
+    )
+    return [line]
 
 
 def _footer(picture: Picture) -> str:
     finished = sum(row.state in (DONE, CACHED) for row in picture.rows)
-    parts = [f"{finished} of {len(picture.rows)} components", in_words(picture.elapsed)]
+    parts = [f"{finished} of {len(picture.rows)} components"] if picture.width >= NARROW else []
+    parts.append(in_words(picture.elapsed))
     if picture.left is not None and picture.left >= 1:
         parts.append(f"about {in_words(picture.left)} left")
-    text = ", ".join(parts)
-    return (
-        text
-        if len(text) + 2 <= picture.width
-        else f"{in_words(picture.elapsed)} of about "
-        + (in_words(picture.elapsed + picture.left) if picture.left is not None else "?")
-    )
+    return ", ".join(parts)

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.text import Text
 
 from pipeline import durations, interruption, terminal
-from pipeline.board_view import STOPPED, Picture, Row, Step, draw, make_spinner
+from pipeline.board_view import NOT_RUN, STOPPED, Picture, Row, Step, draw, make_spinner
 from pipeline.executions import Node
 from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING
 
@@ -82,6 +82,8 @@ class Board(logging.Handler):
             row.state = STOPPED if stopped else FAILED
             row.seconds = time.monotonic() - self._start
             self._line(row)
+            for waiting in self._rows:
+                waiting.state = NOT_RUN if waiting.state == WAITING else waiting.state
         self._step = None
         if self._live.is_started:
             self._live.stop()
