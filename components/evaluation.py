@@ -140,11 +140,10 @@ def read_verdict(folder: str | Path) -> Verdict | None:
     Raises:
         EvaluationDamaged: the file is there and cannot be used.
     """
-    content = _read(Path(folder, VERDICT))
-    if content is None:
-        return None
-    if missing := Verdict.__required_keys__ - (content.keys() if isinstance(content, dict) else set()):
-        raise EvaluationDamaged(f"{Path(folder, VERDICT)}: no verdict ({', '.join(sorted(missing))} missing)")
+    path = Path(folder, VERDICT)
+    content = _read(path, dict)
+    if content is not None and (missing := Verdict.__required_keys__ - content.keys()):
+        raise EvaluationDamaged(f"{path}: damaged ({', '.join(sorted(missing))} missing)")
     return content
 
 
@@ -197,23 +196,24 @@ def write_pictures(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> No
 
 
 def _rows(path: Path) -> list[Any]:
-    content = _read(path)
-    if content is None:
-        return []
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise EvaluationDamaged(f"{path}: no list of rows")
+    content: list[Any] = _read(path, list) or []
+    if not all(isinstance(row, dict) for row in content):
+        raise EvaluationDamaged(f"{path}: damaged (not a list of objects)")
     return content
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, kind: type) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise EvaluationDamaged(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise EvaluationDamaged(f"{path}: damaged ({error})") from error
+    if not isinstance(content, kind):
+        raise EvaluationDamaged(f"{path}: damaged (not a JSON {'object' if kind is dict else 'list'})")
+    return content
 
 
 def _write(path: Path, content: Any) -> None:

@@ -199,15 +199,8 @@ class _Work:
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         self.report = self._write_report(problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            print_end(
-                told,
-                record,
-                len(self.nodes),
-                self._root,
-                self._folder,
-                self.console,
-                outcome.verdict(self.nodes),
-            )
+            verdict = outcome.verdict(self.nodes)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
             if self.report:
                 self.console.print(f"  report    {self.report}", soft_wrap=True)
             for problem in problems:
