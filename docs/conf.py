@@ -44,6 +44,12 @@ def fill(app: Any, page: str, source: list[str]) -> None:
     source[0] = MADE.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), source[0])
 
 
+def made(app: Any, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
+    """The pages that the code may have changed without their files knowing: they are read in every build."""
+    return [page for page in env.found_docs if MADE.search(Path(env.doc2path(page)).read_text("utf-8"))]
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
     app.connect("source-read", fill)
+    app.connect("env-get-outdated", made)

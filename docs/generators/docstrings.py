@@ -8,13 +8,9 @@ from pathlib import Path
 import griffe
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-_TITLES = {
-    griffe.DocstringSectionKind.parameters: "Args",
-    griffe.DocstringSectionKind.attributes: "Attributes",
-    griffe.DocstringSectionKind.returns: "Returns",
-    griffe.DocstringSectionKind.yields: "Yields",
-    griffe.DocstringSectionKind.raises: "Raises",
-}
+Kind = griffe.DocstringSectionKind
+_LISTS = {Kind.parameters: "Args", Kind.attributes: "Attributes", Kind.raises: "Raises"}
+_LINES = {Kind.returns: "Returns", Kind.yields: "Yields"}
 
 
 @functools.cache
@@ -66,19 +62,22 @@ def _text(item: griffe.Object) -> list[str]:
     """A docstring, its sections as lists."""
     lines: list[str] = []
     for section in item.docstring.parsed if item.docstring else []:
-        if section.kind in _TITLES:
-            lines += [f"*{_TITLES[section.kind]}*", ""]
+        if section.kind in _LINES:
+            words = " ".join(_plain(element) for element in section.value)
+            lines += [f"*{_LINES[section.kind]}*: {words}", ""]
+        elif section.kind in _LISTS:
+            lines += [f"*{_LISTS[section.kind]}*:", ""]
             for element in section.value:
-                name = getattr(element, "name", "") or str(getattr(element, "annotation", "") or "")
-                show_name = section.kind not in (
-                    griffe.DocstringSectionKind.returns, griffe.DocstringSectionKind.yields
-                )  # fmt: skip
-                head = f"`{name}`: " if show_name and name else ""
-                lines.append(f"- {head}{' '.join(element.description.split())}")
+                name = getattr(element, "name", "") or element.annotation
+                lines.append(f"- `{name}`: {_plain(element)}")
             lines.append("")
         elif isinstance(section.value, str):
             lines += [section.value, ""]
     return lines
+
+
+def _plain(element: griffe.DocstringElement) -> str:
+    return " ".join(element.description.split())
 
 
 def _signature(item: griffe.Object) -> str:

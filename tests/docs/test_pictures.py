@@ -3,7 +3,9 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from docs.generators import graph_picture, network_picture
+import pytest
+
+from docs.generators import graph_picture, network_picture, tiles_picture
 from pipeline.config import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.layout import Root
@@ -35,10 +37,11 @@ def test_lines_in_one_lane_do_not_meet():
     assert lanes["c", "1"] == 0
 
 
-def test_the_picture_of_the_network_is_up_to_date():
-    drawn = network_picture.draw()
-    assert network_picture.FILE.read_text(encoding="utf-8") == drawn, (
-        "make it again: .venv/bin/python -m docs.generators.network_picture"
+@pytest.mark.parametrize("module", [network_picture, tiles_picture], ids=lambda module: module.FILE.stem)
+def test_a_picture_of_the_geometry_is_up_to_date(module):
+    drawn = module.draw()
+    assert module.FILE.read_text(encoding="utf-8") == drawn, (
+        f"make it again: .venv/bin/python -m {module.__name__}"
     )
     ElementTree.fromstring(drawn)
 
