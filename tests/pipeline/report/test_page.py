@@ -127,6 +127,24 @@ def test_one_image_and_no_model_before(make: Callable[..., Made]):
     assert not any("cannot be shown" in part for part in text.values())
 
 
+def test_slices_without_images_and_a_gate_without_checks(make: Callable[..., Made]):
+    made = make()
+    path = made.folder("Evaluator", "evaluation") / "verdict.json"
+    verdict = json.loads(path.read_text())
+    verdict["checks"] = []
+    nothing = dict.fromkeys(verdict["metrics"])
+    verdict["slices"] = {"size=large": {"images": 0, "metrics": nothing, "baseline": nothing}}
+    verdict["slices"] |= {"odd": {"images": 0, "metrics": {}, "baseline": None}}
+    verdict["confusion"] = [[0, 0], [0, 0]]
+    verdict["calibration"] = {"bins": [], "ece": None}
+    path.write_text(json.dumps(verdict))
+    text = page(made).text
+    assert "The gate demanded nothing of this model." in text["verdict"]
+    assert "large0–" in text["slices"]
+    assert "The calibration was not measured." in text["calibration"]
+    assert not any("cannot be shown" in part for part in text.values())
+
+
 def test_names_are_text(make: Callable[..., Made]):
     made = make(names=HOSTILE, classes=("back<ground>", 'c"&ell'))
     write_anomalies(made.folder("ExampleValidator", "anomalies"), {"<b>mean</b>": "is <odd> & strange"})
