@@ -92,7 +92,8 @@ def test_first_run_pushes_a_model(place):
     assert "the best of 2 (" in report  # the search
     assert "Not in this report" not in report
     [curves] = (place / "root" / "tensorboard").iterdir()
-    assert (curves.name, len(list(curves.glob("events.*")))) == (last_summary(place)["run_id"], 1)
+    assert curves.name == last_summary(place)["run_id"]
+    assert len(list(curves.glob("events.*"))) == 1
 
 
 def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
@@ -109,7 +110,7 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
 
 def test_a_report_that_cannot_be_written_costs_nothing_else(place):
     before = set((place / "root" / "runs").iterdir())
-    process = start(place)
+    process = start(place, steps=TINY["steps"], tune="first")  # as the runs before: nothing is computed
     while not (new := set((place / "root" / "runs").iterdir()) - before):
         assert process.poll() is None
         time.sleep(0.02)
