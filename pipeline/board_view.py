@@ -17,7 +17,8 @@ from pipeline.durations import in_words
 from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING
 
 STOPPED, NOT_RUN = "stopped", "not run"
-NARROW = 60  # columns; below, what a component decided has no room
+NARROW = 68  # columns; below, what a component decided has no room
+_SHORTEST_BAR = 10
 _MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
 _ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
 _STYLES = {
@@ -160,18 +161,18 @@ def _state(row: Row) -> str:
 
 
 def _bar(picture: Picture, step: Step) -> list[RenderableType]:
-    """A bar with the numbers beside it; below it where it is narrow."""
+    """A bar with the numbers beside it, or below it where there is no room."""
     overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
-    if picture.width < NARROW:
+    words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
+    room = picture.width - cell_len(words) - 5
+    if room < _SHORTEST_BAR:
         numbers = f"  {step.counted.rpartition(', ')[2]} {step.measured}".rstrip()
         bar = ProgressBar(total=1.0, completed=step.share, width=picture.width - 4)
         return [Padding(bar, (0, 0, 0, 2)), Text(numbers, no_wrap=True, overflow=overflow)]
-    words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
-    room = picture.width - cell_len(words) - 5
     line = Table.grid(padding=(0, 1))
     line.add_row(
         " ",
-        ProgressBar(total=1.0, completed=step.share, width=max(min(room, 40), 8)),
+        ProgressBar(total=1.0, completed=step.share, width=min(room, 40)),
         Text(words, no_wrap=True, overflow=overflow),
     )
     return [line]

@@ -83,6 +83,37 @@ class Node:
         return next(iter(self.outputs.get(key, [])), None)
 
 
+@dataclasses.dataclass(frozen=True)
+class Push:
+    """A version that was put into service.
+
+    Attributes:
+        folder: of the version.
+        run: whose model it holds.
+        reason, who, when: of the person who did it past the gate; empty where the run did it.
+    """
+
+    folder: str
+    run: str
+    reason: str = ""
+    who: str = ""
+    when: str = ""
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+        return Path(self.folder).name
+
+    @property
+    def by(self) -> str:
+        """Who did it, in words."""
+        return (
+            f"promoted by {self.who}, {self.when}: {self.reason}"
+            if self.reason
+            else f"pushed by run {self.run}"
+        )
+
+
 class Executions:
     """A reader of the SQLite file of ML Metadata, which a run may be writing to."""
 
@@ -112,17 +143,20 @@ class Executions:
         with _told(self._path):
             return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
 
-    def pusher(self, version: str) -> str:
-        """The run that pushed a version, by its folder's name; empty if none did. Raises `StoreError`."""
+    def pushes(self) -> list[Push]:
+        """All versions that were put into service, oldest first; raises `StoreError`."""
         with _told(self._path):
             kinds = {kind.name for kind in self._store.get_artifact_types()}
-            pushed = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
-            for artifact in pushed:
+            found = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
+            pushed = []
+            for artifact in sorted(found, key=lambda artifact: artifact.id):
                 told = _values(artifact.custom_properties)
-                is_new = told.get("pushed") == 1
-                if is_new and str(told.get("pushed_destination")).rpartition("/")[2] == version:
-                    return _maker(self._store, artifact.id)
-        return ""
+                if told.get("pushed") == 1:
+                    # A person's push is in no run, and names it.
+                    run = str(told.get("run") or _maker(self._store, artifact.id))
+                    texts = {key: str(told.get(key, "")) for key in ("reason", "who", "when")}
+                    pushed.append(Push(str(told.get("pushed_destination", "")), run, **texts))
+        return pushed
 
     def maker(self, artifact: int) -> str:
         """The run that made an artifact, by its id; empty if that is not known. Raises `StoreError`."""

@@ -11,14 +11,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.executions import CACHED, DONE, FAILED, RUNNING, WAITING, Artifact, Executions, Node, StoreError
+from pipeline.executions import (
+    CACHED,
+    DONE,
+    FAILED,
+    RUNNING,
+    WAITING,
+    Artifact,
+    Executions,
+    Node,
+    Push,
+    StoreError,
+)
 from pipeline.layout import Root
 from pipeline.lock import holder
 from pipeline.run_record import RunRecord, Unreadable, read_json, read_record
 
 __all__ = [
-    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING", "Artifact", "HistoryError", "Node", "Run",
-    "load", "runs",
+    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING", "Artifact", "HistoryError", "Node", "Push", "Run",
+    "load", "pushes", "runs",
 ]  # fmt: skip
 
 KILLED = "killed"
@@ -43,6 +54,7 @@ class Run:
         nodes: its components in their order.
         record: what else it says of itself.
         problems: sentences about what could not be read.
+        pushes: versions that hold its model, oldest first, also those that a person pushed.
     """
 
     id: str
@@ -54,6 +66,7 @@ class Run:
     nodes: list[Node]
     record: RunRecord
     problems: list[str]
+    pushes: list[Push] = dataclasses.field(default_factory=list)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -89,6 +102,20 @@ def runs(root: Path, last: int | None = None) -> list[Run]:
     return [history.run(name) for name in (history.names[-last:] if last else history.names)]
 
 
+def pushes(root: Path) -> list[Push]:
+    """All versions that were put into service under a root, oldest first.
+
+    Raises:
+        HistoryError: there is no such folder, or ML Metadata cannot be read.
+    """
+    if not root.is_dir():
+        raise HistoryError(f"{root}: there is no such folder: give --root")
+    try:
+        return Executions(Root(root.absolute()).metadata).pushes()
+    except StoreError as error:
+        raise HistoryError(str(error)) from None
+
+
 def load(root: Path, run_id: str) -> Run:
     """One run.
 
@@ -117,8 +144,10 @@ class _History:
             raise HistoryError(f"{root}: there is no such folder: give --root")
         self._store: Executions | None = None
         self._problem = ""
+        self._pushes: list[Push] = []
         try:
             self._store = Executions(self._root.metadata)
+            self._pushes = self._store.pushes()
         except StoreError as error:
             self._problem = str(error)
         place = self._root.run("")
@@ -156,6 +185,7 @@ class _History:
             _complete(nodes, record, status == RUNNING, began + seconds),
             record,
             problems,
+            [push for push in self._pushes if push.run == name],
         )
 
 

@@ -11,11 +11,22 @@ from rich.console import Console
 _PLAIN_LOCALES = ("C", "POSIX")
 
 
+class _AsciiConsole(Console):
+    """Draws with the characters of ASCII, whatever its output could encode."""
+
+    @property
+    def encoding(self) -> str:
+        """Of what Rich draws; it writes text as it is."""
+        return "ascii"
+
+
 def make_console(output: TextIO) -> Console:
-    """A console on an output, without colours where it is no terminal, or `NO_COLOR` asks for none."""
-    return Console(
-        file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output)
-    )
+    """A console on an output, without colours where it is no terminal, or `NO_COLOR` asks for none.
+
+    Python takes the locale "C" for UTF-8; who set it by hand means it.
+    """
+    kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else Console
+    return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output))
 
 
 def moves(console: Console) -> bool:
@@ -25,12 +36,8 @@ def moves(console: Console) -> bool:
 
 
 def ascii_only(console: Console) -> bool:
-    """Whether only the characters of ASCII are sure to be shown.
-
-    Python takes the locale "C" for UTF-8; who set it by hand means it.
-    """
-    asked = os.environ.get("LC_ALL", "") in _PLAIN_LOCALES
-    return asked or not console.encoding.lower().startswith("utf")
+    """Whether only the characters of ASCII are sure to be shown."""
+    return not console.encoding.lower().startswith("utf")
 
 
 def fit(console: Console) -> None:

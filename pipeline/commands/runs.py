@@ -5,21 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
 
-from components.evaluation import EvaluationDamaged, read_verdict
-from pipeline import history, terminal
+from pipeline import history, outcome, terminal
 from pipeline.durations import in_words
 from pipeline.exit_codes import BAD_INPUT, OK
-from pipeline.history import CACHED, DONE, FAILED, RUNNING, HistoryError, Run
+from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING, HistoryError, Run
 from pipeline.lineage import Lineage, lineage, run_of_version
 from pipeline.summary import Summary, summarize
+from pipeline.verdict import print_verdict
 
 LAST = 20
 _WIDE, _FULL = 100, 10_000  # columns: of a terminal that has room for the table; of what is no terminal
@@ -113,35 +113,37 @@ def _row(run: Run, summary: Summary) -> dict[str, Any]:
         "profile": run.record.profile,
         _METRIC: summary.metrics.get(_METRIC),
         "verdict": summary.verdict,
-        "version": Path(summary.pushed).name if summary.pushed else "",
+        "version": run.pushes[-1].version if run.pushes else Path(summary.pushed).name,
+        "promoted": run.pushes[-1].reason if run.pushes else "",
         "seconds": run.seconds,
         "problems": run.problems,
     }
 
 
 def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("RUN", "STARTED", "DATA", "PROFILE", "IOU", "VERDICT", "RESULT", "VERSION", "TIME"):
-        table.add_column(name, justify="right" if name in ("IOU", "TIME") else "left", no_wrap=True)
+    cells = [("RUN", "STARTED", "DATA", "PROFILE", "IOU", "VERDICT", "RESULT", "VERSION", "TIME")]
     for row in rows:
-        table.add_row(
-            row["id"],
-            _minute(row["started"]),
-            row["data_hash"][:8],
-            Path(row["profile"]).stem,
-            _number(row[_METRIC]),
-            row["verdict"].replace("_", " "),
-            row["status"].replace("_", " "),
-            row["version"],
-            in_words(row["seconds"]),
+        cells.append(
+            (
+                row["id"],
+                _minute(row["started"]),
+                row["data_hash"][:8],
+                Path(row["profile"]).stem,
+                _number(row[_METRIC]),
+                row["verdict"].replace("_", " "),
+                _result(row),
+                row["version"],
+                in_words(row["seconds"]),
+            )
         )
-    console.print(table)
+    for line in _aligned(cells, right=(4, 8)):
+        console.print(line, soft_wrap=True)
 
 
 def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
     for row in rows:
         iou = f"  IoU {row[_METRIC]:.3f}" if row[_METRIC] is not None else ""
-        console.print(f"{row['id']}  {row['status'].replace('_', ' ')}{iou}", soft_wrap=True)
+        console.print(f"{row['id']}  {_result(row)}{iou}", soft_wrap=True)
         told = [_minute(row["started"]), in_words(row["seconds"])]
         console.print(f"  {', '.join(filter(None, told))}", style="dim", soft_wrap=True)
         named = {"data": row["data_hash"][:8], "version": row["version"]}
@@ -183,34 +185,29 @@ def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) ->
 def _print_verdict(run: Run, summary: Summary, console: Console) -> None:
     if not summary.verdict:
         return
-    console.print(f"\nVerdict: {summary.verdict.replace('_', ' ')}", style="bold")
-    evaluation = run.artifact("Evaluator", "evaluation")
-    try:
-        verdict = read_verdict(evaluation.path) if evaluation else None
-    except EvaluationDamaged:
-        verdict = None  # among the problems
-    if verdict:
-        console.print(f"  {verdict['reason']}", soft_wrap=True)
+    console.print()
+    if verdict := outcome.verdict(run.nodes):
+        print_verdict(verdict, console)
+        return
+    console.print(f"Gate: {summary.verdict.replace('_', ' ')}", style="bold")
     for name, value in summary.metrics.items():
-        before = summary.baseline.get(name)
-        was = f"   last blessed {_number(before)}" if before is not None else ""
         if name != "example_count":
-            console.print(f"  {name:<24} {_number(value)}{was}", soft_wrap=True)
+            console.print(f"  {name:<24} {_number(value)}", soft_wrap=True)
 
 
 def _print_components(run: Run, console: Console) -> None:
     if not run.nodes:
         return
     console.print("\nComponents", style="bold")
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in range(4):
-        table.add_column(justify="right" if column in (2, 3) else "left", no_wrap=column != 1)
+    rows = []
     for node in run.nodes:
-        same = f" - same inputs as run {node.same_as}" if node.same_as else ""
+        state = "not run" if node.state == WAITING and run.status != RUNNING else node.state
+        same = f"{state} - same inputs as run {node.same_as}" if node.same_as else state
         took = f"{node.seconds:.1f} s" if node.state in (DONE, FAILED, RUNNING) else ""
         memory = f"{node.peak_memory_mb} MB" if node.peak_memory_mb and node.state != CACHED else ""
-        table.add_row(f"  {node.name}", f"{node.state}{same}", took, memory)
-    console.print(table)
+        rows.append((f"  {node.name}", same if console.width >= _WIDE else state, took, memory))
+    for line in _aligned(rows, right=(2, 3)):
+        console.print(line, soft_wrap=True)
     console.print("\nArtifacts", style="bold")
     shown: set[int] = set()  # resolvers name again what others made
     for node in run.nodes:
@@ -232,7 +229,8 @@ def _print_lineage(run: Run, origin: Lineage, console: Console) -> None:
     if origin.model_id:
         console.print(f"  model    {origin.model}, trained by {told(origin.model_run)}", soft_wrap=True)
     if origin.version:
-        console.print(f"  version  {origin.version}, pushed by {told(origin.pushed_run)}", soft_wrap=True)
+        pushed = origin.pushed.replace(f"run {run.id}", "this run")
+        console.print(f"  version  {origin.version}{f', {pushed}' if pushed else ''}", soft_wrap=True)
     elif not origin.data_hash:
         console.print("  it came to no data", soft_wrap=True)
 
@@ -259,6 +257,22 @@ def _minute(started: str) -> str:
         return datetime.fromisoformat(started[:19]).strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return started
+
+
+def _result(row: dict[str, Any]) -> str:
+    result = str(row["status"]).replace("_", " ")
+    return f"{result}, promoted" if row["promoted"] else result
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
+    """Lines of a table; the columns in `right` end at one place, the others begin at one."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            f"{' ' * (width - cell_len(cell))}{cell}" if index in right else set_cell_size(cell, width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
 
 
 def _number(value: float | None) -> str:
