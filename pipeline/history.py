@@ -28,8 +28,8 @@ from pipeline.lock import holder
 from pipeline.run_record import RunRecord, Unreadable, read_json, read_record
 
 __all__ = [
-    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING", "Artifact", "HistoryError", "Node", "Push", "Run",
-    "load", "pushes", "runs",
+    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING",
+    "Artifact", "HistoryError", "Node", "Push", "Run", "load", "pushes", "runs",
 ]  # fmt: skip
 
 KILLED = "killed"

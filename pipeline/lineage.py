@@ -59,7 +59,8 @@ def run_of_version(root: Path, version: int) -> tuple[Run, str]:
     """
     serving = Root(root.absolute()).serving
     known = {push.version: push for push in history.pushes(root)}
-    sentences, number = [], version
+    sentences: list[str] = []
+    number = version
     while not (push := known.get(str(number))):
         before = read_card(serving / str(number)).get("rolled_back_to")
         if not isinstance(before, int) or len(sentences) > len(known):

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,7 @@ def test_a_really_killed_process_is_told_as_killed(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from pipeline.lock import exclusive
 from pipeline.run_record import RunRecord
 root = Path(sys.argv[1])
@@ -128,7 +130,7 @@ def test_a_failed_component_ends_with_its_run_not_when_the_next_run_closes_it(re
 def test_a_run_of_an_earlier_version_has_a_summary_alone(recorded):
     folder = recorded.add("1")
     (folder / "run.json").unlink()
-    old = {
+    old: dict[str, Any] = {
         "run_id": "1",
         "config": {"steps": 30},
         "started": "2026-11-25T01:05:46+0000",

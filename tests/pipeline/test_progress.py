@@ -158,7 +158,12 @@ def test_threads_may_count_together():
     with Board(output, NAMES) as board:
         board.start(NAMES[0])
         count = Count("reading images", 40)
-        threads = [threading.Thread(target=lambda: [count.add() for _ in range(10)]) for _ in range(4)]
+
+        def ten() -> None:
+            for _ in range(10):
+                count.add()
+
+        threads = [threading.Thread(target=ten) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
