@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="do not compare with the last blessed model: the thresholds alone decide",
     )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
     check = commands.add_parser(
         "check", help="read every image and mask, report all problems", epilog=EXPLAINED
@@ -43,6 +44,19 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED))
+
+    report = commands.add_parser(
+        "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED
+    )
+    report.add_argument(
+        "run",
+        nargs="*",
+        default=["latest"],
+        metavar="RUN",
+        help="id of a run, or latest (the default); two to compare",
+    )
+    _add_root(report)
+    report.add_argument("--open", action="store_true", help="open the page in the browser")
 
     rollback = commands.add_parser(
         "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
@@ -154,6 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     overwrite=options.overwrite,
                 )
             )
+        if options.command == "report":
+            from pipeline.commands.report import report
+
+            return report(options.root, options.run, options.open)
         if options.command == "rollback":
             from pipeline.commands.rollback import rollback
 
@@ -201,4 +219,12 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad, options.profile, options.rebaseline)
+    return run(
+        config,
+        options.root,
+        options.debug,
+        options.skip_bad,
+        options.profile,
+        options.rebaseline,
+        show=options.open,
+    )

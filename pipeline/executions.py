@@ -158,6 +158,11 @@ class Executions:
                     pushed.append(Push(str(told.get("pushed_destination", "")), run, **texts))
         return pushed
 
+    def maker(self, artifact: int) -> str:
+        """The run that made an artifact, by its id; empty if that is not known. Raises `StoreError`."""
+        with _told(self._path):
+            return _maker(self._store, artifact)
+
 
 def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
     """What executions were, with their artifacts.

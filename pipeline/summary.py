@@ -11,13 +11,12 @@ from typing import Any
 
 from components.evaluation import EvaluationDamaged, read_verdict
 from components.example_gen.sample import SPLITS
+from components.run_files import TRIALS, TRIALS_PLOT
 from pipeline import history, outcome
 from pipeline.history import CACHED, DONE, Run
 from pipeline.run_record import Unreadable, read_json, write_json
 
 SUMMARY = "summary.json"
-# Of components.tuner, whose import takes TensorFlow.
-_TRIALS, _TRIALS_PLOT = "tuner_results.json", "learning_rate.svg"
 
 Measured = dict[str, float | None]  # None: could not be measured
 
@@ -93,9 +92,9 @@ def summarize(run: Run) -> Summary:
         summary.warnings = report.text("warnings").splitlines()
     if hyperparameters := run.artifact("Tuner", "best_hyperparameters"):
         summary.learning_rate = hyperparameters.text("reason")
-    if (trials := run.artifact("Tuner", "tuner_results")) and Path(trials.uri, _TRIALS_PLOT).is_file():
-        summary.trials = str(Path(trials.uri, _TRIALS))
-        summary.trials_plot = str(Path(trials.uri, _TRIALS_PLOT))
+    if (trials := run.artifact("Tuner", "tuner_results")) and Path(trials.uri, TRIALS_PLOT).is_file():
+        summary.trials = str(Path(trials.uri, TRIALS))
+        summary.trials_plot = str(Path(trials.uri, TRIALS_PLOT))
     if model := run.artifact("Trainer", "model"):
         summary.model = str(outcome.model_path(model))
         summary.start = outcome.start(model)

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TextIO
 
 from components.example_gen.sample import Problem
-from pipeline import durations, history, interruption, log, memory, outcome, summary
+from pipeline import curve_links, durations, history, interruption, log, memory, outcome, summary
 from pipeline.commands.check import check
+from pipeline.commands.report import open_page
 from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, print_report
 from pipeline.ending import command_of, explain, print_end
-from pipeline.executions import Node, StoreError, require_readable
+from pipeline.executions import DONE, Node, StoreError, require_readable
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
-from pipeline.history import Run
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
 from pipeline.progress import Board
@@ -47,6 +47,7 @@ def run(
     skip_bad: bool = False,
     profile: str = "default",
     rebaseline: bool = False,
+    show: bool = False,
 ) -> int:
     """Runs the whole pipeline.
 
@@ -57,6 +58,7 @@ def run(
         skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
         profile: where the configuration came from.
         rebaseline: do not compare the model with the last blessed one.
+        show: open the report in the browser at the end.
 
     Returns:
         The exit code; see `pipeline.exit_codes`.
@@ -78,7 +80,10 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
-            return _run_locked(config, root, record, debug, report, rebaseline)
+            code, page = _run_locked(config, root, record, debug, report, rebaseline)
+        if show and page:
+            open_page(page)
+        return code
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
@@ -99,7 +104,8 @@ def _run_id(root: Root) -> str:
 
 def _run_locked(
     config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
-) -> int:
+) -> tuple[int, Path | None]:
+    """The exit code, and the report."""
     folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
@@ -123,7 +129,7 @@ def _run_locked(
         if status == "interrupted":
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
             os._exit(INTERRUPTED)
-    return EXIT_CODE_OF[status]
+    return EXIT_CODE_OF[status], work.report
 
 
 def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
@@ -139,6 +145,7 @@ class _Work:
     def __init__(self, root: Root, record: RunRecord, terminal: TextIO):
         self.nodes: list[Node] = []
         self.at_work = ""
+        self.report: Path | None = None
         self.console = make_console(terminal)
         self._root, self._record, self._terminal = root, record, terminal
         self._folder = root.run(record.run_id)
@@ -190,12 +197,12 @@ class _Work:
         except Exception as error:  # what broke the run may well break this, too
             traceback.print_exc()
             problems.append(f"{self._folder}: the summary could not be written: {error}")
-        page = self._write_data_page(told)
+        self.report = self._write_report(problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
             verdict = outcome.verdict(self.nodes)
             print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
-            if page:
-                self.console.print(f"  images    {page}", soft_wrap=True)
+            if self.report:
+                self.console.print(f"  report    {self.report}", soft_wrap=True)
             for problem in problems:
                 self.console.print(problem, soft_wrap=True)
 
@@ -217,6 +224,8 @@ class _Work:
         self.nodes.append(node)
         if node.name == "Trainer":  # what it left is the model now
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
+            if node.state == DONE and (curves := node.first("model_run")):
+                curve_links.link(self._root, self._record.run_id, curves.path)
         if self._board:
             self._board.end(node, outcome.note(node))
 
@@ -229,21 +238,14 @@ class _Work:
         with contextlib.suppress(OSError):
             self._record.write(self._folder)
 
-    def _write_data_page(self, told: Summary) -> Path | None:
-        """The page about the images, or None; a page that cannot be written is no reason to lose a run."""
-        run = Run("", self._folder, "", "", "", 0.0, self.nodes, self._record, [])
-        statistics = run.artifact("StatisticsGen", "statistics")
-        if not statistics:
-            return None
-        before = run.artifact("BlessedStatistics", "baseline")
-        sentences = told.warnings or (told.reason.splitlines() if told.status == "bad_input" else [])
-        path = self._folder / "data.html"
-        title = f"Images of run {told.run_id}"
+    def _write_report(self, problems: list[str]) -> Path | None:
+        """The report, or None and a problem more: a report that fails is no reason to lose a run."""
         try:
-            from pipeline import data_page  # TensorFlow with it
+            from pipeline.report.page import write_report
 
-            data_page.write_page(path, title, statistics.uri, before.uri if before else "", sentences)
-        except Exception:
+            return write_report(self._root, self._record.run_id)
+        except Exception as error:
             traceback.print_exc()  # into the log
+            why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            problems.append(f"{self._folder}: the report could not be written: {why}")
             return None
-        return path

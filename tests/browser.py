@@ -17,7 +17,7 @@ from tests.serving.running import wait_for
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--force-device-scale-factor=1",
+    "--disable-dev-shm-usage", "--hide-scrollbars", "--force-device-scale-factor=1",
 ]  # fmt: skip
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # of the protocol
 
@@ -69,9 +69,9 @@ class Browser:
         entries = self._call("POST", "/se/log", {"type": "browser"})
         return [entry["message"] for entry in entries if entry["level"] in ("SEVERE", "WARNING")]
 
-    def screenshot(self) -> bytes:
-        """All of the page, as a PNG."""
-        taken = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+    def screenshot(self, beyond: bool = True) -> bytes:
+        """All of the page, or only what the window shows, as a PNG."""
+        taken = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": beyond})
         return base64.b64decode(taken["data"])
 
     def quit(self) -> None:
