@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-serving run serve test test-all lint format lock clean
+.PHONY: help setup setup-serving run serve test test-all docs lint format lock clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
@@ -23,7 +23,11 @@ test: setup     ## every test that needs this environment alone
 
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
-	@$(PY) -m pytest -m server $(ARGS)
+	@$(PY) -m pytest -m "server or docs" $(ARGS)
+
+docs: setup     ## build the documentation into build/docs; a warning is an error
+	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "open build/docs/index.html"
 
 lint: setup     ## ruff and mypy, as continuous integration runs them
 	@$(PY) -m ruff check

@@ -88,11 +88,12 @@ def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
         note(name, time.perf_counter() - start)
         assert report.ok, report.problems
     from pipeline import graph, runner
+    from pipeline.executions import Node
 
-    def end(result: runner.NodeResult) -> None:
-        note(result.name, result.seconds)
-        if result.name == "Transform":
-            tiles = result.outputs["transformed_examples"][0].uri
+    def end(node: Node) -> None:
+        note(node.name, node.seconds)
+        if node.name == "Transform":
+            tiles = node.outputs["transformed_examples"][0].uri
             rows["tiles / padded images"] = _stored_ratio(tiles)
             raise _EnoughError
 

@@ -26,6 +26,7 @@ sys.path.insert(0, str(CHECKOUT))
 def tiles_of(settings: list[str], folder: Path) -> tuple:
     """Configuration of a run on the bundled images, and the tiles of its training split."""
     from pipeline import graph, profile, runner
+    from pipeline.executions import Node
     from pipeline.layout import Root
 
     class EnoughError(Exception):
@@ -34,9 +35,9 @@ def tiles_of(settings: list[str], folder: Path) -> tuple:
     config = profile.load(overrides={"channels": 1, **profile.parse_overrides(settings)})
     found = []
 
-    def end(result: runner.NodeResult) -> None:
-        if result.name == "Transform":
-            found.append(result.outputs["transformed_examples"][0].uri)
+    def end(node: Node) -> None:
+        if node.name == "Transform":
+            found.append(node.outputs["transformed_examples"][0].uri)
             raise EnoughError
 
     with contextlib.suppress(EnoughError):

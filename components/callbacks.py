@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 
@@ -10,14 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from components import progress
 from components.checkpoint import Checkpoints
 from components.errors import TrainingFailed
 from components.schedule import rate_factor
 from components.train_settings import TrainSettings
 from components.validation import WholeImageValidation
-
-# Records carry `epoch`, `epochs`, `step`, `steps` and `values`; whoever drives the run may show them.
-progress = logging.getLogger("unet.progress")
 
 Curves = dict[str, list[float]]
 
@@ -82,8 +79,7 @@ class Course(keras.callbacks.Callback):
         every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
         # With a budget in minutes: how many it seems to be enough for.
         steps = self._settings.steps if self._settings.minutes is None else round(self.step / self.spent)
-        counts = {"epoch": done + 1, "epochs": -(-steps // every), "step": self.step, "steps": steps}
-        progress.info("%s", self._title, extra={**counts, "values": shown})
+        progress.report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row to the curves: means of what the steps told, and the validation."""

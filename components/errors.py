@@ -13,3 +13,7 @@ class TrainingFailed(RuntimeError):
 
 class ExportRejected(RuntimeError):
     """The exported model does not do what serving needs."""
+
+
+class ImagesLost(RuntimeError):
+    """Fewer images came out of a step than went in."""

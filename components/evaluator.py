@@ -1,224 +1,182 @@
-"""What the Evaluator measures and demands: TFMA's configuration, and its metrics.
-
-The exported model itself is evaluated, on whole images: its `evaluate` signature turns serialized examples
-into one confusion matrix an image, TFMA adds them up, and `components.metrics` turns them into numbers.
-"""
+"""The Evaluator: TFMA measures the exported model on whole images, and `components.gate` decides."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from numpy.typing import NDArray
-from tensorflow_model_analysis.metrics import metric_types
-from tfx.dsl.components.common import resolver
-from tfx.types.standard_artifacts import Model
-from tfx.utils import path_utils
+from tfx.components.evaluator import executor as tfx_evaluator
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import artifact_utils, component_spec, standard_artifacts
+from tfx.types.channel import BaseChannel, Channel
+from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import images, lineage, metrics, segment_scores
-from components.masks import IGNORE
-from components.versions import training_record
+from components import baseline, evaluation, evaluation_pictures, gate, image_metric, images, measurement
+from components.errors import ImagesLost
+from components.gate import GateSettings
+from components.signatures import EVALUATE
 
-SIGNATURE, SEGMENTS_SIGNATURE = "evaluate", "evaluate_segments"
-
-
-class SegmentationMetric(tfma.metrics.Metric):
-    """One metric of `components.metrics`, by its name."""
-
-    def __init__(self, name: str, classes: Sequence[str]):
-        """Args: name: one of `metrics.metric_names(classes)`; classes: names, the background first."""
-        super().__init__(_computations, name=name, classes=list(classes))
+SPLIT = "test"
 
 
-def _computations(
-    name: str, classes: list[str], model_names: list[str] | None = None, **_: Any
-) -> list[metric_types.MetricComputation]:
-    computations = []
-    for model in model_names or [""]:
-        key = metric_types.MetricKey(name=name, model_name=model)
-        combiner = _SumConfusions(key, model, classes)
-        computations.append(metric_types.MetricComputation(keys=[key], preprocessors=[], combiner=combiner))
-    return computations
+class Executor(tfx_evaluator.Executor):
+    """TFX's measures, without any threshold of TFMA's; the decision and its reasons are ours."""
 
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the verdict, the table of the images, the pictures and the blessing.
 
-class _SumConfusions(beam.CombineFn):
-    """Adds up the confusion matrices of all images and takes one metric of the sum."""
-
-    def __init__(self, key: metric_types.MetricKey, model: str, classes: list[str]):
-        self._key, self._model, self._classes = key, model, classes
-
-    def create_accumulator(self) -> NDArray[np.float64]:
-        return np.zeros((len(self._classes), len(self._classes)))
-
-    def add_input(
-        self, total: NDArray[np.float64], element: metric_types.StandardMetricInputs
-    ) -> NDArray[np.float64]:
-        prediction = element.prediction
-        # With a baseline, predictions are nested by the name of the model.
-        if isinstance(prediction, Mapping) and self._model in prediction:
-            prediction = prediction[self._model]
-        confusion = prediction["confusion"] if isinstance(prediction, Mapping) else prediction
-        return total + np.asarray(confusion, np.float64).reshape(total.shape)
-
-    def merge_accumulators(self, totals: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return sum(totals, self.create_accumulator())
-
-    def extract_output(self, total: NDArray[np.float64]) -> dict[metric_types.MetricKey, float]:
-        return {self._key: metrics.summarize(total, self._classes)[self._key.name]}
-
-
-class SegmentScore(tfma.metrics.Metric):
-    """One of `metrics.SEGMENT_SCORES`, by its name; all of them are computed at once."""
-
-    def __init__(self, name: str):
-        """Args: name: of the score."""
-        super().__init__(_segment_computations, name=name)
-
-
-def _segment_computations(
-    name: str, model_names: list[str] | None = None, **_: Any
-) -> list[metric_types.MetricComputation]:
-    del name  # equal computations are done once
-    computations = []
-    for model in model_names or [""]:
-        keys = [metric_types.MetricKey(name=score, model_name=model) for score in metrics.SEGMENT_SCORES]
-        combiner = _MeanSegmentScores(keys, model)
-        computations.append(metric_types.MetricComputation(keys=keys, preprocessors=[], combiner=combiner))
-    return computations
-
-
-class _MeanSegmentScores(beam.CombineFn):
-    """Mean over all images of the scores at each threshold; then the best threshold of all."""
-
-    def __init__(self, keys: list[metric_types.MetricKey], model: str):
-        self._keys, self._model = keys, model
-
-    def create_accumulator(self) -> NDArray[np.float64]:
-        """[2, thresholds, scores]: sums, and how many there are of each."""
-        return np.zeros((2, len(segment_scores.THRESHOLDS), len(self._keys)))
-
-    def add_input(
-        self, total: NDArray[np.float64], element: metric_types.StandardMetricInputs
-    ) -> NDArray[np.float64]:
-        prediction = element.prediction
-        if isinstance(prediction, Mapping) and self._model in prediction:
-            prediction = prediction[self._model]
-        foreground, truth = (
-            images.decode(np.asarray(prediction[key]).item())[..., 0]
-            for key in ("foreground_bytes", "truth_bytes")
+        Raises:
+            ImagesLost: not every image of the test split was measured.
+        """
+        settings = GateSettings(**json.loads(exec_properties["settings"]))
+        [candidate] = input_dict["model"]
+        about, chosen = baseline.choose(
+            candidate, input_dict.get("baseline_model", []), bool(exec_properties["rebaseline"])
         )
-        found = segment_scores.scores(foreground / 65535, truth, IGNORE)
-        there = ~np.isnan(found)  # an image without segments has no scores
-        return total + np.stack([np.where(there, found, 0), there])
-
-    def merge_accumulators(self, totals: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        return sum(totals, self.create_accumulator())
-
-    def extract_output(self, total: NDArray[np.float64]) -> dict[metric_types.MetricKey, float]:
-        sums, counts = total
-        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-        return dict(zip(self._keys, segment_scores.best(means), strict=True))
-
-
-def eval_config(
-    classes: Sequence[str],
-    thresholds: Mapping[str, float],
-    max_drop: float,
-    with_segment_scores: bool = False,
-) -> tfma.EvalConfig:
-    """TFMA's configuration of the gate.
-
-    Args:
-        classes: names, the background first.
-        thresholds: the bound of each metric: a lower one, or an upper one where lower is better.
-        max_drop: how much worse than the baseline the metrics with a threshold may be.
-        with_segment_scores: measure `metrics.SEGMENT_SCORES`, too.
-    """
-    kinds: list[tuple[str, type[tfma.metrics.Metric], dict[str, Any]]] = [
-        (name, SegmentationMetric, {"classes": list(classes)}) for name in metrics.metric_names(classes)
-    ]
-    if with_segment_scores:
-        kinds += [(name, SegmentScore, {}) for name in metrics.SEGMENT_SCORES]
-    configs = []
-    for name, kind, arguments in kinds:
-        config = tfma.MetricConfig(
-            class_name=kind.__name__, module=__name__, config=json.dumps({"name": name, **arguments})
+        config = image_metric.eval_config(
+            settings.classes, settings.boundary_tolerance, settings.segment_scores, settings.slices
         )
-        if name in thresholds:
-            config.threshold.CopyFrom(_threshold(name, thresholds[name], max_drop))
-        configs.append(config)
-    configs.append(tfma.MetricConfig(class_name="ExampleCount"))
-    return tfma.EvalConfig(
-        model_specs=[
-            tfma.ModelSpec(
-                signature_name=SEGMENTS_SIGNATURE if with_segment_scores else SIGNATURE,
-                model_type="tf_generic",
+        inputs = {key: input_dict[key] for key in ("examples", "model")}
+        if chosen is not None:
+            inputs["baseline_model"] = [chosen]
+        properties = {
+            **{key: value for key, value in exec_properties.items() if key not in ("settings", "rebaseline")},
+            "eval_config": proto_utils.proto_to_json(config),
+            "example_splits": json_utils.dumps([SPLIT]),
+        }
+        super().Do(inputs, output_dict, properties)
+
+        folder = artifact_utils.get_single_uri(output_dict["evaluation"])
+        measured = _measured(folder, chosen is not None)
+        [examples] = input_dict["examples"]
+        expected = examples.get_int_custom_property(f"{SPLIT}_count")
+        if len(measured) != expected:
+            raise ImagesLost(f"{len(measured)} of {expected} images arrived at the Evaluator: run again")
+        verdict = gate.decide(measured, settings, about)
+        rows = gate.table(measured, settings.classes)
+        evaluation.write_images(folder, rows)
+        split = artifact_utils.get_split_uri([examples], SPLIT)
+        _write_pictures(Path(folder), rows, path_utils.serving_model_path(candidate.uri), split)
+        evaluation.write_verdict(folder, verdict)
+        [blessing] = output_dict["blessing"]
+        _bless(blessing, verdict, candidate, chosen)
+
+
+def _measured(folder: str, compared: bool) -> list[gate.Image]:
+    before = {}
+    if compared:
+        rows = image_metric.read_rows(folder, tfma.BASELINE_KEY)
+        before = {row["name"]: row["measured"] for row in rows}
+    found: list[Any] = []
+    for row in image_metric.read_rows(folder, tfma.CANDIDATE_KEY):
+        candidate = row.pop("measured")
+        found.append({**row, "candidate": candidate, "baseline": before[row["name"]] if compared else None})
+    return found
+
+
+def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -> None:
+    """Asks the model again about the few images that are shown."""
+    picked = {row["name"]: (number, row) for number, row in enumerate(evaluation_pictures.pick(rows))}
+    answer = tf.saved_model.load(model).signatures[EVALUATE]
+    files = sorted(tf.io.gfile.glob(f"{split}/*"))
+    index = []
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        name = features["name"].bytes_list.value[0].decode()
+        if name not in picked:
+            continue
+        number, row = picked[name]
+        said = answer(examples=tf.constant([record]))
+        maps = np.concatenate([images.decode(png) for png in said["probabilities_bytes"][0].numpy()], -1)
+        written = evaluation_pictures.write_pictures(
+            folder,
+            number,
+            row,
+            images.decode(features["image"].bytes_list.value[0]),
+            images.decode(said["truth_bytes"][0].numpy())[..., 0],
+            measurement.most_likely(maps)[0],
+            np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16),
+        )
+        index.append((number, written))
+    evaluation.write_pictures(folder, [written for _, written in sorted(index)])
+
+
+def _bless(blessing: Any, verdict: evaluation.Verdict, candidate: Any, compared: Any) -> None:
+    """Files and custom properties of a blessing, as TFX's Evaluator writes them."""
+    good = verdict["blessed"]
+    blessing.set_string_custom_property("current_model", candidate.uri)
+    blessing.set_int_custom_property("current_model_id", candidate.id)
+    if compared is not None:
+        blessing.set_string_custom_property("baseline_model", compared.uri)
+        blessing.set_int_custom_property("baseline_model_id", compared.id)
+    blessing.set_int_custom_property("blessed", int(good))
+    if verdict["baseline"]["state"] == "rebaselined":
+        blessing.set_string_custom_property(baseline.ACCEPTED, "rebaseline")
+    path = Path(blessing.uri, "BLESSED" if good else "NOT_BLESSED")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+class EvaluatorSpec(component_spec.ComponentSpec):
+    """Inputs, outputs and parameters of `Evaluator`."""
+
+    PARAMETERS = {
+        "settings": component_spec.ExecutionParameter(type=str),
+        "rebaseline": component_spec.ExecutionParameter(type=int),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "baseline_model": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
+    OUTPUTS = {
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class Evaluator(base_beam_component.BaseBeamComponent):
+    """The gate: measures a model on the test images, beside the last blessed one, and blesses it or not."""
+
+    SPEC_CLASS = EvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: BaseChannel,
+        model: BaseChannel,
+        baseline_model: BaseChannel,
+        settings: GateSettings,
+        rebaseline: bool = False,
+    ):
+        """Declares the component.
+
+        Args:
+            examples: with a test split.
+            model: the candidate.
+            baseline_model: what `BlessedBaselineStrategy` resolves.
+            settings: of the gate.
+            rebaseline: do not compare with the last blessed model; the verdict says so.
+        """
+        super().__init__(
+            EvaluatorSpec(
+                examples=examples,
+                model=model,
+                baseline_model=baseline_model,
+                settings=json.dumps(dataclasses.asdict(settings)),
+                rebaseline=int(rebaseline),
+                evaluation=Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=Channel(type=standard_artifacts.ModelBlessing),
             )
-        ],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=configs)],
-    )
-
-
-def _threshold(name: str, bound: float, max_drop: float) -> tfma.MetricThreshold:
-    lower_is_better = name in metrics.LOWER_IS_BETTER
-    value = tfma.GenericValueThreshold(
-        **{"upper_bound" if lower_is_better else "lower_bound": {"value": bound}}
-    )
-    # So that float rounding never rejects an equal model where no drop is allowed.
-    allowed = max_drop + 1e-9
-    change = tfma.GenericChangeThreshold(
-        direction=tfma.MetricDirection.LOWER_IS_BETTER
-        if lower_is_better
-        else tfma.MetricDirection.HIGHER_IS_BETTER,
-        absolute={"value": allowed if lower_is_better else -allowed},
-    )
-    return tfma.MetricThreshold(value_threshold=value, change_threshold=change)
-
-
-def read_metrics(uri: str, model: str | None = None) -> dict[str, float]:
-    """Metrics of one model over all images, from an evaluation; empty if it was not evaluated.
-
-    Args:
-        uri: of the evaluation.
-        model: `tfma.CANDIDATE_KEY` or `tfma.BASELINE_KEY`; None: the candidate, beside a baseline or not.
-    """
-    if model is None:
-        return read_metrics(uri, tfma.CANDIDATE_KEY) or read_metrics(uri, "")
-    evaluated = tfma.load_eval_result(uri, model_name=model)
-    values: dict[str, Any] = evaluated.get_metrics_for_slice() if evaluated.slicing_metrics else {}
-    # With a baseline, TFMA adds the difference of each metric.
-    names = [name for name in values or {} if not name.endswith("_diff")]
-    return {name: values[name]["doubleValue"] for name in names}
-
-
-class BlessedBaselineStrategy(resolver.ResolverStrategy):
-    """The most recently blessed model that is not the candidate itself.
-
-    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation
-    would never come from the cache, and the candidate would be compared with itself. Models of other classes,
-    or whose files are gone, cannot be compared.
-    """
-
-    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Takes `candidate`, `model` and `model_blessing`; leaves `model` with the baseline, or empty."""
-        del store
-        [candidate] = input_dict["candidate"]
-        classes = _classes(candidate)
-        models = {artifact.id: artifact for artifact in input_dict["model"]}
-        for blessing in lineage.blessed(input_dict["model_blessing"]):
-            model_id = blessing.get_int_custom_property("current_model_id")
-            if model_id == candidate.id:
-                continue
-            if model_id in models and _classes(models[model_id]) == classes:
-                return {**input_dict, "model": [models[model_id]], "model_blessing": [blessing]}
-        return {**input_dict, "model": [], "model_blessing": []}
-
-
-def _classes(model: Model) -> list[str] | None:
-    return training_record(Path(path_utils.serving_model_path(model.uri))).get("classes")
+        )

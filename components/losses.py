@@ -60,11 +60,7 @@ class SegmentationLoss(keras.losses.Loss):
         counted = indices != IGNORE
         mask = tf.cast(counted, tf.float32)
         indices = tf.where(counted, indices, 0)
-        weights = mask
-        if len(set(self._class_weights)) > 1 or self._class_weights[0] != 1:
-            weights *= tf.gather(tf.constant(self._class_weights, tf.float32), indices)
-        if self._border_weight:
-            weights += mask * tf.cast(y_true[..., 1], tf.float32) * (self._border_weight / 255)
+        weights = pixel_weights(y_true, self._class_weights, self._border_weight)
         pixels = tf.maximum(tf.reduce_sum(mask), 1)
         total = tf.constant(0.0)
         if "cross_entropy" in self._terms or "focal" in self._terms:
@@ -85,6 +81,25 @@ class SegmentationLoss(keras.losses.Loss):
         if "tversky" in self._terms:
             total += self._terms["tversky"] * _lack(hit, MISSED * there + (1 - MISSED) * found)
         return total
+
+
+def pixel_weights(y_true: tf.Tensor, class_weights: Sequence[float], border_weight: float) -> tf.Tensor:
+    """w(x) of the paper's equation 2, [B, H, W] float32; 0 for pixels that do not count.
+
+    Args:
+        y_true: [B, H, W, 1 or 2], class indices or `IGNORE`; and the border term in steps of 1/255.
+        class_weights: w_c of each class.
+        border_weight: w_0; the border term is looked at only if it is not 0.
+    """
+    indices = tf.cast(y_true[..., 0], tf.int32)
+    counted = indices != IGNORE
+    mask = tf.cast(counted, tf.float32)
+    weights = mask
+    if len(set(class_weights)) > 1 or class_weights[0] != 1:
+        weights *= tf.gather(tf.constant(class_weights, tf.float32), tf.where(counted, indices, 0))
+    if border_weight:
+        weights += mask * tf.cast(y_true[..., 1], tf.float32) * (border_weight / 255)
+    return weights
 
 
 def balanced_weights(pixels: Sequence[int]) -> list[float]:

@@ -1,7 +1,8 @@
-"""The definition of every metric, in plain Python: one confusion matrix in, one number out.
+"""The definition of every metric of a confusion matrix.
 
-The trainer's validation, the Evaluator and the commands all call these functions, so that the same masks
-always get the same numbers.
+The trainer's validation, the Evaluator, the report and the commands call these functions, so that the same
+masks always get the same numbers. They work on many matrices at once, as the bootstrap needs it. Neighbours:
+`components.boundary`, `components.calibration`, `components.segment_scores`.
 """
 
 from __future__ import annotations
@@ -9,55 +10,51 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-Confusion = NDArray[np.floating] | NDArray[np.integer]
+from components.metric_names import metric_names
 
-LOWER_IS_BETTER = frozenset({"pixel_error"})
-# Of components.segment_scores; optional, for they take a second an image.
-SEGMENT_SCORES = ("v_rand", "v_info")
+Floats = NDArray[np.float64]
 
 
-def iou(confusion: Confusion) -> NDArray[np.float64]:
+def iou(confusion: ArrayLike) -> Floats:
     """Intersection over union (Jaccard index) of each class.
 
     Args:
-        confusion: pixel counts, shape [classes, classes], row = truth, column = prediction.
+        confusion: pixel counts, shape [..., classes, classes], row = truth, column = prediction.
 
     Returns:
-        Shape [classes]; NaN for a class that neither the truth nor the prediction holds.
+        Shape [..., classes]; NaN for a class that neither the truth nor the prediction holds.
     """
-    c = np.asarray(confusion, np.float64)
-    hit = np.diag(c)
-    union = c.sum(0) + c.sum(1) - hit
-    return np.divide(hit, union, out=np.full_like(hit, np.nan), where=union > 0)
+    hit, truth, found = _counts(confusion)
+    return _ratio(hit, truth + found - hit)
 
 
-def dice(confusion: Confusion) -> NDArray[np.float64]:
+def dice(confusion: ArrayLike) -> Floats:
     """Dice coefficient (F1 score) of each class; arguments and result as for `iou`."""
-    c = np.asarray(confusion, np.float64)
-    total = c.sum(0) + c.sum(1)
-    return np.divide(2 * np.diag(c), total, out=np.full(len(c), np.nan), where=total > 0)
+    hit, truth, found = _counts(confusion)
+    return _ratio(2 * hit, truth + found)
 
 
-def pixel_error(confusion: Confusion) -> float:
-    """Share of pixels whose class is wrong, 0 to 1; NaN without any pixel."""
-    c = np.asarray(confusion, np.float64)
-    return float(1 - np.trace(c) / c.sum()) if c.sum() > 0 else float("nan")
+def precision(confusion: ArrayLike) -> Floats:
+    """Share of what was taken for a class that is of it; as `iou`, NaN where nothing was taken for it."""
+    hit, _, found = _counts(confusion)
+    return _ratio(hit, found)
 
 
-def metric_names(classes: Sequence[str]) -> list[str]:
-    """Names of all metrics of `summarize`, in its order."""
-    return [
-        "foreground_iou",
-        "mean_iou",
-        "pixel_error",
-        *(f"iou_{name}" for name in classes),
-        *(f"dice_{name}" for name in classes),
-    ]
+def recall(confusion: ArrayLike) -> Floats:
+    """Share of a class that was found; as `iou`, NaN where the truth does not hold it."""
+    hit, truth, _ = _counts(confusion)
+    return _ratio(hit, truth)
 
 
-def summarize(confusion: Confusion, classes: Sequence[str]) -> dict[str, float]:
+def pixel_error(confusion: ArrayLike) -> Floats:
+    """Share of pixels whose class is wrong, 0 to 1, shape [...]; NaN without any pixel."""
+    hit, truth, _ = _counts(confusion)
+    return 1 - _ratio(hit.sum(-1), truth.sum(-1))
+
+
+def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
     """All metrics of one confusion matrix.
 
     Args:
@@ -66,13 +63,31 @@ def summarize(confusion: Confusion, classes: Sequence[str]) -> dict[str, float]:
 
     Returns:
         `foreground_iou` is the mean IoU of all classes but the first, `mean_iou` that of all; classes that
-        occur neither in truth nor in prediction do not count in either.
+        occur neither in truth nor in prediction do not count in either. Likewise with Dice.
     """
-    ious, dices = iou(confusion), dice(confusion)
-    values = [_mean(ious[1:]), _mean(ious), pixel_error(confusion), *map(float, ious), *map(float, dices)]
+    return {name: float(value) for name, value in summarize_each(confusion, classes).items()}
+
+
+def summarize_each(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, Floats]:
+    """As `summarize`, of many confusion matrices [..., classes, classes]: values [...] by name."""
+    by_class = [function(confusion) for function in (iou, dice, precision, recall)]
+    means = [mean(values) for kind in by_class[:2] for values in (kind[..., 1:], kind)]
+    each = [kind[..., i] for kind in by_class for i in range(len(classes))]
+    values = [*means, pixel_error(confusion), *each]
     return dict(zip(metric_names(classes), values, strict=True))
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    present = values[~np.isnan(values)]
-    return float(present.mean()) if present.size else float("nan")
+def mean(values: Floats) -> Floats:
+    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
+    there = ~np.isnan(values)
+    return _ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
+
+
+def _counts(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """[..., classes] pixels of each class: found and right, in the truth, in the prediction."""
+    c = np.asarray(confusion, np.float64)
+    return np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1), c.sum(-2)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

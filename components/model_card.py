@@ -61,6 +61,15 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
     _write(model, card)
 
 
+def read_card(model: Path) -> dict[str, Any]:
+    """The card of a model; empty where it has none that can be read."""
+    try:
+        card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
 def renumber_card(model: Path, version: int) -> None:
     """Says in the card of a copied version which version it is, and which one it was."""
     path = model / CARDS[0]
@@ -96,6 +105,9 @@ def _markdown(card: Mapping[str, Any]) -> str:
     }
     if "rolled_back_to" in card:
         rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
+    if "promoted" in card:
+        told = card["promoted"]
+        rows["past the gate"] = f"by {told['who']}, {told['when']}, from run {told['run']}: {told['reason']}"
     lines = [
         f"# U-Net, version {card['version']}",
         "",
@@ -104,7 +116,7 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(f"| {key} | {value} |" for key, value in rows.items()),
+        *(f"| {key} | {_cell(value)} |" for key, value in rows.items()),
         "",
         "| metric on the test split | value |",
         "|---|---|",
@@ -115,6 +127,10 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", r"\|")
 
 
 def _normalisation(found: Mapping[str, Any] | None) -> str:

@@ -17,7 +17,7 @@ from tfx.types.standard_artifacts import (
 )
 from tfx.utils import path_utils
 
-from components.evaluator import read_metrics
+from components.evaluation import metrics_of, read_verdict
 from components.example_gen.sample import SPLITS
 from components.model_card import write_card
 from components.versions import Withdrawn, push
@@ -51,7 +51,7 @@ def Pusher(  # type: ignore[no-untyped-def]
     }
 
     def describe(copy: Path, version: int) -> None:
-        write_card(copy, version, known, read_metrics(evaluation.uri))
+        write_card(copy, version, known, metrics_of(read_verdict(evaluation.uri)))
 
     try:
         target, is_new = push(Path(path_utils.serving_model_path(model.uri)), Path(folder), describe)

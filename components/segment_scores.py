@@ -25,18 +25,16 @@ def scores(probability: NDArray, truth: NDArray[np.uint8], ignore: int) -> NDArr
         ignore: index of pixels that count nowhere.
 
     Returns:
-        [len(THRESHOLDS), 2], in the order of `metrics.SEGMENT_SCORES`; NaN if the truth has no segment.
+        [len(THRESHOLDS), 2], in the order of `metric_names.SEGMENT_SCORES`; NaN if the truth has no segment.
     """
     labels = ndimage.label((truth > 0) & (truth != ignore))[0]
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])
 
 
-def best(mean_scores: NDArray[np.float64]) -> tuple[float, float]:
-    """The highest value of each score over all thresholds, of [thresholds, 2]; NaN where there is none."""
-    if np.isnan(mean_scores).all():
-        return float("nan"), float("nan")
-    v_rand, v_info = np.nanmax(mean_scores, axis=0)
-    return float(v_rand), float(v_info)
+def best(mean_scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The highest value of each score over all thresholds, [..., 2], of [..., thresholds, 2]; or NaN."""
+    highest = np.where(np.isnan(mean_scores), -np.inf, mean_scores).max(-2)
+    return np.where(np.isneginf(highest), np.nan, highest)
 
 
 def segments(probability: NDArray, threshold: float) -> NDArray[np.int32]:

@@ -19,7 +19,8 @@ from components.serving_graph import Segmenter, most_likely
 
 SERVE, PROBABILITIES, COLOURED = "serving_default", "probabilities", "coloured"
 TENSORS, NETWORK = "tensors", "network"
-EVALUATE, EVALUATE_SEGMENTS = "evaluate", "evaluate_segments"
+EVALUATE = "evaluate"
+EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "truth_bytes")
 
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
@@ -35,9 +36,9 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
       the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
     - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
-      prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has).
-    - `evaluate_segments`: the same, and `foreground_bytes` [N] string, grey PNGs of 16 bits of the
-      probability of any class but the first, and `truth_bytes` [N] string, the masks of the examples.
+      prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
+      `probabilities_bytes` [N, classes - 1] string, as above of all classes but the first, uncompressed; and
+      `truth_bytes` [N] string, the masks of the examples.
 
     Args:
         segmenter: what answers.
@@ -52,19 +53,17 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     windows = tf.TensorSpec([None, None, None, channels], tf.float32, "windows")
     mask = tf.TensorSpec([], tf.string, "mask_bytes")
     maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
-    confusion = tf.TensorSpec([classes**2], tf.float64, "confusion")
     signatures = {
         SERVE: _batch(s.mask_bytes, encoded, mask),
         COLOURED: _batch(s.coloured_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
         TENSORS: tf.function(s.masks, input_signature=[arrays]),
         NETWORK: tf.function(s.network, input_signature=[windows]),
-        EVALUATE: _batch(s.confusion, examples, confusion),
-        EVALUATE_SEGMENTS: _batch(
-            s.segments,
+        EVALUATE: _batch(
+            s.evaluate,
             examples,
-            confusion,
-            tf.TensorSpec([], tf.string, "foreground_bytes"),
+            tf.TensorSpec([classes**2], tf.float64, "confusion"),
+            tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
             tf.TensorSpec([], tf.string, "truth_bytes"),
         ),
     }
@@ -87,15 +86,11 @@ class _Signatures:
         return self._coded(self._decoded(encoded, name), tf.constant(colours, tf.uint8))
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        def quantised(probabilities: tf.Tensor) -> tf.Tensor:
-            return tf.cast(tf.round(probabilities * 65535), tf.uint16)
-
         # Quantised tile by tile: probabilities of the whole image are never held as floats.
         pixels = self._decoded(encoded, name)
-        maps = self._segmenter.answer(pixels, quantised, tf.uint16, of_probabilities=True)
+        maps = self._segmenter.answer(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)
         # zlib's fastest level: noise in the low bits compresses no better with a higher one.
-        classes = range(self._segmenter.classes)
-        return tf.stack([tf.io.encode_png(maps[..., i : i + 1], 1) for i in classes])
+        return _grey_pngs(maps, self._segmenter.classes, compression=1)
 
     def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.reduce_all((images >= 0) & (images <= 255))  # NaN is not
@@ -129,28 +124,23 @@ class _Signatures:
         message = f"windows may have {most} pixels in all; these have:"
         return {"probabilities": self._segmenter.probabilities(checked(windows, area <= most, message, area))}
 
-    def confusion(self, example: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        features = _parsed(example)
-        predicted = self._segmenter.class_indices(self._example_image(features, name))
-        return self._count(predicted, features["mask"], name)
-
-    def segments(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:
-            foreground = tf.cast(tf.round((1 - probabilities[..., :1]) * 65535), tf.uint16)
-            return tf.concat([tf.cast(most_likely(probabilities), tf.uint16), foreground], -1)
+            return tf.concat(
+                [tf.cast(most_likely(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])], -1
+            )
 
-        features = _parsed(example)
-        pixels = self._example_image(features, name)
+        spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
+        features = tf.io.parse_single_example(example, spec)
+        # The limit guards servers; images of the gate are the pipeline's own.
+        pixels = decode_image(features["image"], self._segmenter.channels, None, name)
         answer = self._segmenter.answer(pixels, both, tf.uint16, of_probabilities=True)
-        foreground = tf.io.encode_png(answer[..., 1:], 1)
-        return self._count(answer[..., :1], features["mask"], name), foreground, features["mask"]
+        # Not compressed: it is read at once, by the process that asked.
+        maps = _grey_pngs(answer[..., 1:], self._segmenter.classes - 1, compression=0)
+        return self._count(answer[..., :1], features["mask"], name), maps, features["mask"]
 
     def _decoded(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         return decode_image(encoded, self._segmenter.channels, self._max_pixels, name)
-
-    def _example_image(self, features: dict[str, tf.Tensor], name: tf.Tensor) -> tf.Tensor:
-        # The limit guards servers; images of the gate are the pipeline's own.
-        return decode_image(features["image"], self._segmenter.channels, None, name)
 
     def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
         """PNG of the values of the classes, [classes, 1 or 3]."""
@@ -175,9 +165,13 @@ class _Signatures:
         return tf.math.bincount(truth * classes + predicted, None, classes**2, classes**2, tf.float64)
 
 
-def _parsed(example: tf.Tensor) -> dict[str, tf.Tensor]:
-    spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
-    return tf.io.parse_single_example(example, spec)
+def _sixteen_bits(probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(probabilities * 65535), tf.uint16)
+
+
+def _grey_pngs(maps: tf.Tensor, count: int, compression: int) -> tf.Tensor:
+    """[H, W, count] -> [count] string."""
+    return tf.stack([tf.io.encode_png(maps[..., i : i + 1], compression) for i in range(count)])
 
 
 def _batch(

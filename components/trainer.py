@@ -18,7 +18,9 @@ from components import training, warm_start
 from components.checkpoint import Checkpoints, identity
 from components.export import ExportSettings, export
 from components.input_pipeline import read_tiles
+from components.run_files import CURVES, SAMPLES
 from components.train_settings import TrainSettings, recipe, with_choice
+from components.training_samples import write_samples
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -27,8 +29,8 @@ def run_fn(fn_args: FnArgs) -> None:
     `fn_args.custom_config` holds `train` and `export`, the fields of `TrainSettings` and `ExportSettings` as
     JSON, what is searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to
     `warm_start`, and the folder of the ModelRun to `start_from`. Writes the SavedModel to
-    `fn_args.serving_model_dir`, and the Keras model, the curves and what TensorBoard reads to
-    `model_run_dir`. A killed training goes on from its last checkpoint.
+    `fn_args.serving_model_dir`, and the Keras model, the curves, samples of the windows and what TensorBoard
+    reads to `model_run_dir`. A killed training goes on from its last checkpoint.
     """
     configured = TrainSettings(**json.loads(fn_args.custom_config["train"]))
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
@@ -69,8 +71,9 @@ def run_fn(fn_args: FnArgs) -> None:
     )
 
     run_dir.mkdir(parents=True, exist_ok=True)
+    write_samples(run_dir / SAMPLES, train, settings)
     best.save(run_dir / warm_start.NETWORK)
-    with (run_dir / "curves.csv").open("w", newline="") as file:
+    with (run_dir / CURVES).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["epoch", *curves])
         writer.writerows(

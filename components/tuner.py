@@ -19,12 +19,11 @@ from tfx.utils import json_utils
 from components.checkpoint import identity
 from components.errors import TrainingFailed
 from components.input_pipeline import read_tiles
+from components.run_files import TRIALS, TRIALS_PLOT
 from components.search import Row, Search, TuneSettings, choose, describe
 from components.train_settings import TrainSettings, recipe
 from components.tuner_plot import plot
 from components.versions import newest_version, training_record
-
-RESULTS, PLOT = "tuner_results.json", "learning_rate.svg"
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
@@ -85,8 +84,8 @@ class Executor(tuner_executor.Executor):
             rows = tuner.rows()
             choice, reason = choose(rows, settings)
             title = f"Foreground IoU of {len(rows)} trials on the eval images"
-            (results / PLOT).write_text(plot(rows, choice, title), encoding="utf-8")
-        (results / RESULTS).write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+            (results / TRIALS_PLOT).write_text(plot(rows, choice, title), encoding="utf-8")
+        (results / TRIALS).write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         chosen = keras_tuner.HyperParameters()
         for name, value in choice.items():
             chosen.Fixed(name, value)

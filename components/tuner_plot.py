@@ -10,7 +10,14 @@ from typing import Any
 from components.search import Row
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 420, 60, 20, 40, 50
-_COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
+# Of Okabe and Ito 2008, without the ones that are hard to see on white or on black.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f")
+_STYLE = """<style>
+rect { fill: white } text { fill: #333 } .ring { stroke: black } line { stroke: #ddd }
+@media (prefers-color-scheme: dark) {
+  rect { fill: #13171c } text { fill: #c5ccd5 } .ring { stroke: white } line { stroke: #343c46 }
+}
+</style>"""
 
 
 def plot(rows: Sequence[Row], choice: dict[str, Any], title: str) -> str:
@@ -38,13 +45,13 @@ def plot(rows: Sequence[Row], choice: dict[str, Any], title: str) -> str:
 
     parts = [_text(_LEFT, 22, title, "start", 15)]
     for tick in (i * top / 5 for i in range(6)):
-        parts.append(_line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick), "#ddd"))
+        parts.append(_line(_LEFT, y(tick), _WIDTH - _RIGHT, y(tick)))
         parts.append(_text(_LEFT - 8, y(tick) + 4, f"{tick:.2g}", "end"))
     decades = range(math.floor(low), math.ceil(high) + 1)
     digits = (1, 2, 5) if high - low > 1.5 else (1, 2, 3, 4, 5, 7)
     for value in (digit * 10.0**decade for decade in decades for digit in digits):
         if low <= (log := math.log10(value)) <= high:
-            parts.append(_line(x(log), _TOP, x(log), y(0), "#ddd"))
+            parts.append(_line(x(log), _TOP, x(log), y(0)))
             parts.append(_text(x(log), y(0) + 18, f"{value:.0e}"))
     parts.append(_text((_LEFT + _WIDTH) / 2, _HEIGHT - 10, "learning rate"))
 
@@ -66,7 +73,7 @@ def plot(rows: Sequence[Row], choice: dict[str, Any], title: str) -> str:
             mark = f'<circle cx="{x(log):.1f}" cy="{y(row.score):.1f}" r="{size:.1f}" fill="{colour}"'
             if row is chosen:
                 ring = f'<circle cx="{x(log):.1f}" cy="{y(row.score):.1f}" r="{size + 4:.1f}" fill="none"'
-                parts.append(f'{ring} stroke="black"/>')
+                parts.append(f'{ring} class="ring"/>')
         parts.append(f'{mark} stroke-width="2"><title>{escape(said)}</title></{mark[1:].split()[0]}>')
     for i, kind in enumerate(kinds if len(kinds) > 1 else []):
         colour = _COLOURS[i % len(_COLOURS)]
@@ -75,7 +82,7 @@ def plot(rows: Sequence[Row], choice: dict[str, Any], title: str) -> str:
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif">'
     )
-    return "\n".join([head, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>\n"])
+    return "\n".join([head, _STYLE, '<rect width="100%" height="100%"/>', *parts, "</svg>\n"])
 
 
 def _kind(row: Row) -> str:
@@ -88,5 +95,5 @@ def _text(x: float, y: float, words: str, anchor: str = "middle", size: int = 12
     return f"<text {where}>{escape(words)}</text>"
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"/>'
+def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'

@@ -62,7 +62,10 @@ def digest(model: Path) -> str:
 
 
 def push(
-    model: Path, folder: Path, describe: Callable[[Path, int], None] = lambda copy, version: None
+    model: Path,
+    folder: Path,
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+    even_withdrawn: bool = False,
 ) -> tuple[Path, bool]:
     """Copies a SavedModel to `folder/VERSION`; a reader sees the whole version or none of it.
 
@@ -72,6 +75,7 @@ def push(
         model: folder of a SavedModel.
         folder: of the versions; created where missing.
         describe: called with the copy and its version before anybody sees it, to write its card.
+        even_withdrawn: push a withdrawn model, too, which then is withdrawn no more.
 
     Returns:
         Folder of the version that holds the model, and whether it was pushed now (False: it was the newest
@@ -86,9 +90,10 @@ def push(
     if newest is not None and digest(folder / str(newest)) == known:
         _write_latest(folder, newest, known, _withdrawn(folder))
         return folder / str(newest), False
-    if known in _withdrawn(folder):
+    withdrawn = _withdrawn(folder)
+    if known in withdrawn and not even_withdrawn:
         raise Withdrawn
-    return _add(model, folder, known, _withdrawn(folder), describe), True
+    return _add(model, folder, known, [w for w in withdrawn if w != known], describe), True
 
 
 def roll_back(

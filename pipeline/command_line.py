@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import interruption
+from pipeline import interruption, log
 from pipeline.exit_codes import BAD_INPUT, EXPLAINED, FAILED, INTERRUPTED, OK
 
 
@@ -27,7 +27,13 @@ def parser() -> argparse.ArgumentParser:
         "--print-config", action="store_true", help="print the whole configuration as TOML and stop"
     )
     _add_skip_bad(run)
+    run.add_argument(
+        "--rebaseline",
+        action="store_true",
+        help="do not compare with the last blessed model: the thresholds alone decide",
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
     check = commands.add_parser(
         "check", help="read every image and mask, report all problems", epilog=EXPLAINED
@@ -53,6 +59,18 @@ def parser() -> argparse.ArgumentParser:
         "--symmetries", action="store_true", help="average over the eight flips and quarter turns, too"
     )
     _add_root(average)
+    report = commands.add_parser(
+        "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED
+    )
+    report.add_argument(
+        "run",
+        nargs="*",
+        default=["latest"],
+        metavar="RUN",
+        help="id of a run, or latest (the default); two to compare",
+    )
+    _add_root(report)
+    report.add_argument("--open", action="store_true", help="open the page in the browser")
 
     rollback = commands.add_parser(
         "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
@@ -61,7 +79,33 @@ def parser() -> argparse.ArgumentParser:
         "version", nargs="?", type=int, metavar="VERSION", help="default: the one before the newest"
     )
     _add_root(rollback)
+
+    promote = commands.add_parser(
+        "promote",
+        help="put the model of a run into service that the gate did not bless",
+        epilog=EXPLAINED,
+    )
+    promote.add_argument("run_id", metavar="RUN_ID", help="name of the run's folder, or latest")
+    promote.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why; it is recorded, and the model's card says it"
+    )
+    _add_root(promote)
+    _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED))
     return top
+
+
+def _add_runs(runs: argparse.ArgumentParser) -> None:
+    _add_root(runs)
+    runs.add_argument("--all", action="store_true", help="all runs, not only the newest 20")
+    runs.add_argument("--json", action="store_true", help="print JSON")
+    show = runs.add_subparsers(dest="show", metavar="show").add_parser(
+        "show", help="all about one run: verdict, components, artifacts, lineage", epilog=EXPLAINED
+    )
+    show.add_argument("id", nargs="?", default="latest", metavar="ID", help="of the run (default: latest)")
+    show.add_argument("--version", type=int, metavar="VERSION", help="the run that this version comes from")
+    # What was given before `show` counts as well.
+    show.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="as of runs")
+    show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
@@ -121,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words.insert(0, "run")
     options = parser().parse_args(words)
     interruption.install()
+    log.forgive_encodings()
     try:
         if options.command == "predict":
             from pipeline.commands.predict import Request, predict
@@ -141,10 +186,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.average import average
 
             return average(options.model, options.out, options.root, options.symmetries)
+        if options.command == "report":
+            from pipeline.commands.report import report
+
+            return report(options.root, options.run, options.open)
         if options.command == "rollback":
             from pipeline.commands.rollback import rollback
 
             return rollback(options.root, options.version)
+        if options.command == "promote":
+            from pipeline.commands.promote import promote
+
+            return promote(options.root, options.run_id, options.reason)
+        if options.command == "runs":
+            from pipeline.commands.runs import list_runs, show_run
+
+            if options.show:
+                return show_run(options.root, options.id, options.version, as_json=options.json)
+            return list_runs(options.root, everything=options.all, as_json=options.json)
         return _run_or_check(options)
     except KeyboardInterrupt:
         interruption.settle()
@@ -178,4 +237,12 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return OK
     from pipeline.commands.run import run
 
-    return run(config, options.root, options.debug, options.skip_bad)
+    return run(
+        config,
+        options.root,
+        options.debug,
+        options.skip_bad,
+        options.profile,
+        options.rebaseline,
+        show=options.open,
+    )

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
-from components.metrics import SEGMENT_SCORES, metric_names
+from components.metric_names import gate_names, split_key
+from components.slices import BUILT_IN, why_unknown
 from components.tiling import Geometry
 from pipeline.search_space import SearchSpace, Term, TuneOver
 
@@ -31,7 +32,7 @@ class PipelineConfig(BaseModel):
     # ---- Data -------------------------------------------------------------------------------------
     data: Path = Field(
         CHECKOUT / "data" / "nuclei",
-        description="Folder with images/ and masks/; docs/your-own-data.md shows the other layouts.",
+        description="Folder with images/ and masks/; docs/how-to/your-own-data.md shows the other layouts.",
     )
     classes: dict[str, int | str] = Field(
         {"background": 0, "foreground": 255},
@@ -215,14 +216,23 @@ class PipelineConfig(BaseModel):
     # ---- Gate -------------------------------------------------------------------------------------
     thresholds: dict[str, float] = Field(
         {"foreground_iou": 0.5},
-        description="Metrics the test split must reach: at least, or for pixel_error at most, this value.",
+        description="Metrics the test split must reach: at least, or for pixel_error and ece at most, this "
+        'value; "METRIC@SLICE" is that of some images, such as "iou_foreground@size=small".',
     )
     max_drop: float = Field(
         0.01,
         ge=0,
-        description="How much worse than the last blessed model's a metric with a threshold may be.",
+        description="How much worse than the last blessed model's a metric with a threshold may be, if that "
+        "is not chance.",
     )
-
+    slices: list[str] = Field(
+        [],
+        description='Columns of the manifest, or "group", whose values make slices of the test images, as '
+        "size, bit_depth and foreground do.",
+    )
+    boundary_tolerance: int = Field(
+        2, ge=0, le=50, description="Pixels between a true and a predicted outline that boundary_f1 forgives."
+    )
     segment_scores: bool = Field(
         False,
         description="Also measure v_rand and v_info, the Rand and information scores of ISBI 2012: what one "
@@ -265,6 +275,14 @@ class PipelineConfig(BaseModel):
         except re.error as error:
             raise ValueError(f"not a regular expression ({error})") from None
         return value
+
+    @field_validator("slices")
+    @classmethod
+    def _columns_are_free(cls, value: list[str]) -> list[str]:
+        taken = {*BUILT_IN, "image", "mask", "split", "fold", "page"}
+        if strange := [name for name in value if name in taken or not name or "=" in name or "@" in name]:
+            raise ValueError(f"{strange[0]!r} is no column of its own: slices are made of further columns")
+        return list(dict.fromkeys(value))
 
     @field_validator("shares")
     @classmethod
@@ -319,16 +337,14 @@ class PipelineConfig(BaseModel):
             raise ValueError(f"class_weights: unknown class {strange[0]!r}, known: {', '.join(self.classes)}")
         if not self.thresholds:
             raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
-        unknown = [name for name in self.thresholds if name not in self.metric_names()]
-        if unknown:
-            raise ValueError(
-                f"thresholds: unknown metric {unknown[0]!r}, known: {', '.join(self.metric_names())}"
-            )
+        names = gate_names(list(self.classes), self.segment_scores)
+        for key in self.thresholds:
+            metric, of_slice = split_key(key, names)
+            if not metric:
+                raise ValueError(f"thresholds: unknown metric {key!r}, known: {', '.join(names)}")
+            if key != metric and (found := why_unknown(of_slice, self.slices)):
+                raise ValueError(f"thresholds: {key!r}: {found}")
         return self
-
-    def metric_names(self) -> list[str]:
-        """Names of all metrics that the gate can use with these classes."""
-        return metric_names(list(self.classes)) + (list(SEGMENT_SCORES) if self.segment_scores else [])
 
 
 def _canonical(value: Value) -> Value:

@@ -8,7 +8,6 @@ import json
 from typing import Any
 
 import tensorflow_data_validation as tfdv
-from tfx.components.evaluator.component import Evaluator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.resolver import Resolver
@@ -19,11 +18,14 @@ from tfx.types.channel import Channel
 from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 from tfx.utils import json_utils
 
-from components import evaluator, schema
+from components import schema
+from components.baseline import BlessedBaselineStrategy
 from components.distribution import BlessedStatisticsStrategy, DistributionValidator
+from components.evaluator import Evaluator
 from components.example_gen.component import ImageMaskExampleGen
 from components.example_gen.plan import SERVING
 from components.export import ExportSettings
+from components.gate import GateSettings
 from components.infra_validator import InfraValidator
 from components.model_card import licence_of
 from components.pusher import Pusher
@@ -46,13 +48,16 @@ BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner
 _SERVER_GIGABYTES = 1.5
 
 
-def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Pipeline:
+def create_pipeline(
+    config: PipelineConfig, root: Root, skip: list[str] | None = None, rebaseline: bool = False
+) -> Pipeline:
     """The TFX pipeline of a configuration.
 
     Args:
         config: with `channels` resolved to a number.
         root: where everything goes that the pipeline makes.
         skip: names of samples to leave out, see `components.example_gen.plan.Settings`.
+        rebaseline: do not compare the model with the last blessed one.
     """
     classes = list(config.classes)
 
@@ -154,7 +159,7 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
 
     # The gate: the exported model on the whole images of the test split, beside the last blessed model.
     baseline = Resolver(
-        strategy_class=evaluator.BlessedBaselineStrategy,
+        strategy_class=BlessedBaselineStrategy,
         candidate=trainer.outputs["model"],
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
@@ -163,8 +168,8 @@ def create_pipeline(config: PipelineConfig, root: Root, skip: list[str] | None =
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        eval_config=evaluator.eval_config(classes, config.thresholds, config.max_drop, config.segment_scores),
-        example_splits=["test"],
+        settings=settings_of(GateSettings, config, classes=classes),
+        rebaseline=rebaseline,
     )
 
     # A fresh process serves real images; then the model goes into service, whole or not at all.

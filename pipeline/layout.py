@@ -49,6 +49,11 @@ class Root:
         """Held by the run in progress."""
         return self.path / ".lock"
 
+    @property
+    def tensorboard(self) -> Path:
+        """The curves of all trainings, by the id of the run: what TensorBoard reads."""
+        return self.path / "tensorboard"
+
     def run(self, run_id: str) -> Path:
         """Log and summary of one run."""
         return self.path / "runs" / run_id

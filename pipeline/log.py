@@ -26,7 +26,7 @@ def captured(path: Path) -> Iterator[TextIO]:
     os.dup2(log, 2)
     os.close(log)
     encoding = sys.stdout.encoding or "utf-8"
-    terminal = io.open(os.dup(saved[0]), "w", encoding=encoding, errors="replace", buffering=1)  # noqa: SIM115, UP020
+    terminal = io.open(os.dup(saved[0]), "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, UP020
     try:
         yield terminal
     finally:
@@ -37,3 +37,10 @@ def captured(path: Path) -> Iterator[TextIO]:
         for descriptor, original in enumerate(saved, 1):
             os.dup2(original, descriptor)
             os.close(original)
+
+
+def forgive_encodings() -> None:
+    """Shows a character that standard output or error cannot encode as an escape; else Python would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

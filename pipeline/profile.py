@@ -101,19 +101,20 @@ def to_toml(config: PipelineConfig) -> str:
     lines = []
     for key, field in PipelineConfig.model_fields.items():
         value = config.model_dump(mode="json")[key]
-        text = f"{key} = {_toml(value)}" if value is not None else f"# {key} ="
+        text = f"{key} = {toml_value(value)}" if value is not None else f"# {key} ="
         lines.append(f"# {field.description}\n{text}\n")
     return "\n".join(lines)
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """A value of a setting as TOML, on one line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
         # A JSON string of printable text is a TOML basic string.
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_toml(str(k))} = {_toml(v)}" for k, v in value.items()) + " }"
+        return "{ " + ", ".join(f"{toml_value(str(k))} = {toml_value(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
     return repr(value)

@@ -1,40 +1,62 @@
-"""What a person sees while a run works: which component of how many, how long, and how the training goes."""
+"""What a person sees while a run works: all components, how far they are, and how the training goes."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.spinner import Spinner
 from rich.text import Text
 
+from pipeline import durations, interruption, terminal
+from pipeline.board_view import NOT_RUN, STOPPED, Picture, Row, Step, draw, make_spinner
+from pipeline.executions import Node
+from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING
+
 SECONDS_BETWEEN_LINES = 20
+SECONDS_IN_SILENCE = 10  # after which a plain output hears what is at work
 
 
 class Board(logging.Handler):
-    """One line a finished component, and one that moves for the component at work.
+    """A board of all components that moves; where the output is no terminal, a line for each that ended.
 
-    Also the handler of the logger `unet.progress`, to which the components report their steps. Where the
-    output is no terminal, plain lines: one a component, and now and then one of a training.
+    Also the handler of the logger of `components.progress`.
     """
 
-    def __init__(self, output: TextIO, total: int):
-        """Args: output: where to write; total: number of components."""
+    def __init__(
+        self,
+        output: TextIO,
+        names: Sequence[str],
+        expected: Mapping[str, float] | None = None,
+        repetition: bool = False,
+    ):
+        """Makes the board.
+
+        Args:
+            output: where to write.
+            names: of all components, in their order.
+            expected: seconds of those of which it is known.
+            repetition: all may be in the cache, see `pipeline.durations.is_repetition`.
+        """
         super().__init__()
-        self._console = Console(file=output, highlight=False)
-        self._total, self._done, self._name = total, 0, ""
-        self._start = time.monotonic()
-        self._detail, self._last_line = "", self._start
-        # TERM=dumb cannot take a line back: it gets the plain ones.
-        self._moves = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._console = terminal.make_console(output)
+        self._rows = [Row(name) for name in names]
+        self._expected, self._repetition = dict(expected or {}), repetition
+        self._began = self._start = time.monotonic()
+        self._step: Step | None = None
+        self._last_line = self._began
+        self._silence: threading.Timer | None = None
+        self._moves = terminal.moves(self._console)
+        self._ascii = terminal.ascii_only(self._console)
+        self._spinner = make_spinner(self._ascii)
         self._live = Live(
             console=self._console,
-            refresh_per_second=4,
-            transient=True,
+            refresh_per_second=8,
             get_renderable=self._render,
             redirect_stdout=False,  # both go into the log
             redirect_stderr=False,
@@ -53,44 +75,103 @@ class Board(logging.Handler):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         logging.getLogger("unet.progress").removeHandler(self)
-        name, self._name = self._name, ""
-        self._live.stop()
-        if error and name:
-            self._print(name, "stopped" if isinstance(error, KeyboardInterrupt) else "failed", "", "bold")
+        self._hush()
+        row = self._at_work()
+        if error and row:
+            stopped = isinstance(error, KeyboardInterrupt) or interruption.happened()
+            row.state = STOPPED if stopped else FAILED
+            row.seconds = time.monotonic() - self._start
+            self._line(row)
+            for waiting in self._rows:
+                waiting.state = NOT_RUN if waiting.state == WAITING else waiting.state
+        self._step = None
+        if self._live.is_started:
+            self._live.stop()
+
+    def let_go(self) -> None:
+        """Gives the terminal back, from another thread while the one that works is stuck."""
+        if self._live.is_started:
+            self._console.file.write("\x1b[?25h\n")  # the cursor: what follows may wait for a lock
+            self._console.file.flush()
+            self._live.stop()
 
     def start(self, name: str) -> None:
         """A component begins."""
-        self._name, self._detail, self._start = name, "", time.monotonic()
+        row = self._row(name)
+        self._start, self._step = time.monotonic(), None
+        row.state = RUNNING
+        if not self._moves:
+            self._silence = threading.Timer(SECONDS_IN_SILENCE, self._say_what_is_at_work, [row])
+            self._silence.daemon = True
+            self._silence.start()
 
-    def end(self, name: str, cached: bool, seconds: float, note: str = "") -> None:
+    def end(self, node: Node, note: str = "") -> None:
         """A component is finished; `note` is what it decided, if anything."""
-        self._print(name, "cached" if cached else f"{seconds:.1f} s", note, "dim" if cached else "")
-        self._done += 1
-        self._name = ""
-
-    def _print(self, name: str, state: str, note: str, style: str) -> None:
-        text = f"[{self._done + 1:2d}/{self._total}] {name:<20} {state:>9}   {note}"
-        self._console.print(Text(text.rstrip(), style=style), soft_wrap=True)
+        self._hush()
+        row = self._row(node.name)
+        row.seconds, row.note, row.same_as = time.monotonic() - self._start, note, node.same_as
+        row.state = CACHED if node.state == CACHED else DONE
+        self._step = None
+        self._line(row)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A step of a training."""
-        keys = ("epoch", "epochs", "step", "steps", "values")
-        epoch, epochs, step, steps, values = (getattr(record, key) for key in keys)
-        shown = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
-        in_epoch = f"epoch {epoch}/{epochs}, " if epochs > 1 else ""
-        self._detail = f"{record.getMessage()}: {in_epoch}step {step}/{steps}  {shown}"
+        """A step of a training, or whatever else takes steps."""
+        values = (getattr(record, key) for key in ("step", "steps", "epoch", "epochs", "values"))
+        step = self._step = Step(record.getMessage(), *values)
         now = time.monotonic()
-        if not self._moves and (step == steps or now - self._last_line >= SECONDS_BETWEEN_LINES):
+        due = now - self._last_line >= SECONDS_BETWEEN_LINES
+        if not self._moves and (due or (step.step == step.steps and step.values)):
             self._last_line = now
-            self._console.print(f"        {self._detail}")
+            self._print(f"        {step}")
 
-    def _render(self) -> Spinner | Text:
-        if not self._name:
-            return Text("")
-        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
-        line = (
-            f"[{self._done + 1:2d}/{self._total}] {self._name:<20} {minutes}:{seconds:02d}   {self._detail}"
+    def _row(self, name: str) -> Row:
+        return next(row for row in self._rows if row.name == name)
+
+    def _at_work(self) -> Row | None:
+        return next((row for row in self._rows if row.state == RUNNING), None)
+
+    def _say_what_is_at_work(self, row: Row) -> None:
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - SECONDS_IN_SILENCE))
+        usual = self._expected.get(row.name)
+        about = f", about {durations.in_words(usual)}" if usual and usual > SECONDS_IN_SILENCE else ""
+        self._print(f"{self._place(row)} {row.name:<21}   began at {since}{about}")
+
+    def _hush(self) -> None:
+        if self._silence:
+            self._silence.cancel()
+
+    def _line(self, row: Row) -> None:
+        """A plain line about a component that ended."""
+        if not self._moves:
+            state = f"{row.seconds:.1f} s" if row.state == DONE else row.state
+            self._print(f"{self._place(row)} {row.name:<21} {state:>8}   {row.told}".rstrip())
+
+    def _place(self, row: Row) -> str:
+        return f"[{self._rows.index(row) + 1:2d}/{len(self._rows)}]"
+
+    def _print(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+    def _render(self) -> RenderableType:
+        terminal.fit(self._console)
+        row = self._at_work()
+        worked = time.monotonic() - self._start
+        if row:
+            row.seconds = worked
+        waiting = [row.name for row in self._rows if row.state == WAITING]
+        left = durations.left(
+            waiting,
+            self._seconds(),
+            row.name if row else "",
+            worked,
+            self._step.share if self._step else None,
         )
-        text = Text(line)
-        text.truncate(self._console.width - 2, overflow="ellipsis")  # room for the spinner and its space
-        return Spinner("dots", text)
+        size = self._console.size
+        elapsed = time.monotonic() - self._began
+        picture = Picture(self._rows, self._step, elapsed, left, size.width, size.height, self._ascii)
+        return Group(draw(picture, self._spinner))
+
+    def _seconds(self) -> Mapping[str, float]:
+        """What is expected of each component; nearly nothing, where all of them may be in the cache."""
+        worked = any(row.state == DONE and row.seconds > 1 for row in self._rows)
+        return dict.fromkeys(self._expected, 0.0) if self._repetition and not worked else self._expected

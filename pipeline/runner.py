@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +14,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from pipeline import code_version
+from pipeline.executions import Node, read_nodes
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
@@ -23,16 +22,6 @@ NEVER_CACHED = ("Pusher",)
 
 class NodeFailed(RuntimeError):
     """TFX marked a node as failed without raising; the log says why."""
-
-
-@dataclasses.dataclass
-class NodeResult:
-    """What became of one node. `outputs` holds TFX artifacts by key."""
-
-    name: str
-    cached: bool
-    seconds: float
-    outputs: dict[str, list[Any]]
 
 
 def node_names(pipeline: Pipeline) -> list[str]:
@@ -44,15 +33,15 @@ def run(
     pipeline: Pipeline,
     run_id: str,
     on_start: Callable[[str], None] = lambda name: None,
-    on_end: Callable[[NodeResult], None] = lambda result: None,
-) -> dict[str, NodeResult]:
+    on_end: Callable[[Node], None] = lambda node: None,
+) -> None:
     """Runs all nodes.
 
     Args:
         pipeline: see `pipeline.graph.create_pipeline`.
         run_id: name of this run in ML Metadata.
         on_start: called with a node's name before it runs.
-        on_end: called with its result afterwards.
+        on_end: called with what it was afterwards.
 
     Raises:
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
@@ -66,13 +55,11 @@ def run(
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
     _close_abandoned(connection)
-    results = {}
     for node in ir.nodes:
         node = node.pipeline_node
         name = node.node_info.id
         node.execution_options.caching_options.enable_cache = name not in NEVER_CACHED
         on_start(name)
-        start = time.monotonic()
         info = launcher.Launcher(
             pipeline_node=node,
             mlmd_connection=metadata.Metadata(connection),
@@ -81,25 +68,17 @@ def run(
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
-        result = _result(connection, name, info.execution_id, time.monotonic() - start)
-        results[name] = result
-        on_end(result)
-    return results
+        on_end(_finished(connection, name, info.execution_id))
 
 
-def _result(connection: Any, name: str, execution_id: int, seconds: float) -> NodeResult:
+def _finished(connection: Any, name: str, execution_id: int) -> Node:
     with metadata.Metadata(connection) as m:
         [execution] = m.store.get_executions_by_id([execution_id])
-        state = execution.last_known_state
-        if state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
-            raise NodeFailed(f"{name} ended in state {mlmd.Execution.State.Name(state)}")
-        outputs: dict[str, list[Any]] = {}
-        for event in m.store.get_events_by_execution_ids([execution_id]):
-            if event.type in (mlmd.Event.OUTPUT, mlmd.Event.INTERNAL_OUTPUT):  # the latter: of resolvers
-                outputs.setdefault(event.path.steps[0].key, []).extend(
-                    m.store.get_artifacts_by_id([event.artifact_id])
-                )
-    return NodeResult(name, state == mlmd.Execution.CACHED, seconds, outputs)
+        if execution.last_known_state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
+            state = mlmd.Execution.State.Name(execution.last_known_state)
+            raise NodeFailed(f"{name} ended in state {state}")
+        [node] = read_nodes(m.store, [execution])
+    return node
 
 
 def _close_abandoned(connection: Any) -> None:

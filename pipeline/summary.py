@@ -1,24 +1,24 @@
-"""The summary of a run: what the gate saw and decided, as JSON for programs and as a table for people."""
+"""`runs/<id>/summary.json`: what a person or a scheduler asks first about a run.
+
+A function of the root and the run's id, over `pipeline.history`: it can be made again at any time.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
-import json
-import math
-import os
-import resource
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from components.evaluation import EvaluationDamaged, read_verdict
+from components.example_gen.sample import SPLITS
+from components.run_files import TRIALS, TRIALS_PLOT
+from pipeline import history, outcome
+from pipeline.history import CACHED, DONE, Run
+from pipeline.run_record import Unreadable, read_json, write_json
 
-from components.metrics import LOWER_IS_BETTER
-from pipeline.config import PipelineConfig
+SUMMARY = "summary.json"
+
+Measured = dict[str, float | None]  # None: could not be measured
 
 
 @dataclasses.dataclass
@@ -26,8 +26,8 @@ class Summary:
     """Everything about one run that a person or a scheduler asks for first.
 
     Attributes:
-        status: running, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
-        components: for each finished component, `seconds` and whether it was `cached`.
+        status: running, pushed, unchanged, not_blessed, failed, bad_input, interrupted or killed.
+        components: for each finished component, `seconds`, whether it was `cached`, and `peak_memory_mb`.
         images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.
         verdict: blessed, not_blessed, or empty before the gate.
@@ -43,14 +43,14 @@ class Summary:
 
     run_id: str
     config: dict[str, Any]
-    started: str = dataclasses.field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    started: str = ""
     status: str = "running"
     reason: str = ""
     seconds: float = 0.0
     components: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     images: dict[str, int] = dataclasses.field(default_factory=dict)
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
-    baseline: dict[str, float] = dataclasses.field(default_factory=dict)
+    metrics: Measured = dataclasses.field(default_factory=dict)
+    baseline: Measured = dataclasses.field(default_factory=dict)
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     verdict: str = ""
     learning_rate: str = ""
@@ -64,52 +64,85 @@ class Summary:
     peak_memory_mb: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    @classmethod
-    def of(cls, run_id: str, config: PipelineConfig) -> Summary:
-        """The summary of a run that begins."""
-        libraries = ("tfx", "tensorflow", "keras", "apache-beam")
-        return cls(
-            run_id,
-            config.model_dump(mode="json"),
-            thresholds=config.thresholds,
-            versions={"python": sys.version.split()[0]}
-            | {name: importlib.metadata.version(name) for name in libraries},
-        )
 
-    def write(self, folder: Path) -> None:
-        """Writes summary.json, whole or not at all."""
-        # The largest of this process and of its children, the InfraValidator's among them.
-        peaks = [
-            resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        ]
-        self.peak_memory_mb = max(peaks) // 1024
-        part = folder / "summary.json.part"
-        with part.open("w", encoding="utf-8") as file:
-            content = dataclasses.asdict(self)
-            for key in ("metrics", "baseline"):  # JSON has no NaN
-                content[key] = {k: None if math.isnan(v) else v for k, v in content[key].items()}
-            json.dump(content, file, indent=2, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / "summary.json")
+def summarize(run: Run) -> Summary:
+    """The summary of a run, also of one that is at work, failed or was killed.
+
+    Where ML Metadata does not know it (any more), the summary that was written at its end counts.
+    """
+    summary = Summary(run.id, run.config, run.started, run.status, run.reason, run.seconds)
+    summary.versions, summary.peak_memory_mb = run.versions, run.record.peak_memory_mb
+    summary.thresholds = run.config.get("thresholds", {})
+    before = _written(run)
+    if not run.nodes:
+        for name in before.keys() - {"status", "reason", "seconds", "started"}:
+            setattr(summary, name, before[name])
+        return summary
+    if loading := run.record.components.get("(loading)"):
+        summary.components["(loading)"] = {"seconds": loading["seconds"], "cached": False}
+    for node in run.nodes:
+        if node.state in (DONE, CACHED):
+            told: dict[str, Any] = {"seconds": node.seconds, "cached": node.state == CACHED}
+            told |= {"peak_memory_mb": node.peak_memory_mb} if node.peak_memory_mb else {}
+            summary.components[node.name] = told
+    if examples := run.artifact("ImageMaskExampleGen", "examples"):
+        summary.data_hash = examples.text("fingerprint")
+        summary.images = {split: int(examples.properties.get(f"{split}_count", 0)) for split in SPLITS}
+    if report := run.artifact("DistributionValidator", "report"):
+        summary.warnings = report.text("warnings").splitlines()
+    if hyperparameters := run.artifact("Tuner", "best_hyperparameters"):
+        summary.learning_rate = hyperparameters.text("reason")
+    if (trials := run.artifact("Tuner", "tuner_results")) and Path(trials.uri, TRIALS_PLOT).is_file():
+        summary.trials = str(Path(trials.uri, TRIALS))
+        summary.trials_plot = str(Path(trials.uri, TRIALS_PLOT))
+    if model := run.artifact("Trainer", "model"):
+        summary.model = str(outcome.model_path(model))
+        summary.start = outcome.start(model)
+    if blessing := run.artifact("Evaluator", "blessing"):
+        summary.verdict = "blessed" if blessing.properties.get("blessed") == 1 else "not_blessed"
+    summary.metrics, summary.baseline = _measured(run, before)
+    if pushed := run.artifact("Pusher", "pushed_model"):
+        summary.pushed = pushed.text("pushed_destination")
+    return summary
 
 
-def print_metrics(summary: Summary, console: Console) -> None:
-    """The table of the gate: each metric beside its threshold and the last blessed model's."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    count = round(summary.metrics["example_count"])
-    images = f"{count} test image{'' if count == 1 else 's'}"
-    for column in (images, "model", "threshold", "last blessed", ""):
-        table.add_column(column, justify="left" if column == images else "right")
-    for name, value in summary.metrics.items():
-        if name == "example_count":
-            continue
-        bound = summary.thresholds.get(name)
-        limit = passed = ""
-        if bound is not None:
-            lower = name in LOWER_IS_BETTER
-            limit = f"{'<=' if lower else '>='} {bound:.3f}"
-            passed = "pass" if (value <= bound if lower else value >= bound) else "FAIL"
-        before = summary.baseline.get(name)
-        table.add_row(name, f"{value:.4f}", limit, "" if before is None else f"{before:.4f}", passed)
-    console.print(table)
+def write(root: Path, run_id: str) -> Summary:
+    """Makes the summary of a run and writes it into its folder, whole or not at all.
+
+    Raises:
+        HistoryError: there is no such run.
+        OSError: it cannot be written.
+    """
+    run = history.load(root, run_id)
+    summary = summarize(run)
+    write_json(run.folder / SUMMARY, dataclasses.asdict(summary))
+    return summary
+
+
+def _measured(run: Run, before: dict[str, Any]) -> tuple[Measured, Measured]:
+    """Metrics of the model and of the last blessed one; evaluations of earlier versions have no verdict."""
+    evaluation = run.artifact("Evaluator", "evaluation")
+    if not evaluation:
+        return {}, {}
+    try:
+        verdict = read_verdict(evaluation.path)
+    except EvaluationDamaged as error:
+        run.problems.append(str(error))
+        verdict = None
+    if verdict is None:
+        return before.get("metrics", {}), before.get("baseline", {})
+    count = {"example_count": float(verdict["images"])}
+    metrics = {name: found["value"] for name, found in verdict["metrics"].items()}
+    if verdict["baseline"]["state"] != "compared":
+        return metrics | count, {}
+    return metrics | count, {name: found["baseline"] for name, found in verdict["metrics"].items()} | count
+
+
+def _written(run: Run) -> dict[str, Any]:
+    """The fields of the summary that was written at the end of a run."""
+    try:
+        values = read_json(run.folder / SUMMARY)
+    except (FileNotFoundError, Unreadable):
+        return {}
+    known = {field.name for field in dataclasses.fields(Summary)}
+    return {name: value for name, value in values.items() if name in known}

@@ -58,6 +58,15 @@ def last_summary(place: Path) -> dict:
     return json.loads(max((place / "root" / "runs").iterdir()).joinpath("summary.json").read_text())
 
 
+def last_report(place: Path, done: subprocess.CompletedProcess) -> str:
+    """The report of the newest run, of which the run told."""
+    page = max((place / "root" / "runs").iterdir()) / "report.html"
+    assert f"report    {page}" in done.stdout
+    text = page.read_text(encoding="utf-8")
+    assert "cannot be shown" not in text
+    return text
+
+
 def versions(place: Path) -> list[Path]:
     serving = place / "root" / "serving" / "unet"
     return sorted(serving.glob("[0-9]*"))  # latest.json lies beside them
@@ -76,6 +85,15 @@ def test_first_run_pushes_a_model(place):
     assert "Pushed" in done.stdout
     assert "foreground_iou" in done.stdout
     assert not done.stderr
+    report = last_report(place, done)
+    assert "Pushed into service" in report
+    assert 'alt="Errors in ' in report  # a test image
+    assert "as trained on" in report  # a sample of the training
+    assert "the best of 2 (" in report  # the search
+    assert "Not in this report" not in report
+    [curves] = (place / "root" / "tensorboard").iterdir()
+    assert curves.name == last_summary(place)["run_id"]
+    assert len(list(curves.glob("events.*"))) == 1
 
 
 def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
@@ -87,6 +105,22 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert versions(place) == before
     ran = {name for name, c in summary["components"].items() if not c["cached"]}
     assert ran == {"(loading)", "BlessedBaseline", "BlessedStatistics", "Pusher"}
+    assert "same inputs as run" in last_report(place, done)
+
+
+def test_a_report_that_cannot_be_written_costs_nothing_else(place):
+    before = set((place / "root" / "runs").iterdir())
+    process = start(place, steps=TINY["steps"], tune="first")  # as the runs before: nothing is computed
+    while not (new := set((place / "root" / "runs").iterdir()) - before):
+        assert process.poll() is None
+        time.sleep(0.02)
+    [folder] = new
+    (folder / "report.html").mkdir()  # no file can take its place
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert last_summary(place)["status"] == "unchanged"
+    assert "the report could not be written: " in output
+    assert "Traceback" not in output
 
 
 def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(place):
@@ -107,6 +141,18 @@ def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(pl
     assert len(versions(place)) == 2
 
 
+def test_two_runs_are_compared(place):
+    first, *_, last = sorted(path.name for path in (place / "root" / "runs").iterdir())
+    done = command(place, "report", first, "latest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = Path(done.stdout.strip())
+    assert (page.parent.name, page.name) == (last, f"against-{first}.html")
+    text = page.read_text(encoding="utf-8")
+    assert "different data" in text  # masks were swapped
+    assert "Got " in text
+    assert "cannot be shown" not in text
+
+
 def test_a_moved_folder_is_not_new(place):
     (place / "data").rename(place / "moved")
     done = command(place, "run", "--data", str(place / "moved"), max_drop=1)
@@ -125,9 +171,10 @@ def test_images_that_drifted_stop_the_run_until_someone_accepts_them(place):
     assert "mean drifted from that of the last blessed model's images" in done.stdout
     assert "--set on_drift=warn" in done.stdout
     assert "Transform" not in last_summary(place)["components"]
-    page = max((place / "root" / "runs").iterdir()) / "data.html"
-    assert "train, last blessed" in page.read_text()
-    assert str(page) in done.stdout
+    report = last_report(place, done)
+    assert "What happened" in report
+    assert "train, last blessed" in report
+    assert "Learning curves" in report.partition("Not in this report")[2]
     done = command(
         place, "run", "--data", str(place / "dark"), on_drift="warn", max_drop=1, steps=2, tune="never",
         serving_data=place / "data" / "images", thresholds="{ foreground_iou = 1.0 }",

@@ -17,12 +17,15 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import images, masks, weight_map
+from components import images, masks, progress, weight_map
 from components.errors import BadInput
 from components.example_gen.inspection import cores, in_order
 from components.example_gen.plan import SERVING, Settings, make_plan
-from components.example_gen.sample import FRACTION_PREFIX, SCALARS, Sample
+from components.example_gen.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, Sample
 from components.large_images import one_at_a_time
+
+# Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
+_count: progress.Count | None = None
 
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
@@ -33,9 +36,9 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     Returns:
         Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `components.masks.IGNORE`
         where a pixel counts nowhere), `border` (PNG of `components.weight_map.border`, empty where it is not
-        wanted), `name`, `group`, and the scalars that the statistics watch: `height`,
-        `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the counted pixels for
-        each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
+        wanted), `name`, `group`, `column_NAME` for each declared column, and the scalars that the statistics
+        watch: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the
+        counted pixels for each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
     """
     page = sample.page or 0
     try:
@@ -55,6 +58,7 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
         "border": border,
         "name": sample.name.encode(),
         "group": sample.group.encode(),
+        **{COLUMN_PREFIX + column: value.encode() for column, value in sample.columns},
         **_scalars(image),
     }
     if mask.instances is not None:
@@ -123,6 +127,8 @@ class WriteShard(beam.DoFn):
         read = to_serving_example if isinstance(sample, Path) else to_example
         with one_at_a_time():
             record: bytes = read(sample, self._settings).SerializeToString()  # type: ignore[arg-type]
+        if _count:
+            _count.add()
         return record
 
 
@@ -155,6 +161,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             for i, chunk in enumerate(chunks):
                 shards.append((f"{target}/data_tfrecord-{i:05d}-of-{len(chunks):05d}.gz", chunk))
             examples.set_int_custom_property(f"{split}_count", len(samples))
+        global _count
+        _count = progress.Count("reading images", sum(map(len, splits.values())))
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
             _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from components import images, mask_advice, masks
+from components import images, mask_advice, masks, progress
 from components.example_gen.checked import Checked
 from components.example_gen.sample import Problem, Sample
 from components.large_images import LARGE_FILE, one_at_a_time
@@ -77,7 +77,10 @@ def inspect(
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         stacks = sorted({path for s in samples if s.page is not None for path in (s.image, s.mask)})
         reader.stacks.update(zip(stacks, pool.map(hash_of, stacks), strict=True))
-        results = list(in_order(pool, reader.read, samples))
+        results = []
+        for result in in_order(pool, reader.read, samples):
+            results.append(result)
+            progress.report("checking images", len(results), len(samples))
     ranges = [r.needs_range for r in results if r.needs_range]
     if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)

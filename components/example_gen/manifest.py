@@ -12,6 +12,7 @@ from components.example_gen.sample import FOREIGN_SPLITS, SPLITS, Problem, Sampl
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 COLUMNS = "image,mask and optionally group,split,fold,page"
+_OURS = {"image", "mask", "group", "split", "fold", "page"}
 Row = Mapping[str | None, str | list[str] | None]
 
 
@@ -23,7 +24,8 @@ def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
             page, or a file of JSON lines with the same keys.
 
     Returns:
-        The samples that are in order, and all problems; a sample without a group has an empty one.
+        The samples that are in order, and all problems; a sample without a group has an empty one. Whatever
+        other columns there are become its `columns`.
     """
     try:
         text = manifest.read_bytes().decode("utf-8-sig")  # Excel writes the byte order mark
@@ -124,7 +126,8 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
         name, stack = f"{name}-{page:04d}", name
     image, mask = (manifest.parent / paths[column] for column in ("image", "mask"))
     group = cells.get("group", "")
-    return Sample(name, image, mask, group, split, numbers["fold"], page, stack), problems
+    columns = tuple(sorted((key, value) for key, value in cells.items() if key not in _OURS))
+    return Sample(name, image, mask, group, split, numbers["fold"], page, stack, columns), problems
 
 
 def _torn_groups(manifest: Path, samples: Sequence[Sample]) -> list[Problem]:

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from components.example_gen.checked import Checked
 from components.example_gen.inspection import content_of, cores, hash_of
 from components.example_gen.sample import SPLITS, Problem, Sample, is_ignored
 from components.masks import Legend, Value
+from components.slices import GROUP
 
 SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
 
@@ -45,6 +47,7 @@ class Settings:
     border_sigma: float
     serving_data: str | None
     splits_file: str
+    slices: list[str]
     skip: list[str] | None = None
 
     def to_json(self) -> str:
@@ -57,14 +60,23 @@ class Settings:
         return Legend(self.classes, self.ignore, self.mask_values)
 
     def find(self, folder: Path) -> tuple[list[Sample], list[Problem]]:
-        """The samples of a data folder; see `source.find_samples`."""
-        return source.find_samples(
+        """The samples of a data folder, see `source.find_samples`; their columns are the declared ones."""
+        samples, problems = source.find_samples(
             folder,
             block=self.block,
             mask_suffix=self.mask_suffix,
             group_pattern=self.group_pattern,
             span_window=self.span_window,
         )
+        declared = [name for name in self.slices if name != GROUP]
+        there = {name for sample in samples for name, _ in sample.columns}
+        for name in declared if samples else ():
+            if name not in there:
+                known = ", ".join(sorted(there)) or "none, which a manifest.csv could have"
+                found = f"no column {name!r}, which slices declares"
+                advice = f"correct the setting, or add it; further columns there are: {known}"
+                problems.append(Problem(str(folder), found, advice, of_the_set=True))
+        return [replace(sample, columns=_only(sample, declared)) for sample in samples], problems
 
     def split(
         self, samples: Sequence[Sample], hashes: dict[str, str]
@@ -143,7 +155,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     if now != splits.load(splits_file):
         splits.save(splits_file, now)
     by_split: dict[str, list[Sample]] = {name: [] for name in SPLITS}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for sample in samples:
         if split := assignment[sample.name]:
             by_split[split].append(sample)
@@ -154,6 +166,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
                     split,
                     content(sample.image, sample),
                     content(sample.mask, sample),
+                    *sample.columns,
                 )
             )
     rows += [(path.name, "", SERVING, hashes[path], "") for path in serving]
@@ -161,6 +174,11 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     for row in sorted(rows):
         digest.update(json.dumps(row).encode())
     return Plan(by_split, serving, digest.hexdigest(), spans.newest_span(folder))
+
+
+def _only(sample: Sample, declared: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    values = dict(sample.columns)
+    return tuple((name, values.get(name, "")) for name in declared)
 
 
 def images_in_service(folder: str | None) -> list[Path]:

@@ -10,6 +10,7 @@ SPLITS = ("train", "eval", "test")
 FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
 SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")  # of an image, see its `Image`
 FRACTION_PREFIX = "fraction_"  # of the counted pixels of a mask, with the name of a class
+COLUMN_PREFIX = "column_"  # of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
 _IGNORED = {"thumbs.db", "desktop.ini", "readme", "license"}
 _NOTES = {
@@ -39,6 +40,7 @@ class Sample:
         group: samples of one group are never in two splits.
         split, fold: what the manifest or the folders say, else None.
         stack: name of the multi-page TIFF, or empty.
+        columns: further columns of the manifest and their values, by name.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Sample:
     fold: int | None = None
     page: int | None = None
     stack: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shlex
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
-from rich.console import Console
-
-from components.errors import BadInput, ExportRejected, TrainingFailed
 from components.example_gen.sample import Problem
-from pipeline import interruption, log
+from pipeline import curve_links, durations, history, interruption, log, memory, outcome, summary
 from pipeline.commands.check import check
+from pipeline.commands.report import open_page
 from pipeline.config import PipelineConfig
 from pipeline.data_report import Report, print_report
+from pipeline.ending import command_of, explain, print_end
+from pipeline.executions import DONE, Node, StoreError, require_readable
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
 from pipeline.progress import Board
-from pipeline.summary import Summary, print_metrics
+from pipeline.run_record import RunRecord
+from pipeline.summary import Summary
+from pipeline.terminal import make_console
 
 EXIT_CODE_OF = {
     "pushed": OK,
@@ -34,9 +37,18 @@ EXIT_CODE_OF = {
     "bad_input": BAD_INPUT,
     "interrupted": INTERRUPTED,
 }
+_RUNS_TO_LEARN_FROM = 10  # how long components take
 
 
-def run(config: PipelineConfig, root_path: Path, debug: bool = False, skip_bad: bool = False) -> int:
+def run(
+    config: PipelineConfig,
+    root_path: Path,
+    debug: bool = False,
+    skip_bad: bool = False,
+    profile: str = "default",
+    rebaseline: bool = False,
+    show: bool = False,
+) -> int:
     """Runs the whole pipeline.
 
     Args:
@@ -44,66 +56,80 @@ def run(config: PipelineConfig, root_path: Path, debug: bool = False, skip_bad: 
         root_path: folder of everything the pipeline makes; created where missing.
         debug: print the traceback of a failure, not only a sentence.
         skip_bad: leave out what is wrong with single files; the run's folder gets a list of it.
+        profile: where the configuration came from.
+        rebaseline: do not compare the model with the last blessed one.
+        show: open the report in the browser at the end.
 
     Returns:
         The exit code; see `pipeline.exit_codes`.
     """
-    console = Console(highlight=False)
+    console = make_console(sys.stdout)
     root = Root(root_path.absolute())
     report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
+    changed = config.model_dump(mode="json", exclude_defaults=True)
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
-            return _run_locked(config, root, debug, report)
+            if root.metadata.is_file() and root.metadata.stat().st_size:
+                require_readable(root.metadata)
+            run_id = _run_id(root)
+            record = RunRecord.begin(
+                run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
+            )
+            code, page = _run_locked(config, root, record, debug, report, rebaseline)
+        if show and page:
+            open_page(page)
+        return code
     except Locked as error:
-        console.print(f"{error}: wait for it, or give another --root", markup=False)
+        console.print(f"{error}: wait for it, or give another --root")
         return INTERRUPTED
+    except StoreError as error:
+        console.print(str(error))
+        return FAILED
     except OSError as error:
-        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", markup=False)
+        console.print(f"{root.path}: {error.strerror}: give another --root, or make room")
         return FAILED
 
 
-def _run_locked(config: PipelineConfig, root: Root, debug: bool, data: Report) -> int:
+def _run_id(root: Root) -> str:
     run_id = time.strftime("%Y%m%d-%H%M%S")
     while root.run(run_id).exists():
         run_id += "b"
-    folder = root.run(run_id)
+    return run_id
+
+
+def _run_locked(
+    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
+) -> tuple[int, Path | None]:
+    """The exit code, and the report."""
+    folder = root.run(record.run_id)
     folder.mkdir(parents=True)
     if data.skipped:
         write_skipped(folder / "skipped.tsv", data.skipped)
-    summary = Summary.of(run_id, config)
-    start = time.monotonic()
-    failure = ""
-    results: dict[str, Any] = {}
+    record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
-        console = Console(file=terminal, highlight=False)
+        work = _Work(root, record, terminal)
+        interruption.watch(work.give_up)
+        failure = ""
         try:
-            _run_graph(config, root, data.skip, summary, results, console, terminal)
+            work.run(config, data.skip, rebaseline)
+            status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
             interruption.settle()
-            traceback.print_exc()  # into the log
             failure = traceback.format_exc()
-            summary.status, summary.reason = _explain(error)
-        page = _write_data_page(folder / "data.html", summary, results)
-        summary.seconds = round(time.monotonic() - start, 1)
-        _print_end(summary, root, folder, console)
-        if page:
-            console.print(f"  images    {page}", markup=False, soft_wrap=True)
-        try:
-            summary.write(folder)
-        except OSError as error:
-            console.print(f"{folder}: the summary could not be written: {error.strerror}", markup=False)
+            print(failure, file=sys.stderr)  # into the log
+            status, reason = explain(error, work.at_work, root.path)
+        work.end(status, reason)
         if debug and failure:
-            console.print(failure, markup=False, soft_wrap=True)
-        code = EXIT_CODE_OF[summary.status]
-        if code == INTERRUPTED:
+            work.console.print(failure, soft_wrap=True)
+        if status == "interrupted":
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
-            os._exit(code)
-    return code
+            os._exit(INTERRUPTED)
+    return EXIT_CODE_OF[status], work.report
 
 
 def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
@@ -113,92 +139,113 @@ def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def _write_data_page(path: Path, summary: Summary, finished: dict[str, Any]) -> Path | None:
-    """The page about the images, or None; a page that cannot be written is no reason to lose a run."""
-    if not finished:
-        return None
-    from pipeline.results import write_data_page
+class _Work:
+    """One run at work: its graph, its record, its board."""
 
-    try:
-        return path if write_data_page(path, summary, finished) else None
-    except Exception:
-        traceback.print_exc()  # into the log
-        return None
+    def __init__(self, root: Root, record: RunRecord, terminal: TextIO):
+        self.nodes: list[Node] = []
+        self.at_work = ""
+        self.report: Path | None = None
+        self.console = make_console(terminal)
+        self._root, self._record, self._terminal = root, record, terminal
+        self._folder = root.run(record.run_id)
+        self._start = self._node_start = time.monotonic()
+        self._board: Board | None = None
+        self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
+    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
+        """Loads what takes long to load, and runs the graph."""
+        self.console.print("Loading TensorFlow and TFX", style="dim")
+        from pipeline import graph, runner
 
-def _explain(error: BaseException) -> tuple[str, str]:
-    """Status and reason of a run that an exception ended."""
-    # Beam makes another exception of the KeyboardInterrupt that a signal raised while it worked.
-    if isinstance(error, KeyboardInterrupt) or interruption.happened():
-        return "interrupted", "stopped by a signal"
-    if isinstance(error, BadInput):
-        return "bad_input", str(error)
-    if isinstance(error, TrainingFailed | ExportRejected):
-        return "failed", str(error)
-    first_line = next(iter(str(error).strip().splitlines()), "")
-    return "failed", f"{type(error).__name__}: {first_line}".removesuffix(": ")
-
-
-def _run_graph(
-    config: PipelineConfig,
-    root: Root,
-    skip: list[str] | None,
-    summary: Summary,
-    finished: dict[str, Any],
-    console: Console,
-    terminal: Any,
-) -> None:
-    console.print("Loading TensorFlow and TFX", style="dim")
-    start = time.monotonic()
-    from pipeline import graph, results, runner
-
-    pipeline = graph.create_pipeline(config, root, skip)
-    summary.components["(loading)"] = {"seconds": round(time.monotonic() - start, 1), "cached": False}
-    with Board(terminal, len(runner.node_names(pipeline))) as board:
-
-        def end(result: runner.NodeResult) -> None:
-            finished[result.name] = result
-            if result.name == "Trainer":  # what it left is the model now
-                shutil.rmtree(root.checkpoints, ignore_errors=True)
-            results.add(summary, result)
-            board.end(result.name, result.cached, result.seconds, results.note(result))
-
-        runner.run(pipeline, summary.run_id, board.start, end)
-    results.decide(summary)
-
-
-def _print_end(summary: Summary, root: Root, folder: Path, console: Console) -> None:
-    if summary.metrics:
-        print_metrics(summary, console)
-    for warning in summary.warnings:
-        console.print(f"Warning: {warning}", markup=False, soft_wrap=True)
-    lines = {
-        "pushed": f"Pushed {summary.pushed}",
-        "unchanged": f"Unchanged: {summary.pushed} is this model already",
-        "not_blessed": f"Not blessed, nothing pushed: {summary.reason}",
-        "failed": f"Failed: {summary.reason}\nThe whole story: {folder / 'log.txt'}",
-        "bad_input": f"Bad input: {summary.reason}",
-        "interrupted": "Interrupted. Finished components are kept: run the same command to go on.",
-    }
-    console.print(f"{lines[summary.status]}   ({summary.seconds:.0f} s)", markup=False, soft_wrap=True)
-    python = shlex.quote(os.path.relpath(sys.executable))
-    predict = f"  predict   {python} run_pipeline.py predict IMAGES --out MASKS"
-    hints = [f"  summary   {folder / 'summary.json'}"]
-    if summary.pushed:
-        option, serve = "", "make serve"
-        if root.path != Path("runs").absolute():
-            option = f" --root {shlex.quote(str(root.path))}"
-            folder_of_models = shlex.quote(str(root.serving))
-            serve = (
-                f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {folder_of_models}"
-            )
-        hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
-    elif summary.status == "not_blessed":
-        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints]
-        hints.append(
-            "  go on     train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
+        pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
+        self._record.nodes = runner.node_names(pipeline)
+        self._measure("(loading)", self._start)
+        try:
+            before = history.runs(self._root.path, _RUNS_TO_LEARN_FROM)
+        except Exception:  # a run needs no history
+            traceback.print_exc()
+            before = []
+        settings = self._record.config
+        self._board = Board(
+            self._terminal,
+            self._record.nodes,
+            durations.expected(before, settings),
+            durations.is_repetition(before, settings),
         )
-    if summary.trials_plot:
-        hints.append(f"  trials    {summary.trials_plot}")
-    for hint in hints:
-        console.print(hint, markup=False, soft_wrap=True)
+        with self._board:
+            runner.run(pipeline, self._record.run_id, self._on_start, self._on_end)
+
+    def end(self, status: str, reason: str) -> None:
+        """Writes and tells what came of the run."""
+        self._ending.acquire()  # never released: there is one end
+        record = self._record
+        if self.at_work:
+            self._measure(self.at_work, self._node_start)
+        record.status, record.reason = status, reason
+        record.seconds = round(time.monotonic() - self._start, 1)
+        record.peak_memory_mb = max(
+            (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
+        )
+        told = Summary(record.run_id, record.config, record.started, status, reason, record.seconds)
+        problems = []
+        try:
+            record.write(self._folder)
+            told = summary.write(self._root.path, record.run_id)
+        except OSError as error:
+            problems.append(f"{self._folder}: the summary could not be written: {error.strerror}")
+        except Exception as error:  # what broke the run may well break this, too
+            traceback.print_exc()
+            problems.append(f"{self._folder}: the summary could not be written: {error}")
+        self.report = self._write_report(problems)
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            verdict = outcome.verdict(self.nodes)
+            print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
+            if self.report:
+                self.console.print(f"  report    {self.report}", soft_wrap=True)
+            for problem in problems:
+                self.console.print(problem, soft_wrap=True)
+
+    def give_up(self) -> None:
+        """Tells of the end while the main thread is somewhere where no signal reaches it."""
+        if self._board:
+            self._board.let_go()
+        self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
+
+    def _on_start(self, name: str) -> None:
+        self.at_work, self._node_start = name, time.monotonic()
+        memory.reset_peak()
+        if self._board:
+            self._board.start(name)
+
+    def _on_end(self, node: Node) -> None:
+        self._measure(node.name, self._node_start)
+        self.at_work = ""
+        self.nodes.append(node)
+        if node.name == "Trainer":  # what it left is the model now
+            shutil.rmtree(self._root.checkpoints, ignore_errors=True)
+            if node.state == DONE and (curves := node.first("model_run")):
+                curve_links.link(self._root, self._record.run_id, curves.path)
+        if self._board:
+            self._board.end(node, outcome.note(node))
+
+    def _measure(self, name: str, start: float) -> None:
+        """Notes what a part took; a disk that is full must not end a run that needs no more room."""
+        told: dict[str, float] = {"seconds": round(time.monotonic() - start, 1)}
+        if peak := memory.peak_mb():
+            told["peak_memory_mb"] = peak
+        self._record.components[name] = told
+        with contextlib.suppress(OSError):
+            self._record.write(self._folder)
+
+    def _write_report(self, problems: list[str]) -> Path | None:
+        """The report, or None and a problem more: a report that fails is no reason to lose a run."""
+        try:
+            from pipeline.report.page import write_report
+
+            return write_report(self._root, self._record.run_id)
+        except Exception as error:
+            traceback.print_exc()  # into the log
+            why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            problems.append(f"{self._folder}: the report could not be written: {why}")
+            return None

@@ -20,7 +20,7 @@ from PIL import Image
 from components.palette import PALETTE
 from components.scale import resize, resize_image
 from components.serving_graph import Segmenter
-from components.signatures import export
+from components.signatures import EVALUATE_OUTPUTS, export
 from components.tiling import Geometry
 from components.unet import create_unet
 from tests.components.encoded_images import grey_by_hand, noise, pillow, png
@@ -178,18 +178,19 @@ def test_a_mask_that_does_not_fit_is_refused(
         signatures["evaluate"](examples=tf.constant([example(png(noise(4, 5, 1)), png(mask))]))
 
 
-def test_segments_come_with_the_same_confusion(signatures: dict[str, Serve]) -> None:
+def test_the_gate_gets_the_probabilities_of_all_classes_but_the_first_and_the_truth(
+    signatures: dict[str, Serve],
+) -> None:
     image = noise(40, 33, 1)
     truth = noise(40, 33, 1) % len(VALUES)
-    batch = tf.constant([example(png(image), png(truth))])
-    found = signatures["evaluate_segments"](examples=batch)
-    same = signatures["evaluate"](examples=batch)["confusion"].numpy()
-    np.testing.assert_array_equal(found["confusion"], same)
+    found = signatures["evaluate"](examples=tf.constant([example(png(image), png(truth))]))
+    assert set(found) == set(EVALUATE_OUTPUTS)
     assert found["truth_bytes"][0].numpy() == png(truth)
-    foreground = tf.io.decode_png(found["foreground_bytes"][0], dtype=tf.uint16).numpy() / 65535
     maps = signatures["probabilities"](image_bytes=tf.constant([png(image)]))["probabilities_bytes"][0]
-    background = tf.io.decode_png(maps[0], dtype=tf.uint16).numpy() / 65535
-    np.testing.assert_allclose(foreground, 1 - background, atol=2e-5)
+    assert len(found["probabilities_bytes"][0]) == len(VALUES) - 1
+    for said, expected in zip(found["probabilities_bytes"][0], maps[1:], strict=True):
+        pixels = [tf.io.decode_png(data, dtype=tf.uint16).numpy() for data in (said, expected)]
+        np.testing.assert_array_equal(*pixels)
 
 
 # Sides at which tiles end with the image, so that a flipped image is paired as its flipped tiles are.

@@ -79,7 +79,7 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "another column": (PREDICT, '{"inputs": {"x": [""]}}', 400, "must hold image_bytes; received: x$"),
     "unknown signature": (
         PREDICT, instances(GOOD, signature_name="x"), 400,
-        "no signature 'x', only coloured, evaluate, evaluate_segments, network, probabilities, "
+        "no signature 'x', only coloured, evaluate, network, probabilities, "
         "serving_default, tensors$",
     ),
     "signature of another kind": (PREDICT, instances(GOOD, signature_name=1), 400, "must be a string"),

@@ -78,7 +78,7 @@ def test_another_signature_and_some_of_its_outputs(server: Server):
     data = [base64.b64encode(example).decode()]
     content: dict[str, Any] = {
         "inputs": [{**tensor(data=data, parameters=BASE64, shape=[1]), "name": "examples"}],
-        "parameters": {"signature_name": "evaluate_segments"},
+        "parameters": {"signature_name": "evaluate"},
         "outputs": [{"name": "confusion"}, {"name": "truth_bytes", "parameters": {"binary_data": True}}],
     }
     status, headers, body = server.request("POST", INFER, json.dumps(content))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.serving.browser import Browser, browser
+from tests.browser import Browser, browser
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import Server, wait_for
 

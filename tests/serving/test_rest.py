@@ -61,14 +61,14 @@ def test_outputs_of_several_names_and_kinds(server: Server):
     features = {"image": encoded(image), "mask": encoded(image % 3)}
     feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in features.items()}
     example = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-    rows = {"instances": [b64(example)] * 2, "signature_name": "evaluate_segments"}
+    rows = {"instances": [b64(example)] * 2, "signature_name": "evaluate"}
     status, by_row = server.predict(rows)
     assert (status, len(by_row["predictions"])) == (200, 2)
     assert base64.b64decode(by_row["predictions"][1]["truth_bytes"]["b64"]) == features["mask"]
     assert sum(by_row["predictions"][1]["confusion"]) == image.size
 
-    status, by_column = server.predict({"inputs": [b64(example)], "signature_name": "evaluate_segments"})
-    assert (status, set(by_column["outputs"])) == (200, {"confusion", "foreground_bytes", "truth_bytes"})
+    status, by_column = server.predict({"inputs": [b64(example)], "signature_name": "evaluate"})
+    assert (status, set(by_column["outputs"])) == (200, {"confusion", "probabilities_bytes", "truth_bytes"})
     assert by_column["outputs"]["confusion"] == [by_row["predictions"][0]["confusion"]]
 
 

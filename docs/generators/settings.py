@@ -1,0 +1,86 @@
+"""Every setting as tables in Markdown, from the model of the configuration."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pipeline import profile
+from pipeline.config import CHECKOUT, PipelineConfig
+
+_NAMES = {
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    Path: "path",
+    type(None): "nothing",
+}
+
+
+def sections() -> dict[str, list[str]]:
+    """Names of the settings under each heading (`# ---- Data ----`) of `PipelineConfig`, in its order."""
+    found: dict[str, list[str]] = {}
+    for line in inspect.getsource(PipelineConfig).splitlines():
+        if heading := re.match(r"    # -+ (.+?) -+$", line):
+            names = found[heading[1]] = []
+        elif (setting := re.match(r"    (\w+): ", line)) and setting[1] in PipelineConfig.model_fields:
+            names.append(setting[1])
+    return found
+
+
+def type_in_words(annotation: Any) -> str:
+    """What a setting takes, for a person: `Literal["a", "b"]` is "`a`, `b`"."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(type_in_words(argument) for argument in arguments)
+    if origin is dict:
+        key, value = arguments
+        keys = type_in_words(key) if get_origin(key) is Literal else "name"
+        return f"table: {keys} = {type_in_words(value)}"
+    if origin is tuple:
+        return f"two of: {type_in_words(arguments[0])}"
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return type_in_words(arguments[0])
+    return _NAMES.get(annotation, "table")
+
+
+def default_in_toml(name: str) -> str:
+    """The default as `--set` takes it; a path of the checkout without the part that differs by machine."""
+    value = PipelineConfig.model_fields[name].get_default(call_default_factory=True)
+    if isinstance(value, Path):
+        return f"`{value.relative_to(CHECKOUT)}`"
+    if value is None:
+        return "nothing"
+    plain = PipelineConfig().model_dump(mode="json")[name]
+    return f"`{profile.toml_value(plain)}`"
+
+
+def markdown() -> str:
+    """A section for each heading, with a table of its settings: name, what it takes, default, meaning."""
+    lines: list[str] = []
+    for heading, names in sections().items():
+        lines += [f"## {heading}", "", "| setting | takes | default | meaning |", "|---|---|---|---|"]
+        for name in names:
+            field = PipelineConfig.model_fields[name]
+            takes = type_in_words(field.annotation) + bounds(field.metadata)
+            meaning = (field.description or "").replace("|", "\\|")
+            lines.append(f"| `{name}` | {takes} | {default_in_toml(name)} | {meaning} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def bounds(metadata: list[Any]) -> str:
+    """What pydantic keeps of `ge=0, lt=1`, in signs: ", ≥ 0, < 1"."""
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    return "".join(
+        f", {sign} {getattr(constraint, key):g}"
+        for key, sign in signs.items()
+        for constraint in metadata
+        if getattr(constraint, key, None) is not None
+    )

@@ -1,0 +1,128 @@
+"""A person puts the model of a run into service, past the gate."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import sys
+import time
+from pathlib import Path
+
+from components.evaluation import EvaluationDamaged, metrics_of, read_verdict
+from components.model_card import write_card
+from components.versions import digest, newest_version, push
+from pipeline import history
+from pipeline.executions import Artifact, StoreError
+from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
+from pipeline.history import HistoryError, Run
+from pipeline.layout import Root
+from pipeline.lock import Locked, exclusive
+from pipeline.outcome import counts, model_path
+
+
+class Refused(ValueError):
+    """The model cannot be put into service; the message says why and what to do."""
+
+
+def promote(root_path: Path, run_id: str, reason: str) -> int:
+    """Pushes the model of a run that the gate did not bless, or of an older one, and records who did and why.
+
+    It becomes the last blessed model: the next one is compared with it.
+
+    Args:
+        root_path: of the pipeline.
+        run_id: of the run, or "latest".
+        reason: for the records; must say something.
+
+    Returns:
+        The exit code; see `pipeline.exit_codes`.
+    """
+    root = Root(root_path.absolute())
+    if not reason.strip():
+        print("--reason is empty: say why this model is to be in service all the same", file=sys.stderr)
+        return BAD_INPUT
+    if not root.path.is_dir():
+        print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
+        return BAD_INPUT
+    try:
+        with exclusive(root.lock):
+            return _promote_locked(root, run_id, " ".join(reason.split()))
+    except Locked as error:
+        print(f"{error}: wait for it", file=sys.stderr)
+        return INTERRUPTED
+    except (HistoryError, Refused) as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except StoreError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+def _promote_locked(root: Root, run_id: str, reason: str) -> int:
+    run = history.load(root.path, run_id)
+    inputs = _inputs(run)
+    model = model_path(inputs["model"])
+    newest = newest_version(root.serving)
+    if newest is not None and digest(root.serving / str(newest)) == digest(model):
+        print(f"Unchanged: {root.serving / str(newest)} is this model already")
+        return OK
+    from pipeline.promotion import Promotion, Record
+
+    promotion = Promotion(run.id, reason, _user(), time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    record = Record(root, promotion, inputs)
+    known = {
+        "data_sha256": inputs["examples"].text("fingerprint"),
+        "images": counts(inputs["examples"]),
+        **record.facts(),
+        "promoted": dataclasses.asdict(promotion),
+    }
+    metrics = _metrics(inputs)
+
+    def describe(copy: Path, version: int) -> None:
+        write_card(copy, version, known, metrics)
+
+    try:
+        target, _ = push(model, root.serving, describe, even_withdrawn=True)
+    except BaseException:
+        record.failed()
+        raise
+    record.done(target)
+    print(f"In service: {target}")
+    print(f"Recorded: {promotion.who}, {promotion.when}: {reason}")
+    print("The next model is compared with this one.")
+    return OK
+
+
+def _inputs(run: Run) -> dict[str, Artifact]:
+    """The model of a run and what it was judged by; raises `Refused` for one that must not be in service."""
+    model = run.artifact("Trainer", "model")
+    if model is None:
+        raise Refused(f"run {run.id} has no model: it ended before one was trained ({run.status})")
+    if not (model_path(model) / "saved_model.pb").is_file():
+        raise Refused(f"the files of the model of run {run.id} are gone from {model_path(model)}")
+    infra = run.artifact("InfraValidator", "blessing")
+    if infra is None or infra.properties.get("blessed") != 1:
+        raise Refused(
+            f"the model of run {run.id} did not pass the InfraValidator: a server could not answer with it; "
+            "run again"
+        )
+    evaluation = run.artifact("Evaluator", "evaluation")
+    examples = run.artifact("ImageMaskExampleGen", "examples")
+    if evaluation is None or examples is None:
+        raise Refused(f"the model of run {run.id} was not evaluated: run again")
+    return {"model": model, "evaluation": evaluation, "examples": examples}
+
+
+def _metrics(inputs: dict[str, Artifact]) -> dict[str, float]:
+    try:
+        return metrics_of(read_verdict(inputs["evaluation"].path))
+    except EvaluationDamaged as error:
+        print(f"{error}: the model's card is without metrics", file=sys.stderr)
+        return {}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a container whose user has no name
+        return "unknown"

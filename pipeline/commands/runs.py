@@ -1,0 +1,283 @@
+"""`run_pipeline.py runs`: what was run under a root, and where a version came from. Imports no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+
+from pipeline import history, outcome, terminal
+from pipeline.durations import in_words
+from pipeline.exit_codes import BAD_INPUT, OK
+from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING, HistoryError, Run
+from pipeline.lineage import Lineage, lineage, run_of_version
+from pipeline.summary import Summary, summarize
+from pipeline.verdict import print_verdict
+
+LAST = 20
+_WIDE, _FULL = 100, 10_000  # columns: of a terminal that has room for the table; of what is no terminal
+_METRIC = "foreground_iou"
+_LABELS = 11  # columns of what stands before the facts of a run
+
+
+def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) -> int:
+    """Prints a line for each run, the newest last.
+
+    Args:
+        root: folder of everything the pipeline makes.
+        everything: all of them, not only the newest 20.
+        as_json: as a JSON list.
+
+    Returns:
+        The exit code; see `pipeline.exit_codes`.
+    """
+    try:
+        found = history.runs(root, None if everything else LAST)
+    except HistoryError as error:
+        return _refuse(error)
+    rows = [_row(run, summarize(run)) for run in found]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return OK
+    console = _console()
+    if not rows:
+        console.print(f"{root}: no run was made here yet", soft_wrap=True)
+    elif console.width >= _WIDE:
+        _print_table(rows, console)
+    else:
+        _print_lines(rows, console)
+    if len(rows) == LAST and not everything:
+        console.print(f"The newest {LAST}; all of them: runs --all", style="dim", soft_wrap=True)
+    _print_problems(found, console)
+    return OK
+
+
+def show_run(root: Path, run_id: str, version: int | None = None, *, as_json: bool = False) -> int:
+    """Prints all about one run.
+
+    Args:
+        root: folder of everything the pipeline makes.
+        run_id: of the run, or "latest".
+        version: the run that pushed this version is shown instead.
+        as_json: as a JSON object.
+
+    Returns:
+        The exit code; see `pipeline.exit_codes`.
+    """
+    sentence = ""
+    try:
+        if version is None:
+            run = history.load(root, run_id)
+        else:
+            run, sentence = run_of_version(root, version)
+        summary, origin = summarize(run), lineage(root, run)
+    except HistoryError as error:
+        return _refuse(error)
+    if as_json:
+        print(json.dumps(_everything(run, summary, origin), indent=2))
+        return OK
+    console = _console()
+    if sentence:
+        console.print(sentence[0].upper() + sentence[1:], soft_wrap=True)
+    _print_run(run, summary, origin, console)
+    _print_problems([run], console)
+    return OK
+
+
+def _refuse(error: HistoryError) -> int:
+    print(error, file=sys.stderr)
+    return BAD_INPUT
+
+
+def _console() -> Console:
+    console = terminal.make_console(sys.stdout)
+    if not console.is_terminal:
+        console.width = _FULL  # whoever reads it later can scroll
+    return console
+
+
+def _row(run: Run, summary: Summary) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "started": run.started,
+        "status": run.status,
+        "reason": run.reason,
+        "data_hash": summary.data_hash,
+        "profile": run.record.profile,
+        _METRIC: summary.metrics.get(_METRIC),
+        "verdict": summary.verdict,
+        "version": run.pushes[-1].version if run.pushes else Path(summary.pushed).name,
+        "promoted": run.pushes[-1].reason if run.pushes else "",
+        "seconds": run.seconds,
+        "problems": run.problems,
+    }
+
+
+def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    cells = [("RUN", "STARTED", "DATA", "PROFILE", "IOU", "VERDICT", "RESULT", "VERSION", "TIME")]
+    for row in rows:
+        cells.append(
+            (
+                row["id"],
+                _minute(row["started"]),
+                row["data_hash"][:8],
+                Path(row["profile"]).stem,
+                _number(row[_METRIC]),
+                row["verdict"].replace("_", " "),
+                _result(row),
+                row["version"],
+                in_words(row["seconds"]),
+            )
+        )
+    for line in _aligned(cells, right=(4, 8)):
+        console.print(line, soft_wrap=True)
+
+
+def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    for row in rows:
+        iou = f"  IoU {row[_METRIC]:.3f}" if row[_METRIC] is not None else ""
+        console.print(f"{row['id']}  {_result(row)}{iou}", soft_wrap=True)
+        told = [_minute(row["started"]), in_words(row["seconds"])]
+        console.print(f"  {', '.join(filter(None, told))}", style="dim", soft_wrap=True)
+        named = {"data": row["data_hash"][:8], "version": row["version"]}
+        told = [f"{name} {value}" for name, value in named.items() if value]
+        if told:
+            console.print(f"  {', '.join(told)}", style="dim", soft_wrap=True)
+
+
+def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) -> None:
+    reason = f" ({run.reason})" if run.reason else ""
+    console.print(f"Run {run.id}: {run.status.replace('_', ' ')}{reason}", style="bold", soft_wrap=True)
+    memory = f", peak memory {summary.peak_memory_mb} MB" if summary.peak_memory_mb else ""
+    images = ", ".join(f"{count} {split}" for split, count in summary.images.items())
+    changed = " ".join(f"{key}={_short(value)}" for key, value in run.record.changed.items() if key != "data")
+    facts = {
+        "started": f"{_minute(run.started)}, {in_words(run.seconds)}{memory}",
+        "command": run.record.command,
+        "profile": run.record.profile,
+        "settings": changed,
+        "data": f"{run.config.get('data', '')}  {summary.data_hash[:16]}".strip(),
+        "images": images,
+        "tuned": summary.learning_rate,
+        "began from": summary.start,
+        "with": ", ".join(f"{name} {number}" for name, number in run.versions.items()),
+    }
+    for name, fact in facts.items():
+        if fact:
+            console.print(f"  {name:<{_LABELS}}{fact}", soft_wrap=True)
+    for warning in summary.warnings:
+        console.print(f"  {'warning':<{_LABELS}}{warning}", soft_wrap=True)
+    _print_verdict(run, summary, console)
+    _print_components(run, console)
+    _print_lineage(run, origin, console)
+    for name in ("log.txt", "summary.json", "report.html"):
+        if (run.folder / name).is_file():
+            console.print(f"  {name.partition('.')[0]:<{_LABELS}}{run.folder / name}", soft_wrap=True)
+
+
+def _print_verdict(run: Run, summary: Summary, console: Console) -> None:
+    if not summary.verdict:
+        return
+    console.print()
+    if verdict := outcome.verdict(run.nodes):
+        print_verdict(verdict, console)
+        return
+    console.print(f"Gate: {summary.verdict.replace('_', ' ')}", style="bold")
+    for name, value in summary.metrics.items():
+        if name != "example_count":
+            console.print(f"  {name:<24} {_number(value)}", soft_wrap=True)
+
+
+def _print_components(run: Run, console: Console) -> None:
+    if not run.nodes:
+        return
+    console.print("\nComponents", style="bold")
+    rows = []
+    for node in run.nodes:
+        state = "not run" if node.state == WAITING and run.status != RUNNING else node.state
+        same = f"{state} - same inputs as run {node.same_as}" if node.same_as else state
+        took = f"{node.seconds:.1f} s" if node.state in (DONE, FAILED, RUNNING) else ""
+        memory = f"{node.peak_memory_mb} MB" if node.peak_memory_mb and node.state != CACHED else ""
+        rows.append((f"  {node.name}", same if console.width >= _WIDE else state, took, memory))
+    for line in _aligned(rows, right=(2, 3)):
+        console.print(line, soft_wrap=True)
+    console.print("\nArtifacts", style="bold")
+    shown: set[int] = set()  # resolvers name again what others made
+    for node in run.nodes:
+        for key, artifacts in node.outputs.items():
+            for artifact in (artifact for artifact in artifacts if artifact.id not in shown):
+                shown.add(artifact.id)
+                gone = "" if artifact.path.exists() else "   (its folder is gone)"
+                console.print(f"  {artifact.id:>4} {key:<22} {artifact.uri}{gone}", soft_wrap=True)
+
+
+def _print_lineage(run: Run, origin: Lineage, console: Console) -> None:
+    console.print("\nLineage", style="bold")
+
+    def told(run_id: str) -> str:
+        return "this run" if run_id == run.id else f"run {run_id or 'unknown'}"
+
+    if origin.data_hash:
+        console.print(f"  data     {origin.data_hash}, read by {told(origin.data_run)}", soft_wrap=True)
+    if origin.model_id:
+        console.print(f"  model    {origin.model}, trained by {told(origin.model_run)}", soft_wrap=True)
+    if origin.version:
+        pushed = origin.pushed.replace(f"run {run.id}", "this run")
+        console.print(f"  version  {origin.version}{f', {pushed}' if pushed else ''}", soft_wrap=True)
+    elif not origin.data_hash:
+        console.print("  it came to no data", soft_wrap=True)
+
+
+def _everything(run: Run, summary: Summary, origin: Lineage) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(summary),
+        "profile": run.record.profile,
+        "command": run.record.command,
+        "changed": run.record.changed,
+        "nodes": [dataclasses.asdict(node) for node in run.nodes],
+        "lineage": dataclasses.asdict(origin),
+        "problems": run.problems,
+    }
+
+
+def _print_problems(found: Sequence[Run], console: Console) -> None:
+    for problem in dict.fromkeys(problem for run in found for problem in run.problems):
+        console.print(f"Note: {problem}", soft_wrap=True)
+
+
+def _minute(started: str) -> str:
+    try:
+        return datetime.fromisoformat(started[:19]).strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return started
+
+
+def _result(row: dict[str, Any]) -> str:
+    result = str(row["status"]).replace("_", " ")
+    return f"{result}, promoted" if row["promoted"] else result
+
+
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
+    """Lines of a table; the columns in `right` end at one place, the others begin at one."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (
+            f"{' ' * (width - cell_len(cell))}{cell}" if index in right else set_cell_size(cell, width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,146 @@
+"""The end of a run: what an exception means to a person, what was kept, and what to do next."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from components.errors import BadInput, ExportRejected, ImagesLost, TrainingFailed
+from components.evaluation import Verdict
+from pipeline import interruption
+from pipeline.layout import Root
+from pipeline.run_record import RunRecord
+from pipeline.summary import Summary
+from pipeline.verdict import print_verdict
+
+_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+
+
+def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]:
+    """Status and reason of a run that an exception ended.
+
+    Args:
+        error: the exception.
+        component: which one was at work, or empty.
+        root: folder of everything the pipeline makes.
+    """
+    # Beam makes another exception of the KeyboardInterrupt that a signal raised while it worked.
+    if isinstance(error, KeyboardInterrupt) or interruption.happened():
+        return "interrupted", f"stopped by a signal{f' in {component}' if component else ''}"
+    if isinstance(error, BadInput):
+        return "bad_input", str(error)
+    if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
+        return "failed", str(error)
+    name, message = _cause(error)
+    where = f"{component}: " if component else ""
+    if name == BadInput.__name__:
+        return "bad_input", message
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "failed", f"{where}the disk is full: make room in {root}, then run the same command again"
+    if isinstance(error, OSError) and error.filename:
+        return "failed", f"{where}{error.filename}: {error.strerror}"
+    if name in _OUT_OF_MEMORY:
+        return "failed", f"{where}out of memory: lower window, batch_size or base_filters with --set"
+    first = next(iter(message.splitlines()), "")
+    return "failed", f"{where}{name}: {first}".removesuffix(": ")
+
+
+def _cause(error: BaseException) -> tuple[str, str]:
+    """Class and message of the exception; of the one within, where Beam made a text of it."""
+    text = str(error).strip()
+    if "Traceback (most recent call last)" in text:
+        found = re.findall(r"^((?:\w+\.)*\w+): (.+)$", text, re.MULTILINE)
+        if found:
+            name, message = found[-1]
+            return name.rpartition(".")[2], message.partition(" [while running")[0]
+    return type(error).__name__, text.partition(" [while running")[0]
+
+
+def print_end(
+    summary: Summary,
+    record: RunRecord,
+    finished: int,
+    root: Root,
+    folder: Path,
+    console: Console,
+    verdict: Verdict | None = None,
+) -> None:
+    """Says what came of a run, and what to do next.
+
+    Args:
+        summary: of the run.
+        record: of the run.
+        finished: number of components that are.
+        root: where everything is.
+        folder: of the run.
+        console: to print to.
+        verdict: of the gate, if the run came so far.
+    """
+    if verdict:
+        print_verdict(verdict, console)
+    for warning in summary.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
+    lines = {
+        "pushed": f"Pushed {summary.pushed}",
+        "unchanged": f"Unchanged: {summary.pushed} is this model already",
+        "not_blessed": "Not pushed"
+        if verdict and verdict["reason"] == summary.reason
+        else f"Not pushed: {summary.reason}",
+        "failed": f"Failed: {summary.reason}",
+        "bad_input": f"Bad input: {summary.reason}",
+        "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
+    }
+    console.print(f"{lines.get(summary.status, summary.status)}   ({summary.seconds:.0f} s)", soft_wrap=True)
+    for hint in _hints(summary, record, root, folder):
+        console.print(hint, soft_wrap=True)
+
+
+def _kept(finished: int, total: int, root: Root) -> str:
+    """What a run that was stopped leaves for the next one."""
+    parts = [f"{finished} of {total} components"] if finished else []
+    steps = [int(path.stem.rpartition("-")[2]) for path in root.checkpoints.glob("*/step-*.npz")]
+    if steps:
+        parts.append(f"the training up to step {max(steps)}")
+    elif any(root.checkpoints.glob("search-*/trial_*")):
+        parts.append("the finished trials of the search")
+    return f"Kept: {' and '.join(parts)}." if parts else "Nothing was finished yet."
+
+
+def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> list[str]:
+    predict = f"  predict   {_python()} run_pipeline.py predict IMAGES --out MASKS"
+    hints = [f"  summary   {folder / 'summary.json'}"]
+    if summary.pushed:
+        option, serve = "", "make serve"
+        if root.path != Path("runs").absolute():
+            option = f" --root {shlex.quote(str(root.path))}"
+            models = shlex.quote(str(root.serving))
+            serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
+        hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
+    elif summary.status == "not_blessed":
+        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints]
+        hints.append(
+            "  next      train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
+        )
+    elif summary.status == "interrupted":
+        hints = [f"  go on     {record.command}", *hints]
+    elif summary.status == "failed":
+        hints = [f"  log       {folder / 'log.txt'}", *hints]
+        hints.append("  next      mend it and run the same command: what was finished is kept")
+    if summary.trials_plot:
+        hints.append(f"  trials    {summary.trials_plot}")
+    return hints
+
+
+def command_of(arguments: list[str]) -> str:
+    """What was typed, to be pasted again; `arguments` as in `sys.argv`."""
+    return f"{_python()} {shlex.join(arguments)}"
+
+
+def _python() -> str:
+    return shlex.quote(os.path.relpath(sys.executable))

@@ -1,0 +1,258 @@
+"""What ML Metadata knows of a run: its components, what each read and wrote, what a cached one took."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+WAITING, RUNNING, CACHED, DONE, FAILED = "waiting", "running", "cached", "done", "failed"
+_STATES = {
+    mlmd.Execution.NEW: RUNNING,
+    mlmd.Execution.RUNNING: RUNNING,
+    mlmd.Execution.CACHED: CACHED,
+    mlmd.Execution.COMPLETE: DONE,
+}
+_INPUTS = (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)
+_OUTPUTS = (
+    mlmd.Event.OUTPUT,
+    mlmd.Event.DECLARED_OUTPUT,
+    mlmd.Event.INTERNAL_OUTPUT,
+)  # the last: of resolvers
+_PUSHED = "PushedModel"
+_SECONDS_FOR_A_LOCK = 2.0
+
+
+class StoreError(RuntimeError):
+    """ML Metadata cannot be read; the message is a sentence that says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """What a component wrote; `properties` holds the custom ones, too."""
+
+    id: int
+    uri: str
+    type: str
+    properties: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """Its folder, which may be gone."""
+        return Path(self.uri)
+
+    def text(self, key: str) -> str:
+        """A property that is text; empty where it is not set."""
+        return str(self.properties.get(key, ""))
+
+
+Artifacts = dict[str, list[Artifact]]
+
+
+@dataclasses.dataclass
+class Node:
+    """One component in one run.
+
+    Attributes:
+        name: of the component.
+        state: waiting, running, cached, done or failed.
+        same_as: the run that made the output, where it is cached; else empty.
+        seconds: how long it took; 0 where it did not run.
+        peak_memory_mb: the highest of the process while it worked; 0 where it is not known.
+        outputs, inputs: what it wrote and read, by key.
+        began: seconds since the epoch; 0 where it did not begin.
+    """
+
+    name: str
+    state: str = WAITING
+    same_as: str = ""
+    seconds: float = 0.0
+    peak_memory_mb: int = 0
+    outputs: Artifacts = dataclasses.field(default_factory=dict)
+    inputs: Artifacts = dataclasses.field(default_factory=dict)
+    began: float = 0.0
+
+    def first(self, key: str) -> Artifact | None:
+        """The first output of a key."""
+        return next(iter(self.outputs.get(key, [])), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Push:
+    """A version that was put into service.
+
+    Attributes:
+        folder: of the version.
+        run: whose model it holds.
+        reason, who, when: of the person who did it past the gate; empty where the run did it.
+    """
+
+    folder: str
+    run: str
+    reason: str = ""
+    who: str = ""
+    when: str = ""
+
+    @property
+    def version(self) -> str:
+        """Its number."""
+        return Path(self.folder).name
+
+    @property
+    def by(self) -> str:
+        """Who did it, in words."""
+        return (
+            f"promoted by {self.who}, {self.when}: {self.reason}"
+            if self.reason
+            else f"pushed by run {self.run}"
+        )
+
+
+class Executions:
+    """A reader of the SQLite file of ML Metadata, which a run may be writing to."""
+
+    def __init__(self, path: Path):
+        """Args: path: of the file. Raises `StoreError`."""
+        require_readable(path)
+        config = mlmd.ConnectionConfig()
+        config.sqlite.filename_uri = str(path)
+        config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
+        config.retry_options.max_num_retries = 3
+        with _told(path):
+            self._store = MetadataStore(config)
+            kinds = {kind.name for kind in self._store.get_context_types()}
+            found = self._store.get_contexts_by_type("pipeline_run") if "pipeline_run" in kinds else []
+        self._path = path
+        self.runs = {context.name: context.id for context in found}
+        self._began = {context.name: context.create_time_since_epoch / 1000 for context in found}
+
+    def began(self, run_id: str) -> float:
+        """When the first component of a run began, in seconds since the epoch; 0: none did."""
+        return self._began.get(run_id, 0.0)
+
+    def nodes(self, run_id: str) -> list[Node]:
+        """The components that began in a run, in their order; raises `StoreError`."""
+        if run_id not in self.runs:
+            return []
+        with _told(self._path):
+            return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
+
+    def pushes(self) -> list[Push]:
+        """All versions that were put into service, oldest first; raises `StoreError`."""
+        with _told(self._path):
+            kinds = {kind.name for kind in self._store.get_artifact_types()}
+            found = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
+            pushed = []
+            for artifact in sorted(found, key=lambda artifact: artifact.id):
+                told = _values(artifact.custom_properties)
+                if told.get("pushed") == 1:
+                    # A person's push is in no run, and names it.
+                    run = str(told.get("run") or _maker(self._store, artifact.id))
+                    texts = {key: str(told.get(key, "")) for key in ("reason", "who", "when")}
+                    pushed.append(Push(str(told.get("pushed_destination", "")), run, **texts))
+        return pushed
+
+    def maker(self, artifact: int) -> str:
+        """The run that made an artifact, by its id; empty if that is not known. Raises `StoreError`."""
+        with _told(self._path):
+            return _maker(self._store, artifact)
+
+
+def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
+    """What executions were, with their artifacts.
+
+    Args:
+        store: an `ml_metadata.MetadataStore`.
+        executions: its messages; of two of one component the later one counts.
+    """
+    nodes: dict[int, Node] = {}
+    later: dict[str, int] = {}
+    for execution in sorted(executions, key=lambda execution: execution.id):
+        name = _context(store, execution.id, "node").partition(".")[2] or execution.type
+        nodes.pop(later.get(name, 0), None)
+        later[name] = execution.id
+        began = execution.create_time_since_epoch / 1000
+        seconds = round(execution.last_update_time_since_epoch / 1000 - began, 1)
+        state = _STATES.get(execution.last_known_state, FAILED)
+        nodes[execution.id] = Node(name, state, seconds=seconds, began=began)
+    events = store.get_events_by_execution_ids(list(nodes)) if nodes else []
+    artifacts = _artifacts(store, {event.artifact_id for event in events})
+    for event in sorted(events, key=lambda event: (event.execution_id, event.artifact_id)):
+        node = nodes[event.execution_id]
+        side = node.outputs if event.type in _OUTPUTS else node.inputs if event.type in _INPUTS else None
+        if side is not None and event.artifact_id in artifacts and event.path.steps:
+            side.setdefault(event.path.steps[0].key, []).append(artifacts[event.artifact_id])
+    for node in nodes.values():
+        if node.state == CACHED and (made := next(iter(node.outputs.values()), [])):
+            node.same_as = _maker(store, made[0].id)
+    return list(nodes.values())
+
+
+def _maker(store: Any, artifact: int) -> str:
+    """The run that made an artifact: that of the first execution that wrote it."""
+    events = store.get_events_by_artifact_ids([artifact])
+    first = min((event.execution_id for event in events if event.type in _OUTPUTS), default=0)
+    return _context(store, first, "pipeline_run") if first else ""
+
+
+def _artifacts(store: Any, ids: set[int]) -> dict[int, Artifact]:
+    return {
+        found.id: Artifact(
+            found.id,
+            found.uri,
+            found.type,
+            {**_values(found.properties), **_values(found.custom_properties)},
+        )
+        for found in (store.get_artifacts_by_id(sorted(ids)) if ids else [])
+    }
+
+
+def _values(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in properties.items()
+    }
+
+
+def _context(store: Any, execution: int, kind: str) -> str:
+    found = store.get_contexts_by_execution(execution)
+    return next((context.name for context in found if context.type == kind), "")
+
+
+def require_readable(path: Path) -> None:
+    """Raises `StoreError` at once where ML Metadata would try for 13 seconds, or speak of SQL.
+
+    SQLite opens the file for writing if it may: that undoes what a killed writer left half-done.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: there is no such file: what the components did is not known")
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_SECONDS_FOR_A_LOCK)
+        ) as connection:
+            connection.execute("SELECT MAX(id) FROM Execution").fetchall()
+            connection.execute("SELECT MAX(artifact_id) FROM Event").fetchall()
+    except sqlite3.Error as error:
+        raise StoreError(_sentence(path, str(error))) from None
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # RuntimeError of its C++ code, or one of ml_metadata.errors
+        raise StoreError(_sentence(path, str(error))) from None
+
+
+def _sentence(path: Path, error: str) -> str:
+    if "locked" in error:
+        return f"{path}: another process is writing to it: ask again"
+    if "no such table" in error:
+        return f"{path}: half-written (its tables are missing): what the components did is not known"
+    first = error.partition(" query: ")[0].removeprefix("Error when executing query: ").strip()
+    return f"{path}: cannot be read ({first}): restore it, or give another --root; the models are not touched"

@@ -1,0 +1,203 @@
+"""What changed: against the last blessed model, or from one run to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from components.evaluation import Metric
+from components.metric_names import LOWER_IS_BETTER
+from pipeline.executions import Executions, StoreError
+from pipeline.report import charts
+from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, signed
+from pipeline.report.provenance import as_toml
+from pipeline.report.quality import SCORE
+from pipeline.report.training import CURVES, has_numbers, series_of
+from pipeline.report.verdict import STATUSES, baseline_in_words, difference
+
+_MOST_CHANGED = 8  # images listed on each side
+Pair = tuple[str, float | None, float | None]
+
+
+def with_blessed(evidence: Evidence) -> dict[str, Any]:
+    """This model beside the last blessed one, both measured on the test images of this run."""
+    verdict = evidence.verdict
+    baseline = verdict["baseline"]
+    if not any(values["baseline"] is not None for values in verdict["metrics"].values()):
+        raise Missing(baseline_in_words(baseline) or "There was no model to compare with.")
+    rows = ((name, v["baseline"], v["value"]) for name, v in verdict["metrics"].items())
+    context: dict[str, Any] = {
+        "why": baseline_in_words(baseline),
+        "run": _run_of_model(evidence, baseline["model_id"]),
+        "metrics": _metrics(rows, verdict["classes"]),
+        "images": None,
+        "note": "",
+    }
+    try:
+        pairs = [
+            (
+                row["name"],
+                finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE)),
+                finite(row["metrics"].get(SCORE)),
+            )
+            for row in evidence.images
+        ]
+        context["images"] = _images(pairs, "last blessed model", "this model")
+    except Missing as missing:
+        context["note"] = str(missing)
+    return context
+
+
+def _run_of_model(evidence: Evidence, model: int | None) -> str:
+    """Id of the run that trained a model; empty where it is not known."""
+    try:
+        return Executions(evidence.root.metadata).maker(model) if model else ""
+    except StoreError:
+        return ""
+
+
+def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
+    """What came of both runs, and all metrics that either measured."""
+    columns = []
+    for evidence in (a, b):
+        run = evidence.run
+        words, tone = STATUSES.get(run.status, (run.status, "open"))
+        columns.append(
+            {
+                "id": run.id,
+                "words": words,
+                "tone": tone,
+                "reason": sentence(run.reason),
+                "started": run.started,
+                "duration": duration(run.seconds) if run.seconds else NONE,
+            }
+        )
+    context: dict[str, Any] = {"runs": columns, "metrics": [], "notes": []}
+    found = []
+    for evidence in (a, b):
+        try:
+            found.append(evidence.verdict)
+        except Missing as missing:
+            context["notes"].append(f"{evidence.run.id}: {missing}")
+    if len(found) == 2:
+        first, second = (v["metrics"] for v in found)
+        names = list(dict.fromkeys([*first, *second]))
+        rows = ((n, _value(first, n), _value(second, n)) for n in names)
+        context["metrics"] = _metrics(rows, [*found[0]["classes"], *found[1]["classes"]])
+        hashes = [_data_hash(evidence) for evidence in (a, b)]
+        if hashes[0] != hashes[1]:
+            context["notes"].append(
+                "The two runs had different data: metrics over different test images do not compare."
+            )
+    return context
+
+
+def _value(metrics: Mapping[str, Metric], name: str) -> float | None:
+    return metrics[name]["value"] if name in metrics else None
+
+
+def _data_hash(evidence: Evidence) -> str:
+    examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
+    return str(examples.properties.get("fingerprint", "")) if examples else ""
+
+
+def images(a: Evidence, b: Evidence) -> dict[str, Any]:
+    """The test images of both runs: a dot each, and those that changed most."""
+    first, second = ({row["name"]: finite(row["metrics"].get(SCORE)) for row in e.images} for e in (a, b))
+    pairs = [(name, first[name], second[name]) for name in first if name in second]
+    if not pairs:
+        raise Missing("The two runs have no test image in common.")
+    context = _images(pairs, a.run.id, b.run.id)
+    alone = len(first) + len(second) - 2 * len(pairs)
+    context["alone"] = count(alone, "image") if alone else ""
+    return context
+
+
+def configurations(a: Evidence, b: Evidence) -> dict[str, Any]:
+    """Settings and versions that differ."""
+    rows = {}
+    for title, first, second in (
+        ("Settings", a.run.config, b.run.config),
+        ("Versions", a.run.versions, b.run.versions),
+    ):
+        names = dict.fromkeys([*first, *second])
+        rows[title] = [
+            (n, as_toml(first[n]) if n in first else NONE, as_toml(second[n]) if n in second else NONE)
+            for n in names
+            if first.get(n) != second.get(n)
+        ]
+    return {"tables": rows, "names": (a.run.id, b.run.id)}
+
+
+def curves(a: Evidence, b: Evidence) -> dict[str, Any]:
+    """The learning curves of both runs over each other."""
+    drawn, notes = [], []
+    columns = []
+    for evidence in (a, b):
+        try:
+            columns.append((evidence.run.id, evidence.curves))
+        except Missing as missing:
+            notes.append(f"{evidence.run.id}: {missing}")
+    if not columns:
+        raise Missing(" ".join(notes))
+    for name, title in CURVES:
+        series = [series_of(run_id, found, name) for run_id, found in columns if has_numbers(found, name)]
+        if series:
+            drawn.append((title, charts.lines(title, series, "step")))
+    return {"charts": drawn, "names": [name for name, _ in columns], "notes": notes}
+
+
+def times(a: Evidence, b: Evidence) -> dict[str, Any]:
+    """Time and memory of each component in both runs."""
+    both = [{node.name: node for node in e.run.nodes} for e in (a, b)]
+    rows = []
+    for name in dict.fromkeys([*both[0], *both[1]]):
+        cells = []
+        for nodes in both:
+            node = nodes.get(name)
+            cells.append(
+                NONE if node is None else duration(node.seconds) if node.state == "done" else node.state
+            )
+        rows.append((name, cells))
+    return {"rows": rows, "names": (a.run.id, b.run.id)}
+
+
+def _metrics(rows: Iterable[tuple[str, Any, Any]], classes: list[str]) -> list[dict[str, str]]:
+    table = []
+    for name, before, now in rows:
+        change = difference(finite(now), finite(before))
+        better = (change or 0) * (-1 if name in LOWER_IS_BETTER else 1)
+        table.append(
+            {
+                "metric": metric(name, classes),
+                "before": number(before, 4),
+                "now": number(now, 4),
+                "change": signed(change, 4),
+                "word": "" if change is None or abs(change) < 5e-5 else "better" if better > 0 else "worse",
+            }
+        )
+    return table
+
+
+def _images(pairs: list[Pair], first: str, second: str) -> dict[str, Any]:
+    known = [(name, a, b) for name, a, b in pairs if a is not None and b is not None]
+    if not known:
+        raise Missing("No test image has a score of both models.")
+    changes = sorted(((b - a, name, a, b) for name, a, b in known), key=lambda change: (change[0], change[1]))
+
+    def rows(some: list[tuple[float, str, float, float]]) -> list[Mapping[str, str]]:
+        return [
+            {"name": name, "before": number(a), "now": number(b), "change": signed(change)}
+            for change, name, a, b in some
+        ]
+
+    better, worse = [c for c in reversed(changes) if c[0] > 0], [c for c in changes if c[0] < 0]
+    title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}: {first} across, {second} up"
+    return {
+        "chart": charts.scatter(title, [(a, b, name) for name, a, b in known], f"{metric(SCORE)} of {first}"),
+        "better": rows(better[:_MOST_CHANGED]),
+        "worse": rows(worse[:_MOST_CHANGED]),
+        "counts": (len(better), len(worse), len(known) - len(better) - len(worse)),
+        "names": (first, second),
+    }

@@ -1,0 +1,128 @@
+"""The files that a run left, read once, with a sentence for each that cannot be used."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from components import evaluation, run_files
+from pipeline.history import Run
+from pipeline.layout import Root
+
+_LINES = 40  # of the log's end
+_TAIL = 1 << 16  # bytes of it that are looked at
+
+
+class Missing(Exception):
+    """What a section shows is not there or cannot be used; the message is a sentence for people."""
+
+
+class NotReached(Missing):
+    """The run did not come as far as what a section shows."""
+
+
+class Evidence:
+    """One run and its files. The attributes raise `Missing` when they are asked for."""
+
+    def __init__(self, root: Root, run: Run):
+        """Args: root: where the run is; run: as the history tells it."""
+        self.root, self.run = root, run
+
+    def folder(self, node: str, key: str) -> Path:
+        """The folder of the first output of a component."""
+        artifact = self.run.artifact(node, key)
+        if artifact is None:
+            raise NotReached(f"The run did not come to the end of {node}.")
+        path = Path(artifact.uri)
+        if not path.is_dir():
+            raise Missing(f"{path} is gone: it was deleted after the run.")
+        return path
+
+    @functools.cached_property
+    def verdict(self) -> evaluation.Verdict:
+        """What the gate decided."""
+        folder = self.folder("Evaluator", "evaluation")
+        verdict = _read(evaluation.read_verdict, folder)
+        if verdict is None:
+            raise Missing(f"{folder} holds no verdict: another version of the pipeline made this evaluation.")
+        return verdict
+
+    @functools.cached_property
+    def images(self) -> list[evaluation.ImageRow]:
+        """A row for each test image."""
+        folder = self.folder("Evaluator", "evaluation")
+        rows = _read(evaluation.read_images, folder)
+        if not rows:
+            raise Missing(f"{folder} holds no table of the test images ({evaluation.IMAGES}).")
+        return rows
+
+    @functools.cached_property
+    def pictures(self) -> list[evaluation.Picture]:
+        """The test images of which there are pictures."""
+        folder = self.folder("Evaluator", "evaluation")
+        rows = _read(evaluation.read_pictures, folder)
+        if not rows:
+            raise Missing(f"{folder} holds no pictures of test images.")
+        return rows
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes, of the verdict or else of the configuration."""
+        try:
+            return list(self.verdict["classes"])
+        except Missing:
+            return list(self.run.config.get("classes", {}))
+
+    @functools.cached_property
+    def curves(self) -> dict[str, list[float | None]]:
+        """Columns of the learning curves; None where a value is no number."""
+        path = self.folder("Trainer", "model_run") / run_files.CURVES
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file, strict=True))
+        except FileNotFoundError:
+            raise Missing(f"{path} is gone.") from None
+        except (OSError, ValueError, csv.Error) as error:
+            raise Missing(f"{path} cannot be read: {error}.") from None
+        if not rows:
+            raise Missing(f"{path} holds no epoch.")
+        return {name: [_float(row[name]) for row in rows] for name in rows[0] if name}
+
+    def json(self, path: Path, what: str) -> Any:
+        """Content of a JSON file; `what` names it."""
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise Missing(f"There is no {what}: {path} is not there.") from None
+        except (OSError, ValueError) as error:
+            raise Missing(f"{path} cannot be read: {error}.") from None
+
+    @property
+    def log_tail(self) -> str:
+        """The last lines of the log; empty where there is none."""
+        try:
+            with (self.root.run(self.run.id) / "log.txt").open("rb") as file:
+                file.seek(0, 2)
+                file.seek(max(0, file.tell() - _TAIL))
+                text = file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
+        lines = [line.rpartition("\r")[2] for line in text.splitlines()[-_LINES:]]
+        return "\n".join("".join(c for c in line if c.isprintable() or c == "\t") for line in lines)
+
+
+def _read(reader: Any, folder: Path) -> Any:
+    try:
+        return reader(folder)
+    except evaluation.EvaluationDamaged as error:
+        raise Missing(f"{error}.") from None
+
+
+def _float(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None

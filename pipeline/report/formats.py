@@ -1,0 +1,136 @@
+"""Numbers, times and names as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+NONE = "–"
+_NAMES = {
+    "foreground_iou": "Foreground IoU",
+    "mean_iou": "Mean IoU",
+    "pixel_error": "Pixel error",
+    "foreground_dice": "Foreground Dice",
+    "mean_dice": "Mean Dice",
+    "foreground_iou_p10": "Foreground IoU, 10th percentile",
+    "boundary_f1": "Boundary F1",
+    "ece": "Calibration error",
+    "v_rand": "V_rand",
+    "v_info": "V_info",
+}
+_KINDS = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
+
+
+def finite(value: Any) -> float | None:
+    """The value as a float, or None: no number, NaN or infinite."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number with so many digits after the point, or a dash."""
+    known = finite(value)
+    return NONE if known is None else f"{known:.{digits}f}"
+
+
+def signed(value: Any, digits: int = 3) -> str:
+    """A difference, with its sign; the minus is the typographic one."""
+    known = finite(value)
+    if known is None:
+        return NONE
+    text = f"{known:+.{digits}f}"
+    return text.replace("-", "−") if float(text) else f"{0:.{digits}f}"
+
+
+def short(value: Any) -> str:
+    """A number of any size with four significant digits, or a dash."""
+    known = finite(value)
+    return NONE if known is None else f"{known:.4g}"
+
+
+def percent(value: Any) -> str:
+    """A share, 0 to 1, in per cent."""
+    known = finite(value)
+    return NONE if known is None else f"{100 * known:.1f} %"
+
+
+def interval(low: Any, high: Any) -> str:
+    """A 95 % interval, or a dash."""
+    return (
+        NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}".replace("-", "−")
+    )
+
+
+def sentence(text: str) -> str:
+    """Words as a sentence: a capital letter first, a full stop at the end."""
+    text = text.strip()
+    if text.partition(" ")[0].isalpha():  # a name of the code stays as it is
+        text = text[:1].upper() + text[1:]
+    return text + ("." if text and text[-1] not in ".!?:" else "")
+
+
+def count(value: int, noun: str) -> str:
+    """So many of something."""
+    return f"{value:,} {noun}{'' if value == 1 else 's'}"
+
+
+def duration(seconds: Any) -> str:
+    """Seconds as "4 min 54 s"."""
+    known = finite(seconds)
+    if known is None:
+        return NONE
+    if known < 10:
+        return f"{known:.1f} s"
+    minutes, rest = divmod(round(known), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def megabytes(value: Any) -> str:
+    """Megabytes as "1.6 GB", or a dash where 0 stands for not known."""
+    known = finite(value)
+    if not known:
+        return NONE
+    return f"{known / 1000:.1f} GB" if known >= 1000 else f"{known:.0f} MB"
+
+
+def moment(text: str) -> str:
+    """An ISO time as "25 November 2026, 00:45"; as it is where it is none."""
+    for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            when = datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+        return f"{when.day} {when:%B %Y, %H:%M}"
+    return text
+
+
+def metric(name: str, classes: Sequence[str] = ()) -> str:
+    """The name of a metric for people."""
+    if name in _NAMES:
+        return _NAMES[name]
+    kind, of = split_metric(name, classes)
+    return f"{_kind(kind)}, {of}" if of else _kind(name)
+
+
+def _kind(name: str) -> str:
+    words = name.replace("_", " ").replace("iou", "IoU").replace("f1", "F1")
+    return _KINDS.get(name) or words[:1].upper() + words[1:]
+
+
+def split_metric(name: str, classes: Sequence[str]) -> tuple[str, str]:
+    """A metric of a class as its kind and the class; the class is empty for a metric of all."""
+    if name in _NAMES:
+        return name, ""
+    of = max((c for c in classes if name.endswith(f"_{c}")), key=len, default="")
+    return (name[: -len(of) - 1], of) if of else (name, "")
+
+
+def kind_of_metric(kind: str) -> str:
+    """The name of a kind of metric, as `split_metric` gives it."""
+    return _kind(kind)

@@ -1,0 +1,115 @@
+"""Test images to look at: the worst, the median and the best ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.evaluation import PICTURES, Picture
+from components.palette import class_colours
+from pipeline.report import pictures
+from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.formats import number, percent
+from pipeline.report.pictures import Panel
+
+_SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
+_BYTES = 340_000  # of all pictures of one image, as text
+_TITLES = {"worst": "Worst", "median": "In the middle", "best": "Best"}
+
+
+def build(evidence: Evidence) -> dict[str, Any]:
+    """Groups of images by role, each with its panels, or a sentence in their place."""
+    folder = evidence.folder("Evaluator", "evaluation") / PICTURES
+    rows = evidence.pictures
+    classes = evidence.classes
+    groups = []
+    for role, title in _TITLES.items():
+        shown = []
+        for row in rows:
+            if row["role"] == role:
+                entry: dict[str, Any] = {
+                    "name": row["name"],
+                    "score": number(row["score"]),
+                    "panels": [],
+                    "errors": "",
+                    "note": "",
+                }
+                try:
+                    entry["panels"], entry["errors"] = _panels(folder, row, classes)
+                except Missing as missing:
+                    entry["note"] = str(missing)
+                shown.append(entry)
+        if shown:
+            groups.append({"title": title, "images": shown})
+    several = len(classes) > 2
+    colours = class_colours(len(classes))
+    return {
+        "groups": groups,
+        "classes": [(name, _hex(colour)) for name, colour in zip(classes, colours, strict=True)],
+        "errors": [
+            (label, _hex(pictures.ERROR_COLOURS[kind]))
+            for kind, label in _KINDS.items()
+            if kind != pictures.OTHER or several
+        ],
+    }
+
+
+_KINDS = {
+    pictures.RIGHT: "right",
+    pictures.MISSED: "missed",
+    pictures.TOO_MUCH: "too much",
+    pictures.OTHER: "a class for another",
+}
+
+
+def _panels(folder: Path, row: Picture, classes: list[str]) -> tuple[list[Panel], str]:
+    """The pictures of an image, as large as their bytes allow; and what is wrong in it, in words."""
+    for side in _SIDES:
+        panels, words = _drawn(folder, row, classes, side)
+        if sum(len(panel.base) + len(panel.over) for panel in panels) <= _BYTES:
+            break
+    return panels, words
+
+
+def _drawn(folder: Path, row: Picture, classes: list[str], side: int) -> tuple[list[Panel], str]:
+    image = pictures.read(folder / row["image"], "RGB", side)
+    truth = pictures.read(folder / row["truth"], "index", side)
+    predicted = pictures.read(folder / row["predicted"], "index", side)
+    probability = pictures.read(folder / row["probability"], "L", side)
+    sizes = {values.shape[:2] for values in (image, truth, predicted, probability)}
+    if len(sizes) > 1:
+        raise Missing(f"The pictures of {row['name']} in {folder} are of different sizes.")
+    height, width = image.shape[:2]
+    kinds = pictures.kinds_of_error(truth, predicted)
+    there = max(int((kinds > 0).sum()), 1)
+    shares = {kind: float((kinds == kind).sum() / there) for kind in _KINDS}
+    words = f"missed {percent(shares[pictures.MISSED])}, too much {percent(shares[pictures.TOO_MUCH])}"
+    if shares[pictures.OTHER]:
+        words += f", a class for another {percent(shares[pictures.OTHER])}"
+    grey = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
+    photograph = pictures.photograph(grey)
+    dimmed = pictures.photograph((grey * 0.8).astype(image.dtype))
+    name = row["name"]
+    return [
+        Panel("Image", f"Image {name}", width, height, photograph),
+        Panel("Truth", f"True classes of {name}", width, height, pictures.mask(truth, len(classes))),
+        Panel(
+            "Prediction",
+            f"Predicted classes of {name}",
+            width,
+            height,
+            pictures.mask(predicted, len(classes)),
+        ),
+        Panel("Errors", f"Errors in {name}: {words}", width, height, dimmed, pictures.errors(kinds)),
+        Panel(
+            "Probability",
+            f"Probability of any class but the first in {name}",
+            width,
+            height,
+            pictures.ramp(probability),
+        ),
+    ], words
+
+
+def _hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)

@@ -1,0 +1,178 @@
+"""Puts the sections together: the report of a run, and the comparison of two."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline import history
+from pipeline.history import Run
+from pipeline.layout import Root
+from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
+from pipeline.report.evidence import Evidence, Missing, NotReached
+
+REPORT = "report.html"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: its anchor, heading and template, and what fills it."""
+
+    id: str
+    title: str
+    build: Callable[..., dict[str, Any]]
+
+
+SECTIONS = (
+    Section("verdict", "Verdict", verdict.build),
+    Section("images", "Test images", gallery.build),
+    Section("classes", "Classes", quality.classes),
+    Section("distribution", "Image by image", quality.distribution),
+    Section("slices", "Slices", quality.slices),
+    Section("calibration", "Calibration", quality.calibration),
+    Section("blessed", "Against the last blessed model", change.with_blessed),
+    Section("curves", "Learning curves", training.curves),
+    Section("search", "Search of the learning rate", training.search),
+    Section("samples", "What the network was shown", training.samples),
+    Section("data", "Data", data.build),
+    Section("components", "Time and memory", provenance.components),
+    Section("configuration", "Configuration", provenance.configuration),
+    Section("lineage", "Lineage", provenance.lineage),
+)
+COMPARED = (
+    Section("verdicts", "Verdicts and metrics", change.verdicts),
+    Section("changed-images", "Image by image", change.images),
+    Section("both-curves", "Learning curves", change.curves),
+    Section("settings", "What was set differently", change.configurations),
+    Section("times", "Time by component", change.times),
+)
+
+
+def write_report(root: Root, run_id: str) -> Path:
+    """Writes the report of a run into its folder, whole or not at all; returns its path.
+
+    Raises:
+        HistoryError: there is no such run.
+        OSError: it cannot be written.
+    """
+    run = history.load(root.path, run_id)
+    path = root.run(run.id) / REPORT
+    _write(path, report(root, run))
+    return path
+
+
+def write_comparison(root: Root, first: str, second: str) -> Path:
+    """Writes a page about two runs into the folder of the second; returns its path.
+
+    Raises:
+        HistoryError: there is no such run.
+        OSError: it cannot be written.
+    """
+    a, b = history.load(root.path, first), history.load(root.path, second)
+    path = root.run(b.id) / f"against-{a.id}.html"
+    _write(path, comparison(root, a, b))
+    return path
+
+
+def report(root: Root, run: Run) -> str:
+    """The report of a run as HTML."""
+    evidence = Evidence(root, run)
+    sections, unreached = _render(SECTIONS, evidence)
+    if run.status in verdict.FAILED:
+        sections[0]["title"] = "What happened"
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            _frame(f"Run {run.id}"),
+            sections=sections,
+            unreached=unreached,
+            headline=verdict.headline(evidence),
+            run=run,
+            data=provenance.describe_data(evidence),
+        )
+    )
+
+
+def comparison(root: Root, a: Run, b: Run) -> str:
+    """A page about two runs as HTML."""
+    sections, unreached = _render(COMPARED, Evidence(root, a), Evidence(root, b))
+    return (
+        _environment()
+        .get_template("comparison.html")
+        .render(_frame(f"{a.id} and {b.id}"), sections=sections, unreached=unreached, a=a, b=b)
+    )
+
+
+def _render(sections: tuple[Section, ...], *evidence: Evidence) -> tuple[list[dict[str, Any]], list[str]]:
+    """The sections with their HTML or a sentence; and the titles of those that the run did not come to."""
+    shown: list[dict[str, Any]] = []
+    unreached = []
+    for section in sections:
+        entry: dict[str, Any] = {"id": section.id, "title": section.title, "html": "", "note": ""}
+        template = _environment().get_template(f"{section.id}.html")
+        try:
+            entry["html"] = Markup(template.render(section.build(*evidence), evidence=evidence[0]))
+        except NotReached:
+            unreached.append(section.title)
+            continue
+        except Missing as missing:
+            if str(missing) in (other["note"] for other in shown):
+                continue  # once is enough: several sections are of one file
+            entry["note"] = str(missing)
+        except Exception as error:
+            # Whatever the files of old and damaged runs hold: the other sections are worth having.
+            _log.debug("The section %s cannot be shown", section.title, exc_info=True)
+            entry["note"] = (
+                f"This cannot be shown: what the run left of it is damaged ({type(error).__name__}: {error})."
+            )
+        shown.append(entry)
+    return shown, unreached
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {name: getattr(formats, name) for name in ("duration", "moment", "megabytes")}
+    return environment
+
+
+def _frame(title: str) -> dict[str, Any]:
+    """What every page needs: its style, its script, and that it may load nothing."""
+    folder = Path(__file__).parent
+    style, script = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    return {"title": title, "style": Markup(style), "script": Markup(script), "policy": policy}
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

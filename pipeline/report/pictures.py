@@ -1,0 +1,149 @@
+"""Pictures as data URIs: photographs as JPEG, masks and errors as indexed PNGs, exact to the pixel."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from components.legend import IGNORE
+from components.palette import class_colours
+from pipeline.report.evidence import Missing
+
+RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
+# Of Okabe and Ito 2008, told apart whatever eyes one has, and by their brightness alone.
+ERROR_COLOURS = {
+    RIGHT: (240, 228, 66),
+    MISSED: (213, 94, 0),
+    TOO_MUCH: (86, 180, 233),
+    OTHER: (204, 121, 167),
+}
+_NOT_COUNTED = (128, 128, 128)
+_RIGHT, _WRONG = 0.35, 0.85  # opacities
+_QUALITY = 82  # of JPEGs
+_GREYS = 32  # steps of a probability: enough for eyes, a fraction of the bytes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a test image, for the page.
+
+    Attributes:
+        label: under the picture.
+        alt: what it shows, for those who do not see it.
+        width, height: in pixels.
+        base: data URI.
+        over: data URI of a transparent picture above it, or empty.
+    """
+
+    label: str
+    alt: str
+    width: int
+    height: int
+    base: str
+    over: str = ""
+
+
+def read(path: Path, mode: str, side: int) -> NDArray[np.uint8]:
+    """Reads a picture, not larger than `side`.
+
+    Args:
+        path: of the file.
+        mode: "RGB", "L", or "index" for class indices, which are not interpolated.
+        side: longest one of the answer, in pixels.
+
+    Raises:
+        Missing: it cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            factor = min(1.0, side / max(image.size))
+            width, height = (max(1, round(length * factor)) for length in image.size)
+            if mode == "index":
+                indices = image if image.mode in ("L", "P") else image.convert("L")
+                return np.asarray(indices.resize((width, height), Image.Resampling.NEAREST), np.uint8)
+            deep = image.mode.startswith("I")
+            shown = Image.fromarray((np.asarray(image) // 257).astype(np.uint8)) if deep else image
+            return np.asarray(shown.convert(mode).resize((width, height), Image.Resampling.BOX), np.uint8)
+    except FileNotFoundError:
+        raise Missing(f"{path} is gone.") from None
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise Missing(f"{path} cannot be read: {error}.") from None
+
+
+def photograph(pixels: NDArray[np.uint8]) -> str:
+    """A data URI of [H, W] or [H, W, 3], as JPEG."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return _uri("jpeg", out)
+
+
+def mask(indices: NDArray[np.uint8], classes: int) -> str:
+    """A data URI of class indices [H, W] in the colours of the classes; what is not counted is grey."""
+    colours = class_colours(max(classes, 2))
+    return _indexed(indices, {**dict(enumerate((*c, 255) for c in colours)), IGNORE: (*_NOT_COUNTED, 255)})
+
+
+def ramp(values: NDArray[np.uint8]) -> str:
+    """A data URI of grey values [H, W], in a few steps."""
+    steps = np.round(values.astype(np.float32) / 255 * (_GREYS - 1)).astype(np.uint8)
+    greys = {i: (round(255 * i / (_GREYS - 1)),) * 3 + (255,) for i in range(_GREYS)}
+    return _indexed(steps, greys)
+
+
+def kinds_of_error(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """For each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (a class for another), or 0, [H, W].
+
+    0 is the background where it is right, and whatever is not counted.
+    """
+    kinds = np.zeros(truth.shape, np.uint8)
+    kinds[(truth > 0) & (truth == predicted)] = RIGHT
+    kinds[(truth > 0) & (predicted == 0)] = MISSED
+    kinds[(truth == 0) & (predicted > 0)] = TOO_MUCH
+    kinds[(truth > 0) & (predicted > 0) & (truth != predicted)] = OTHER
+    kinds[truth == IGNORE] = 0
+    return kinds
+
+
+def errors(kinds: NDArray[np.uint8]) -> str:
+    """A data URI of a transparent picture of `kinds_of_error`; what is right hides less of the image."""
+    colours = {0: (0, 0, 0, 0)}
+    for kind, colour in ERROR_COLOURS.items():
+        colours[kind] = (*colour, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))
+    return _indexed(kinds, colours)
+
+
+def drawing(path: Path) -> str:
+    """A data URI of an SVG file; as an image it cannot run anything.
+
+    Raises:
+        Missing: it cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Missing(f"{path} cannot be read: {error.strerror}.") from None
+    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+
+
+def _indexed(indices: NDArray[np.uint8], colours: Mapping[int, Sequence[int]]) -> str:
+    """An indexed PNG; colours are red, green, blue and opacity."""
+    used = np.unique(indices)
+    table = np.zeros(256, np.uint8)
+    table[used] = np.arange(len(used))
+    image = Image.fromarray(table[indices]).convert("P")
+    found = [colours.get(int(index), (*_NOT_COUNTED, 255)) for index in used]
+    image.putpalette([value for colour in found for value in colour[:3]])
+    out = io.BytesIO()
+    image.save(out, "PNG", optimize=True, transparency=bytes(colour[3] for colour in found))
+    return _uri("png", out)
+
+
+def _uri(kind: str, out: io.BytesIO) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,0 +1,146 @@
+"""Where the time went, what was configured, and what came from what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.history import Artifact, Node
+from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.formats import count, duration, megabytes
+
+_STATES = {
+    "cached": "not run again: same inputs as run",
+    "done": "done",
+    "failed": "failed",
+    "running": "was running",
+    "waiting": "not reached",
+}
+
+
+def components(evidence: Evidence) -> dict[str, Any]:
+    """A row for each component: what became of it, its time and memory."""
+    run = evidence.run
+    if not run.nodes:
+        raise Missing("No component was started.")
+    longest = max((node.seconds for node in run.nodes if node.state != "cached"), default=0) or 1
+    return {
+        "rows": [_node(node, longest) for node in run.nodes],
+        "total": duration(run.seconds) if run.seconds else "",
+        "peak": megabytes(run.record.peak_memory_mb),
+    }
+
+
+def _node(node: Node, longest: float) -> dict[str, Any]:
+    ran = node.state in ("done", "failed", "running")
+    return {
+        "name": node.name,
+        "state": _STATES.get(node.state, node.state)
+        if node.state != "cached" or node.same_as
+        else "not run again",
+        "same_as": node.same_as if node.state == "cached" else "",
+        "failed": node.state == "failed",
+        "seconds": duration(node.seconds) if ran and node.seconds else "–",
+        "share": round(100 * node.seconds / longest) if ran else 0,
+        "memory": megabytes(node.peak_memory_mb) if ran else "–",
+    }
+
+
+def configuration(evidence: Evidence) -> dict[str, Any]:
+    """Every setting, those first that are not the default; and the versions of what computed."""
+    from pipeline.config import PipelineConfig
+
+    config = evidence.run.config
+    if not config:
+        raise Missing("The configuration of this run is not known: its record (run.json) is gone.")
+    defaults = PipelineConfig().model_dump(mode="json")
+    about = {name: field.description or "" for name, field in PipelineConfig.model_fields.items()}
+    rows = [
+        {
+            "name": name,
+            "value": as_toml(value),
+            "default": as_toml(defaults[name]) if name in defaults else "–",
+            "about": about.get(name, ""),
+            "changed": value != defaults.get(name),
+        }
+        for name, value in config.items()
+    ]
+    return {
+        "changed": [row for row in rows if row["changed"]],
+        "same": [row for row in rows if not row["changed"]],
+        "command": evidence.run.record.command,
+        "profile": evidence.run.record.profile,
+        "versions": list(evidence.run.versions.items()),
+    }
+
+
+def as_toml(value: Any) -> str:
+    """A setting as one would write it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {as_toml(v)}" for key, v in value.items()) + " }" if value else "{}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def lineage(evidence: Evidence) -> dict[str, Any]:
+    """The way from the data to the pushed version, a step each."""
+    run = evidence.run
+    steps = []
+    if examples := run.artifact("ImageMaskExampleGen", "examples"):
+        counts = [
+            f"{examples.properties[f'{s}_count']} {s}"
+            for s in ("train", "eval", "test")
+            if f"{s}_count" in examples.properties
+        ]
+        digest = str(examples.properties.get("fingerprint", ""))
+        steps.append(_step("Data", digest[:16], ", ".join(counts), examples, run.node("ImageMaskExampleGen")))
+    for title, name, key in (
+        ("Tiles", "Transform", "transformed_examples"),
+        ("Model", "Trainer", "model"),
+        ("Evaluation", "Evaluator", "evaluation"),
+    ):
+        if found := run.artifact(name, key):
+            steps.append(_step(title, f"artifact {found.id}", "", found, run.node(name)))
+    if blessing := run.artifact("Evaluator", "blessing"):
+        blessed = blessing.properties.get("blessed") == 1
+        steps.append(_step("Verdict", "blessed" if blessed else "not blessed", "", blessing, None))
+    if pushed := run.artifact("Pusher", "pushed_model"):
+        where = str(pushed.properties.get("pushed_destination", ""))
+        version = where.rstrip("/").rpartition("/")[2]
+        steps.append(
+            _step(
+                "Version", version or "none", "in service" if version else "nothing was pushed", pushed, None
+            )
+        )
+        if where:
+            steps[-1]["uri"] = where
+    if not steps:
+        raise Missing("No component wrote anything.")
+    return {"steps": steps, "problems": run.problems}
+
+
+def _step(title: str, value: str, more: str, artifact: Artifact, node: Node | None) -> dict[str, Any]:
+    return {
+        "title": title,
+        "value": value,
+        "more": more,
+        "uri": artifact.uri,
+        "same_as": node.same_as if node else "",
+    }
+
+
+def describe_data(evidence: Evidence) -> str:
+    """The data in a few words: their folder, and how many images they are; empty where it is not known."""
+    examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
+    words = Path(str(evidence.run.config.get("data", ""))).name
+    if examples:
+        images = sum(int(examples.properties.get(f"{s}_count", 0)) for s in ("train", "eval", "test"))
+        words = f"{words}, {count(images, 'image')}".lstrip(", ")
+    return words

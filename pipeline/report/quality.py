@@ -1,0 +1,157 @@
+"""How good the model is: by class, image by image, by slice, and how far its probabilities can be trusted."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import numpy as np
+
+from components.slices import SHARES, SIZES
+from pipeline.report import charts
+from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.formats import (
+    count,
+    finite,
+    interval,
+    kind_of_metric,
+    metric,
+    number,
+    percent,
+    signed,
+    split_metric,
+)
+from pipeline.report.verdict import difference
+
+SCORE = "foreground_iou"
+_LISTED = 1000  # images of the table; images.json has all
+_SLICE_METRICS = 4
+_BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foreground"}
+_BUCKETS = [*SHARES, *(name for name in SIZES if name not in SHARES)]
+
+
+def classes(evidence: Evidence) -> dict[str, Any]:
+    """A row for each class with all metrics of it, and the confusion matrix."""
+    verdict = evidence.verdict
+    names = verdict["classes"]
+    table: dict[str, dict[str, Any]] = {name: {} for name in names}
+    kinds: list[str] = []
+    for key, values in verdict["metrics"].items():
+        kind, of = split_metric(key, names)
+        if of:
+            table[of][kind] = values
+            if kind not in kinds:
+                kinds.append(kind)
+    rows = []
+    for name in names:
+        found = [table[name].get(kind) or {} for kind in kinds]
+        cells = [(number(v.get("value")), interval(v.get("low"), v.get("high"))) for v in found]
+        rows.append((name, cells))
+    total = [sum(row) for row in verdict["confusion"]]
+    shares = [[n / max(sum(row), 1) for n in row] for row in verdict["confusion"]]
+    matrix = [
+        (
+            name,
+            [
+                (f"{n:,}", percent(share) if total[i] else "–", round(100 * share))
+                for n, share in zip(row, part, strict=True)
+            ],
+        )
+        for i, (name, row, part) in enumerate(zip(names, verdict["confusion"], shares, strict=True))
+    ]
+    return {"kinds": [kind_of_metric(kind) for kind in kinds], "rows": rows, "names": names, "matrix": matrix}
+
+
+def distribution(evidence: Evidence) -> dict[str, Any]:
+    """How the images differ: histogram, quantiles, and a table, the worst first."""
+    rows = evidence.images
+    scores = [finite(row["metrics"].get(SCORE)) for row in rows]
+    known = sorted(score for score in scores if score is not None)
+    if not known:
+        raise Missing(
+            f"No test image has a value of {metric(SCORE)}: none shows any foreground, or finds any."
+        )
+    tenth = float(np.percentile(known, 10))  # that of the gate's metric foreground_iou_p10
+    summary = {"median": statistics.median(known), "10th percentile": tenth}
+    title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}"
+    ordered = sorted(zip(rows, scores, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0.0))
+    listed = []
+    for row, score in ordered[:_LISTED]:
+        before = finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE))
+        listed.append(
+            {
+                "name": row["name"],
+                "size": f"{row['width']} × {row['height']}",
+                "foreground": percent(row["foreground"]),
+                "score": number(score),
+                "before": number(before),
+                "change": signed(difference(score, before)),
+            }
+        )
+    return {
+        "chart": charts.histogram(title, known, f"{metric(SCORE)} of an image", summary),
+        "facts": [
+            ("Worst", number(known[0])),
+            ("10th percentile", number(tenth)),
+            ("Median", number(summary["median"])),
+            ("Mean", number(statistics.fmean(known))),
+            ("Best", number(known[-1])),
+        ],
+        "unknown": count(len(rows) - len(known), "image") if len(rows) > len(known) else "",
+        "images": listed,
+        "compared": any(row["before"] != "–" for row in listed),
+        "left_out": len(rows) - len(listed),
+        "metric": metric(SCORE),
+    }
+
+
+def slices(evidence: Evidence) -> dict[str, Any]:
+    """A row for each slice, grouped by what they are sliced by."""
+    verdict = evidence.verdict
+    if not verdict["slices"]:
+        raise Missing("The test images are not sliced.")
+    names = verdict["classes"]
+    present = list(dict.fromkeys(name for found in verdict["slices"].values() for name in found["metrics"]))
+    shown = [name for name in present if not split_metric(name, names)[1]][:_SLICE_METRICS]
+    groups: dict[str, list[Any]] = {}
+    for key, found in verdict["slices"].items():
+        by, _, value = key.partition("=")
+        cells = []
+        for name in shown:
+            now = found["metrics"].get(name)
+            before = (found["baseline"] or {}).get(name)
+            cells.append((number(now), signed(difference(finite(now), finite(before)))))
+        groups.setdefault(_BY.get(by, by), []).append((value or key, found["images"], cells))
+    for rows in groups.values():
+        rows.sort(key=lambda row: _rank(row[0]))
+    return {
+        "metrics": [metric(name, names) for name in shown],
+        "groups": groups,
+        "compared": any(found["baseline"] for found in verdict["slices"].values()),
+    }
+
+
+def _rank(value: str) -> tuple[int, float, str]:
+    """Buckets by their size, numbers by their value, words by the alphabet."""
+    if value in _BUCKETS:
+        return 0, _BUCKETS.index(value), ""
+    return (0, float(value), "") if value.replace(".", "", 1).isdigit() else (1, 0, value)
+
+
+def calibration(evidence: Evidence) -> dict[str, Any]:
+    """The calibration curve, and its table."""
+    found = evidence.verdict["calibration"]
+    pixels = sum(b["pixels"] for b in found["bins"])
+    bins = [
+        (b["confidence"], b["accuracy"], b["pixels"] / pixels)
+        for b in found["bins"]
+        if b["pixels"] and finite(b["confidence"]) is not None and finite(b["accuracy"]) is not None
+    ]
+    if not bins:
+        raise Missing("The calibration was not measured.")
+    title = "Share of pixels that are right, by the probability that the model gave"
+    return {
+        "chart": charts.reliability(title, bins),  # type: ignore[arg-type]
+        "ece": number(found["ece"]),
+        "rows": [(number(c, 2), percent(a), percent(share)) for c, a, share in bins],
+    }

@@ -1,0 +1,160 @@
+"""How the model came to be: its learning curves, the search before them, and what it was shown."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from typing import Any
+
+from components.run_files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
+from pipeline.report import charts, pictures
+from pipeline.report.charts import Series
+from pipeline.report.evidence import Evidence, Missing, NotReached
+from pipeline.report.formats import count, finite, number, short
+from pipeline.report.pictures import Panel
+
+_SIDE = 320  # of a sample, in pixels
+_ROWS = 100  # of the table of the curves
+CURVES = (
+    ("loss", "Loss of the training windows"),
+    ("val_foreground_iou", "Foreground IoU of the validation images"),
+    ("learning_rate", "Learning rate"),
+)
+_COLUMNS = {
+    "loss": "Loss",
+    "val_foreground_iou": "Validation IoU",
+    "val_pixel_error": "Validation pixel error",
+    "learning_rate": "Learning rate",
+}
+Columns = dict[str, list[float | None]]
+
+
+def curves(evidence: Evidence) -> dict[str, Any]:
+    """Loss, validation IoU and learning rate over the steps, and their table."""
+    columns = evidence.curves
+    steps = steps_of(columns)
+    drawn = [
+        (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
+        for name, title in CURVES
+        if has_numbers(columns, name)
+    ]
+    if not drawn:
+        raise Missing("The learning curves hold no number.")
+    scores = columns.get("val_foreground_iou", [])
+    best = max((score for score in scores if score is not None and finite(score) is not None), default=None)
+    kept = ""
+    if best is not None:
+        kept = (
+            f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of "
+            f"{number(best)}: the best of {count(len(steps), 'validation')}."
+        )
+    names = [name for name in _COLUMNS if name in columns]
+    rows = list(zip(steps, *(columns[name] for name in names), strict=True))
+    every = max(1, len(rows) // _ROWS)
+    return {
+        "charts": drawn,
+        "best": kept,
+        "names": [_COLUMNS[name] for name in names],
+        "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
+        "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.tensorboard))}",
+    }
+
+
+def has_numbers(columns: Columns, name: str) -> bool:
+    """Whether a column is there and holds a number."""
+    return any(finite(value) is not None for value in columns.get(name, []))
+
+
+def series_of(title: str, columns: Columns, name: str) -> Series:
+    """A column as a line over the steps."""
+    return Series(title, list(zip(steps_of(columns), columns[name], strict=True)))
+
+
+def steps_of(columns: Columns) -> list[float]:
+    """Steps done after each epoch; epochs where that is not told."""
+    steps = columns.get("steps") or [1.0] * len(next(iter(columns.values())))
+    return list(itertools.accumulate(step or 0.0 for step in steps))
+
+
+def search(evidence: Evidence) -> dict[str, Any]:
+    """What the Tuner chose, its plot, and a row for each trial."""
+    chosen = evidence.run.artifact("Tuner", "best_hyperparameters")
+    if chosen is None:
+        if evidence.run.config.get("tune") == "never":
+            rate = short(evidence.run.config.get("learning_rate"))
+            raise Missing(
+                f'Nothing was searched (tune = "never"): the learning rate is {rate}, as configured.'
+            )
+        raise NotReached("The run has no search.")
+    context: dict[str, Any] = {
+        "reason": chosen.properties.get("reason", ""),
+        "plot": "",
+        "rows": [],
+        "note": "",
+    }
+    try:
+        folder = evidence.folder("Tuner", "tuner_results")
+        rows = evidence.json(folder / TRIALS, "table of the trials")
+        context["rows"] = [
+            (
+                int(row["trial"]) + 1,
+                ", ".join(
+                    f"{name} {short(v) if isinstance(v, float) else v}" for name, v in row["choice"].items()
+                ),
+                f"{row['steps']:,}",
+                row["status"],
+                number(row["score"]),
+                row["reason"],
+            )
+            for row in rows
+        ]
+        if rows:
+            context["plot"] = pictures.drawing(folder / TRIALS_PLOT)
+    except Missing as missing:
+        context["note"] = str(missing)
+    return context
+
+
+def samples(evidence: Evidence) -> dict[str, Any]:
+    """Windows of the training before and after augmentation, with their targets and weights."""
+    folder = evidence.folder("Trainer", "model_run") / SAMPLES
+    shown = []
+    weighted = False
+    for row in evidence.json(folder / SAMPLES_INDEX, "sample of the training windows"):
+        name = row["name"]
+        panels = []
+        for when, label in (("before", "as stored"), ("after", "as trained on")):
+            image = pictures.read(folder / row[when], "RGB", _SIDE)
+            mask = pictures.read(folder / row[f"mask_{when}"], "index", _SIDE)
+            height, width = mask.shape
+            panels.append(
+                Panel(
+                    f"Window, {label}",
+                    f"Window of {name}, {label}",
+                    width,
+                    height,
+                    pictures.photograph(image),
+                )
+            )
+            drawn = pictures.mask(mask, len(evidence.classes))
+            panels.append(
+                Panel(f"Target, {label}", f"True classes of that window, {label}", width, height, drawn)
+            )
+        if row["weight"]:
+            weighted = True
+            weight = pictures.read(folder / row["weight"], "L", _SIDE)
+            most = number(row["weight_most"], 1)
+            label = f"Weight, 0 to {most}"
+            panels.append(
+                Panel(
+                    label,
+                    f"Weight of each pixel of that window in the loss, at most {most}",
+                    weight.shape[1],
+                    weight.shape[0],
+                    pictures.ramp(weight),
+                )
+            )
+        shown.append({"name": name, "panels": panels})
+    if not shown:
+        raise Missing(f"{folder} holds no samples.")
+    return {"samples": shown, "weighted": weighted}

@@ -1,0 +1,130 @@
+"""What came of the run, and why: the gate's checks, or the reason of a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.evaluation import Baseline, Check, Metric
+from components.metric_names import LOWER_IS_BETTER
+from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.formats import count, interval, metric, number, sentence, signed
+
+# What a status is called, and how it is drawn: good, bad, or neither.
+STATUSES = {
+    "pushed": ("Pushed into service", "good"),
+    "unchanged": ("Unchanged: this model is in service already", "good"),
+    "not_blessed": ("Not blessed, nothing pushed", "bad"),
+    "failed": ("Failed", "bad"),
+    "bad_input": ("Stopped: the data cannot be used", "bad"),
+    "interrupted": ("Interrupted", "open"),
+    "killed": ("Killed", "open"),
+    "running": ("Still running", "open"),
+}
+FAILED = ("failed", "bad_input", "interrupted", "killed")
+_KEY_METRICS = 3
+
+
+def headline(evidence: Evidence) -> dict[str, Any]:
+    """What stands at the top of the page: the status in words, its reason, and the first numbers."""
+    run = evidence.run
+    words, tone = STATUSES.get(run.status, (run.status.replace("_", " ").capitalize(), "open"))
+    try:
+        tiles = _tiles(evidence)
+    except Exception:  # its section says what is damaged
+        tiles = []
+    return {"words": words, "tone": tone, "reason": sentence(run.reason), "tiles": tiles}
+
+
+def build(evidence: Evidence) -> dict[str, Any]:
+    """The block of the gate; for a run that failed the end of its log."""
+    failed = evidence.run.status in FAILED
+    context: dict[str, Any] = {
+        "log": evidence.log_tail if failed else "",
+        "log_path": str(evidence.root.run(evidence.run.id) / "log.txt"),
+        "note": "",
+        "checks": [],
+        "metrics": [],
+    }
+    try:
+        verdict = evidence.verdict
+    except Missing as missing:
+        if not failed:
+            raise
+        return context | {"note": f"There is no verdict. {missing}"}
+    classes = verdict["classes"]
+    context |= {
+        "blessed": verdict["blessed"],
+        "reason": "" if evidence.run.reason else sentence(verdict["reason"]),
+        "baseline": baseline_in_words(verdict["baseline"]),
+        "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
+        "images": count(verdict["images"], "test image"),
+        "checks": [_check(check, classes) for check in verdict["checks"]],
+    }
+    checked = {check["metric"] for check in verdict["checks"] if not check["slice"]}
+    context["metrics"] = [
+        _metric(name, values, classes) for name, values in verdict["metrics"].items() if name not in checked
+    ]
+    return context
+
+
+def baseline_in_words(baseline: Baseline) -> str:
+    """What the model was compared with, or why with none."""
+    why = baseline["why"]
+    return f"Compared with {why}." if baseline["state"] == "compared" else sentence(why)
+
+
+def _check(check: Check, classes: list[str]) -> dict[str, Any]:
+    lower = check["metric"] in LOWER_IS_BETTER
+    if check["kind"] == "threshold":
+        bound = f"{'at most' if lower else 'at least'} {number(check['bound'])}"
+    else:
+        bound = f"at most {number(check['bound'])} {'higher' if lower else 'lower'} than before"
+    return {
+        "metric": metric(check["metric"], classes),
+        "slice": check["slice"] or "all images",
+        "images": check["images"],
+        "value": number(check["value"], 4),
+        "interval": interval(check["low"], check["high"]),
+        "of": "change" if check["kind"] == "drop" else "",
+        "bound": bound,
+        "baseline": number(check["baseline"], 4),
+        "margin": signed(check["margin"], 4),
+        "p": number(check["p"]),
+        "passed": check["passed"],
+    }
+
+
+def _metric(name: str, values: Metric, classes: list[str]) -> dict[str, str]:
+    return {
+        "metric": metric(name, classes),
+        "value": number(values["value"], 4),
+        "interval": interval(values["low"], values["high"]),
+        "baseline": number(values["baseline"], 4),
+        "difference": signed(difference(values["value"], values["baseline"]), 4),
+    }
+
+
+def difference(value: float | None, before: float | None) -> float | None:
+    """Their difference, or None where one of them is not known."""
+    return None if value is None or before is None else value - before
+
+
+def _tiles(evidence: Evidence) -> list[dict[str, str]]:
+    """The first metrics, large."""
+    verdict = evidence.verdict
+    first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
+    tiles = []
+    for name in list(dict.fromkeys(first))[:_KEY_METRICS]:
+        values = verdict["metrics"].get(name)
+        if values:
+            change = difference(values["value"], values["baseline"])
+            tiles.append(
+                {
+                    "label": metric(name, verdict["classes"]),
+                    "value": number(values["value"]),
+                    "interval": interval(values["low"], values["high"]),
+                    "change": "" if change is None else f"{signed(change)} against the last blessed model",
+                }
+            )
+    tiles.append({"label": "Test images", "value": f"{verdict['images']:,}", "interval": "", "change": ""})
+    return tiles

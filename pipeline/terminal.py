@@ -1,0 +1,55 @@
+"""What an output can show: whether lines can be taken back, how wide it is, which characters it knows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TextIO
+
+from rich.console import Console
+
+_PLAIN_LOCALES = ("C", "POSIX")
+
+
+class _AsciiConsole(Console):
+    """Draws with the characters of ASCII, whatever its output could encode."""
+
+    @property
+    def encoding(self) -> str:
+        """Of what Rich draws; it writes text as it is."""
+        return "ascii"
+
+
+def make_console(output: TextIO) -> Console:
+    """A console on an output, without colours where it is no terminal, or `NO_COLOR` asks for none.
+
+    Python takes the locale "C" for UTF-8; who set it by hand means it.
+    """
+    kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else Console
+    return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output))
+
+
+def moves(console: Console) -> bool:
+    """Whether a picture that changes may be shown: on a terminal that can take lines back, and not in CI."""
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return console.is_terminal and not console.is_dumb_terminal and not in_ci
+
+
+def ascii_only(console: Console) -> bool:
+    """Whether only the characters of ASCII are sure to be shown."""
+    return not console.encoding.lower().startswith("utf")
+
+
+def fit(console: Console) -> None:
+    """Takes the size from the terminal itself: standard output and error are a file during a run."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        columns, lines = os.get_terminal_size(console.file.fileno())
+        if columns and lines:
+            console.size = (columns, lines)
+
+
+def _is_terminal(output: TextIO) -> bool:
+    """Rich would believe FORCE_COLOR, too, and move a cursor that a file does not have."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return output.isatty()
+    return False

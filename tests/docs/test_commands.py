@@ -1,0 +1,180 @@
+"""Every command of the documentation, as a reader types it: in a copy of the checkout, page after page.
+
+What differs from a reader's machine is the budget: the copy has the small ones of the bundled images, its
+default profile asks for a few steps and a gate that so short a training passes; and the number of a version
+that the pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks
+that cannot run here are listed as skipped, each with its reason.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.docs.blocks import CHECKOUT, README, Block, blocks, pages
+
+pytestmark = pytest.mark.docs
+
+BUDGET = """
+steps = 20
+validate_every = 20
+tune_trials = 1
+tune_steps = 5
+base_filters = 4
+window = 316
+thresholds = { pixel_error = 0.95 }
+max_drop = 1
+"""
+LARGEST = 256 * 320  # pixels
+# What these pages make, none of the others needs: each list runs beside the others, README after all of them.
+BESIDE = [
+    [
+        "start/first-run.md",
+        "how-to/compare.md",
+        "how-to/serve.md",
+        "how-to/roll-back.md",
+        "reference/exported-model.md",
+    ],
+    ["how-to/your-own-data.md"],
+]
+VERSION = "1795557723"  # the pages' example
+PATIENCE = 900  # seconds for a block
+PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
+UNTESTED = [block for page in PAGES for block in blocks(page) if block.untested]
+
+
+class Reader:
+    """Somebody with a fresh checkout who does what the pages say."""
+
+    def __init__(self, folder: Path):
+        self.home, self.checkout = folder / "home", folder / "unet"
+        skipped = shutil.ignore_patterns(
+            ".git", ".venv*", "runs*", "build", "__pycache__", ".*_cache", ".hypothesis"
+        )
+        shutil.copytree(CHECKOUT, self.checkout, ignore=skipped)
+        self.home.mkdir()
+        (self.checkout / ".venv").symlink_to(sys.prefix)
+        if (CHECKOUT / ".venv-serving").exists():
+            (self.checkout / ".venv-serving").symlink_to(CHECKOUT / ".venv-serving")
+        for image in (self.checkout / "data/nuclei/images").iterdir():
+            with Image.open(image) as opened:
+                large = opened.width * opened.height > LARGEST
+            if large:
+                image.unlink()
+                (self.checkout / "data/nuclei/masks" / image.name).unlink()
+        table = self.checkout / "data/nuclei/manifest.csv"
+        rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
+        table.write_text(rows[0] + "".join(kept), encoding="utf-8")
+        (self.checkout / "pipeline/profiles/default.toml").write_text(BUDGET, encoding="utf-8")
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("TF_", "XDG_", "VIRTUAL_ENV"))},
+            "HOME": str(self.home),
+            "PATH": f"{self.checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
+            "TERM": "dumb",
+        }
+
+    def read(self, page: Path) -> list[str]:
+        """Does what a page says; returns what went wrong."""
+        server = None
+        with contextlib.ExitStack() as stack:
+            for block in blocks(page):
+                if block.language not in ("sh", "python") or block.untested:
+                    continue
+                if port := block.number("starts"):
+                    if server:
+                        server.close()
+                    server = stack.enter_context(contextlib.ExitStack())
+                    server.enter_context(self._server(block, port))
+                    continue
+                done = self._run(block)
+                if done.returncode != block.number("exits"):
+                    return [f"{block} ended with {done.returncode}:\n{block.text}\n{done.stdout[-6000:]}"]
+        return []
+
+    def _run(self, block: Block) -> subprocess.CompletedProcess[str]:
+        environment = block.how.removeprefix("of ") if block.how.startswith("of ") else ".venv"
+        shell = ["bash", "-e", "-c"] if block.language == "sh" else [f"{environment}/bin/python", "-c"]
+        return subprocess.run(
+            [*shell, self._real_version(block.text)],
+            cwd=self.checkout, env=self.environment, text=True, timeout=PATIENCE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+
+    def _real_version(self, text: str) -> str:
+        """Puts a version that exists in the place of the example: the newest of the folder that is named."""
+
+        def versions(folder: str) -> list[str]:
+            return sorted((p.name for p in (self.checkout / folder).glob("[0-9]*")), key=int)
+
+        text = re.sub(rf"([\w./-]+/){VERSION}", lambda found: found[1] + versions(found[1])[-1], text)
+        return text if VERSION not in text else text.replace(VERSION, versions("runs/serving/unet")[0])
+
+    @contextlib.contextmanager
+    def _server(self, block: Block, port: int) -> Iterator[None]:
+        log = (self.home / f"server-{port}.log").open("w+b")
+        process = subprocess.Popen(
+            ["bash", "-e", "-c", block.text],
+            cwd=self.checkout, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                log.seek(0)
+                assert process.poll() is None, f"{block} ended:\n{log.read().decode()}"
+                assert time.monotonic() < deadline, f"{block} does not answer on port {port}"
+                time.sleep(0.2)
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+            log.close()
+
+
+@pytest.fixture(scope="module")
+def went_wrong(tmp_path_factory) -> Iterator[Mapping[Path, concurrent.futures.Future[list[str]]]]:
+    """What went wrong on each page, when its turn has come."""
+    outcomes = {page: concurrent.futures.Future[list[str]]() for page in PAGES}
+
+    def chain(listed: list[Path], after: Sequence[concurrent.futures.Future[None]] = ()) -> None:
+        concurrent.futures.wait(after)
+        for page in listed:
+            try:
+                outcomes[page].set_result(reader.read(page))
+            except BaseException as error:
+                outcomes[page].set_exception(error)
+
+    reader = Reader(tmp_path_factory.mktemp("reader"))
+    lists = [[CHECKOUT / "docs" / name for name in names] for names in BESIDE]
+    rest = [page for page in PAGES if page != README and not any(page in listed for listed in lists)]
+    with concurrent.futures.ThreadPoolExecutor(len(lists) + 2) as threads:
+        running = [threads.submit(chain, listed) for listed in (rest, *lists)]
+        threads.submit(chain, [README], running)
+        yield outcomes
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_the_commands_of_a_page(went_wrong, page):
+    assert went_wrong[page].result() == []
+
+
+@pytest.mark.parametrize("block", UNTESTED, ids=str)
+def test_what_cannot_run_here_says_why(block):
+    pytest.skip(block.untested)

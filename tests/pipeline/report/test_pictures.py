@@ -1,0 +1,95 @@
+"""Pictures on the page: exact to the pixel where they show classes."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.legend import IGNORE
+from components.palette import PALETTE
+from pipeline.report import pictures
+from pipeline.report.evidence import Missing
+from pipeline.report.pictures import ERROR_COLOURS, MISSED, OTHER, RIGHT, TOO_MUCH
+
+
+def decode(uri: str) -> np.ndarray:
+    """A data URI as [H, W, 4]."""
+    kind, _, data = uri.partition(";base64,")
+    assert kind in ("data:image/png", "data:image/jpeg")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "kind"),
+    [
+        (0, 0, 0),
+        (1, 1, RIGHT),
+        (2, 2, RIGHT),
+        (1, 0, MISSED),
+        (0, 1, TOO_MUCH),
+        (1, 2, OTHER),
+        (IGNORE, 1, 0),
+    ],
+)
+def test_kinds_of_error(truth: int, predicted: int, kind: int):
+    found = pictures.kinds_of_error(np.array([[truth]], np.uint8), np.array([[predicted]], np.uint8))
+    assert found.tolist() == [[kind]]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 12])
+def test_masks_have_the_colours_of_their_classes(classes: int):
+    indices = np.append(np.arange(classes), IGNORE).astype(np.uint8)[None]
+    shown = decode(pictures.mask(indices, classes))[0]
+    assert shown[0].tolist() == [*PALETTE[0], 255]
+    assert shown[1].tolist() == [*PALETTE[1], 255]
+    assert len(np.unique(shown[: min(classes, 8)], axis=0)) == min(classes, 8)
+    assert shown[-1].tolist() == [128, 128, 128, 255]
+
+
+def test_an_unknown_class_is_drawn_as_not_counted():
+    assert decode(pictures.mask(np.array([[77]], np.uint8), 2))[0, 0].tolist() == [128, 128, 128, 255]
+
+
+def test_errors_are_translucent():
+    kinds = np.zeros((9, 20), np.uint8)
+    kinds[1:8, 1:8], kinds[1:8, 10:17] = MISSED, RIGHT
+    shown = decode(pictures.errors(kinds))
+    assert shown[0, 0, 3] == 0
+    assert shown[4, 4, :3].tolist() == list(ERROR_COLOURS[MISSED])
+    assert 100 < shown[4, 4, 3] < 255
+    assert shown[4, 13, :3].tolist() == list(ERROR_COLOURS[RIGHT])
+    assert 0 < shown[4, 13, 3] < 100  # what is right hides less
+
+
+def test_error_colours_differ_in_brightness():
+    bright = sorted(np.dot(colour, (0.2126, 0.7152, 0.0722)) for colour in ERROR_COLOURS.values())
+    assert np.diff(bright).min() > 8
+
+
+def test_probabilities_keep_black_and_white():
+    shown = decode(pictures.ramp(np.array([[0, 128, 255]], np.uint8)))[0, :, 0]
+    assert shown.tolist() == [0, pytest.approx(128, abs=8), 255]
+
+
+def test_read(tmp_path: Path):
+    Image.fromarray(np.arange(200, dtype=np.uint8).reshape(10, 20)).save(tmp_path / "grey.png")
+    Image.fromarray(np.full((5, 5), 65535, np.uint16)).save(tmp_path / "deep.png")
+    assert pictures.read(tmp_path / "grey.png", "RGB", 100).shape == (10, 20, 3)
+    assert pictures.read(tmp_path / "grey.png", "L", 10).shape == (5, 10)
+    indices = pictures.read(tmp_path / "grey.png", "index", 10)
+    assert set(np.unique(indices)) <= set(range(200))
+    assert (pictures.read(tmp_path / "deep.png", "L", 10) == 255).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n\0\0"])
+def test_what_is_no_picture_is_told(tmp_path: Path, content: bytes):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(Missing, match=r"a\.png cannot be read"):
+        pictures.read(tmp_path / "a.png", "L", 10)
+    with pytest.raises(Missing, match=r"b\.png is gone"):
+        pictures.read(tmp_path / "b.png", "L", 10)

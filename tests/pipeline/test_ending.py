@@ -1,0 +1,92 @@
+"""What a person is told at the end of a run: the reason, what was kept, and what can be typed next."""
+
+from __future__ import annotations
+
+import errno
+import io
+import shlex
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from components.errors import BadInput, TrainingFailed
+from pipeline.ending import command_of, explain, print_end
+from pipeline.layout import Root
+from pipeline.run_record import RunRecord
+from pipeline.summary import Summary
+
+
+def end(root: Root, status: str, **summary: str) -> str:
+    """What is printed, on a terminal far too narrow for it."""
+    out = io.StringIO()
+    record = RunRecord("1", "", command="python run_pipeline.py run", nodes=["A", "B", "C"])
+    told = Summary("1", {}, status=status, **summary)  # type: ignore[arg-type]
+    print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "it's", "a;b $HOME"])
+@pytest.mark.parametrize("status", ["pushed", "not_blessed"])
+def test_hints_can_be_pasted(name, status, tmp_path):
+    root = Root(tmp_path / name)
+    pushed = str(root.serving / "1") if status == "pushed" else ""
+    text = end(root, status, model=str(root.path / "model"), pushed=pushed)
+    hints = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
+    words = shlex.split(hints["predict"])
+    assert words[2:6] == ["run_pipeline.py", "predict", "IMAGES", "--out"]
+    assert words[-1] == str(root.path / "model" if status == "not_blessed" else root.path)
+    if status == "pushed":
+        assert shlex.split(hints["serve"])[-2:] == ["--model-dir", str(root.serving)]
+
+
+def test_an_interrupted_run_says_what_was_kept_and_the_command_that_goes_on(tmp_path):
+    root = Root(tmp_path)
+    text = end(root, "interrupted", reason="stopped by a signal in Trainer")
+    assert "Interrupted: stopped by a signal in Trainer. Kept: 2 of 3 components." in text
+    assert "  go on     python run_pipeline.py run\n" in text
+    for step in (250, 500):
+        path = root.checkpoints / "ab12" / f"step-{step:09d}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert "Kept: 2 of 3 components and the training up to step 500." in end(root, "interrupted")
+
+
+def test_a_failed_run_names_its_log(tmp_path):
+    text = end(Root(tmp_path), "failed", reason="Trainer: ValueError: no")
+    assert "Failed: Trainer: ValueError: no" in text
+    assert f"  log       {tmp_path / 'runs' / '1' / 'log.txt'}\n" in text
+
+
+BEAM = """Traceback (most recent call last):
+  File "worker.py", line 1, in process
+{last} [while running 'WriteShard']
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted", "stopped by a signal in Trainer"),
+        (BadInput("a.png: empty"), "bad_input", "a.png: empty"),
+        (TrainingFailed("no trial"), "failed", "no trial"),
+        (RuntimeError(BEAM.format(last="components.errors.BadInput: a: empty")), "bad_input", "a: empty"),
+        (RuntimeError(BEAM.format(last="KeyError: 'x'")), "failed", "Trainer: KeyError: 'x'"),
+        (MemoryError(), "failed", "Trainer: out of memory: lower window"),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), "failed", "the disk is full: make room in /root"),
+        (PermissionError(errno.EACCES, "Permission denied", "/a"), "failed", "Trainer: /a: Permission denied"),
+        (ValueError("first line\nsecond"), "failed", "Trainer: ValueError: first line"),
+        (ValueError(), "failed", "Trainer: ValueError"),
+    ],
+)  # fmt: skip
+def test_an_exception_becomes_a_sentence(error, status, reason):
+    found = explain(error, "Trainer", Path("/root"))
+    assert found[0] == status
+    assert reason in found[1]
+    assert "\n" not in found[1]
+    assert "Traceback" not in found[1]
+
+
+def test_a_command_is_quoted():
+    words = shlex.split(command_of(["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]))
+    assert words[1:] == ["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]
