@@ -32,7 +32,14 @@ def headline(evidence: Evidence) -> dict[str, Any]:
         tiles = _tiles(evidence)
     except Exception:  # its section says what is damaged
         tiles = []
-    return {"words": words, "tone": tone, "reason": sentence(run.reason), "tiles": tiles}
+    promoted = [f"Version {push.version} was {push.by}" for push in run.pushes if push.reason]
+    return {
+        "words": words,
+        "tone": tone,
+        "reason": sentence(run.reason),
+        "promoted": sentence("; ".join(promoted)),
+        "tiles": tiles,
+    }
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
