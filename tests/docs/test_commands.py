@@ -44,6 +44,8 @@ BESIDE = [
     [
         "start/first-run.md",
         "how-to/compare.md",
+        "how-to/runs.md",
+        "reference/report.md",
         "how-to/serve.md",
         "how-to/roll-back.md",
         "reference/exported-model.md",
