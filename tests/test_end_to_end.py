@@ -76,6 +76,10 @@ def test_first_run_pushes_a_model(place):
     assert "Pushed" in done.stdout
     assert "foreground_iou" in done.stdout
     assert not done.stderr
+    shown = command(place, "runs", "show", "--version", Path(summary["pushed"]).name).stdout
+    assert f"Run {summary['run_id']}: pushed" in shown
+    assert f"{summary['data_hash']}, read by this run" in shown
+    assert 100 < summary["components"]["Trainer"]["peak_memory_mb"] <= summary["peak_memory_mb"]
 
 
 def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
@@ -87,6 +91,8 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert versions(place) == before
     ran = {name for name, c in summary["components"].items() if not c["cached"]}
     assert ran == {"(loading)", "BlessedBaseline", "BlessedStatistics", "Pusher"}
+    first = min((place / "root" / "runs").iterdir()).name
+    assert f"cached   same inputs as run {first}" in done.stdout
 
 
 def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(place):
@@ -220,15 +226,8 @@ def start(place: Path, **settings: object) -> subprocess.Popen:
     """Starts a run that trains for a long time."""
     values = {**TINY, "steps": 100000, "tune": "never", **settings}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-    words = [
-        sys.executable,
-        CHECKOUT / "run_pipeline.py",
-        "run",
-        "--data",
-        place / "data",
-        "--root",
-        place / "root",
-    ]
+    words = [sys.executable, CHECKOUT / "run_pipeline.py", "run"]
+    words += ["--data", place / "data", "--root", place / "root"]
     return subprocess.Popen(
         [*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place, preexec_fn=heed_interrupts
     )
@@ -250,6 +249,10 @@ def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(pla
     assert second.returncode == 75
     assert f"process {process.pid}" in second.stdout
     assert versions(place) == before
+    listed = command(place, "runs", "--json")
+    newest = json.loads(listed.stdout)[-1]
+    assert newest["status"] == "killed"
+    assert newest["seconds"] > 0
     done = command(place, "run", "--data", str(place / "data"), batch_size=1, tune="never", max_drop=1)
     assert done.returncode == 0, done.stdout + done.stderr
     components = last_summary(place)["components"]
@@ -305,7 +308,8 @@ def test_a_run_that_is_stopped_says_how_to_go_on(place, number, after, seconds):
     finally:
         process.kill()
     assert process.returncode == 75
-    assert "run the same command to go on" in output
+    assert "Kept: " in output
+    assert f"  go on     {Path(os.path.relpath(sys.executable, place))}" in output
     assert last_summary(place)["status"] == "interrupted"
 
 

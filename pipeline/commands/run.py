@@ -80,13 +80,13 @@ def run(
             )
             return _run_locked(config, root, record, debug, report, rebaseline)
     except Locked as error:
-        console.print(f"{error}: wait for it, or give another --root")
+        console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
         return INTERRUPTED
     except StoreError as error:
-        console.print(str(error))
+        console.print(str(error), soft_wrap=True)
         return FAILED
     except OSError as error:
-        console.print(f"{root.path}: {error.strerror}: give another --root, or make room")
+        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
         return FAILED
 
 
