@@ -25,6 +25,7 @@ from pipeline.history import Run
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
 from pipeline.progress import Board
+from pipeline.reading_progress import ReadingProgress
 from pipeline.run_record import RunRecord
 from pipeline.summary import Summary
 from pipeline.terminal import make_console
@@ -63,7 +64,8 @@ def run(
     """
     console = make_console(sys.stdout)
     root = Root(root_path.absolute())
-    report = check(config, root, skip_bad=skip_bad)
+    with ReadingProgress():
+        report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
