@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -191,6 +192,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interruption.settle()
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # such as of `runs | head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except OSError as error:
         print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
         return FAILED

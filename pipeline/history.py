@@ -25,7 +25,7 @@ from pipeline.executions import (
 )
 from pipeline.layout import Root
 from pipeline.lock import holder
-from pipeline.run_record import RunRecord, Unreadable, read_json, read_record
+from pipeline.run_record import RECORD, RunRecord, Unreadable, read_json, read_record
 
 __all__ = [
     "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING",
@@ -206,7 +206,9 @@ def _record(folder: Path, name: str, problems: list[str]) -> RunRecord:
         known = {field.name for field in dataclasses.fields(RunRecord)} - {"nodes"}
         return RunRecord(**{"run_id": name, "started": "", **{k: values[k] for k in known & values.keys()}})
     except FileNotFoundError:
-        problems.append(f"{folder}: no run.json that can be read, and no summary.json")
+        if (folder / RECORD).is_file():
+            return nothing  # and why it cannot be read is told
+        problems.append(f"{folder}: neither run.json nor summary.json is there")
     except Unreadable as error:
         problems.append(str(error))
     return nothing

@@ -13,7 +13,7 @@ from components.evaluation import EvaluationDamaged, read_verdict
 from components.example_gen.sample import SPLITS
 from components.run_files import TRIALS, TRIALS_PLOT
 from pipeline import history, outcome
-from pipeline.history import CACHED, DONE, Run
+from pipeline.history import CACHED, DONE, WAITING, Run
 from pipeline.run_record import Unreadable, read_json, write_json
 
 SUMMARY = "summary.json"
@@ -74,7 +74,7 @@ def summarize(run: Run) -> Summary:
     summary.versions, summary.peak_memory_mb = run.versions, run.record.peak_memory_mb
     summary.thresholds = run.config.get("thresholds", {})
     before = _written(run)
-    if not run.nodes:
+    if before and all(node.state == WAITING for node in run.nodes):
         for name in before.keys() - {"status", "reason", "seconds", "started"}:
             setattr(summary, name, before[name])
         return summary

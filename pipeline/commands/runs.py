@@ -141,15 +141,17 @@ def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
 
 
 def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Up to three short lines a run, for a terminal without room for the table."""
     for row in rows:
-        iou = f"  IoU {row[_METRIC]:.3f}" if row[_METRIC] is not None else ""
-        console.print(f"{row['id']}  {_result(row)}{iou}", soft_wrap=True)
-        told = [_minute(row["started"]), in_words(row["seconds"])]
-        console.print(f"  {', '.join(filter(None, told))}", style="dim", soft_wrap=True)
+        iou = f"IoU {row[_METRIC]:.3f}" if row[_METRIC] is not None else ""
+        console.print(f"{row['id']}  {_result(row)}", soft_wrap=True)
         named = {"data": row["data_hash"][:8], "version": row["version"]}
-        told = [f"{name} {value}" for name, value in named.items() if value]
-        if told:
-            console.print(f"  {', '.join(told)}", style="dim", soft_wrap=True)
+        for facts in (
+            [_minute(row["started"]), in_words(row["seconds"]), iou],
+            [f"{name} {value}" for name, value in named.items() if value],
+        ):
+            if any(facts):
+                console.print(f"  {', '.join(filter(None, facts))}", style="dim", soft_wrap=True)
 
 
 def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) -> None:
@@ -196,8 +198,8 @@ def _print_verdict(run: Run, summary: Summary, console: Console) -> None:
 
 
 def _print_components(run: Run, console: Console) -> None:
-    if not run.nodes:
-        return
+    if run.status != RUNNING and all(node.state == WAITING for node in run.nodes):
+        return  # none began, or it is not known
     console.print("\nComponents", style="bold")
     rows = []
     for node in run.nodes:

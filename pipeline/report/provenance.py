@@ -121,6 +121,17 @@ def lineage(evidence: Evidence) -> dict[str, Any]:
         )
         if where:
             steps[-1]["uri"] = where
+    for push in run.pushes:
+        if push.reason:  # a person's, past the gate
+            steps.append(
+                {
+                    "title": "Version",
+                    "value": push.version,
+                    "more": push.by,
+                    "uri": push.folder,
+                    "same_as": "",
+                }
+            )
     if not steps:
         raise Missing("No component wrote anything.")
     return {"steps": steps, "problems": run.problems}

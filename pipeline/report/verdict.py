@@ -32,7 +32,14 @@ def headline(evidence: Evidence) -> dict[str, Any]:
         tiles = _tiles(evidence)
     except Exception:  # its section says what is damaged
         tiles = []
-    return {"words": words, "tone": tone, "reason": sentence(run.reason), "tiles": tiles}
+    promoted = [f"Version {push.version} was {push.by}" for push in run.pushes if push.reason]
+    return {
+        "words": words,
+        "tone": tone,
+        "reason": sentence(run.reason),
+        "promoted": sentence("; ".join(promoted)),
+        "tiles": tiles,
+    }
 
 
 def build(evidence: Evidence) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         bound = f"at most {number(check['bound'])} {'higher' if lower else 'lower'} than before"
     return {
         "metric": metric(check["metric"], classes),
-        "slice": check["slice"] or "all images",
+        "slice": check["slice"],
         "images": check["images"],
         "value": number(check["value"], 4),
         "interval": interval(check["low"], check["high"]),

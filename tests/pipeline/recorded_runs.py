@@ -83,6 +83,16 @@ class RecordedRuns:
             self._execute(name, state, context, version, iou)
         return folder
 
+    def promote(self, run_id: str, version: int, reason: str) -> None:
+        """A person put the model of a run into service."""
+        from pipeline import history
+        from pipeline.promotion import Promotion, Record
+
+        run = history.load(self.root.path, run_id)
+        inputs = {"model": run.artifact("Trainer", "model")}
+        promotion = Promotion(run_id, reason, "ada", "2026-11-26T09:00:00+0000")
+        Record(self.root, promotion, inputs).done(self.root.serving / str(version))  # type: ignore[arg-type]
+
     def close(self) -> None:
         """Lets go of the file."""
         del self.store

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.history import Node, Push
 from pipeline.report.page import SECTIONS, report
 from tests.pipeline.report.conftest import Made, write_anomalies
 
@@ -247,13 +248,22 @@ def test_a_run_of_which_only_the_folder_is_left(make: Callable[..., Made]):
     assert "not known" in text["configuration"]
 
 
+def test_a_promotion_is_told(make: Callable[..., Made]):
+    made = make(status="not_blessed", reason="foreground_iou is 0.4, the threshold is 0.5")
+    made.run.pushes.append(
+        Push("/models/unet/1795557999", made.run.id, reason="a <demo>", who="ann", when="today")
+    )
+    text = page(made).text
+    assert "Not blessed" in text[""]
+    assert "Version 1795557999 was promoted by ann, today: a <demo>." in text[""]
+    assert "1795557999" in text["lineage"]
+
+
 def test_drift_is_shown_beside_the_images_of_the_last_blessed_model(make: Callable[..., Made]):
     made, before = make(), make("20261124-020000")
     statistics = before.run.artifact("StatisticsGen", "statistics")
     assert statistics
-    made.run.nodes.append(
-        type(made.run.nodes[0])("BlessedStatistics", "done", outputs={"baseline": [statistics]})
-    )
+    made.run.nodes.append(Node("BlessedStatistics", "done", outputs={"baseline": [statistics]}))
     validator = made.run.artifact("DistributionValidator", "report")
     assert validator
     validator.properties["warnings"] = "mean drifted: 7 before, 21 now"

@@ -1,0 +1,18 @@
+"""A root with runs that never ran."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.recorded_runs import RecordedRuns
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Iterator[RecordedRuns]:
+    """An empty root to add runs to."""
+    runs = RecordedRuns(tmp_path / "root")
+    yield runs
+    with suppress(AttributeError):
+        runs.close()
