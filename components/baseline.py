@@ -69,7 +69,7 @@ def choose(candidate: Model, baselines: Sequence[Model], rebaseline: bool) -> tu
         why = "a person put this very model into service, and no other was blessed since"
         return {"state": "rebaselined", "why": why, "model_id": None}, None
     if rebaseline:
-        why = f"--rebaseline: not compared with the last blessed model ({newest.id})"
+        why = f"--rebaseline leaves out the last blessed model ({newest.id})"
         return {"state": "rebaselined", "why": why, "model_id": newest.id}, None
     reasons = {model.id: why_incomparable(model, candidate) for model in baselines}
     model = next((model for model in baselines if not reasons[model.id]), None)

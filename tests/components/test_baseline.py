@@ -128,7 +128,7 @@ def test_a_person_may_ask_for_no_comparison(artifacts):
     assert chosen is None
     assert about == {
         "state": "rebaselined",
-        "why": "--rebaseline: not compared with the last blessed model (2)",
+        "why": "--rebaseline leaves out the last blessed model (2)",
         "model_id": 2,
     }
     assert baseline.choose(models[3], [], rebaseline=True)[0]["state"] == "none"

@@ -27,6 +27,11 @@ def test_defaults_are_the_default_profile():
         (["steps=7", "steps=8"], "steps", 8),
         (["channels=3"], "channels", 3),
         (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
+        (
+            ['slices=["site"]', 'thresholds={"ece@site=a b"=0.1, "iou_foreground@size=small"=0.5}'],
+            "thresholds",
+            {"ece@site=a b": 0.1, "iou_foreground@size=small": 0.5},
+        ),
     ],
 )
 def test_set_changes_one_setting(words, key, value):
@@ -45,6 +50,9 @@ def test_set_changes_one_setting(words, key, value):
         (["classes={a=0, b=0}"], ["same value"]),
         (["thresholds={}"], ["blesses anything"]),
         (["thresholds={iou=0.5}"], ["'iou'", "foreground_iou"]),
+        (['thresholds={"mean_iou@size=tiny"=0.5}'], ["'size=tiny'", "size=small"]),
+        (['thresholds={"mean_iou@site=a"=0.5}'], ["'site=a'", "bit_depth=..."]),
+        (['slices=["size"]'], ["'size'", "column of its own"]),
         (["shares={train=1}"], ["train, eval and test"]),
         (["tile_stride=500"], ["500", "multiple of 16"]),
         (["tune_range=[1e-2, 1e-3]"], ["lower and a higher"]),

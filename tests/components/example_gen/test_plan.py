@@ -115,3 +115,35 @@ def test_a_range_of_values_is_another_image(tmp_path: Path) -> None:
         path.unlink()
     assert len(names(planned(tmp_path, value_range=(0, 1)))) == 6
     assert len(names(planned(tmp_path, value_range=(0, 2)))) == 6
+
+
+def write_sites(data: Path, **sites: str) -> None:
+    images = sorted((data / "images").iterdir())
+    rows = [f"images/{p.name},masks/{p.name},{sites.get(p.stem, 'north')},x" for p in images]
+    (data / "manifest.csv").write_text("\n".join(["image,mask,site,remark", *rows]))
+
+
+def test_declared_columns_are_part_of_what_the_examples_hold(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_cells(data, 6, (64, 64))
+    write_sites(data, cell_000="south")
+    plain = planned(data)
+    declared = planned(data, slices=["site", "group"])
+    assert {sample.columns for s in plain.samples.values() for sample in s} == {()}
+    values = {s.name: dict(s.columns) for samples in declared.samples.values() for s in samples}
+    assert values["cell_000"] == {"site": "south"}
+    assert values["cell_001"] == {"site": "north"}
+    write_sites(data)
+    assert planned(data).fingerprint == plain.fingerprint  # nobody asked for the column
+    assert planned(data, slices=["site"]).fingerprint != declared.fingerprint
+
+
+def test_a_column_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_cells(data, 6, (64, 64))
+    for known in ("none, which a manifest.csv could have", "remark, site"):
+        config = load(overrides={"data": data, "slices": ["stain"]})
+        [problem] = check(config, Root(tmp_path / "root")).problems
+        assert problem.found == "no column 'stain', which slices declares"
+        assert problem.advice.endswith(known)
+        write_sites(data)
