@@ -33,7 +33,6 @@ steps = 20
 validate_every = 20
 tune_trials = 1
 tune_steps = 5
-base_filters = 4
 window = 316
 thresholds = { pixel_error = 0.95 }
 max_drop = 1
