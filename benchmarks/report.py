@@ -9,6 +9,7 @@ included, as a person waits for it.
 from __future__ import annotations
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -36,8 +37,8 @@ run.nodes.append(Node("Evaluator", "done", outputs={"evaluation": [evaluation]})
 """
 
 
-def measure(images: int, size: int) -> tuple[float, int]:
-    """Seconds and bytes of the report of an evaluation of so many images of `size` x `size` pixels."""
+def measure(images: int, size: int) -> tuple[float, float, int]:
+    """Seconds, those of the processor, and bytes of a report of so many images of `size` x `size` pixels."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         folder = root / "runs" / "20261125-000000"
@@ -45,10 +46,12 @@ def measure(images: int, size: int) -> tuple[float, int]:
         config = PipelineConfig().model_dump(mode="json")
         RunRecord(folder.name, "2026-11-25T00:45:05+0000", config=config).write(folder)
         write_evaluation(root / "evaluation", images, (size, size), drawn=12)
-        start = time.monotonic()
+        start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         checkout = Path(__file__).parent.parent
         subprocess.run([sys.executable, "-c", _MAKE, name], cwd=checkout, check=True)
-        return time.monotonic() - start, (folder / "report.html").stat().st_size
+        seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+        at_work = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
+        return seconds, at_work, (folder / "report.html").stat().st_size
 
 
 def main() -> None:
@@ -57,10 +60,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[100, 1000], help="numbers of test images")
     parser.add_argument("--size", type=int, default=512, help="side of an image in pixels")
     options = parser.parse_args()
-    print(f"{'test images':>11}  {'seconds':>8}  {'megabytes':>9}")
+    print(f"{'test images':>11}  {'seconds':>8}  {'of the processor':>16}  {'megabytes':>9}")
     for images in options.images:
-        seconds, size = measure(images, options.size)
-        print(f"{images:>11}  {seconds:>8.1f}  {size / 1e6:>9.2f}", flush=True)
+        seconds, at_work, size = measure(images, options.size)
+        print(f"{images:>11}  {seconds:>8.1f}  {at_work:>16.1f}  {size / 1e6:>9.2f}", flush=True)
 
 
 if __name__ == "__main__":

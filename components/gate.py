@@ -1,6 +1,6 @@
 """The decision: is a model good enough for service, and no worse than the one before it?
 
-One function of what was measured on the test images; docs/gate.md says why it decides as it does.
+One function of what was measured on the test images; docs/explanation/gate.md says why it decides as it does.
 """
 
 from __future__ import annotations

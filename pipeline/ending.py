@@ -19,6 +19,7 @@ from pipeline.run_record import RunRecord
 from pipeline.summary import Summary
 from pipeline.verdict import print_verdict
 
+_BY_BEAM = re.compile(r" ?\[while running .*?\]")
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -33,15 +34,14 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
     # Beam makes another exception of the KeyboardInterrupt that a signal raised while it worked.
     if isinstance(error, KeyboardInterrupt) or interruption.happened():
         return "interrupted", f"stopped by a signal{f' in {component}' if component else ''}"
-    if isinstance(error, BadInput):
-        return "bad_input", str(error)
-    if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
-        return "failed", str(error)
     name, message = _cause(error)
-    where = f"{component}: " if component else ""
     if name == BadInput.__name__:
         return "bad_input", message
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
+        return "failed", message
+    where = f"{component}: " if component else ""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or os.strerror(errno.ENOSPC) in message:  # TensorFlow and Beam make other exceptions of it
         return "failed", f"{where}the disk is full: make room in {root}, then run the same command again"
     if isinstance(error, OSError) and error.filename:
         return "failed", f"{where}{error.filename}: {error.strerror}"
@@ -53,13 +53,12 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
 
 def _cause(error: BaseException) -> tuple[str, str]:
     """Class and message of the exception; of the one within, where Beam made a text of it."""
-    text = str(error).strip()
-    if "Traceback (most recent call last)" in text:
-        found = re.findall(r"^((?:\w+\.)*\w+): (.+)$", text, re.MULTILINE)
-        if found:
-            name, message = found[-1]
-            return name.rpartition(".")[2], message.partition(" [while running")[0]
-    return type(error).__name__, text.partition(" [while running")[0]
+    text = _BY_BEAM.sub("", str(error)).strip()
+    found = re.findall(r"^((?:\w+\.)*\w*(?:Error|BadInput|Exception))\b:?(.*)$", text, re.MULTILINE)
+    if found and (type(error) is RuntimeError or "Traceback (most recent call last)" in text):
+        name, message = found[-1]
+        return name.rpartition(".")[2], message.strip()
+    return type(error).__name__, text
 
 
 def print_end(

@@ -94,6 +94,10 @@ def test_first_run_pushes_a_model(place):
     [curves] = (place / "root" / "tensorboard").iterdir()
     assert curves.name == last_summary(place)["run_id"]
     assert len(list(curves.glob("events.*"))) == 1
+    shown = command(place, "runs", "show", "--version", Path(summary["pushed"]).name).stdout
+    assert f"Run {summary['run_id']}: pushed" in shown
+    assert f"{summary['data_hash']}, read by this run" in shown
+    assert 100 < summary["components"]["Trainer"]["peak_memory_mb"] <= summary["peak_memory_mb"]
 
 
 def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
@@ -106,6 +110,8 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     ran = {name for name, c in summary["components"].items() if not c["cached"]}
     assert ran == {"(loading)", "BlessedBaseline", "BlessedStatistics", "Pusher"}
     assert "same inputs as run" in last_report(place, done)
+    first = min((place / "root" / "runs").iterdir()).name
+    assert f"cached   same inputs as run {first}" in done.stdout
 
 
 def test_a_report_that_cannot_be_written_costs_nothing_else(place):
@@ -267,15 +273,8 @@ def start(place: Path, **settings: object) -> subprocess.Popen:
     """Starts a run that trains for a long time."""
     values = {**TINY, "steps": 100000, "tune": "never", **settings}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-    words = [
-        sys.executable,
-        CHECKOUT / "run_pipeline.py",
-        "run",
-        "--data",
-        place / "data",
-        "--root",
-        place / "root",
-    ]
+    words = [sys.executable, CHECKOUT / "run_pipeline.py", "run"]
+    words += ["--data", place / "data", "--root", place / "root"]
     return subprocess.Popen(
         [*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place, preexec_fn=heed_interrupts
     )
@@ -297,6 +296,10 @@ def test_a_second_run_is_told_to_wait_and_a_killed_one_leaves_nothing_broken(pla
     assert second.returncode == 75
     assert f"process {process.pid}" in second.stdout
     assert versions(place) == before
+    listed = command(place, "runs", "--json")
+    newest = json.loads(listed.stdout)[-1]
+    assert newest["status"] == "killed"
+    assert newest["seconds"] > 0
     done = command(place, "run", "--data", str(place / "data"), batch_size=1, tune="never", max_drop=1)
     assert done.returncode == 0, done.stdout + done.stderr
     components = last_summary(place)["components"]
@@ -352,7 +355,8 @@ def test_a_run_that_is_stopped_says_how_to_go_on(place, number, after, seconds):
     finally:
         process.kill()
     assert process.returncode == 75
-    assert "run the same command to go on" in output
+    assert "Kept: " in output
+    assert f"  go on     {Path(os.path.relpath(sys.executable, place))}" in output
     assert last_summary(place)["status"] == "interrupted"
 
 

@@ -10,14 +10,14 @@ from pipeline.command_line import parser
 WIDTH = 88  # of the usage lines, in characters
 
 
-def _subcommands(top: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+def subcommands(top: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
     """Name, help and parser of each command, with those below it (`runs show`)."""
     for action in top._actions:  # there is no public way to ask a parser what it knows
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, command in action.choices.items():
                 yield name, helps.get(name, ""), command
-                yield from ((f"{name} {n}", h, c) for n, h, c in _subcommands(command))
+                yield from ((f"{name} {n}", h, c) for n, h, c in subcommands(command))
 
 
 def _rows(command: argparse.ArgumentParser) -> Iterator[str]:
@@ -35,7 +35,7 @@ def _rows(command: argparse.ArgumentParser) -> Iterator[str]:
 def markdown() -> str:
     """A section for each command: what it does, its usage, its arguments."""
     lines = []
-    for name, text, command in _subcommands(parser()):
+    for name, text, command in subcommands(parser()):
         command.formatter_class = _Wide
         usage = command.format_usage().removeprefix("usage: ").strip()
         lines += [f"## {name}", "", text[:1].upper() + text[1:] + ".", "", f"```text\n{usage}\n```", ""]

@@ -23,6 +23,7 @@ from pipeline.estimates import estimate
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
 from pipeline.proposals import propose
+from pipeline.reading_progress import ReadingProgress
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
@@ -95,7 +96,8 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
 
 def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool) -> int:
     """Prints the report, as JSON if so wished, and returns the exit code."""
-    report = check(config, root, skip_bad=skip_bad, proposals=True)
+    with ReadingProgress():
+        report = check(config, root, skip_bad=skip_bad, proposals=True)
     if as_json:
         print(report.to_json())
     else:

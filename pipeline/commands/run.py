@@ -25,6 +25,7 @@ from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
 from pipeline.progress import Board
+from pipeline.reading_progress import ReadingProgress
 from pipeline.run_record import RunRecord
 from pipeline.summary import Summary
 from pipeline.terminal import make_console
@@ -65,7 +66,8 @@ def run(
     """
     console = make_console(sys.stdout)
     root = Root(root_path.absolute())
-    report = check(config, root, skip_bad=skip_bad)
+    with ReadingProgress():
+        report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
     if report.problems:
         return BAD_INPUT
@@ -85,13 +87,13 @@ def run(
             open_page(page)
         return code
     except Locked as error:
-        console.print(f"{error}: wait for it, or give another --root")
+        console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
         return INTERRUPTED
     except StoreError as error:
-        console.print(str(error))
+        console.print(str(error), soft_wrap=True)
         return FAILED
     except OSError as error:
-        console.print(f"{root.path}: {error.strerror}: give another --root, or make room")
+        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
         return FAILED
 
 

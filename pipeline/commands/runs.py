@@ -179,9 +179,11 @@ def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) ->
     _print_verdict(run, summary, console)
     _print_components(run, console)
     _print_lineage(run, origin, console)
-    for name in ("log.txt", "summary.json", "report.html"):
-        if (run.folder / name).is_file():
-            console.print(f"  {name.partition('.')[0]:<{_LABELS}}{run.folder / name}", soft_wrap=True)
+    files = [name for name in ("report.html", "summary.json", "log.txt") if (run.folder / name).is_file()]
+    if files:
+        console.print("\nFiles", style="bold")
+        for name in files:
+            console.print(f"  {name.partition('.')[0]:<9}{run.folder / name}", soft_wrap=True)
 
 
 def _print_verdict(run: Run, summary: Summary, console: Console) -> None:

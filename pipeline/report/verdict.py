@@ -88,7 +88,7 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         bound = f"at most {number(check['bound'])} {'higher' if lower else 'lower'} than before"
     return {
         "metric": metric(check["metric"], classes),
-        "slice": check["slice"] or "all images",
+        "slice": check["slice"],
         "images": check["images"],
         "value": number(check["value"], 4),
         "interval": interval(check["low"], check["high"]),

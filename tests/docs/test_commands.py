@@ -33,7 +33,6 @@ steps = 20
 validate_every = 20
 tune_trials = 1
 tune_steps = 5
-base_filters = 4
 window = 316
 thresholds = { pixel_error = 0.95 }
 max_drop = 1
@@ -44,6 +43,8 @@ BESIDE = [
     [
         "start/first-run.md",
         "how-to/compare.md",
+        "how-to/runs.md",
+        "reference/report.md",
         "how-to/serve.md",
         "how-to/roll-back.md",
         "reference/exported-model.md",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.docs.blocks import CHECKOUT, README
+from tests.docs.blocks import CHECKOUT, DOCS, README, pages
 
 
 def links(page: Path) -> list[str]:
@@ -32,3 +32,12 @@ def test_a_link_of_the_readme_leads_somewhere(link):
     target = CHECKOUT / path if path else README
     assert target.exists()
     assert not anchor or anchor in anchors(target)
+
+
+def test_the_readme_leads_to_each_page():
+    linked = {(CHECKOUT / link.partition("#")[0]).resolve() for link in links(README)}
+    below = DOCS / "reference" / "code"
+    assert [page for page in pages() if page not in linked and page.parent != below] == [
+        DOCS / "index.md",
+        README,
+    ]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from docs.generators import docstrings, settings
+from docs.generators import commands, docstrings, settings
+from pipeline.command_line import parser
 from pipeline.config import PipelineConfig
 from pipeline.profile import profile_names
 from tests.docs.blocks import CHECKOUT, DOCS
@@ -53,8 +54,10 @@ def test_each_setting_has_its_section_type_and_meaning(site):
 def test_each_profile_and_command_has_a_section(site):
     for name in profile_names():
         assert f'id="{name}"' in read(site, "reference/profiles")
-    for name in ("run", "check", "predict", "rollback"):
-        assert f'id="{name}"' in read(site, "reference/commands")
+    known = [name for name, _, _ in commands.subcommands(parser())]
+    assert {"run", "check", "predict", "rollback", "promote", "runs", "runs show", "report"} <= {*known}
+    for name in known:
+        assert f'id="{name.replace(" ", "-")}"' in read(site, "reference/commands")
 
 
 @pytest.mark.parametrize("package", docstrings.packages())

@@ -72,6 +72,11 @@ BEAM = """Traceback (most recent call last):
         (TrainingFailed("no trial"), "failed", "no trial"),
         (RuntimeError(BEAM.format(last="components.errors.BadInput: a: empty")), "bad_input", "a: empty"),
         (RuntimeError(BEAM.format(last="KeyError: 'x'")), "failed", "Trainer: KeyError: 'x'"),
+        (BadInput("a: empty [while running 'WriteShard']"), "bad_input", "a: empty"),
+        (KeyError("x [while running 'A']"), "failed", 'Trainer: KeyError: "x"'),
+        (RuntimeError("MemoryError [while running 'A']"), "failed", "Trainer: out of memory: lower window"),
+        (RuntimeError("OSError: [Errno 28] No space left on device"), "failed", "the disk is full"),
+        (RuntimeError("nothing special"), "failed", "Trainer: RuntimeError: nothing special"),
         (MemoryError(), "failed", "Trainer: out of memory: lower window"),
         (OSError(errno.ENOSPC, "No space left", "x"), "failed", "the disk is full: make room in /root"),
         (PermissionError(errno.EACCES, "Denied", "/a"), "failed", "Trainer: /a: Denied"),
@@ -85,6 +90,7 @@ def test_an_exception_becomes_a_sentence(error, status, reason):
     assert reason in found[1]
     assert "\n" not in found[1]
     assert "Traceback" not in found[1]
+    assert "while running" not in found[1]
 
 
 def test_a_command_is_quoted():

@@ -62,7 +62,7 @@ interruption.watch(lambda: print("last words", flush=True))
 while True:
     try:
         print("ready", flush=True)
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # native code for minutes, which no exception reaches
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no exception is raised
     except KeyboardInterrupt:
         pass
 """
