@@ -151,7 +151,7 @@ def test_a_slice_without_an_image_does_not_pass():
 
 
 def test_a_baseline_that_cannot_be_compared_is_for_a_person_to_pass():
-    about = {"state": "incomparable", "why": "the files of model 7 are gone", "model_id": 7}
+    about: Baseline = {"state": "incomparable", "why": "the files of model 7 are gone", "model_id": 7}
     verdict = decide([0.9] * 3, about=about)
     assert not verdict["blessed"]
     assert "the files of model 7 are gone" in verdict["reason"]
