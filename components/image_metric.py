@@ -15,6 +15,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.proto import config_pb2
 
 from components import images, measurement, metric_names
 from components.example_gen.sample import COLUMN_PREFIX
@@ -152,7 +153,7 @@ class CombineRows(beam.CombineFn):
 
 def eval_config(
     classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str]
-) -> tfma.EvalConfig:
+) -> config_pb2.EvalConfig:
     """TFMA's configuration: the exported model itself, on whole images; it decides nothing.
 
     Args: as of `SegmentationMetrics`.
@@ -163,13 +164,13 @@ def eval_config(
         "with_segments": with_segments,
         "columns": list(columns),
     }
-    metric = tfma.MetricConfig(
+    metric = config_pb2.MetricConfig(
         class_name=SegmentationMetrics.__name__, module=__name__, config=json.dumps(arguments)
     )
-    return tfma.EvalConfig(
-        model_specs=[tfma.ModelSpec(signature_name="evaluate", model_type="tf_generic")],
-        slicing_specs=[tfma.SlicingSpec()],
-        metrics_specs=[tfma.MetricsSpec(metrics=[metric])],
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name="evaluate", model_type="tf_generic")],
+        slicing_specs=[config_pb2.SlicingSpec()],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[metric])],
     )
 
 

@@ -36,7 +36,8 @@ def test_without_a_comparison_there_are_no_metrics_of_a_baseline():
 
 def test_what_is_not_there_is_nothing(tmp_path):
     assert evaluation.read_verdict(tmp_path / "no") is None
-    assert evaluation.read_images(tmp_path) == evaluation.read_pictures(tmp_path) == []
+    assert evaluation.read_images(tmp_path) == []
+    assert evaluation.read_pictures(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"blessed": true}', b"\xff", b"null"])

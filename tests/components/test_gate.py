@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from components import gate
+from components.evaluation import Baseline
 from components.gate import GateSettings
 from components.measurement import Measured
 
 CLASSES = ["background", "cell"]
-COMPARED = {"state": "compared", "why": "the last blessed model (7)", "model_id": 7}
-NONE = {"state": "none", "why": "no other model was blessed before", "model_id": None}
+COMPARED: Baseline = {"state": "compared", "why": "the last blessed model (7)", "model_id": 7}
+NONE: Baseline = {"state": "none", "why": "no other model was blessed before", "model_id": None}
 
 
 def settings(**change):
@@ -78,7 +79,7 @@ def test_what_cannot_be_measured_never_passes():
     verdict = gate.decide(rows, settings(), NONE)
     assert not verdict["blessed"]
     assert "cannot be measured" in verdict["reason"]
-    assert math.isnan(verdict["checks"][0]["value"])
+    assert math.isnan(verdict["checks"][0]["value"] or 0)
 
 
 def test_what_a_candidate_lost_the_ability_to_show_does_not_pass_as_no_drop():
@@ -150,7 +151,7 @@ def test_a_slice_without_an_image_does_not_pass():
 
 
 def test_a_baseline_that_cannot_be_compared_is_for_a_person_to_pass():
-    about = {"state": "incomparable", "why": "the files of model 7 are gone", "model_id": 7}
+    about: Baseline = {"state": "incomparable", "why": "the files of model 7 are gone", "model_id": 7}
     verdict = decide([0.9] * 3, about=about)
     assert not verdict["blessed"]
     assert "the files of model 7 are gone" in verdict["reason"]

@@ -18,7 +18,8 @@ from components.slices import slices_of, why_unknown
     ],
 )
 def test_slices_of_an_image(image, expected):
-    assert slices_of(*image, {}) == expected
+    height, width, depth, foreground = image
+    assert slices_of(height, width, depth, foreground, {}) == expected
 
 
 def test_columns_make_slices():
