@@ -33,7 +33,8 @@ def captured(path: Path) -> Iterator[TextIO]:
         with contextlib.suppress(OSError):  # a full disk must not keep the terminal from us
             sys.stdout.flush()
             sys.stderr.flush()
-        terminal.close()
+        with contextlib.suppress(OSError):  # whoever read it is gone
+            terminal.close()
         for descriptor, original in enumerate(saved, 1):
             os.dup2(original, descriptor)
             os.close(original)

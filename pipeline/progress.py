@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -150,7 +151,8 @@ class Board(logging.Handler):
         return f"[{self._rows.index(row) + 1:2d}/{len(self._rows)}]"
 
     def _print(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
+        with contextlib.suppress(OSError):  # of a terminal that was closed: the run goes on
+            self._console.print(Text(text), soft_wrap=True)
 
     def _render(self) -> RenderableType:
         terminal.fit(self._console)

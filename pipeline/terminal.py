@@ -11,7 +11,15 @@ from rich.console import Console
 _PLAIN_LOCALES = ("C", "POSIX")
 
 
-class _AsciiConsole(Console):
+class _Console(Console):
+    """Goes on in silence when whoever read is gone, as of `| head`: a run is not over with that."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process."""
+        self.quiet = True
+
+
+class _AsciiConsole(_Console):
     """Draws with the characters of ASCII, whatever its output could encode."""
 
     @property
@@ -25,7 +33,7 @@ def make_console(output: TextIO) -> Console:
 
     Python takes the locale "C" for UTF-8; who set it by hand means it.
     """
-    kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else Console
+    kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else _Console
     return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output))
 
 

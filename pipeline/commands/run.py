@@ -157,7 +157,8 @@ class _Work:
 
     def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
         """Loads what takes long to load, and runs the graph."""
-        self.console.print("Loading TensorFlow and TFX", style="dim")
+        with contextlib.suppress(OSError):
+            self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
 
         pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)

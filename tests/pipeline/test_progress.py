@@ -170,3 +170,12 @@ def test_threads_may_count_together():
             thread.join()
         assert board._step
         assert str(board._step) == "reading images: 40 of 40"
+
+
+def test_a_reader_that_is_gone_does_not_end_the_run():
+    ours, theirs = os.pipe()
+    os.close(ours)
+    output = os.fdopen(theirs, "w", buffering=1)
+    work(output, error=None)
+    with pytest.raises(BrokenPipeError):
+        output.close()
