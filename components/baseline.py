@@ -31,14 +31,14 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
         """Takes `candidate`, `model` and `model_blessing`; leaves `model` with what `choose` chooses from.
 
-        That is the last blessed model, and behind it, if it cannot be compared with, the last one that can.
+        That is the last blessed model, and behind it, if it cannot be compared with, the last one that can,
+        or the candidate if there is none.
         It is the candidate itself if nothing was blessed since a person put it into service.
         """
-        del store
         [candidate] = input_dict["candidate"]
         models = {artifact.id: artifact for artifact in input_dict["model"]}
         chosen: list[Model] = []
-        for blessing in lineage.blessed(input_dict["model_blessing"]):
+        for blessing in lineage.blessed(store, input_dict["model_blessing"]):
             model = models.get(blessing.get_int_custom_property("current_model_id"))
             if model is None:
                 continue
@@ -51,7 +51,9 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
                 chosen.append(model)
             if is_comparable:
                 return {**input_dict, "model": chosen, "model_blessing": [blessing]}
-        return {**input_dict, "model": chosen, "model_blessing": []}
+        # The candidate stands for "none": once the files of the others are back, this is another answer, and
+        # the Evaluator does not take what it said without them from the cache.
+        return {**input_dict, "model": [*chosen, candidate] if chosen else [], "model_blessing": []}
 
 
 def choose(candidate: Model, baselines: Sequence[Model], rebaseline: bool) -> tuple[Baseline, Model | None]:
@@ -71,8 +73,9 @@ def choose(candidate: Model, baselines: Sequence[Model], rebaseline: bool) -> tu
     if rebaseline:
         why = f"--rebaseline leaves out the last blessed model ({newest.id})"
         return {"state": "rebaselined", "why": why, "model_id": newest.id}, None
-    reasons = {model.id: why_incomparable(model, candidate) for model in baselines}
-    model = next((model for model in baselines if not reasons[model.id]), None)
+    others = [model for model in baselines if model.id != candidate.id]
+    reasons = {model.id: why_incomparable(model, candidate) for model in others}
+    model = next((model for model in others if not reasons[model.id]), None)
     if model is None:
         return {"state": "incomparable", "why": reasons[newest.id], "model_id": newest.id}, None
     why = f"the last blessed model ({model.id})"
@@ -87,14 +90,15 @@ def why_incomparable(model: Model, candidate: Model) -> str:
     graph = folder / "saved_model.pb"
     if not graph.is_file() or not list(folder.glob("variables/variables.*")):
         return f"the files of model {model.id} are gone from {folder}"
-    theirs, classes = (training_record(path).get("classes") or [] for path in (folder, ours))
+    classes = training_record(ours).get("classes") or []
+    try:
+        theirs = training_record(folder).get("classes") or []
+        saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
+        signature = saved.meta_graphs[0].signature_def[EVALUATE]
+    except (OSError, ValueError, DecodeError, IndexError):  # the last: of an empty file
+        return f"model {model.id} is damaged: {folder}"
     if theirs != classes:
         return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"
-    try:
-        saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
-    except DecodeError:
-        return f"model {model.id} is damaged: {graph}"
-    signature = saved.meta_graphs[0].signature_def[EVALUATE]
     if not set(EVALUATE_OUTPUTS) <= set(signature.outputs):
         return f"model {model.id} was exported by a version of this project that evaluated in another way"
     return ""

@@ -50,6 +50,8 @@ def p_not_worse(worse: Floats) -> float:
     """One-sided p-value of "the candidate is worse", of how much worse it is in each resample.
 
     The share of resamples in which it is not, one more in both counts, so that it is never 0 (Davison and
-    Hinkley 1997, section 4.2); a resample without a value speaks for the candidate.
+    Hinkley 1997, section 4.2). A resample without a value says nothing: none of its images has what is
+    measured.
     """
-    return float((1 + (~(worse > 0)).sum()) / (1 + len(worse)))
+    there = worse[~np.isnan(worse)]
+    return float((1 + (there <= 0).sum()) / (1 + there.size))

@@ -189,7 +189,7 @@ class BlessedStatisticsStrategy(resolver.ResolverStrategy):
         """See the class; `store` is the store of ML Metadata."""
         [current] = input_dict["current"]
         known = {artifact.id: artifact for artifact in input_dict["baseline"]}
-        for blessing in lineage.blessed(input_dict["blessing"]):
+        for blessing in lineage.blessed(store, input_dict["blessing"]):
             evaluations = lineage.executions(store, [blessing.id], lineage.OUTPUT)
             examples = lineage.artifacts(store, evaluations, lineage.INPUT, "examples")
             readers = lineage.executions(store, examples, lineage.INPUT)

@@ -80,6 +80,8 @@ def _measured(folder: str, compared: bool) -> list[gate.Image]:
         before = {row["name"]: row["measured"] for row in rows}
     found: list[Any] = []
     for row in image_metric.read_rows(folder, tfma.CANDIDATE_KEY):
+        if compared and row["name"] not in before:
+            continue  # counted as lost
         candidate = row.pop("measured")
         found.append({**row, "candidate": candidate, "baseline": before[row["name"]] if compared else None})
     return found

@@ -140,6 +140,7 @@ class _Part:
             self._baseline = Measured.stack([image["baseline"] or {} for image in images])
             self.before = measurement.of_all(self._baseline, settings.classes)
         self._drawn: dict[str, Floats] = {}
+        self._each: dict[str, int] = {}
 
     def of_slice(self, name: str) -> _Part:
         chosen = [image for image in self._images if name in image["slices"]]
@@ -147,6 +148,15 @@ class _Part:
 
     def interval(self, metric: str) -> tuple[float, float]:
         return bootstrap.interval(self._resampled()[metric])
+
+    def comparable(self, metric: str) -> int:
+        """On how many images both models have a metric: of a rare class, those that it is in."""
+        if not self._each:
+            models = [model for model in (self.candidate, self._baseline) if model is not None]
+            each = [measurement.of_each(model, self._settings.classes) for model in models]
+            nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
+            self._each = {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
+        return self._each.get(metric, self.count)
 
     def change(self, metric: str) -> Floats:
         """Candidate less baseline, in each resample."""
@@ -215,7 +225,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     low, high = bootstrap.interval(change)
     margin = allowed - sign * (value - before)
     p = bootstrap.p_not_worse(sign * change)
-    is_chance = part.count >= LEAST_IMAGES and p >= SIGNIFICANT
+    is_chance = part.comparable(metric) >= LEAST_IMAGES and p >= SIGNIFICANT
     return {
         "metric": metric,
         "slice": of_slice,
@@ -228,7 +238,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
         "high": high,
         "p": p,
         "passed": not math.isnan(value) and (margin >= -_ROUNDING or is_chance),
-        "images": part.count,
+        "images": part.comparable(metric),
     }
 
 
@@ -236,10 +246,12 @@ def _sentence(check: Check) -> str:
     """Why a check failed."""
     name = check["metric"] + (f" of {check['slice']}" if check["slice"] else "")
     value, bound, before = check["value"], check["bound"], check["baseline"]
-    if not check["images"]:
+    if not check["images"] and check["kind"] == "threshold":
         return f"{name} cannot be measured: no test image is in that slice"
     if value is None or math.isnan(value):
-        return f"{name} cannot be measured on the test images: what it is about does not occur there"
+        return (
+            f"{name} cannot be measured on the test images: what it is about is not there, or never predicted"
+        )
     if check["kind"] == "threshold":
         return f"{name} is {value:.4f}, the threshold is {bound:.4f}"
     assert before is not None

@@ -23,7 +23,21 @@ def artifacts(store: Any, executions: list[int], kind: int, key: str) -> list[in
     return sorted({event.artifact_id for event in named})
 
 
-def blessed(blessings: Iterable[Any]) -> list[Any]:
-    """The artifacts among `ModelBlessing`s that bless, newest first."""
+def last_written(store: Any, artifacts: list[int]) -> dict[int, int]:
+    """The newest execution that wrote each artifact; one that took it from the cache did, too."""
+    events = store.get_events_by_artifact_ids(artifacts) if artifacts else []
+    found = dict.fromkeys(artifacts, 0)
+    for event in events:
+        if event.type == OUTPUT:
+            found[event.artifact_id] = max(found[event.artifact_id], event.execution_id)
+    return found
+
+
+def blessed(store: Any, blessings: Iterable[Any]) -> list[Any]:
+    """The artifacts among `ModelBlessing`s that bless, newest first.
+
+    A model that is evaluated again as it was before is blessed anew, by the artifact of then.
+    """
     good = [artifact for artifact in blessings if artifact.get_int_custom_property("blessed") == 1]
-    return sorted(good, key=lambda artifact: artifact.id, reverse=True)
+    order = last_written(store, [artifact.id for artifact in good])
+    return sorted(good, key=lambda artifact: order[artifact.id], reverse=True)

@@ -42,7 +42,7 @@ class WarmStartStrategy(resolver.ResolverStrategy):
         now = {key: [artifact.id for artifact in value] for key, value in inputs.items()}
         nothing: dict[str, list[Any]] = {key: [] for key in input_dict}
         classes = list(json.loads(self._custom_config["train"])["classes"])
-        for blessing in lineage.blessed(input_dict["blessing"]):
+        for blessing in lineage.blessed(store, input_dict["blessing"]):
             model = models.get(blessing.get_int_custom_property("current_model_id"))
             if model is None:
                 continue

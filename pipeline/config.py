@@ -27,7 +27,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 class PipelineConfig(BaseModel):
     """Every setting of a run. Sides, strides and offsets are in pixels."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # ---- Data -------------------------------------------------------------------------------------
     data: Path = Field(
@@ -222,6 +222,7 @@ class PipelineConfig(BaseModel):
     max_drop: float = Field(
         0.01,
         ge=0,
+        le=1,
         description="How much worse than the last blessed model's a metric with a threshold may be, if that "
         "is not chance.",
     )
@@ -344,6 +345,10 @@ class PipelineConfig(BaseModel):
                 raise ValueError(f"thresholds: unknown metric {key!r}, known: {', '.join(names)}")
             if key != metric and (found := why_unknown(of_slice, self.slices)):
                 raise ValueError(f"thresholds: {key!r}: {found}")
+            if not 0 <= self.thresholds[key] <= 1:
+                raise ValueError(
+                    f"thresholds: {key} = {self.thresholds[key]}: all metrics lie between 0 and 1"
+                )
         return self
 
 

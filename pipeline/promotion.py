@@ -14,6 +14,7 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components import lineage
 from pipeline.executions import Artifact
 from pipeline.layout import Root
 
@@ -32,6 +33,25 @@ class Promotion:
     when: str
 
 
+def last_blessed(root: Root) -> int | None:
+    """Id of the model that was blessed last, by the gate or by a person; None if none was."""
+    store = _store(root)
+    blessings = store.get_artifacts_by_type("ModelBlessing")
+    models = {
+        blessing.id: blessing.custom_properties["current_model_id"].int_value
+        for blessing in blessings
+        if "blessed" in blessing.custom_properties and blessing.custom_properties["blessed"].int_value == 1
+    }
+    order = lineage.last_written(store, list(models))
+    return models[max(models, key=lambda blessing: order[blessing])] if models else None
+
+
+def _store(root: Root) -> MetadataStore:
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(root.metadata)
+    return MetadataStore(config)
+
+
 class Record:
     """The writer of one promotion; the caller holds the lock of the root."""
 
@@ -43,9 +63,7 @@ class Record:
             promotion: what is done.
             inputs: `model`, and what else it was judged by, by key.
         """
-        config = mlmd.ConnectionConfig()
-        config.sqlite.filename_uri = str(root.metadata)
-        self._store = MetadataStore(config)
+        self._store = _store(root)
         self._root, self._promotion, self._model = root, promotion, inputs["model"]
         kind = self._store.put_execution_type(mlmd.ExecutionType(name=TYPE), can_add_fields=True)
         self._execution = mlmd.Execution(type_id=kind, last_known_state=mlmd.Execution.RUNNING)

@@ -12,7 +12,7 @@ from components.evaluation import EvaluationDamaged, metrics_of, read_verdict
 from components.model_card import write_card
 from components.versions import digest, newest_version, push
 from pipeline import history
-from pipeline.executions import Artifact, StoreError
+from pipeline.executions import Artifact, StoreError, require_readable
 from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
 from pipeline.history import HistoryError, Run
 from pipeline.layout import Root
@@ -59,15 +59,18 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
 
 
 def _promote_locked(root: Root, run_id: str, reason: str) -> int:
+    require_readable(root.metadata)
     run = history.load(root.path, run_id)
     inputs = _inputs(run)
     model = model_path(inputs["model"])
     newest = newest_version(root.serving)
-    if newest is not None and digest(root.serving / str(newest)) == digest(model):
+    is_live = newest is not None and digest(root.serving / str(newest)) == digest(model)
+    from pipeline.promotion import Promotion, Record, last_blessed
+
+    # Live but not recorded: a rollback brought it back, or a promotion was killed before it was told.
+    if is_live and last_blessed(root) == inputs["model"].id:
         print(f"Unchanged: {root.serving / str(newest)} is this model already")
         return OK
-    from pipeline.promotion import Promotion, Record
-
     promotion = Promotion(run.id, reason, _user(), time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     record = Record(root, promotion, inputs)
     known = {

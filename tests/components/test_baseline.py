@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
@@ -44,10 +46,28 @@ def artifacts(tmp_path):
     return models, blessings
 
 
-def resolve(artifacts, candidate, count):
+def store_of(order):
+    """ML Metadata in memory, with an execution for each id of an artifact that wrote it."""
+    config = mlmd.ConnectionConfig()
+    config.fake_database.SetInParent()
+    store = MetadataStore(config)
+    kind = store.put_artifact_type(mlmd.ArtifactType(name="ModelBlessing"))
+    store.put_artifacts(
+        [mlmd.Artifact(type_id=kind, uri=str(i)) for i in range(1, max(order, default=0) + 1)]
+    )
+    kind = store.put_execution_type(mlmd.ExecutionType(name="Evaluator"))
+    for artifact in order:
+        [execution] = store.put_executions([mlmd.Execution(type_id=kind)])
+        event = mlmd.Event(artifact_id=artifact, execution_id=execution, type=mlmd.Event.OUTPUT)
+        store.put_events([event])
+    return store
+
+
+def resolve(artifacts, candidate, count, again=()):
     models, blessings = artifacts
+    written = [*(blessing.id for blessing in blessings[:count]), *again]
     resolved = baseline.BlessedBaselineStrategy().resolve_artifacts(
-        None,
+        store_of(written),
         {"candidate": [models[candidate]], "model": [*models.values()], "model_blessing": blessings[:count]},
     )
     return resolved["model"]
@@ -59,10 +79,14 @@ def folder(model):
 
 @pytest.mark.parametrize(
     ("candidate", "blessings", "expected"),
-    [(3, 4, [2]), (2, 4, [1]), (1, 2, [2]), (1, 0, []), (3, 5, [4, 2]), (4, 5, [2])],
+    [(3, 4, [2]), (2, 4, [1]), (1, 2, [2]), (1, 0, []), (3, 5, [4, 2]), (4, 5, [2, 4])],
 )
 def test_it_is_the_most_recently_blessed_other_model(artifacts, candidate, blessings, expected):
     assert [model.id for model in resolve(artifacts, candidate, blessings)] == expected
+
+
+def test_a_cached_evaluation_blesses_anew(artifacts):
+    assert [model.id for model in resolve(artifacts, 3, 4, again=[11])] == [1]
 
 
 def test_a_model_that_a_person_accepted_is_its_own_baseline_until_another_is_blessed(artifacts):
@@ -77,6 +101,14 @@ def test_a_model_that_a_person_accepted_is_its_own_baseline_until_another_is_ble
 
 def damage(model):
     (folder(model) / "saved_model.pb").write_bytes(b"\xff\xff")
+
+
+def empty(model):
+    (folder(model) / "saved_model.pb").write_bytes(b"")
+
+
+def tear(model):
+    (folder(model) / TRAINING_RECORD).write_text("{")
 
 
 def age(model):
@@ -101,6 +133,8 @@ def remove_weights(model):
         (remove, "the files of model 2 are gone"),
         (remove_weights, "the files of model 2 are gone"),
         (damage, "model 2 is damaged"),
+        (empty, "model 2 is damaged"),
+        (tear, "model 2 is damaged"),
         (age, "evaluated in another way"),
         (change_classes, "has the classes x, y, this one a, b"),
     ],
@@ -116,7 +150,10 @@ def test_one_that_cannot_be_compared_is_told_and_the_one_before_it_is_taken(arti
     assert about["state"] == "compared"
     assert words in about["why"]
     harm(models[1])
-    about, chosen = baseline.choose(models[3], resolve(artifacts, 3, 4), rebaseline=False)
+    found = resolve(artifacts, 3, 4)
+    # Not what is found once the files are back: the Evaluator's cache must see the difference.
+    assert [model.id for model in found] == [2, 3]
+    about, chosen = baseline.choose(models[3], found, rebaseline=False)
     assert chosen is None
     assert about["state"] == "incomparable"
     assert words in about["why"]

@@ -43,6 +43,11 @@ def test_p_is_the_share_that_is_not_worse(share, p):
     assert bootstrap.p_not_worse(worse) == pytest.approx(p)
 
 
+def test_a_resample_without_a_value_says_nothing():
+    worse = np.array([np.nan] * 500 + [1.0] * 999 + [-1.0] * 500)
+    assert bootstrap.p_not_worse(worse) == pytest.approx(501 / 1500)
+
+
 def test_p_of_paired_differences_agrees_with_a_test():
     rng = np.random.default_rng(3)
     worse = rng.normal(0.02, 0.05, 60)

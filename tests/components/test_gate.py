@@ -181,3 +181,16 @@ def test_the_table_has_both_models_metrics_of_each_image():
     assert before == pytest.approx([0.5, 0.4])
     assert json.loads(json.dumps(rows))[0]["confusion"] == [[9000, 0], [400, 600]]
     assert gate.table(images([0.6]), CLASSES)[0]["baseline"] is None
+
+
+@pytest.mark.parametrize(("carriers", "of"), [(1, 12), (2, 100), (3, 100), (4, 12)])
+def test_a_class_that_few_images_hold_cannot_hide_its_drop(carriers, of):
+    rows = images([0.9] * of, [0.9] * of)
+    for i, row in enumerate(rows):
+        for model, iou in (("candidate", 0.3), ("baseline", 0.9)):
+            row[model] = sums(iou if i < carriers else 0.9)
+            if i >= carriers:
+                row[model]["confusion"] = [[9000, 0], [0, 0]]
+    verdict = gate.decide(rows, settings(thresholds={"iou_cell": 0.0001}), COMPARED)
+    assert [check["passed"] for check in verdict["checks"]] == [True, False]
+    assert verdict["checks"][1]["images"] == carriers
