@@ -15,10 +15,10 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -154,9 +154,10 @@ class Reader:
             start_new_session=True,
         )  # fmt: skip
         try:
+            ready = f"http://127.0.0.1:{port}/v2/health/ready"
             deadline = time.monotonic() + PATIENCE
             while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                with contextlib.suppress(OSError), urllib.request.urlopen(ready, timeout=5):
                     break
                 log.seek(0)
                 assert process.poll() is None, f"{block} ended:\n{log.read().decode()}"
