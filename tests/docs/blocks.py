@@ -4,7 +4,7 @@ A fence says its language and, where a reader need not care, how it is tested:
 
     sh                      runs, in bash, and must end well
     sh exits 2              runs, and must end with this exit code
-    sh starts 8501          a server: runs until the page ends or the next server starts; answers on this port
+    sh starts 8501          a server, ready on this port: runs until the next one starts or the page ends
     sh no-test: REASON      does not run here, for this reason
     python                  runs, with the interpreter of .venv
     python of ENVIRONMENT   runs, with that of another environment of the checkout

@@ -1,23 +1,24 @@
 """Every command of the documentation, as a reader types it: in a copy of the checkout, page after page.
 
 What differs from a reader's machine is the budget: the copy has the small ones of the bundled images, its
-default profile asks for a few steps and a gate that so short a training passes; and the number of a version
-that the pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks
-that cannot run here are listed as skipped, each with its reason.
+defaults ask for a few steps and a gate that so short a training passes; and the number of a version that the
+pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks that
+cannot run here are listed as skipped, each with its reason.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import fnmatch
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,15 +29,15 @@ from tests.docs.blocks import CHECKOUT, README, Block, blocks, pages
 
 pytestmark = pytest.mark.docs
 
-BUDGET = """
-steps = 20
-validate_every = 20
-tune_trials = 1
-tune_steps = 5
-window = 316
-thresholds = { pixel_error = 0.95 }
-max_drop = 1
-"""
+BUDGET = {
+    "steps": "20",
+    "validate_every": "20",
+    "tune_trials": "1",
+    "tune_steps": "5",
+    "window": "316",
+    "thresholds": '{"pixel_error": 0.95}',
+    "max_drop": "1",
+}
 LARGEST = 256 * 320  # pixels
 # What these pages make, none of the others needs: each list runs beside the others, README after all of them.
 BESIDE = [
@@ -57,15 +58,30 @@ PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in
 UNTESTED = [block for page in PAGES for block in blocks(page) if block.untested]
 
 
+def _not_of_the_checkout(folder: str, names: list[str]) -> set[str]:
+    """What lies in a checkout that was worked in, and is none of its files."""
+    patterns = ["__pycache__", "*.pyc"]
+    if Path(folder) == CHECKOUT:
+        patterns += [
+            ".git",
+            ".venv*",
+            ".setup",
+            ".*_cache",
+            ".hypothesis",
+            "runs*",
+            "build",
+            "dist",
+            "*.egg-info",
+        ]
+    return {name for pattern in patterns for name in fnmatch.filter(names, pattern)}
+
+
 class Reader:
     """Somebody with a fresh checkout who does what the pages say."""
 
     def __init__(self, folder: Path):
         self.home, self.checkout = folder / "home", folder / "unet"
-        skipped = shutil.ignore_patterns(
-            ".git", ".venv*", "runs*", "build", "__pycache__", ".*_cache", ".hypothesis"
-        )
-        shutil.copytree(CHECKOUT, self.checkout, ignore=skipped)
+        shutil.copytree(CHECKOUT, self.checkout, ignore=_not_of_the_checkout)
         self.home.mkdir()
         (self.checkout / ".venv").symlink_to(sys.prefix)
         if (CHECKOUT / ".venv-serving").exists():
@@ -80,7 +96,12 @@ class Reader:
         rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
         table.write_text(rows[0] + "".join(kept), encoding="utf-8")
-        (self.checkout / "pipeline/profiles/default.toml").write_text(BUDGET, encoding="utf-8")
+        defaults = self.checkout / "pipeline/config.py"
+        text = defaults.read_text(encoding="utf-8")
+        for name, value in BUDGET.items():
+            text, count = re.subn(rf"(\n    {name}: [^=]+ = Field\(\s*)[^,]+", rf"\g<1>{value}", text)
+            assert count == 1, name
+        defaults.write_text(text, encoding="utf-8")
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("TF_", "XDG_", "VIRTUAL_ENV"))},
             "HOME": str(self.home),
@@ -133,9 +154,10 @@ class Reader:
             start_new_session=True,
         )  # fmt: skip
         try:
+            ready = f"http://127.0.0.1:{port}/v2/health/ready"
             deadline = time.monotonic() + PATIENCE
             while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                with contextlib.suppress(OSError), urllib.request.urlopen(ready, timeout=5):
                     break
                 log.seek(0)
                 assert process.poll() is None, f"{block} ended:\n{log.read().decode()}"
