@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from components import evaluation
+from components.versions import push
 from data.synthetic import write_cells
 
 CHECKOUT = Path(__file__).parent.parent
@@ -140,17 +141,31 @@ def test_the_same_model_again_gets_the_same_verdict_even_without_the_records_of_
     assert "Unchanged" in done.stdout
 
 
+def test_a_promotion_that_was_killed_before_it_was_recorded_is_repaired(place):
+    first = min(path.name for path in (place / "root" / "runs").iterdir())
+    models = (place / "root" / "artifacts" / "Trainer" / "model").iterdir()
+    model = min(models, key=lambda path: int(path.name)) / "Format-Serving"
+    push(model, place / "root" / "serving" / "unet", even_withdrawn=True)  # all that it came to
+    done = command(place, "promote", first, "--reason", "once more")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "once more" in done.stdout
+    assert len(versions(place)) == 3
+    shown = command(place, "runs", "show", "--version", versions(place)[-1])
+    assert first in shown.stdout
+    assert "once more" in shown.stdout
+
+
 def test_a_baseline_that_is_gone_is_told_and_a_person_goes_on_without(place):
     for model in (place / "root" / "artifacts" / "Trainer" / "model").iterdir():
         shutil.rmtree(model / "Format-Serving")
     done = command(place, "run", seed=2)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "cannot be compared with: the files of model" in " ".join(done.stdout.split())
-    assert len(versions(place)) == 2
+    assert len(versions(place)) == 3
     done = command(place, "run", "--rebaseline", seed=2)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "--rebaseline leaves out the last blessed model" in " ".join(done.stdout.split())
-    assert len(versions(place)) == 3
+    assert len(versions(place)) == 4
     done = command(place, "run", seed=2)  # and stays accepted
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Unchanged" in done.stdout
