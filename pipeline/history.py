@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline import outcome
 from pipeline.executions import (
     CACHED,
     DONE,
@@ -28,11 +29,11 @@ from pipeline.lock import holder
 from pipeline.run_record import RECORD, RunRecord, Unreadable, read_json, read_record
 
 __all__ = [
-    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "WAITING",
+    "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "UNKNOWN", "WAITING",
     "Artifact", "HistoryError", "Node", "Push", "Run", "load", "pushes", "runs",
 ]  # fmt: skip
 
-KILLED = "killed"
+KILLED, UNKNOWN = "killed", "unknown"
 LATEST = "latest"
 
 
@@ -48,7 +49,8 @@ class Run:
         id: name of its folder.
         folder: where its log, summary and report are; it may be gone.
         started: ISO 8601.
-        status: as in `pipeline.run_record.RunRecord`, or killed: its process ended without a word.
+        status: as in `pipeline.run_record.RunRecord`, or killed: its process ended without a word; or
+            unknown: what it said of itself is gone, and its components do not tell how it ended.
         reason: of the status, for people.
         seconds: from start to end, or until now.
         nodes: its components in their order.
@@ -170,8 +172,15 @@ class _History:
         status, reason, seconds = record.status, record.reason, record.seconds
         if status == RUNNING:
             alive = self._process is not None and name == self.names[-1]
-            if alive and record.process in (0, self._process):
+            silent = not record.started  # it says nothing of itself (any more)
+            if silent and _whole(nodes):
+                status, reason = outcome.outcome(nodes)
+                seconds = max(node.began + node.seconds for node in nodes) - began
+            elif alive and record.process in (0, self._process):
                 seconds = time.time() - began
+            elif silent and (nodes or not folder.is_dir() or any(folder.glob("*.json"))):
+                status, reason = UNKNOWN, "what it said of itself is gone"
+                seconds = max(_last_sign(folder) - began, 0.0)
             else:
                 status, reason = KILLED, "its process ended without a word"
                 seconds = max(_last_sign(folder) - began, 0.0)
@@ -212,6 +221,12 @@ def _record(folder: Path, name: str, problems: list[str]) -> RunRecord:
     except Unreadable as error:
         problems.append(str(error))
     return nothing
+
+
+def _whole(nodes: list[Node]) -> bool:
+    """Whether a run came to its end: the last component wrote what it writes."""
+    finished = all(node.state in (DONE, CACHED) for node in nodes)
+    return finished and any(node.first("pushed_model") for node in nodes)
 
 
 def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> list[Node]:

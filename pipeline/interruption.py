@@ -13,10 +13,11 @@ from pipeline.exit_codes import INTERRUPTED
 
 SECONDS_BETWEEN = 2.0
 SECONDS_TO_STOP = 3.0  # then the process ends, whatever the main thread does
-_LAST_WORDS = 1.0  # seconds that these may take
+_LAST_WORDS = 2.0  # seconds that these may take
 _received: list[int] = []
 _settled = threading.Event()
 _settled_at = 0.0
+_code = INTERRUPTED  # of a process that is ended here
 
 
 def install() -> None:
@@ -32,9 +33,14 @@ def install() -> None:
         signal.signal(signal.SIGINT, _raise)
 
 
-def settle() -> None:
-    """The exception has arrived: no more of them, while its consequences are told."""
-    global _settled_at
+def settle(code: int = INTERRUPTED) -> None:
+    """The end has come, by the exception or by itself: no more exceptions while it is told.
+
+    Args:
+        code: that the process ends with if a signal comes when the telling takes long.
+    """
+    global _settled_at, _code
+    _code = code
     signal.setitimer(signal.ITIMER_REAL, 0)
     _settled_at = time.monotonic()
     _settled.set()
@@ -49,7 +55,7 @@ def watch(last_words: Callable[[], None]) -> None:
     """From now on a signal ends the process, also while the main thread is in native code and sees none.
 
     Where `settle` is not called in time, `last_words` is called in another thread, and the process ends with
-    the code of an interruption.
+    the code of an interruption, or the one that they gave to `settle`.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -63,19 +69,23 @@ def _watch(reader: int, last_words: Callable[[], None]) -> None:
     _received.append(signal.SIGINT)
     if _settled.wait(SECONDS_TO_STOP):
         return
-    guard = threading.Timer(_LAST_WORDS, os._exit, [INTERRUPTED])
+    guard = threading.Timer(_LAST_WORDS, _end)
     guard.daemon = True
     guard.start()
     try:
         last_words()
     finally:
-        os._exit(INTERRUPTED)
+        _end()
+
+
+def _end() -> None:
+    os._exit(_code)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
     if _settled.is_set():
         if time.monotonic() - _settled_at > SECONDS_TO_STOP:  # the end does not come to an end
-            os._exit(INTERRUPTED)
+            _end()
         return
     _received.append(number)
     signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN)

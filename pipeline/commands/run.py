@@ -119,6 +119,7 @@ def _run_locked(
         failure = ""
         try:
             work.run(config, data.skip, rebaseline)
+            interruption.settle()  # a signal changes nothing any more
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
             interruption.settle()
@@ -180,8 +181,9 @@ class _Work:
             runner.run(pipeline, self._record.run_id, self._on_start, self._on_end)
 
     def end(self, status: str, reason: str) -> None:
-        """Writes and tells what came of the run."""
+        """Writes and tells what came of the run; the report comes last, for it takes longest."""
         self._ending.acquire()  # never released: there is one end
+        interruption.settle(EXIT_CODE_OF[status])
         record = self._record
         if self.at_work:
             self._measure(self.at_work, self._node_start)
@@ -200,10 +202,11 @@ class _Work:
         except Exception as error:  # what broke the run may well break this, too
             traceback.print_exc()
             problems.append(f"{self._folder}: the summary could not be written: {error}")
-        self.report = self._write_report(problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
             verdict = outcome.verdict(self.nodes)
             print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
+        self.report = self._write_report(problems)
+        with contextlib.suppress(OSError):
             if self.report:
                 self.console.print(f"  report    {self.report}", soft_wrap=True)
             for problem in problems:

@@ -18,9 +18,10 @@ STATUSES = {
     "bad_input": ("Stopped: the data cannot be used", "bad"),
     "interrupted": ("Interrupted", "open"),
     "killed": ("Killed", "open"),
+    "unknown": ("Nobody knows how it ended", "open"),
     "running": ("Still running", "open"),
 }
-FAILED = ("failed", "bad_input", "interrupted", "killed")
+FAILED = ("failed", "bad_input", "interrupted", "killed", "unknown")
 _KEY_METRICS = 3
 
 

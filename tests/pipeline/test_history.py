@@ -162,13 +162,35 @@ def test_a_broken_record_is_told_and_hides_no_other_run(name, recorded):
     assert [node.state for node in first.nodes] == ["done"] * 4  # ML Metadata knows
 
 
-def test_a_run_whose_folder_is_gone_is_still_known(recorded):
-    shutil.rmtree(recorded.add("1"))
+WHOLE = dict.fromkeys(NODES, COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("states", "version", "iou", "status", "reason"),
+    [
+        (WHOLE, 7, 0.8, "pushed", ""),
+        (WHOLE, 0, 0.3, "not_blessed", "foreground_iou is 0.3000, the threshold is 0.5000"),
+        ({"ImageMaskExampleGen": COMPLETE}, 0, 0.8, "unknown", "what it said of itself is gone"),
+        ({**WHOLE, "Trainer": FAILED}, 7, 0.8, "unknown", "what it said of itself is gone"),
+        ({}, 0, 0.8, "unknown", "what it said of itself is gone"),
+    ],
+)
+@pytest.mark.parametrize("lost", ["folder", "records"])
+def test_a_run_whose_folder_or_records_are_gone_is_still_known(
+    recorded, states, version, iou, status, reason, lost
+):
+    folder = recorded.add("1", states, version=version, iou=iou)
+    if lost == "folder":
+        shutil.rmtree(folder)
+    else:
+        for name in ("run.json", "summary.json"):
+            (folder / name).write_bytes(b"{torn")
     recorded.add("2")
     first, _ = history.runs(recorded.root.path)
-    assert first.id == "1"
-    assert [node.name for node in first.nodes] == list(NODES)
-    assert "the run's folder is gone" in first.problems[0]
+    assert (first.id, first.status, first.reason) == ("1", status, reason)
+    assert [node.name for node in first.nodes] == list(states)
+    assert [push.version for push in first.pushes] == ([str(version)] if version else [])
+    assert ("the run's folder is gone" if lost == "folder" else "not JSON") in first.problems[0]
 
 
 def test_an_empty_folder_is_a_run_that_was_killed_at_once(recorded):

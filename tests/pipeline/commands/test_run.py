@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +17,7 @@ from components.example_gen.sample import Problem
 from data.synthetic import write_cells
 from pipeline.command_line import main
 from pipeline.commands.run import write_skipped
+from pipeline.interruption import SECONDS_TO_STOP
 
 
 def test_a_skipped_file_is_a_line_whatever_its_name(tmp_path: Path) -> None:
@@ -36,3 +44,55 @@ def test_a_damaged_metadata_store_is_a_sentence_before_anything_is_loaded(conten
     assert "Loading" not in found.out
     assert not (root / "runs").exists()
     assert (root / "metadata.sqlite").read_bytes() == content
+
+
+ENDING = """
+import sys
+from pathlib import Path
+from pipeline import history, interruption
+from pipeline.commands.run import EXIT_CODE_OF, _Work
+from pipeline.layout import Root
+root = Root(Path(sys.argv[1]))
+run = history.load(root.path, "1")
+interruption.install()
+work = _Work(root, run.record, sys.stdout)
+interruption.watch(work.give_up)
+work.nodes = run.nodes
+work.end("pushed", "")
+sys.exit(EXIT_CODE_OF["pushed"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "late"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_a_signal_while_the_report_is_written_does_not_change_how_the_run_ended(recorded, number, late):
+    folder = recorded.add("1", version=7)
+    curves = Path(next(recorded.root.artifacts.glob("Trainer/model_run/*")), "curves.csv")
+    os.mkfifo(curves)  # keeps who reads it until somebody writes
+    recorded.close()
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDING, str(recorded.root.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout
+    impatient = threading.Timer(60, process.kill)
+    impatient.start()
+    told = process.stdout.readline()
+    while not told.endswith("summary.json\n"):  # the last line before the report
+        line = process.stdout.readline()
+        assert line
+        told += line
+    assert f"Pushed {recorded.root.serving / '7'}" in told
+    time.sleep(SECONDS_TO_STOP + 1 if late else 0.3)
+    process.send_signal(number)
+    if not late:  # the one who wants it to stop at last gets that
+        time.sleep(0.3)
+        curves.write_text("step,loss\n1,0.5\n")
+    rest, _ = process.communicate()
+    impatient.cancel()
+    assert process.returncode == 0
+    assert (f"report    {folder / 'report.html'}" in rest) == (folder / "report.html").exists() == (not late)
+    assert json.loads((folder / "run.json").read_text())["status"] == "pushed"

@@ -17,7 +17,7 @@ from pipeline.history import Node, Push
 from pipeline.report.page import SECTIONS, report
 from tests.pipeline.report.conftest import Made, write_anomalies
 
-ENDED = ("failed", "bad_input", "interrupted", "killed")
+ENDED = ("failed", "bad_input", "interrupted", "killed", "unknown")
 HOSTILE = ['<script>alert("1")</script>', "a & b's", "Zürich, 東京", "\u202etfel-ot-thgir", "x" * 200]
 
 
@@ -221,9 +221,7 @@ def test_deleted_artifacts_are_told(make: Callable[..., Made], node: str):
     assert "cannot be shown" not in text
 
 
-@pytest.mark.parametrize(
-    "status", ["failed", "bad_input", "interrupted", "killed", "running", "not_blessed", "strange"]
-)
+@pytest.mark.parametrize("status", [*ENDED, "running", "not_blessed", "strange"])
 def test_a_run_that_did_not_come_far(make: Callable[..., Made], status: str):
     made = make(status=status, reason="the <mask> of a.png\nis of another size")
     made.run.nodes = made.run.nodes[:3]
@@ -233,9 +231,7 @@ def test_a_run_that_did_not_come_far(make: Callable[..., Made], status: str):
     assert "The <mask> of a.png" in found.text[""]
     assert "The run did not come as far as" in found.text["unreached"]
     assert "Learning curves" in found.text["unreached"]
-    assert ("and the last one" in found.text.get("verdict", "")) == (
-        status in ("failed", "bad_input", "interrupted", "killed")
-    )
+    assert ("and the last one" in found.text.get("verdict", "")) == (status in ENDED)
     assert "failed" in found.text["components"]
 
 
