@@ -381,7 +381,7 @@ def test_plain_tensorflow_serves_it(exported: Path, tmp_path: Path) -> None:
 
 def test_only_the_weights_are_saved(exported: Path) -> None:
     names = [name for name, _ in tf.train.list_variables(str(exported / "variables" / "variables"))]
-    assert sum(name.startswith("_weights") for name in names) == len(network(1).weights)
+    assert sum(name.startswith("network_weights") for name in names) == len(network(1).weights)
     assert not [name for name in names if "optimizer" in name]
 
 
