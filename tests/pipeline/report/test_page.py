@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.evaluation import read_verdict, write_verdict
 from pipeline.history import Node, Push
 from pipeline.report.evidence import Evidence
 from pipeline.report.page import SECTIONS, report
@@ -262,6 +263,19 @@ def test_settings_that_were_changed_are_those_a_person_set(
     shown = configuration(Evidence(made.root, made.run))["changed"]
     assert {row["name"] for row in shown} == {*listed}
     assert ("Every setting has its default." in page(made).text["configuration"]) == (not listed)
+
+
+@pytest.mark.parametrize("margin", [0.02, -0.02])
+def test_a_drop_that_may_be_chance_says_so(make: Callable[..., Made], margin: float):
+    made = make()
+    folder = made.folder("Evaluator", "evaluation")
+    verdict = read_verdict(folder)
+    assert verdict
+    drop = {**verdict["checks"][0], "kind": "drop", "bound": 0.01, "margin": margin, "p": 0.4, "passed": True}
+    write_verdict(folder, {**verdict, "checks": [drop]})
+    text = page(made).text["verdict"]
+    assert "p = 0.400" in text
+    assert ("may be chance" in text) == (margin < 0)
 
 
 def test_a_promotion_is_told(make: Callable[..., Made]):
