@@ -80,7 +80,7 @@ def _check_row(check: Check) -> tuple[str, ...]:
     if passed_by_chance(check):
         result = CHANCE
     change = None if value is None or before is None else value - before
-    demand = f"<= {bound:g}" if lower_is_better else f">= {-bound:g}"
+    demand = f"<= {bound:g}" if lower_is_better else f">= {0 - bound:g}"  # 0 - 0 has no sign
     interval = _interval(check["low"], check["high"], "+.3f")
     p = f"  change, p = {check['p']:.3f}" if check["p"] is not None else "  change"
     return p, _number(change, "+.4f"), interval, demand, "", margin, result
