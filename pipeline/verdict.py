@@ -19,7 +19,7 @@ _STATES = {
 }
 _GAP = "  "
 _NAME = 20  # columns; longer names get a line of their own
-_CHANCE = "pass: may be chance"
+CHANCE = "pass: may be chance"
 
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
@@ -77,13 +77,18 @@ def _check_row(check: Check) -> tuple[str, ...]:
         demand = f"{'<=' if lower_is_better else '>='} {bound:g}"
         interval = _interval(check["low"], check["high"], ".3f")
         return name, _number(value, ".4f"), interval, demand, _number(before, ".4f"), margin, result
-    if check["passed"] and (check["margin"] or 0) < -1e-9:
-        result = _CHANCE
+    if passed_by_chance(check):
+        result = CHANCE
     change = None if value is None or before is None else value - before
-    demand = f"<= {bound:g}" if lower_is_better else f">= {-bound:g}"
+    demand = f"<= {bound:g}" if lower_is_better else f">= {0 - bound:g}"  # 0 - 0 has no sign
     interval = _interval(check["low"], check["high"], "+.3f")
     p = f"  change, p = {check['p']:.3f}" if check["p"] is not None else "  change"
     return p, _number(change, "+.4f"), interval, demand, "", margin, result
+
+
+def passed_by_chance(check: Check) -> bool:
+    """Whether a change is larger than it may be, but no larger than chance makes it."""
+    return check["passed"] and check["kind"] == "drop" and (check["margin"] or 0) < -1e-9
 
 
 def _metric_row(verdict: Verdict, name: str) -> tuple[str, ...]:
@@ -131,4 +136,4 @@ def _wrapped(text: str, width: int) -> Iterator[tuple[str, str]]:
 
 
 def _style(cells: Sequence[str]) -> str:
-    return {"FAIL": "red", "pass": "green", _CHANCE: "yellow"}.get(cells[-1], "")
+    return {"FAIL": "red", "pass": "green", CHANCE: "yellow"}.get(cells[-1], "")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from components.inference import ModelError, common_record
 from components.versions import digest, newest_version, push, training_record
-from pipeline.exit_codes import BAD_INPUT, OK
+from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.layout import Root
+from pipeline.lock import Locked, exclusive
 from pipeline.models import find_models
 
 
@@ -20,8 +21,8 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
 
     Args:
         models: folders of SavedModels or of versions, or numbers of versions under `root`.
-        out: folder of versions, as a server polls it; created where missing. If its newest version is this
-            mean already, nothing is written.
+        out: folder of versions, as a server polls it, but not the one of `root`, into which runs push;
+            created where missing. If its newest version is this mean already, nothing is written.
         root: of the pipeline.
         symmetries: average over the eight flips and quarter turns of the image, too.
 
@@ -33,7 +34,9 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
         problems.append("a model is given twice")
     if len(folders) == 1 and not symmetries:
         problems.append("a single model is its own mean: give another --model, or --symmetries")
-    if out.exists() and not out.is_dir():
+    if out.resolve() == Root(root.absolute()).serving.resolve():
+        problems.append(f"{out}: runs push here what passes the gate: give another folder")
+    elif out.exists() and not out.is_dir():
         problems.append(f"{out}: a file: give a folder for the versions")
     elif (out / "saved_model.pb").exists():
         problems.append(f"{out}: a model itself: give a folder for the versions")
@@ -60,10 +63,14 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
         try:
             mean.average(folders, Path(scratch, "model"), symmetries)
+            with exclusive(out / ".lock"):
+                version, _ = push(Path(scratch, "model"), out)
         except ModelError as error:
             print(error, file=sys.stderr)
             return BAD_INPUT
-        version, _ = push(Path(scratch, "model"), out)
+        except Locked as error:
+            print(f"{error}: wait for it", file=sys.stderr)
+            return INTERRUPTED
     print(f"{version}: {what}")
     return OK
 

@@ -54,6 +54,9 @@ def configuration(evidence: Evidence) -> dict[str, Any]:
     if not config:
         raise Missing("The configuration of this run is not known: its record (run.json) is gone.")
     defaults = PipelineConfig().model_dump(mode="json")
+    # The run itself replaces what is automatic, so it says what was set; earlier versions did not say it.
+    record = evidence.run.record
+    changed = record.changed if record.command else {n for n, v in config.items() if v != defaults.get(n)}
     about = {name: field.description or "" for name, field in PipelineConfig.model_fields.items()}
     rows = [
         {
@@ -61,15 +64,15 @@ def configuration(evidence: Evidence) -> dict[str, Any]:
             "value": as_toml(value),
             "default": as_toml(defaults[name]) if name in defaults else "–",
             "about": about.get(name, ""),
-            "changed": value != defaults.get(name),
+            "changed": name in changed,
         }
         for name, value in config.items()
     ]
     return {
         "changed": [row for row in rows if row["changed"]],
         "same": [row for row in rows if not row["changed"]],
-        "command": evidence.run.record.command,
-        "profile": evidence.run.record.profile,
+        "command": record.command,
+        "profile": record.profile,
         "versions": list(evidence.run.versions.items()),
     }
 

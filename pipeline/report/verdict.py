@@ -8,6 +8,7 @@ from components.evaluation import Baseline, Check, Metric
 from components.metric_names import LOWER_IS_BETTER
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import count, interval, metric, number, sentence, signed
+from pipeline.verdict import passed_by_chance
 
 # What a status is called, and how it is drawn: good, bad, or neither.
 STATUSES = {
@@ -97,7 +98,8 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         "bound": bound,
         "baseline": number(check["baseline"], 4),
         "margin": signed(check["margin"], 4),
-        "p": number(check["p"]),
+        "p": "" if check["p"] is None else f"p = {number(check['p'])}",
+        "chance": passed_by_chance(check),
         "passed": check["passed"],
     }
 

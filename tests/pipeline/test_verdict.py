@@ -108,3 +108,9 @@ def test_it_prints_what_an_evaluation_holds(tmp_path):
     assert read is not None
     print_verdict(read, Console(file=out, width=80))
     assert out.getvalue().startswith("Gate: blessed\n12 test images; compared with")
+
+
+def test_no_drop_at_all_is_a_plain_zero():
+    lines = text(80, [check(**{**DROP, "bound": 0.0})])
+    assert any(" >= 0 " in line for line in lines)
+    assert not any("-0 " in line for line in lines)

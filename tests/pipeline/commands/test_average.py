@@ -1,5 +1,6 @@
 """`average` on real tiny models: what it writes, and what it refuses."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from components.versions import newest_version, versions
 from pipeline.command_line import main
+from pipeline.lock import exclusive
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def test_it_is_a_version_that_predicts_as_the_models_do_together(
     assert versions(out) == [version]
     assert first == f"{out / str(version)}: the mean of 2 models"
     assert second == f"{first}, as it was"
-    assert {p.name for p in out.iterdir()} == {str(version), "latest.json"}
+    assert {p.name for p in out.iterdir()} == {str(version), "latest.json", ".lock"}
     for name, words in {"together": models, "mean": ["--model", out]}.items():
         argv = ["predict", image, *words, "--out", tmp_path / name, "--root", root]
         assert main([str(word) for word in argv]) == 0
@@ -65,3 +67,28 @@ def test_bad_arguments_are_said_at_once(
 def test_a_model_is_no_folder_of_versions(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert average(root, "--model", 1, "--model", 2, "--out", root / "serving" / "unet" / "1") == 2
     assert "a model itself" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["straight", "link"])
+def test_it_does_not_push_where_runs_push(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    out = root / "serving" / "unet"
+    before = sorted(os.listdir(out))
+    if way == "link":
+        (tmp_path / "link").symlink_to(out)
+        out = tmp_path / "link"
+    assert average(root, "--model", 1, "--model", 2, "--out", out) == 2
+    assert f"{out}: runs push here" in capsys.readouterr().err
+    assert sorted(os.listdir(out)) == before
+
+
+def test_it_waits_for_nobody_who_pushes_into_the_folder(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "mean"
+    (out / ".pushing-1").mkdir(parents=True)
+    with exclusive(out / ".lock"):
+        assert average(root, "--model", 1, "--model", 2, "--out", out) == 75
+    assert f"is working on {out}: wait for it" in capsys.readouterr().err
+    assert {p.name for p in out.iterdir()} == {".pushing-1", ".lock"}

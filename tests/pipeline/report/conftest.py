@@ -61,7 +61,8 @@ def make(tmp_path: Path) -> Callable[..., Made]:
             "2026-11-25T00:45:05+0000",
             command="python run_pipeline.py",
             profile="default",
-            config=config,
+            config={**config, "channels": 3},  # in the place of "auto"
+            changed={"steps": 60},
             versions={"python": "3.10"},
             status=status,
             reason=reason,

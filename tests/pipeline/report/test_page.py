@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from components.evaluation import read_verdict, write_verdict
 from pipeline.history import Node, Push
+from pipeline.report.evidence import Evidence
 from pipeline.report.page import SECTIONS, report
+from pipeline.report.provenance import configuration
 from tests.pipeline.report.conftest import Made, write_anomalies
 
 ENDED = ("failed", "bad_input", "interrupted", "killed", "unknown")
@@ -242,6 +245,37 @@ def test_a_run_of_which_only_the_folder_is_left(make: Callable[..., Made]):
     text = page(made).text
     assert "No component was started." in text["components"]
     assert "not known" in text["configuration"]
+
+
+@pytest.mark.parametrize(
+    ("command", "changed", "listed"),
+    [
+        ("run", {"steps": 60}, ["steps"]),
+        ("run", {}, []),
+        ("", {}, ["steps", "channels"]),  # of an earlier version
+    ],
+)
+def test_settings_that_were_changed_are_those_a_person_set(
+    make: Callable[..., Made], command, changed, listed
+):
+    made = make()
+    made.run.record.command, made.run.record.changed = command, changed
+    shown = configuration(Evidence(made.root, made.run))["changed"]
+    assert {row["name"] for row in shown} == {*listed}
+    assert ("Every setting has its default." in page(made).text["configuration"]) == (not listed)
+
+
+@pytest.mark.parametrize("margin", [0.02, -0.02])
+def test_a_drop_that_may_be_chance_says_so(make: Callable[..., Made], margin: float):
+    made = make()
+    folder = made.folder("Evaluator", "evaluation")
+    verdict = read_verdict(folder)
+    assert verdict
+    drop = {**verdict["checks"][0], "kind": "drop", "bound": 0.01, "margin": margin, "p": 0.4, "passed": True}
+    write_verdict(folder, {**verdict, "checks": [drop]})
+    text = page(made).text["verdict"]
+    assert "p = 0.400" in text
+    assert ("may be chance" in text) == (margin < 0)
 
 
 def test_a_promotion_is_told(make: Callable[..., Made]):
