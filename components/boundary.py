@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from components.metrics import Floats, mean
+from components.metrics import Floats
 
 Mask = NDArray[np.bool_]
 
@@ -55,11 +55,6 @@ def boundary_f1(counts: NDArray) -> Floats:
     total = precision + recall
     score = np.divide(2 * precision * recall, total, out=np.zeros_like(total), where=total > 0)
     return np.where(found + real > 0, score, np.nan)
-
-
-def mean_boundary_f1(counts: NDArray) -> Floats:
-    """Mean of `boundary_f1` over the classes, [...]."""
-    return mean(boundary_f1(counts))
 
 
 def _outline(inside: Mask, counted: Mask) -> Mask:

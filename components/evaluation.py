@@ -173,13 +173,6 @@ def metrics_of(verdict: Verdict | None) -> dict[str, float]:
     return {name: _number(metric["value"]) for name, metric in found.items()}
 
 
-def baseline_metrics_of(verdict: Verdict | None) -> dict[str, float]:
-    """As `metrics_of`, of the last blessed model; empty where nothing was compared."""
-    if not verdict or verdict["baseline"]["state"] != "compared":
-        return {}
-    return {name: _number(metric["baseline"]) for name, metric in verdict["metrics"].items()}
-
-
 def write_verdict(folder: str | Path, verdict: Mapping[str, Any]) -> None:
     """Writes the verdict, whole or not at all."""
     _write(Path(folder, VERDICT), verdict)

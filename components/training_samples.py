@@ -55,7 +55,7 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
         if name in (row["name"] for row in rows) or (empty and number < 2 * count):
             continue
         start = f"{len(rows)}-"
-        row = {"name": name, "side": x.shape[0], "halo": halo, "weight": None, "weight_most": None}
+        row: dict[str, Any] = {"name": name, "weight": None, "weight_most": None}
         black, white = np.percentile(x, [_BLACK, _WHITE])
         for key, values in (("before", x), ("after", bent)):
             row[key] = f"{start}{key}.jpg"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from components.evaluation import EvaluationDamaged, read_verdict
-from components.example_gen.sample import SPLITS
 from components.run_files import TRIALS, TRIALS_PLOT
 from pipeline import history, outcome
 from pipeline.history import CACHED, DONE, WAITING, Run
@@ -87,7 +86,7 @@ def summarize(run: Run) -> Summary:
             summary.components[node.name] = told
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
         summary.data_hash = examples.text("fingerprint")
-        summary.images = {split: int(examples.properties.get(f"{split}_count", 0)) for split in SPLITS}
+        summary.images = outcome.counts(examples)
     if report := run.artifact("DistributionValidator", "report"):
         summary.warnings = report.text("warnings").splitlines()
     if hyperparameters := run.artifact("Tuner", "best_hyperparameters"):

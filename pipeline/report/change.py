@@ -10,8 +10,7 @@ from components.metric_names import LOWER_IS_BETTER
 from pipeline.executions import Executions, StoreError
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing
-from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, signed
-from pipeline.report.provenance import as_toml
+from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, setting, signed
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, baseline_in_words, difference
@@ -117,13 +116,13 @@ def images(a: Evidence, b: Evidence) -> dict[str, Any]:
 def configurations(a: Evidence, b: Evidence) -> dict[str, Any]:
     """Settings and versions that differ."""
     rows = {}
-    for title, first, second in (
-        ("Settings", a.run.config, b.run.config),
-        ("Versions", a.run.versions, b.run.versions),
+    for title, first, second, words in (
+        ("Settings", a.run.config, b.run.config, setting),
+        ("Versions", a.run.versions, b.run.versions, str),
     ):
         names = dict.fromkeys([*first, *second])
         rows[title] = [
-            (n, as_toml(first[n]) if n in first else NONE, as_toml(second[n]) if n in second else NONE)
+            (n, words(first[n]) if n in first else NONE, words(second[n]) if n in second else NONE)
             for n in names
             if first.get(n) != second.get(n)
         ]

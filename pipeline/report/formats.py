@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from pipeline.profile import toml_value
+
 NONE = "–"
 _NAMES = {
     "foreground_iou": "Foreground IoU",
@@ -21,6 +23,11 @@ _NAMES = {
     "v_info": "V_info",
 }
 _KINDS = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
+
+
+def setting(value: Any) -> str:
+    """A setting as one would write it."""
+    return "not set" if value is None else toml_value(value)
 
 
 def finite(value: Any) -> float | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline import outcome
 from pipeline.history import Artifact, Node
 from pipeline.report.evidence import Evidence, Missing
-from pipeline.report.formats import count, duration, megabytes
+from pipeline.report.formats import count, duration, megabytes, setting
 
 _STATES = {
     "cached": "not run again: same inputs as run",
@@ -61,8 +62,8 @@ def configuration(evidence: Evidence) -> dict[str, Any]:
     rows = [
         {
             "name": name,
-            "value": as_toml(value),
-            "default": as_toml(defaults[name]) if name in defaults else "–",
+            "value": setting(value),
+            "default": setting(defaults[name]) if name in defaults else "–",
             "about": about.get(name, ""),
             "changed": name in changed,
         }
@@ -77,33 +78,14 @@ def configuration(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def as_toml(value: Any) -> str:
-    """A setting as one would write it."""
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {as_toml(v)}" for key, v in value.items()) + " }" if value else "{}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(as_toml, value)) + "]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def lineage(evidence: Evidence) -> dict[str, Any]:
     """The way from the data to the pushed version, a step each."""
     run = evidence.run
     steps = []
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
-        counts = [
-            f"{examples.properties[f'{s}_count']} {s}"
-            for s in ("train", "eval", "test")
-            if f"{s}_count" in examples.properties
-        ]
+        images = ", ".join(f"{n} {split}" for split, n in outcome.counts(examples).items())
         digest = str(examples.properties.get("fingerprint", ""))
-        steps.append(_step("Data", digest[:16], ", ".join(counts), examples, run.node("ImageMaskExampleGen")))
+        steps.append(_step("Data", digest[:16], images, examples, run.node("ImageMaskExampleGen")))
     for title, name, key in (
         ("Tiles", "Transform", "transformed_examples"),
         ("Model", "Trainer", "model"),
@@ -155,6 +137,6 @@ def describe_data(evidence: Evidence) -> str:
     examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
     words = Path(str(evidence.run.config.get("data", ""))).name
     if examples:
-        images = sum(int(examples.properties.get(f"{s}_count", 0)) for s in ("train", "eval", "test"))
+        images = sum(outcome.counts(examples).values())
         words = f"{words}, {count(images, 'image')}".lstrip(", ")
     return words

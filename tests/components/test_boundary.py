@@ -61,7 +61,6 @@ def test_what_is_missing_scores_nothing_and_what_nobody_looks_for_is_no_number()
     scores = boundary.boundary_f1(counts)
     assert scores[:2].tolist() == [0, 0]
     assert math.isnan(scores[2])
-    assert boundary.mean_boundary_f1(counts) == 0
 
 
 def test_counts_of_images_add_up():

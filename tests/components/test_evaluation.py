@@ -24,14 +24,11 @@ def test_a_verdict_is_read_as_it_was_written_but_for_what_is_no_number(tmp_path)
     assert verdict is not None
     assert verdict["metrics"]["iou_b"] == {"value": None, "low": None, "high": None, "baseline": 0.25}
     assert evaluation.metrics_of(verdict) == pytest.approx({"iou_a": 0.5, "iou_b": math.nan}, nan_ok=True)
-    assert evaluation.baseline_metrics_of(verdict)["iou_b"] == 0.25
     assert [path.name for path in tmp_path.iterdir()] == ["verdict.json"]
 
 
-def test_without_a_comparison_there_are_no_metrics_of_a_baseline():
-    verdict = {**VERDICT, "baseline": {"state": "none", "why": "", "model_id": None}}
-    assert evaluation.baseline_metrics_of(verdict) == {}  # type: ignore[arg-type]
-    assert evaluation.metrics_of(None) == evaluation.baseline_metrics_of(None) == {}
+def test_without_a_verdict_there_are_no_metrics():
+    assert evaluation.metrics_of(None) == {}
 
 
 def test_what_is_not_there_is_nothing(tmp_path):

@@ -1,9 +1,15 @@
 """Every command of the documentation, as a reader types it: in a copy of the checkout, page after page.
 
 What differs from a reader's machine is the budget: the copy has the small ones of the bundled images, its
+<<<<<<< HEAD
 defaults ask for a few steps and a gate that so short a training passes; and the number of a version that the
 pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks that
 cannot run here are listed as skipped, each with its reason.
+=======
+default profile asks for a few steps and a gate that so short a training passes; and the number of a version
+that the pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks
+that cannot run here say why; `tests/docs/test_blocks.py` sees to it.
+>>>>>>> a527415a1e661381c67610f1f2edc2008e662ad0
 """
 
 from __future__ import annotations
@@ -55,7 +61,6 @@ BESIDE = [
 VERSION = "1795557723"  # the pages' example
 PATIENCE = 900  # seconds for a block
 PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
-UNTESTED = [block for page in PAGES for block in blocks(page) if block.untested]
 
 
 def _not_of_the_checkout(folder: str, names: list[str]) -> set[str]:
@@ -196,8 +201,3 @@ def went_wrong(tmp_path_factory) -> Iterator[Mapping[Path, concurrent.futures.Fu
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
 def test_the_commands_of_a_page(went_wrong, page):
     assert went_wrong[page].result() == []
-
-
-@pytest.mark.parametrize("block", UNTESTED, ids=str)
-def test_what_cannot_run_here_says_why(block):
-    pytest.skip(block.untested)

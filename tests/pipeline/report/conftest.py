@@ -140,8 +140,6 @@ def write_training(folder: Path) -> None:
     grey = np.arange(40 * 40, dtype=np.uint8).reshape(40, 40)
     row: dict[str, Any] = {
         "name": "image 0001",
-        "side": 40,
-        "halo": 10,
         "weight": "w.png",
         "weight_most": 11.0,
     }

@@ -41,7 +41,7 @@ def test_everything_side_by_side(two: tuple[Made, Made]):
     assert counts
     assert sum(map(int, counts.groups())) == 5
     assert "steps6090" in text["settings"]
-    assert "<b> = 1" in text["settings"]
+    assert '"<b>" = 1' in text["settings"]
     assert "python3.103.13" in text["settings"]
     assert "20261124-020000" in text["both-curves"]
     assert "Trainer" in text["times"]
