@@ -1,15 +1,9 @@
 """Every command of the documentation, as a reader types it: in a copy of the checkout, page after page.
 
 What differs from a reader's machine is the budget: the copy has the small ones of the bundled images, its
-<<<<<<< HEAD
 defaults ask for a few steps and a gate that so short a training passes; and the number of a version that the
 pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks that
-cannot run here are listed as skipped, each with its reason.
-=======
-default profile asks for a few steps and a gate that so short a training passes; and the number of a version
-that the pages name is that of one that exists. Pages that need nothing of each other run side by side. Blocks
-that cannot run here say why; `tests/docs/test_blocks.py` sees to it.
->>>>>>> a527415a1e661381c67610f1f2edc2008e662ad0
+cannot run here say why; `tests/docs/test_blocks.py` sees to it.
 """
 
 from __future__ import annotations
