@@ -6,6 +6,7 @@ end whose process is gone is that of a run that was killed.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
@@ -112,10 +113,19 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Replaces a file by JSON, whole or not at all; raises OSError."""
+    replace(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def replace(path: Path, text: str) -> None:
+    """Replaces a file by a text, whole or not at all; raises OSError."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(values, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

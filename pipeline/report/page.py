@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import functools
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from pipeline.history import Run
 from pipeline.layout import Root
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
 from pipeline.report.evidence import Evidence, Missing, NotReached
+from pipeline.run_record import replace
 
 REPORT = "report.html"
 _log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ def write_report(root: Root, run_id: str) -> Path:
     """
     run = history.load(root.path, run_id)
     path = root.run(run.id) / REPORT
-    _write(path, report(root, run))
+    replace(path, report(root, run))
     return path
 
 
@@ -82,7 +81,7 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
     """
     a, b = history.load(root.path, first), history.load(root.path, second)
     path = root.run(b.id) / f"against-{a.id}.html"
-    _write(path, comparison(root, a, b))
+    replace(path, comparison(root, a, b))
     return path
 
 
@@ -162,17 +161,3 @@ def _frame(title: str) -> dict[str, Any]:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return {"title": title, "style": Markup(style), "script": Markup(script), "policy": policy}
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
