@@ -24,12 +24,12 @@ class Series:
 class Frame:
     """The axes of a chart: where values lie, and the marks drawn so far."""
 
-    def __init__(self, x: Point, y: Point, x_label: str):
-        """Args: x, y: lowest and highest value; x_label: under the axis."""
+    def __init__(self, x: Point, y: Point, x_label: str, counts: bool = False):
+        """Args: x, y: lowest and highest value; x_label: under the axis; counts: y has no fractions."""
         self._x, self._y = x, y
         self._parts: list[Markup] = []
         bottom = _HEIGHT - _BOTTOM
-        for value, text in _ticks(*y, 4):
+        for value, text in _ticks(*y, 4, least=1 if counts else 0):
             at = self.y(value)
             self.add(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
             self.add(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
@@ -119,7 +119,7 @@ def histogram(
     counts = [0] * bins
     for value in known:
         counts[min(bins - 1, int((value - low) / (high - low) * bins))] += 1
-    frame = Frame((low, high), (0, max(counts) * 1.08), x_label)
+    frame = Frame((low, high), (0, max(counts) * 1.08), x_label, counts=True)
     step = (high - low) / bins
     for i, n in enumerate(counts):
         if n:
@@ -210,10 +210,11 @@ def _padded(values: Sequence[float]) -> Point:
     return (max(0.0, low - margin) if low >= 0 else low - margin, high + margin)
 
 
-def _ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
-    """Round values from `low` to `high`, and their text."""
+def _ticks(low: float, high: float, about: int, least: float = 0) -> list[tuple[float, str]]:
+    """Round values from `low` to `high`, at least `least` apart, and their text."""
     step = 10 ** math.floor(math.log10((high - low) / about))
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (factor * step) - about))
+    step = max(step, least)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(i * step, _text(i * step, digits)) for i in range(first, last + 1)]

@@ -69,3 +69,11 @@ def test_points_above_the_diagonal_got_better():
 
 def test_a_spark_of_one_value_is_one_bar():
     assert len(list(tree(charts.spark("x", [(5, 5, 3), (6, 7, 0)], 5, 5)).iter("rect"))) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 40])
+def test_images_are_counted_in_whole_numbers(count: int):
+    svg = charts.histogram("x", [0.5] * count, "IoU", {})
+    ticks = re.findall(r'text-anchor="end">([^<]+)<', str(svg))
+    assert ticks
+    assert all("." not in tick for tick in ticks)
