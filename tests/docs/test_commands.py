@@ -52,6 +52,7 @@ BESIDE = [
     ],
     ["how-to/your-own-data.md"],
 ]
+_NOT_OF_THE_READER = ("TF_", "XDG_", "VIRTUAL_ENV", "MAKE", "MFLAGS", "ARGS")
 VERSION = "1795557723"  # the pages' example
 PATIENCE = 900  # seconds for a block
 PAGES = [page for page in pages() if any(b.language in ("sh", "python") for b in blocks(page))]
@@ -102,7 +103,8 @@ class Reader:
             assert count == 1, name
         defaults.write_text(text, encoding="utf-8")
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("TF_", "XDG_", "VIRTUAL_ENV"))},
+            # What `make test-all ARGS=...` was given is not for the reader's make.
+            **{k: v for k, v in os.environ.items() if not k.startswith(_NOT_OF_THE_READER)},
             "HOME": str(self.home),
             "PATH": f"{self.checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
             "TERM": "dumb",
