@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger("unet.progress")
 
@@ -29,6 +30,18 @@ def report(
     """
     counts = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps, "values": dict(values or {})}
     logger.info("%s", title, extra=counts)
+
+
+@contextlib.contextmanager
+def shown_by(handler: logging.Handler) -> Iterator[None]:
+    """Sends what components report to a handler, and to nobody else's log, while the block runs."""
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 class Count:

@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from components.progress import shown_by
 from pipeline import durations, interruption, terminal
 from pipeline.board_view import NOT_RUN, STOPPED, Picture, Row, Step, draw, make_spinner
 from pipeline.executions import Node
@@ -66,16 +67,14 @@ class Board(logging.Handler):
     def __enter__(self) -> Board:
         if self._moves:
             self._live.start()
-        logger = logging.getLogger("unet.progress")
-        logger.addHandler(self)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        self._shown = contextlib.ExitStack()
+        self._shown.enter_context(shown_by(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        logging.getLogger("unet.progress").removeHandler(self)
+        self._shown.close()
         self._hush()
         row = self._at_work()
         if error and row:

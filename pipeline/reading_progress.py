@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -9,6 +10,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from components.progress import shown_by
 from pipeline import terminal
 from pipeline.progress import SECONDS_BETWEEN_LINES
 
@@ -37,16 +39,14 @@ class ReadingProgress(logging.Handler):
         self._began = self._last_line = time.monotonic()
 
     def __enter__(self) -> ReadingProgress:
-        logger = logging.getLogger("unet.progress")
-        logger.addHandler(self)
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
+        self._shown = contextlib.ExitStack()
+        self._shown.enter_context(shown_by(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        logging.getLogger("unet.progress").removeHandler(self)
+        self._shown.close()
         if self._bar.live.is_started:  # else it would print an empty line
             self._bar.stop()
 
