@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
+
+from components.whole_file import replace
 
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
 INDEX = "index.json"  # in the folder of pictures
@@ -211,12 +212,7 @@ def _read(path: Path, kind: type) -> Any:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        json.dump(_without_nan(content), file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace(path, json.dumps(_without_nan(content), indent=1, allow_nan=False))
 
 
 def _number(value: Number) -> float:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from components.whole_file import replace
+
 # Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.
 TRAINING_RECORD = "assets.extra/training.json"
 # What is written as a model is pushed: it does not make it another model.
@@ -183,10 +185,7 @@ def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) 
     with contextlib.suppress(OSError):
         if path.read_text(encoding="utf-8") == text:
             return
-    part = folder / f".{LATEST}.part"
-    part.write_text(text, encoding="utf-8")
-    _fsync(part)
-    part.replace(path)
+    replace(path, text)
     _fsync(folder)
 
 

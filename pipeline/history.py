@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from pipeline.executions import (
 )
 from pipeline.layout import Root
 from pipeline.lock import holder
-from pipeline.run_record import RECORD, RunRecord, Unreadable, read_json, read_record
+from pipeline.run_record import RECORD, RunRecord, Unreadable, moment, read_json, read_record
 
 __all__ = [
     "CACHED", "DONE", "FAILED", "KILLED", "RUNNING", "UNKNOWN", "WAITING",
@@ -252,12 +251,8 @@ def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> 
 
 def _seconds_of(started: str) -> float:
     """An ISO time in seconds since the epoch; 0 where it is none."""
-    for form in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            return datetime.strptime(started, form).timestamp()
-        except ValueError:
-            continue
-    return 0.0
+    when = moment(started)
+    return when.timestamp() if when else 0.0
 
 
 def _last_sign(folder: Path) -> float:

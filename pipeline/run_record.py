@@ -6,15 +6,17 @@ end whose process is gone is that of a run that was killed.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import os
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from components.whole_file import replace
 
 RECORD = "run.json"
 LIBRARIES = ("tfx", "tensorflow", "keras", "apache-beam")
@@ -96,6 +98,16 @@ def read_record(folder: Path) -> RunRecord:
     return record
 
 
+def moment(text: str) -> datetime | None:
+    """When a run started, of its record; None where that is no time."""
+    for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            return datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+    return None
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """An object of a JSON file; raises FileNotFoundError, or Unreadable with a sentence."""
     try:
@@ -114,18 +126,3 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Replaces a file by JSON, whole or not at all; raises OSError."""
     replace(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
-
-
-def replace(path: Path, text: str) -> None:
-    """Replaces a file by a text, whole or not at all; raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise

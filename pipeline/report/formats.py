@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
+from pipeline import run_record
 from pipeline.profile import toml_value
 
 NONE = "–"
@@ -108,13 +108,8 @@ def megabytes(value: Any) -> str:
 
 def moment(text: str) -> str:
     """An ISO time as "25 November 2026, 00:45"; as it is where it is none."""
-    for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
-        try:
-            when = datetime.strptime(text, pattern)
-        except ValueError:
-            continue
-        return f"{when.day} {when:%B %Y, %H:%M}"
-    return text
+    when = run_record.moment(text)
+    return f"{when.day} {when:%B %Y, %H:%M}" if when else text
 
 
 def metric(name: str, classes: Sequence[str] = ()) -> str:

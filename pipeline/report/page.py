@@ -14,12 +14,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from components.whole_file import replace
 from pipeline import history
 from pipeline.history import Run
 from pipeline.layout import Root
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
 from pipeline.report.evidence import Evidence, Missing, NotReached
-from pipeline.run_record import replace
 
 REPORT = "report.html"
 _log = logging.getLogger(__name__)
