@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from components.contrast import stretch_table
 from components.evaluation import PICTURES, ImageRow
 from components.images import to_grey
 
@@ -17,7 +18,6 @@ SCORE = "foreground_iou"
 EACH = 3  # of a role
 LONGEST_SIDE = 768
 _BLACK, _WHITE = 0.5, 99.7  # percentiles of the values that are shown so
-_LOOKED_AT = 1 << 20  # pixels, for the percentiles
 
 
 def pick(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
@@ -77,12 +77,7 @@ def write_pictures(
 def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """[H, W] or [H, W, 3]; black and white are percentiles of the grey values."""
     grey = to_grey(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
-    some = grey.reshape(-1)[:: max(1, grey.size // _LOOKED_AT)]
-    black, white = np.percentile(some, [_BLACK, _WHITE])
-    # A table instead of arithmetic on each pixel, which would take floats of the whole image.
-    values = np.arange(np.iinfo(pixels.dtype).max + 1)
-    table = (np.clip((values - black) / max(white - black, 1), 0, 1) * 255).astype(np.uint8)
-    return table[pixels if pixels.shape[-1] == 3 else pixels[..., 0]]
+    return stretch_table(grey, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else grey]
 
 
 def _is_number(value: float | None) -> bool:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contrast import stretch_table
 from components.images import to_grey
 
 LARGEST = 1 << 25  # pixels of an overlay; of larger images it shows each n-th pixel of each n-th row
 _BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown so
 _OPACITY = 0.35  # of areas; their outlines are opaque
-_LOOKED_AT = 1 << 20  # pixels, for the percentiles
 
 
 def overlay(
@@ -33,12 +33,7 @@ def overlay(
     step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
     shown, classes = np.asarray(pixels[::step, ::step]), np.asarray(indices[::step, ::step])
     stored = to_grey(shown) if shown.shape[-1] == 3 else shown[..., 0]
-    some = stored.reshape(-1)[:: max(1, stored.size // _LOOKED_AT)]
-    black, white = np.percentile(some, [_BLACK, _WHITE])
-    highest = np.iinfo(stored.dtype).max
-    # A table instead of arithmetic on each pixel, which would take floats of the whole image.
-    table = np.clip((np.arange(highest + 1) - black) / max(white - black, 1), 0, 1) * 255
-    grey = table.astype(np.uint8)[stored]
+    grey = stretch_table(stored, _BLACK, _WHITE)[stored]
     outline = _outline(classes)
     areas = np.repeat(grey[..., None], 3, -1)
     for index, colour in enumerate(colours[1:], 1):
