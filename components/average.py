@@ -16,9 +16,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.export import write
-from components.inference import ModelError, common_record
+from components.inference import ModelError, common_record, mean_record
 from components.unet import create_unet
-from components.versions import digest, training_record
+from components.versions import training_record
 
 
 def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
@@ -45,12 +45,7 @@ def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
         networks += _networks(model, record, first)
     # The largest network decides what fits into the memory of a tile.
     area, filters = min((record["max_area"], record["base_filters"]) for record in records)
-    symmetries = symmetries or any(record["symmetries"] for record in records)
-    parts = [
-        {"sha256": digest(model), "learning_rate": record.get("learning_rate")}
-        for model, record in zip(models, records, strict=True)
-    ]
-    together = {"max_area": area, "base_filters": filters, "symmetries": symmetries, "mean_of": parts}
+    together = {"max_area": area, "base_filters": filters, **mean_record(models, symmetries)}
     write(networks, {**first, **together}, path)
 
 

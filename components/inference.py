@@ -25,7 +25,7 @@ from components.image_formats import ImageError
 from components.large_tiff import LARGE_PIXELS
 from components.picture import Picture, read
 from components.scratch import scratch_array
-from components.versions import training_record
+from components.versions import digest, training_record
 
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
@@ -77,6 +77,22 @@ def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
                 names = ", ".join(differing)
                 raise ModelError(f"{model}: {names} differ from {models[0]}: average models of the same data")
     return records[0]
+
+
+def mean_record(models: Sequence[Path], symmetries: bool) -> dict[str, Any]:
+    """What the training record of their mean says of the models it is made of, see `components.average`.
+
+    Args:
+        models: folders of SavedModels with training records.
+        symmetries: whether the mean is to answer with that over the symmetries; it does if one of these does.
+    """
+    records = [training_record(model) for model in models]
+    parts = [
+        {"sha256": digest(model), "learning_rate": record.get("learning_rate")}
+        for model, record in zip(models, records, strict=True)
+    ]
+    turned = symmetries or any(record["symmetries"] for record in records)
+    return {"symmetries": turned, "mean_of": parts}
 
 
 class Model:

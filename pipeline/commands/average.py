@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.inference import ModelError, common_record
-from components.versions import digest, newest_version, push, training_record
+from components.inference import ModelError, common_record, mean_record
+from components.versions import newest_version, push, training_record
 from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.layout import Root
 from pipeline.lock import Locked, exclusive
@@ -78,6 +78,4 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
 def _is_mean(version: Path, folders: Sequence[Path], symmetries: bool) -> bool:
     """Whether a model is this mean. Its files cannot tell: TensorFlow never writes the same ones twice."""
     record = training_record(version)
-    same = [part["sha256"] for part in record.get("mean_of", [])] == [digest(folder) for folder in folders]
-    turned = symmetries or any(training_record(folder)["symmetries"] for folder in folders)
-    return same and record["symmetries"] == turned
+    return all(record.get(key) == value for key, value in mean_record(folders, symmetries).items())
