@@ -27,15 +27,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_is_raised_again_until_it_is_settled(number):
-    process = subprocess.Popen(
-        [sys.executable, "-c", SWALLOW],
-        stdout=subprocess.PIPE,
-        text=True,
-        # Shells start background jobs, maybe these tests, with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
+    process = start(SWALLOW)
     time.sleep(0.2)
     process.send_signal(number)
     process.communicate(timeout=30)
@@ -44,9 +36,7 @@ def test_it_is_raised_again_until_it_is_settled(number):
 
 def test_a_background_job_that_ignores_ctrl_c_still_obeys_sigterm():
     ignoring = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{SWALLOW}"
-    process = subprocess.Popen([sys.executable, "-c", ignoring], stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
+    process = start(ignoring)
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
@@ -73,6 +63,7 @@ def start(code: str) -> subprocess.Popen:
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         text=True,
+        # Shells start background jobs, maybe these tests, with SIGINT ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout
