@@ -17,9 +17,6 @@ from components.evaluation import Baseline
 from components.signatures import EVALUATE, EVALUATE_OUTPUTS
 from components.versions import training_record
 
-# Custom property of a blessing that a person gave, past the comparison: how.
-ACCEPTED = "accepted"
-
 
 class BlessedBaselineStrategy(resolver.ResolverStrategy):
     """The most recently blessed model that is not the candidate itself.
@@ -43,7 +40,7 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
             if model is None:
                 continue
             if model.id == candidate.id:
-                if not chosen and blessing.get_string_custom_property(ACCEPTED):
+                if not chosen and blessing.get_string_custom_property(lineage.ACCEPTED):
                     return {**input_dict, "model": [candidate], "model_blessing": [blessing]}
                 continue
             is_comparable = not why_incomparable(model, candidate)

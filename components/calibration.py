@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from components.metrics import Floats
+from components.metrics import Floats, ratio
 
 BINS = 15  # as in the paper
 _FULL = 65535  # a probability of 1, in 16 bits
@@ -43,9 +43,8 @@ def calibration_counts(confidence: NDArray[np.uint16], right: NDArray[np.bool_])
 def expected_calibration_error(counts: NDArray) -> Floats:
     """The error, [...], of sums of counts [..., BINS, 3]; NaN without pixels."""
     pixels, sums, right = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
-    total = pixels.sum(-1)
     # A bin's weight times its difference: its pixels cancel out.
-    return np.divide(np.abs(sums - right).sum(-1), total, out=np.full(total.shape, np.nan), where=total > 0)
+    return ratio(np.abs(sums - right).sum(-1), pixels.sum(-1))
 
 
 def reliability(counts: NDArray) -> list[dict[str, float | int]]:

@@ -17,7 +17,16 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components import baseline, evaluation, evaluation_pictures, gate, image_metric, images, measurement
+from components import (
+    baseline,
+    evaluation,
+    evaluation_pictures,
+    gate,
+    image_metric,
+    images,
+    lineage,
+    measurement,
+)
 from components.errors import ImagesLost
 from components.gate import GateSettings
 from components.signatures import EVALUATE
@@ -124,7 +133,7 @@ def _bless(blessing: Any, verdict: evaluation.Verdict, candidate: Any, compared:
         blessing.set_int_custom_property("baseline_model_id", compared.id)
     blessing.set_int_custom_property("blessed", int(good))
     if verdict["baseline"]["state"] == "rebaselined":
-        blessing.set_string_custom_property(baseline.ACCEPTED, "rebaseline")
+        blessing.set_string_custom_property(lineage.ACCEPTED, "rebaseline")
     path = Path(blessing.uri, "BLESSED" if good else "NOT_BLESSED")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()

@@ -6,6 +6,7 @@ One function of what was measured on the test images; docs/explanation/gate.md s
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
@@ -139,34 +140,32 @@ class _Part:
         if compared:
             self._baseline = Measured.stack([image["baseline"] or {} for image in images])
             self.before = measurement.of_all(self._baseline, settings.classes)
-        self._drawn: dict[str, Floats] = {}
-        self._each: dict[str, int] = {}
 
     def of_slice(self, name: str) -> _Part:
         chosen = [image for image in self._images if name in image["slices"]]
         return _Part(chosen, self._settings, self._compared)
 
     def interval(self, metric: str) -> tuple[float, float]:
-        return bootstrap.interval(self._resampled()[metric])
+        return bootstrap.interval(self._resampled[metric])
 
     def comparable(self, metric: str) -> int:
         """On how many images both models have a metric: of a rare class, those that it is in."""
-        if not self._each:
-            models = [model for model in (self.candidate, self._baseline) if model is not None]
-            each = [measurement.of_each(model, self._settings.classes) for model in models]
-            nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
-            self._each = {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
-        return self._each.get(metric, self.count)
+        return self._comparable.get(metric, self.count)
+
+    @functools.cached_property
+    def _comparable(self) -> dict[str, int]:
+        models = [model for model in (self.candidate, self._baseline) if model is not None]
+        each = [measurement.of_each(model, self._settings.classes) for model in models]
+        nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
+        return {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
 
     def change(self, metric: str) -> Floats:
         """Candidate less baseline, in each resample."""
-        drawn = self._resampled()
-        return drawn[metric] - drawn[_BASELINE + metric]
+        return self._resampled[metric] - self._resampled[_BASELINE + metric]
 
+    @functools.cached_property
     def _resampled(self) -> dict[str, Floats]:
-        if not self._drawn:
-            self._drawn = bootstrap.distribution(self.count, self._settings.seed, self._metrics)
-        return self._drawn
+        return bootstrap.distribution(self.count, self._settings.seed, self._metrics)
 
     def _metrics(self, chosen: Any) -> dict[str, Floats]:
         classes = self._settings.classes

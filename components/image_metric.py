@@ -21,6 +21,7 @@ from components import images, measurement, metric_names
 from components.example_gen.sample import COLUMN_PREFIX
 from components.masks import IGNORE
 from components.measurement import Measured
+from components.signatures import EVALUATE
 from components.slices import GROUP, slices_of
 
 ROWS = "images"  # the metric that holds them
@@ -168,7 +169,7 @@ def eval_config(
         class_name=SegmentationMetrics.__name__, module=__name__, config=json.dumps(arguments)
     )
     return config_pb2.EvalConfig(
-        model_specs=[config_pb2.ModelSpec(signature_name="evaluate", model_type="tf_generic")],
+        model_specs=[config_pb2.ModelSpec(signature_name=EVALUATE, model_type="tf_generic")],
         slicing_specs=[config_pb2.SlicingSpec()],
         metrics_specs=[config_pb2.MetricsSpec(metrics=[metric])],
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+# Custom property of a blessing that a person gave, past the comparison: how.
+ACCEPTED = "accepted"
 INPUT, OUTPUT = mlmd.Event.INPUT, mlmd.Event.OUTPUT
 
 

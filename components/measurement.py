@@ -125,8 +125,7 @@ def of_each(measured: Measured, classes: Sequence[str]) -> dict[str, Floats]:
     found["ece"] = calibration.expected_calibration_error(measured.calibration)
     if measured.segments.shape[-2]:
         sums, counts = np.moveaxis(measured.segments, -3, 0)
-        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
-        best = segment_scores.best(means)
+        best = segment_scores.best(metrics.ratio(sums, counts))
         found |= {name: best[..., i] for i, name in enumerate(metric_names.SEGMENT_SCORES)}
     return found
 

@@ -27,31 +27,31 @@ def iou(confusion: ArrayLike) -> Floats:
         Shape [..., classes]; NaN for a class that neither the truth nor the prediction holds.
     """
     hit, truth, found = _counts(confusion)
-    return _ratio(hit, truth + found - hit)
+    return ratio(hit, truth + found - hit)
 
 
 def dice(confusion: ArrayLike) -> Floats:
     """Dice coefficient (F1 score) of each class; arguments and result as for `iou`."""
     hit, truth, found = _counts(confusion)
-    return _ratio(2 * hit, truth + found)
+    return ratio(2 * hit, truth + found)
 
 
 def precision(confusion: ArrayLike) -> Floats:
     """Share of what was taken for a class that is of it; as `iou`, NaN where nothing was taken for it."""
     hit, _, found = _counts(confusion)
-    return _ratio(hit, found)
+    return ratio(hit, found)
 
 
 def recall(confusion: ArrayLike) -> Floats:
     """Share of a class that was found; as `iou`, NaN where the truth does not hold it."""
     hit, truth, _ = _counts(confusion)
-    return _ratio(hit, truth)
+    return ratio(hit, truth)
 
 
 def pixel_error(confusion: ArrayLike) -> Floats:
     """Share of pixels whose class is wrong, 0 to 1, shape [...]; NaN without any pixel."""
     hit, truth, _ = _counts(confusion)
-    return 1 - _ratio(hit.sum(-1), truth.sum(-1))
+    return 1 - ratio(hit.sum(-1), truth.sum(-1))
 
 
 def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def summarize_each(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, Fl
 def mean(values: Floats) -> Floats:
     """Mean over the last axis of what is not NaN; NaN where nothing is left."""
     there = ~np.isnan(values)
-    return _ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
+    return ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
 
 
 def _counts(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -89,5 +89,6 @@ def _counts(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
     return np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1), c.sum(-2)
 
 
-def _ratio(part: Floats, whole: Floats) -> Floats:
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """Their quotient, of one shape; NaN where there is nothing to divide by."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

@@ -19,7 +19,7 @@ from pipeline.executions import Artifact
 from pipeline.layout import Root
 
 TYPE = "Promotion"
-ACCEPTED, BY_PROMOTION = "accepted", "promotion"  # see components.baseline
+BY_PROMOTION = "promotion"
 _PIPELINE = "pipeline"  # type of the context in which TFX looks for artifacts
 
 
@@ -95,7 +95,7 @@ class Record:
         blessing.custom_properties["current_model"].string_value = self._model.uri
         blessing.custom_properties["current_model_id"].int_value = self._model.id
         blessing.custom_properties["blessed"].int_value = 1
-        blessing.custom_properties[ACCEPTED].string_value = BY_PROMOTION
+        blessing.custom_properties[lineage.ACCEPTED].string_value = BY_PROMOTION
         pushed = self._artifact("PushedModel", folder / "pushed_model" / str(self._execution.id))
         pushed.custom_properties["pushed"].int_value = 1
         pushed.custom_properties["pushed_destination"].string_value = str(version)

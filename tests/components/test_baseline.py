@@ -10,7 +10,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow.core.protobuf import saved_model_pb2
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
-from components import baseline
+from components import baseline, lineage
 from components.signatures import EVALUATE, EVALUATE_OUTPUTS
 from components.versions import TRAINING_RECORD
 
@@ -91,7 +91,7 @@ def test_a_cached_evaluation_blesses_anew(artifacts):
 
 def test_a_model_that_a_person_accepted_is_its_own_baseline_until_another_is_blessed(artifacts):
     models, blessings = artifacts
-    blessings[1].set_string_custom_property(baseline.ACCEPTED, "promotion")
+    blessings[1].set_string_custom_property(lineage.ACCEPTED, "promotion")
     assert [m.id for m in resolve(artifacts, 1, 2)] == [1]
     about, chosen = baseline.choose(models[1], [models[1]], rebaseline=False)
     assert about["state"] == "rebaselined"
