@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from components.example_gen.sample import FRACTION_PREFIX, SCALARS, SPLITS
 from components.masks import INSTANCES, Value, is_colour
-from components.metric_names import gate_names, split_key
+from components.metric_names import SEGMENT_SCORES, gate_names, split_key
 from components.slices import BUILT_IN, why_unknown
 from components.tiling import Geometry
 from pipeline.search_space import SearchSpace, Term, TuneOver
@@ -341,6 +341,8 @@ class PipelineConfig(BaseModel):
         names = gate_names(list(self.classes), self.segment_scores)
         for key in self.thresholds:
             metric, of_slice = split_key(key, names)
+            if not metric and key in SEGMENT_SCORES:
+                raise ValueError(f"thresholds: {key} is measured only with segment_scores = true")
             if not metric:
                 raise ValueError(f"thresholds: unknown metric {key!r}, known: {', '.join(names)}")
             if key != metric and (found := why_unknown(of_slice, self.slices)):

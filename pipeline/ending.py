@@ -122,7 +122,7 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
             serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
         hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
     elif summary.status == "not_blessed":
-        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints]
+        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
         hints.append(
             "  next      train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
         )
@@ -134,6 +134,19 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
     if summary.trials_plot:
         hints.append(f"  trials    {summary.trials_plot}")
     return hints
+
+
+def _weakest(summary: Summary) -> list[str]:
+    """The class that pulls the means down, where there are several beside the background."""
+    classes = list(summary.config.get("classes", {}))[1:]
+    values = {name: summary.metrics.get(f"iou_{name}") for name in classes}
+    known = {name: value for name, value in values.items() if value is not None}
+    if len(known) < 2:
+        return []
+    name = min(known, key=known.__getitem__)
+    parts = ((kind, summary.metrics.get(f"{kind}_{name}")) for kind in ("precision", "recall"))
+    rest = "".join(f", {kind} {value:.2f}" for kind, value in parts if value is not None)
+    return [f"  weakest   {name}: IoU {known[name]:.2f}{rest}; docs/how-to/rare-class.md says what to try"]
 
 
 def command_of(arguments: list[str]) -> str:

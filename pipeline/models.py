@@ -19,7 +19,10 @@ def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path],
     if not given:
         version = newest_version(serving)
         if version is None:
-            advice = "run `python run_pipeline.py` first, or give --model"
+            advice = (
+                "run `python run_pipeline.py` first, or give --model (a run that was not blessed names its "
+                "model at its end, and in its summary.json)"
+            )
             return [], [f"{serving}: no model was pushed yet: {advice}"]
         return [serving / str(version)], []
     found, problems = [], []

@@ -6,6 +6,7 @@ import errno
 import io
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,11 +18,11 @@ from pipeline.run_record import RunRecord
 from pipeline.summary import Summary
 
 
-def end(root: Root, status: str, **summary: str) -> str:
+def end(root: Root, status: str, config: dict[str, Any] | None = None, **summary: Any) -> str:
     """What is printed, on a terminal far too narrow for it."""
     out = io.StringIO()
     record = RunRecord("1", "", command="python run_pipeline.py run", nodes=["A", "B", "C"])
-    told = Summary("1", {}, status=status, **summary)  # type: ignore[arg-type]
+    told = Summary("1", config or {}, status=status, **summary)
     print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20))
     return out.getvalue()
 
@@ -38,6 +39,20 @@ def test_hints_can_be_pasted(name, status, tmp_path):
     assert words[-1] == str(root.path / "model" if status == "not_blessed" else root.path)
     if status == "pushed":
         assert shlex.split(hints["serve"])[-2:] == ["--model-dir", str(root.serving)]
+
+
+def test_a_refused_run_names_the_weakest_of_several_classes(tmp_path):
+    metrics = {"iou_sky": 0.1, "iou_nucleus": 0.84, "iou_border": 0.155, "precision_border": 0.49}
+    config = {"classes": {"sky": 0, "nucleus": 1, "border": 2}}
+    text = end(Root(tmp_path), "not_blessed", metrics=metrics, config=config)
+    assert "  weakest   border: IoU 0.15, precision 0.49; docs/how-to/rare-class.md" in text
+    assert (Path(__file__).resolve().parents[2] / "docs/how-to/rare-class.md").is_file()
+
+
+@pytest.mark.parametrize("metrics", [{}, {"iou_b": 0.1}, {"iou_b": 0.1, "iou_c": None}])
+def test_where_one_class_is_measured_none_is_the_weakest(metrics, tmp_path):
+    config = {"classes": {"a": 0, "b": 1, "c": 2}}
+    assert "weakest" not in end(Root(tmp_path), "not_blessed", metrics=metrics, config=config)
 
 
 def test_an_interrupted_run_says_what_was_kept_and_the_command_that_goes_on(tmp_path):
