@@ -79,9 +79,9 @@ def _cpu_flags() -> frozenset[str]:
 class Trainee(keras.Model):
     """A network in training, whose step also tells the norm of the gradients."""
 
-    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
         """One step; loss and norm are those of this batch alone."""
-        x, y = data
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
             scaled = self.optimizer.scale_loss(loss)
