@@ -94,6 +94,14 @@ def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
     assert len(curves["val_foreground_iou"]) == 1
 
 
+def test_a_network_takes_single_batches_too(tiles):
+    network = training.compile_network(SETTINGS, tiles, 1e-3)
+    x = np.zeros([2, 72, 72, tiles.channels], np.float32)
+    side = network.output_shape[1]
+    loss = network.train_on_batch(x, np.zeros([2, side, side, 1], np.uint8))
+    assert np.isfinite(np.ravel(loss)[0])
+
+
 def test_it_stops_early_when_nothing_improves(tiles):
     _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
     assert len(curves["steps"]) == 3
