@@ -48,7 +48,11 @@ def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
     readings = propose_classes([survey for survey in surveys if not is_blurred(survey, legend)])
     if not readings:
         return None
-    advice = f"name all values of the masks: {_command(readings[0])}"
+    given = {value: name for name, value in legend.classes.items()}
+    named = {given.get(value, name): value for name, value in readings[0].items()}
+    if len(named) < len(readings[0]):  # two values under one name
+        named = readings[0]
+    advice = f"name all values of the masks: {_command(named)}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
 
 

@@ -60,6 +60,13 @@ def test_every_reading_is_named(masks: list[np.ndarray], named: list[str]) -> No
     assert advice.count("--set") == len(named)
 
 
+def test_names_that_were_given_are_kept() -> None:
+    legend = Legend({"sky": 0, "nucleus": 1}, None)
+    advice = advise_on_all([survey(numbered(2)), survey(numbered(2))], legend)
+    assert advice is not None
+    assert "classes={sky=0, nucleus=1, class_2=2}'" in advice
+
+
 def test_a_mask_of_nothing_but_the_image_gets_no_classes() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     assert advise_on_all([survey(noise)], BINARY) is None
