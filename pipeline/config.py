@@ -340,8 +340,8 @@ class PipelineConfig(BaseModel):
             raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
         names = gate_names(list(self.classes), self.segment_scores)
         for key in self.thresholds:
-            metric, of_slice = split_key(key, names)
-            if not metric and key in SEGMENT_SCORES:
+            metric, of_slice = split_key(key, [*names, *SEGMENT_SCORES])
+            if metric in SEGMENT_SCORES and not self.segment_scores:
                 raise ValueError(f"thresholds: {key} is measured only with segment_scores = true")
             if not metric:
                 raise ValueError(f"thresholds: unknown metric {key!r}, known: {', '.join(names)}")

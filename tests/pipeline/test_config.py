@@ -54,6 +54,7 @@ def test_set_changes_one_setting(words, key, value):
         (["max_drop=inf"], ["max_drop", "finite"]),
         (["thresholds={iou=0.5}"], ["'iou'", "foreground_iou"]),
         (["thresholds={v_rand=0.5}"], ["v_rand", "segment_scores = true"]),
+        (['thresholds={"v_info@size=small"=0.5}'], ["v_info@size=small", "segment_scores = true"]),
         (['thresholds={"mean_iou@size=tiny"=0.5}'], ["'size=tiny'", "size=small"]),
         (['thresholds={"mean_iou@site=a"=0.5}'], ["'site=a'", "bit_depth=..."]),
         (['slices=["size"]'], ["'size'", "column of its own"]),
