@@ -91,15 +91,40 @@ class Trainee(keras.Model):
         return {"loss": loss, "gradient_norm": norm}
 
 
+class Crop(keras.layers.Cropping2D):
+    """Keras' own, but its gradient is a padding.
+
+    That of a strided slice, which Keras' own has, takes an eighth of a step on CPUs.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """[B, H, W, C] to what is left of it."""
+        (top, bottom), (left, right) = self.cropping
+        batch, height, width, channels = tf.unstack(tf.shape(inputs))
+        size = [batch, height - top - bottom, width - left - right, channels]
+        cropped = tf.slice(inputs, [0, top, left, 0], size)
+        return tf.ensure_shape(cropped, self.compute_output_shape(inputs.shape))
+
+
+def _trainee(network: keras.Model) -> Trainee:
+    """The same layers, but for the crops; what is saved is another network, of Keras layers alone."""
+    network = keras.models.clone_model(
+        network,
+        clone_function=lambda layer: (
+            Crop.from_config(layer.get_config()) if isinstance(layer, keras.layers.Cropping2D) else layer
+        ),
+    )
+    return Trainee(network.inputs, network.outputs[0])
+
+
 def compile_network(settings: TrainSettings, train: Tiles, learning_rate: float) -> keras.Model:
     """A network that returns logits, compiled to train on windows of `train`; replicated on several GPUs."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     with strategy.scope():
-        network = build_network(
-            settings, train.channels, settings.window, None, precision_of(settings.precision)
+        network = _trainee(
+            build_network(settings, train.channels, settings.window, None, precision_of(settings.precision))
         )
-        network = Trainee(network.inputs, network.outputs[0])
         loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
         network.compile(make_optimizer(settings, learning_rate), loss)
     return network

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from components import training
 from components.checkpoint import Checkpoints
@@ -100,6 +101,22 @@ def test_a_network_takes_single_batches_too(tiles):
     side = network.output_shape[1]
     loss = network.train_on_batch(x, np.zeros([2, side, side, 1], np.uint8))
     assert np.isfinite(np.ravel(loss)[0])
+
+
+def test_the_network_in_training_is_the_one_that_is_exported(tiles):
+    settings = dataclasses.replace(SETTINGS, dropout=0.0)
+    trainee = training.compile_network(settings, tiles, 1e-3)
+    plain = training.build_network(settings, tiles.channels, None, None, "float32")
+    plain.set_weights(trainee.get_weights())
+    x = tf.constant(np.random.default_rng(0).normal(size=[2, 72, 72, tiles.channels]), tf.float32)
+    found = []
+    for network in (trainee, plain):
+        with tf.GradientTape() as tape:
+            logits = network(x, training=True)
+            loss = tf.reduce_mean(logits**2)
+        found.append([logits, *tape.gradient(loss, network.trainable_variables)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_it_stops_early_when_nothing_improves(tiles):
