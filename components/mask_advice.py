@@ -10,16 +10,14 @@ from components.raster import ImageError
 from components.survey import Survey, colour_of, number_of
 
 _CLASSES = 20  # values that are still proposed as classes
+_LISTED = 6  # values whose shares are told
 _NEAREST = "--set mask_values=nearest takes the nearest class for each pixel"
 
 
 def propose_classes(surveys: Sequence[Survey]) -> list[dict[str, Value]]:
     """Classes for all values that some masks hold, the likelier reading first; none for what is no mask."""
-    totals: Counter[int] = Counter()
-    in_colour = any(s.kind == "colour" for s in surveys)
-    for survey in surveys:
-        for value, count in survey.counts.items():
-            totals[colour_of(survey, value) if in_colour else number_of(survey, value, 256)] += count
+    in_colour = _any_colour(surveys)
+    totals = _totals(surveys)
     objects: dict[str, Value] = {"background": 0, "object": INSTANCES}
     if len(totals) > _CLASSES:
         numbered = sum(_numbers_objects(survey) for survey in surveys)
@@ -52,7 +50,7 @@ def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
     named = {given.get(value, name): value for name, value in readings[0].items()}
     if len(named) < len(readings[0]):  # two values under one name
         named = readings[0]
-    advice = f"name all values of the masks: {_command(named)}"
+    advice = f"name all values of the masks{_shares(named, surveys)}: {_command(named)}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
 
 
@@ -88,6 +86,31 @@ def listed(counts: Mapping[int, int], in_colour: bool) -> str:
     most = sorted(counts, key=lambda value: -counts[value])[:5]
     text = ", ".join(f"{f'#{v:06x}' if in_colour else v} ({counts[v]} pixels)" for v in sorted(most))
     return text + (", ..." if len(counts) > 5 else "")
+
+
+def _any_colour(surveys: Sequence[Survey]) -> bool:
+    return any(survey.kind == "colour" for survey in surveys)
+
+
+def _totals(surveys: Sequence[Survey]) -> Counter[int]:
+    """Pixels of each value, or colour if any mask has colours."""
+    totals: Counter[int] = Counter()
+    in_colour = _any_colour(surveys)
+    for survey in surveys:
+        for value, count in survey.counts.items():
+            totals[colour_of(survey, value) if in_colour else number_of(survey, value, 256)] += count
+    return totals
+
+
+def _shares(classes: Mapping[str, Value], surveys: Sequence[Survey]) -> str:
+    """Which share of the pixels each value has, in brackets: what names are thought of by."""
+    totals = _totals(surveys)
+    shares = [
+        f"{value} {totals[int(str(value)[1:], 16) if is_colour(value) else int(value)] / totals.total():.1%}"
+        for value in classes.values()
+        if value != INSTANCES
+    ]
+    return f" (of the pixels: {', '.join(shares)})" if 2 < len(shares) <= _LISTED else ""
 
 
 def _command(classes: Mapping[str, Value]) -> str:

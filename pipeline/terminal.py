@@ -9,6 +9,7 @@ from typing import TextIO
 from rich.console import Console
 
 _PLAIN_LOCALES = ("C", "POSIX")
+_FILE_WIDTH = 120  # columns in a file, which has none: Rich's 80 break the names of files
 
 
 class _Console(Console):
@@ -34,7 +35,9 @@ def make_console(output: TextIO) -> Console:
     Python takes the locale "C" for UTF-8; who set it by hand means it.
     """
     kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else _Console
-    return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=_is_terminal(output))
+    terminal = _is_terminal(output)
+    width = None if terminal or os.environ.get("COLUMNS") else _FILE_WIDTH
+    return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=terminal, width=width)
 
 
 def moves(console: Console) -> bool:

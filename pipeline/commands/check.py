@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from components import images
 from components.errors import BadInput
@@ -24,6 +23,7 @@ from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
 from pipeline.proposals import propose
 from pipeline.reading_progress import ReadingProgress
+from pipeline.terminal import make_console
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
@@ -101,7 +101,7 @@ def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad
     if as_json:
         print(report.to_json())
     else:
-        print_report(report, Console(highlight=False))
+        print_report(report, make_console(sys.stdout))
     return OK if report.ok else BAD_INPUT
 
 

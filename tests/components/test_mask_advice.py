@@ -67,6 +67,13 @@ def test_names_that_were_given_are_kept() -> None:
     assert "classes={sky=0, nucleus=1, class_2=2}'" in advice
 
 
+def test_the_share_of_each_value_is_told() -> None:
+    halves = np.repeat(np.array([[0, 7, 7, 9]], np.uint8), 4, 0)
+    advice = advise_on_all([survey(halves)], BINARY)
+    assert advice is not None
+    assert "(of the pixels: 0 25.0%, 7 50.0%, 9 25.0%)" in advice
+
+
 def test_a_mask_of_nothing_but_the_image_gets_no_classes() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     assert advise_on_all([survey(noise)], BINARY) is None

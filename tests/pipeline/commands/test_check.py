@@ -172,7 +172,7 @@ def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
     assert len(report.problems) == 110
     text = printed(report, width=120)
     assert text.count("pixel values of no class") == 1
-    assert "and 10 more" in text
+    assert "and 102 more: --json lists all" in text
     [command] = [
         line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
     ]
