@@ -75,6 +75,7 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
     summary = {"median": statistics.median(known), "10th percentile": tenth}
     title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}"
     ordered = sorted(zip(rows, scores, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0.0))
+    several = evidence.classes[1:] if len(evidence.classes) > 2 else []
     listed = []
     for row, score in ordered[:_LISTED]:
         before = finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE))
@@ -84,6 +85,7 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
                 "size": f"{row['width']} × {row['height']}",
                 "foreground": percent(row["foreground"]),
                 "score": number(score),
+                "each": [number(row["metrics"].get(f"iou_{name}")) for name in several],
                 "before": number(before),
                 "change": signed(difference(score, before)),
             }
@@ -102,6 +104,7 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
         "compared": any(row["before"] != "–" for row in listed),
         "left_out": len(rows) - len(listed),
         "metric": metric(SCORE),
+        "each": [metric(f"iou_{name}", evidence.classes) for name in several],
     }
 
 

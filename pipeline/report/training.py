@@ -10,11 +10,12 @@ from components.run_files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
 from pipeline.report import charts, pictures
 from pipeline.report.charts import Series
 from pipeline.report.evidence import Evidence, Missing, NotReached
-from pipeline.report.formats import count, finite, number, short
+from pipeline.report.formats import count, finite, metric, number, short
 from pipeline.report.pictures import Panel
 
 _SIDE = 320  # of a sample, in pixels
 _ROWS = 100  # of the table of the curves
+_CHARTS = 4  # of the IoU of single classes; the table has those of all
 CURVES = (
     ("loss", "Loss of the training windows"),
     ("val_foreground_iou", "Foreground IoU of the validation images"),
@@ -33,9 +34,10 @@ def curves(evidence: Evidence) -> dict[str, Any]:
     """Loss, validation IoU and learning rate over the steps, and their table."""
     columns = evidence.curves
     steps = steps_of(columns)
+    each = _of_each_class(evidence)
     drawn = [
         (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
-        for name, title in CURVES
+        for name, title in (*CURVES, *list(each.items())[:_CHARTS])
         if has_numbers(columns, name)
     ]
     if not drawn:
@@ -48,16 +50,24 @@ def curves(evidence: Evidence) -> dict[str, Any]:
             f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of "
             f"{number(best)}: the best of {count(len(steps), 'validation')}."
         )
-    names = [name for name in _COLUMNS if name in columns]
+    headings = {**_COLUMNS, **each}
+    names = [name for name in headings if name in columns]
     rows = list(zip(steps, *(columns[name] for name in names), strict=True))
     every = max(1, len(rows) // _ROWS)
     return {
         "charts": drawn,
         "best": kept,
-        "names": [_COLUMNS[name] for name in names],
+        "names": [headings[name] for name in names],
         "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
         "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.tensorboard))}",
     }
+
+
+def _of_each_class(evidence: Evidence) -> dict[str, str]:
+    """Column and title of the validation IoU of each class but the first, where there are several."""
+    classes = evidence.classes
+    found = classes[1:] if len(classes) > 2 else []
+    return {f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}" for name in found}
 
 
 def has_numbers(columns: Columns, name: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from components.evaluation import read_verdict, write_verdict
+from components.evaluation import read_images, read_verdict, write_verdict
+from components.run_files import CURVES
 from pipeline.history import Node, Push
 from pipeline.report.evidence import Evidence
 from pipeline.report.page import SECTIONS, report
@@ -222,6 +223,20 @@ def test_deleted_artifacts_are_told(make: Callable[..., Made], node: str):
     text = "".join(page(made).text.values())
     assert "is gone: it was deleted after the run" in text
     assert "cannot be shown" not in text
+
+
+def test_each_of_several_classes_is_told_by_itself(make: Callable[..., Made]):
+    made = make(classes=["background", "nucleus", "border"])
+    curves = "epoch,loss,val_foreground_iou,val_iou_background,val_iou_nucleus,val_iou_border,steps\n"
+    (made.folder("Trainer", "model_run") / CURVES).write_text(f"{curves}1,0.5,0.5,0.9,0.8,0.2125,30\n")
+    found = page(made)
+    images = read_images(made.folder("Evaluator", "evaluation"))
+    assert images
+    for section in ("curves", "distribution"):
+        assert "IoU, nucleus" in found.text[section]
+        assert "IoU, background" not in found.text[section]
+    assert "0.2125" in found.text["curves"]
+    assert f"{images[0]['metrics']['iou_border']:.3f}" in found.text["distribution"]
 
 
 @pytest.mark.parametrize("status", [*ENDED, "running", "not_blessed", "strange"])
