@@ -18,7 +18,7 @@ from components.masks import INSTANCES, Value, is_colour
 from components.metric_names import SEGMENT_SCORES, gate_names, split_key
 from components.slices import BUILT_IN, why_unknown
 from components.tiling import Geometry
-from pipeline.search_space import SearchSpace, Term, TuneOver
+from pipeline.search_space import Loss, SearchSpace, TuneOver
 
 S = TypeVar("S")
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -118,9 +118,10 @@ class PipelineConfig(BaseModel):
     patience: int = Field(
         0, ge=0, description="Validations without a better one after which training stops; 0: never."
     )
-    loss: dict[Term, float] = Field(
+    loss: Loss = Field(
         {"cross_entropy": 1.0},
-        description="Weight of each term of the loss: cross_entropy, dice, focal, tversky.",
+        description="Weight of each term of the loss: cross_entropy, dice, focal, tversky; "
+        '"cross_entropy+dice" gives each the weight 1.',
     )
     class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
         "none",
@@ -267,6 +268,17 @@ class PipelineConfig(BaseModel):
         if value == INSTANCES:
             raise ValueError('must be a number or a colour "#rrggbb"')
         return None if value is None else _canonical(value)
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights_are_named(cls, value: Any) -> Any:
+        # Pydantic would say what each kind of the union lacks.
+        if isinstance(value, dict):
+            if any(isinstance(w, bool) or not isinstance(w, int | float) for w in value.values()):
+                raise ValueError("each weight is a number")
+        elif value not in ("none", "balanced"):
+            raise ValueError('must be "none", "balanced", or weights by class, such as { nucleus = 2.0 }')
+        return value
 
     @field_validator("group_pattern")
     @classmethod

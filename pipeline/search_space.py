@@ -1,4 +1,4 @@
-"""What a search may choose besides the learning rate, as `tune_over` of the configuration states it."""
+"""A loss as the configuration states it, and what a search may choose besides the learning rate."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def _sum_of_terms(value: str) -> str:
     if len(set(terms)) < len(terms):
         raise ValueError("a term is there twice")
     return value
+
+
+def _weights(value: Any) -> Any:
+    return dict.fromkeys(_sum_of_terms(value).split("+"), 1.0) if isinstance(value, str) else value
+
+
+Loss = Annotated[dict[Term, float], BeforeValidator(_weights)]
 
 
 def _at_least_two(values: list[T]) -> list[T]:

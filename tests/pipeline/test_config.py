@@ -69,6 +69,9 @@ def test_set_changes_one_setting(words, key, value):
         (['tune_over={loss=["dice", "dice+dice"]}'], ["a term is there twice"]),
         (['tune_over={dropout=[0, 0.3], loss=["dice", "cross_entropy+dice"]}'], []),
         (["tune=never", "tune_over={base_filters=[8, 16]}"], ['tune = "never"', "tune_over"]),
+        (["class_weights=balancd"], ['"none", "balanced", or weights by class', "'balancd'"]),
+        (["class_weights={foreground=true}"], ["each weight is a number"]),
+        (["loss=dise"], ["'dise'", "cross_entropy, dice, focal, tversky"]),
         (["tune_search=grid"], ["'random', 'bayesian' or 'hyperband'", "'grid'"]),
         (["tune_search=hyperband", "tune_trials=3"], ["tune_trials = 3", "4 trials"]),
         (["nonsense"], ["KEY=VALUE"]),
@@ -83,6 +86,11 @@ def test_mistakes_are_all_named_with_what_is_possible(words, said):
         profile.load("default", profile.parse_overrides(words))
     for text in said:
         assert text in str(error.value)
+
+
+def test_a_loss_of_equal_terms_may_be_written_as_a_sum():
+    config = profile.load("default", profile.parse_overrides(["loss=cross_entropy+dice"]))
+    assert config.loss == {"cross_entropy": 1.0, "dice": 1.0}
 
 
 def test_unknown_profile_names_the_known_ones():
