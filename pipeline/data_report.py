@@ -85,6 +85,7 @@ class Report:
         copies: samples left out since an image of another split has the same content; with that image.
         summary: counts.
         proposals: settings that may fit these images better than the ones in use.
+        training_time: how many times as long a training by them takes.
         estimate: what a run on them takes; None if they cannot be used.
     """
 
@@ -95,6 +96,7 @@ class Report:
     copies: list[tuple[str, str]]
     summary: Summary
     proposals: list[Proposal]
+    training_time: float
     estimate: Estimate | None
 
     @property
@@ -134,7 +136,9 @@ def print_report(report: Report, console: Console) -> None:
         console.print(table)
         changes = [f"--set {shlex.quote(f'{p.key}={p.value}')}" for p in report.proposals if p.changes]
         if changes and report.ok:
-            console.print("To take them: " + " ".join(changes), markup=False, soft_wrap=True)
+            longer = f" (a training takes about {report.training_time:.1f} times as long)"
+            times = longer if round(report.training_time, 1) != 1 else ""
+            console.print(f"To take them{times}: " + " ".join(changes), markup=False, soft_wrap=True)
 
 
 def _print_problems(problems: Sequence[Problem], report: Report, console: Console) -> None:

@@ -21,7 +21,7 @@ from pipeline.data_settings import data_settings
 from pipeline.estimates import estimate
 from pipeline.exit_codes import BAD_INPUT, OK
 from pipeline.layout import Root
-from pipeline.proposals import propose
+from pipeline.proposals import propose, training_time
 from pipeline.reading_progress import ReadingProgress
 from pipeline.terminal import make_console
 
@@ -90,6 +90,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         copies,
         summary,
         proposed,
+        training_time(proposed, config),
         None if problems else estimate(facts, split_of, config, channels),
     )
 

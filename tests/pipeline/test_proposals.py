@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.commands.check import check
 from pipeline.layout import Root
 from pipeline.profile import load
-from pipeline.proposals import Proposal
+from pipeline.proposals import Proposal, training_time
 
 
 def proposed(folder: Path, **settings: Any) -> dict[str, Proposal]:
@@ -65,6 +65,20 @@ def test_tissue_is_no_object(tmp_path: Path) -> None:
     for path in (tmp_path / "masks").iterdir():
         Image.fromarray((np.arange(200 * 200).reshape(200, 200) > 9000).astype(np.uint8) * 255).save(path)
     assert proposed(tmp_path)["scale"].value == "1"
+
+
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [(("8", "444", "2000"), 1), (("16", "444", "4000"), 4.9), (("8", "284", "2000"), 0.4)],
+)
+def test_it_is_told_how_much_longer_a_training_takes(values: tuple[str, ...], times: float) -> None:
+    proposals = [
+        Proposal(key, value, "", "")
+        for key, value in zip(("base_filters", "window", "steps"), values, strict=True)
+    ]
+    assert training_time(proposals, load()) == pytest.approx(times, rel=0.03)
+    assert training_time(proposals, load(overrides={"minutes": 5})) == 1
+    assert training_time([], load()) == 1
 
 
 def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
