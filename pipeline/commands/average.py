@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
 
     out.mkdir(parents=True, exist_ok=True)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
-    from components import average as mean
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what libraries say at their import
+        from components import average as mean
 
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
         try:
