@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from components import bootstrap
 from components.evaluation import Metric
 from components.metric_names import LOWER_IS_BETTER
 from pipeline.executions import Executions, StoreError
@@ -199,4 +203,18 @@ def _images(pairs: list[Pair], first: str, second: str) -> dict[str, Any]:
         "worse": rows(worse[:_MOST_CHANGED]),
         "counts": (len(better), len(worse), len(known) - len(better) - len(worse)),
         "names": (first, second),
+        "mean": _mean_change(np.array([b - a for _, a, b in sorted(known)])),
     }
+
+
+def _mean_change(changes: NDArray[np.float64]) -> str:
+    """The mean change of an image, and whether other images might have shown none; empty if none changed."""
+    if not changes.any():
+        return ""
+    means = bootstrap.distribution(len(changes), 0, lambda chosen: {"mean": changes[chosen].mean(-1)})["mean"]
+    low, high = bootstrap.interval(means)
+    chance = ": that may be chance" if low <= 0 <= high else ""
+    return (
+        f"The {metric(SCORE)} of an image changed by {signed(changes.mean())} on average "
+        f"(95 % interval {signed(low)} to {signed(high)}){chance}."
+    )

@@ -40,6 +40,11 @@ def test_everything_side_by_side(two: tuple[Made, Made]):
     counts = re.search(r"(\d+) got better, (\d+) got worse, (\d+) stayed", text["changed-images"])
     assert counts
     assert sum(map(int, counts.groups())) == 5
+    mean = re.search(r"changed by (\S+) on average \(95 % interval (\S+) to (\S+)\)", text["changed-images"])
+    assert mean
+    change, low, high = (float(value.replace("−", "-")) for value in mean.groups())
+    assert low < change < high
+    assert ("may be chance" in text["changed-images"]) == (low <= 0 <= high)
     assert "steps6090" in text["settings"]
     assert '"<b>" = 1' in text["settings"]
     assert "python3.103.13" in text["settings"]
@@ -52,6 +57,7 @@ def test_everything_side_by_side(two: tuple[Made, Made]):
 def test_a_run_with_itself_differs_in_nothing(two: tuple[Made, Made]):
     text = compared(two[0], two[0]).text
     assert "0 got better, 0 got worse, 5 stayed the same" in text["changed-images"]
+    assert "on average" not in text["changed-images"]
     assert "Settings: no difference." in text["settings"]
 
 
