@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tfx.components.trainer import component as trainer_component
 from tfx.components.trainer import executor as trainer_executor
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -15,6 +16,7 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from components import training, warm_start
+from components.callbacks import Curves
 from components.checkpoint import Checkpoints, identity
 from components.export import ExportSettings, export
 from components.input_pipeline import read_tiles
@@ -56,6 +58,7 @@ def run_fn(fn_args: FnArgs) -> None:
         tensorboard=str(run_dir),
     )
 
+    weights = training.class_weights(settings, train)
     export(
         [best],
         settings,
@@ -67,6 +70,8 @@ def run_fn(fn_args: FnArgs) -> None:
             "tuned": {name: value for name, value in choice.items() if name != "learning_rate"},
             "recipe": recipe(configured, json.loads(fn_args.custom_config["tune_over"])),
             "start": start,
+            "class_weights": dict(zip(settings.classes, weights, strict=True)),
+            **best_step(curves),
         },
     )
 
@@ -79,6 +84,14 @@ def run_fn(fn_args: FnArgs) -> None:
         writer.writerows(
             [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
+
+
+def best_step(curves: Curves) -> dict[str, int]:
+    """How many `steps` a training had, and after which its weights were the best, `best_step`."""
+    steps = np.cumsum(curves["steps"])
+    # As the validation chooses: the first of equals, and the very first where no score is a number.
+    best = np.argmax(np.nan_to_num(curves["val_foreground_iou"], nan=-1.0))
+    return {"steps": int(steps[-1]), "best_step": int(steps[best])}
 
 
 class Executor(trainer_executor.GenericExecutor):

@@ -20,6 +20,7 @@ from pipeline.summary import Summary
 from pipeline.verdict import print_verdict
 
 _BY_BEAM = re.compile(r" ?\[while running .*?\]")
+_EARLY = 0.7  # part of the steps; a schedule that falls to 0 has its best validations at the end
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -123,9 +124,7 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
         hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
-        hints.append(
-            "  next      train longer (--set steps=...), or lower the gate (--set 'thresholds={...}')"
-        )
+        hints.append(f"  next      {_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')")
     elif summary.status == "interrupted":
         hints = [f"  go on     {record.command}", *hints]
     elif summary.status == "failed":
@@ -134,6 +133,16 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
     if summary.trials_plot:
         hints.append(f"  trials    {summary.trials_plot}")
     return hints
+
+
+def _longer(summary: Summary) -> str:
+    """Whether more steps seem to help: not where the validations were best long before the end."""
+    if 0 < summary.best_step <= _EARLY * summary.steps:
+        return (
+            f"the weights were best after {summary.best_step:,} of {summary.steps:,} steps, so more may not "
+            "help: add images like the worst ones of the report"
+        )
+    return "train longer (--set steps=...)"
 
 
 def _weakest(summary: Summary) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from components.evaluation import EvaluationDamaged, Verdict, read_verdict
 from components.example_gen.sample import SPLITS
@@ -30,7 +31,7 @@ def note(node: Node) -> str:
     if hyperparameters := node.first("best_hyperparameters"):
         return hyperparameters.text("reason")
     if node.name == "Trainer" and (model := node.first("model")):
-        return start(model)
+        return "; ".join(filter(None, [start(model), _weights(training(model))]))
     if node.name == "Evaluator" and (blessing := node.first("blessing")):
         return "blessed" if blessing.properties.get("blessed") == 1 else "not blessed"
     if pushed := node.first("pushed_model"):
@@ -40,10 +41,23 @@ def note(node: Node) -> str:
 
 def start(model: Artifact) -> str:
     """What a warm training started from; empty where none was asked for."""
+    return str(training(model).get("start", ""))
+
+
+def training(model: Artifact) -> dict[str, Any]:
+    """What a model says of its training; nothing where that is damaged."""
     try:
-        return str(training_record(model_path(model)).get("start", ""))
-    except (OSError, ValueError):  # damaged since
+        return training_record(model_path(model))
+    except (OSError, ValueError):
+        return {}
+
+
+def _weights(record: Mapping[str, Any]) -> str:
+    """The weights of the classes in the loss, which may have been computed; empty where all are 1."""
+    weights: dict[str, float] = record.get("class_weights", {})
+    if all(weight == 1 for weight in weights.values()):
         return ""
+    return "class weights " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items())
 
 
 def verdict(nodes: Sequence[Node]) -> Verdict | None:

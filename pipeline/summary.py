@@ -33,6 +33,7 @@ class Summary:
         learning_rate: what the Tuner chose, and why.
         trials: file with what became of each trial of the search, empty where none was made.
         trials_plot: file with its plot, score against learning rate, as SVG.
+        steps, best_step: of the training, and after which its weights were the best on the eval images.
         start: what the training started from, where a warm start was asked for.
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
@@ -55,6 +56,8 @@ class Summary:
     learning_rate: str = ""
     trials: str = ""
     trials_plot: str = ""
+    steps: int = 0
+    best_step: int = 0
     start: str = ""
     model: str = ""
     data_hash: str = ""
@@ -96,7 +99,9 @@ def summarize(run: Run) -> Summary:
         summary.trials_plot = str(Path(trials.uri, TRIALS_PLOT))
     if model := run.artifact("Trainer", "model"):
         summary.model = str(outcome.model_path(model))
-        summary.start = outcome.start(model)
+        trained = outcome.training(model)
+        summary.start = str(trained.get("start", ""))
+        summary.steps, summary.best_step = trained.get("steps", 0), trained.get("best_step", 0)
     if blessing := run.artifact("Evaluator", "blessing"):
         summary.verdict = "blessed" if blessing.properties.get("blessed") == 1 else "not_blessed"
     summary.metrics, summary.baseline = _measured(run, before)

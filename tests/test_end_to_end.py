@@ -214,6 +214,7 @@ def test_a_warm_start_goes_on_from_the_last_blessed_model_and_is_cached_like_any
     assert first["start"] in done.stdout
     assert training_record(first)["start"] == first["start"]
     assert first["metrics"]["pixel_error"] < 0.5  # two steps alone would not do it
+    assert (first["steps"], first["best_step"]) == (2, 2)
     done = command(place, "run", "--data", str(place / "data"), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     again = last_summary(place)
