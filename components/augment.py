@@ -63,7 +63,7 @@ def cut(image: tf.Tensor, mask: tf.Tensor, window: Window) -> tuple[tf.Tensor, t
     """Cuts a window as it is.
 
     Args:
-        image: [H, W, C] float32.
+        image: [H, W, C], of any type.
         mask: [H, W, K] uint8, class indices first.
         window: lies inside of the tile.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import struct
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -42,6 +43,7 @@ class Tiles:
         return len(self.features["tile"])
 
 
+HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
 _SCALARS = {"tile": tf.string, "tile_mask": tf.string, "name": tf.string} | dict.fromkeys(
     ("top", "left", "height", "width", "tiles"), tf.int64
 )
@@ -86,7 +88,44 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a stored tile (PNG of 8 or 16 bits) to [H, W, channels] float32 on the 0..255 scale."""
-    return tf.cast(tf.io.decode_png(tile, channels, tf.uint16), tf.float32) / DEPTH_SCALE
+    return _grey_values(tf.io.decode_png(tile, channels, tf.uint16))
+
+
+def _grey_values(pixels: tf.Tensor) -> tf.Tensor:
+    """uint16 pixels as float32 on the 0..255 scale."""
+    return tf.cast(pixels, tf.float32) / DEPTH_SCALE
+
+
+class _Pixels:
+    """The pixels of stored tiles: decoded once where they fit into `HELD`, else anew for every window.
+
+    Decoding takes most of the time of a window; encoded, a split of any size takes the memory of its files.
+    """
+
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType):
+        self._channels, self._dtype = channels, dtype
+        # Width and height lie at a fixed place of a PNG.
+        sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]
+        values = sides.prod(1) * channels
+        self._decoded = values.sum() * dtype.size <= HELD
+        with tf.device("CPU"):
+            self._pngs = tf.constant(pngs.tolist() if not self._decoded else [b""])
+            self._sides, self._ends = tf.constant(sides), tf.constant(values.cumsum())
+            if self._decoded:
+                parts = [tf.reshape(self._decode(png), [-1]) for png in pngs]
+                self._values = tf.concat(parts, 0)
+
+    def __call__(self, index: tf.Tensor) -> tf.Tensor:
+        """[H, W, channels] of a tile."""
+        if not self._decoded:
+            return self._decode(tf.gather(self._pngs, index))
+        height, width = tf.unstack(self._sides[index])
+        end = self._ends[index]
+        values = self._values[end - height * width * self._channels : end]
+        return tf.reshape(values, [height, width, self._channels])
+
+    def _decode(self, png: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_png(png, dtype=self._dtype), [None, None, self._channels])
 
 
 def training_batches(
@@ -122,32 +161,34 @@ def training_batches(
         else the mask of a tile holds.
     """
     choose = _Order(tiles, seed, rare)
-    strings = [tf.constant(tiles.features[key].tolist()) for key in ("tile", "tile_mask")]
+    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16)
+    masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
-    channels, planes = tiles.channels, tiles.planes
 
     def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 5)
         index, wanted = choose(number)
-        image = decode_tile(tf.gather(strings[0], index), channels)
-        mask = tf.ensure_shape(tf.io.decode_png(tf.gather(strings[1], index)), [None, None, planes])
+        image, mask = images(index), masks(index)
         first_pixel, last_pixel = tf.unstack(extent[index])
         top, left = _offset(mask, wanted, window, geometry.halo, last_pixel, seeds[0])
         place = augment.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
         warped = tf.random.stateless_uniform([], seeds[1]) < augmentation.warp
-        image, mask = tf.cond(
-            warped,
-            lambda: augment.warp(image, mask, place, augmentation, seeds[2]),
-            lambda: augment.cut(image, mask, place),
-        )
+
+        def bent() -> tuple[tf.Tensor, tf.Tensor]:
+            return augment.warp(_grey_values(image), mask, place, augmentation, seeds[2])
+
+        def as_it_is() -> tuple[tf.Tensor, tf.Tensor]:
+            pixels, classes = augment.cut(image, mask, place)
+            return _grey_values(pixels), classes
+
+        image, mask = tf.cond(warped, bent, as_it_is)
         if augmentation.flip:
             image, mask = augment.flip_and_turn(image, mask, seeds[3])
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
         return augment.vary_grey_values(image, seeds[4], augmentation.grey), mask
 
     ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
-    # Encoded tiles are decoded again for every window: they hold the whole split for the price of its files.
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # The step runs on all cores: two batches ahead are enough to hide the decoding.
     return ds.batch(batch_size, drop_remainder=True).prefetch(2)

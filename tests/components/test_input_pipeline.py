@@ -153,6 +153,16 @@ def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare)
     assert names
 
 
+def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns, monkeypatch):
+    tiles = input_pipeline.read_tiles(patterns)
+    strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
+    held = list(batches(tiles, 1, strong, rare=0.5).take(5))
+    monkeypatch.setattr(input_pipeline, "HELD", 0)
+    for (x, y), (again, y_again) in zip(held, batches(tiles, 1, strong, rare=0.5), strict=False):
+        np.testing.assert_array_equal(x, again)
+        np.testing.assert_array_equal(y, y_again)
+
+
 def test_every_tile_is_seen_once_an_epoch(patterns):
     tiles = input_pipeline.read_tiles(patterns)
     order = input_pipeline._Order(tiles, 7, 0.0)
