@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,6 +19,7 @@ from components.example_gen.sample import Sample
 from components.large_images import one_at_a_time
 from components.tiling import Geometry
 from pipeline.config import PipelineConfig
+from pipeline.profile import toml_value
 
 _MASKS = 64  # masks in which objects are measured
 _CROP = 2048  # side in pixels of the part of a mask that is measured
@@ -25,6 +27,7 @@ _EXPOSURES = (
     0.25  # spread of the images' means, in deviations of their pixels, from which on exposures differ
 )
 _SMALLEST = 8  # pixels across: a 2x2 pooling or two away from a single one
+_RARE = 0.05  # share of the pixels below which a class is lost among the others
 _FILTERS_COST = 1.3  # exponent: twice the filters, 2.5 times as long a step on a processor
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
 
@@ -47,7 +50,7 @@ class Proposal:
 def propose(
     samples: Sequence[Sample], facts: Sequence[Facts], settings: Settings, config: PipelineConfig
 ) -> list[Proposal]:
-    """Proposals for `normalise`, `scale`, `base_filters`, `window`, `tile_stride` and `steps`.
+    """Proposals for `normalise`, `scale`, `loss`, `base_filters`, `window`, `tile_stride` and `steps`.
 
     Args:
         samples: the usable ones.
@@ -66,9 +69,11 @@ def propose(
     megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
     filters, why_filters = _filters(megapixels, len(config.classes))
     steps, why_steps = _steps(megapixels, window, config)
+    loss, loss_in_use, why_loss = _loss(facts, config)
     proposed = [
         ("normalise", f'"{normalise}"', f'"{config.normalise}"', why_normalise),
         ("scale", f"{scale:g}", f"{config.scale:g}", why_scale),
+        ("loss", loss, loss_in_use, why_loss),
         ("base_filters", f"{filters}", f"{config.base_filters}", why_filters),
         ("window", f"{window}", f"{config.window}", why_window),
         ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
@@ -106,6 +111,22 @@ def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
     if diameter < _SMALLEST:
         return min(4.0, round(1.5 * _SMALLEST / diameter, 1)), f"{seen}: the poolings would lose them"
     return 1.0, f"{seen}: they fit, with what is around them"
+
+
+def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str]:
+    """The proposed loss, the one in use, and why."""
+    terms = {name: weight for name, weight in config.loss.items() if weight}
+    equal = set(terms.values()) == {1.0}
+    current = toml_value("+".join(terms) if equal else terms)
+    pixels: Counter[str] = Counter()
+    for fact in facts:
+        pixels.update(fact.class_pixels)
+    name = min(list(config.classes)[1:], key=pixels.__getitem__)
+    seen = f"{name} has {pixels[name] / max(pixels.total(), 1):.1%} of the pixels"
+    if pixels[name] >= _RARE * pixels.total():
+        return current, current, f"{seen}: enough to be learned pixel by pixel"
+    why = f"{seen}: Dice counts classes, not pixels, and finds more of it"
+    return current if terms.keys() & {"dice", "tversky"} else '"cross_entropy+dice"', current, why
 
 
 def _window(side: float, geometry: Geometry) -> tuple[int, str]:

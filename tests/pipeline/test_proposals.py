@@ -20,11 +20,14 @@ def proposed(folder: Path, **settings: Any) -> dict[str, Proposal]:
     return {proposal.key: proposal for proposal in report.proposals}
 
 
-def write_discs(folder: Path, side: int, diameter: int, brightness: range = range(120, 121)) -> None:
+def write_discs(
+    folder: Path, side: int, diameter: int, brightness: range = range(120, 121), spacing: int = 0
+) -> None:
     """Six images, each with discs of one size on a grid; brightness differs between images."""
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    y, x = np.mgrid[:side, :side] % (2 * diameter) - diameter
+    spacing = spacing or 2 * diameter
+    y, x = np.mgrid[:side, :side] % spacing - spacing // 2
     mask = np.hypot(y, x) < diameter / 2
     for number in range(6):
         noise = np.random.default_rng(number).integers(0, 9, (side, side))
@@ -68,6 +71,25 @@ def test_tissue_is_no_object(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("diameter", "loss", "changes"),
+    [
+        (20, {"cross_entropy": 1.0}, False),  # a fifth of the pixels
+        (8, {"cross_entropy": 1.0}, True),  # 3 per cent
+        (8, {"dice": 2.0, "focal": 1.0}, False),
+        (8, "tversky", False),
+    ],
+)
+def test_a_rare_class_gets_a_loss_that_counts_classes(
+    tmp_path: Path, diameter: int, loss: Any, changes: bool
+) -> None:
+    write_discs(tmp_path, 160, diameter, spacing=40)
+    found = proposed(tmp_path, loss=loss)["loss"]
+    assert found.changes == changes
+    assert (found.value == '"cross_entropy+dice"') == changes
+    assert "foreground has" in found.reason
+
+
+@pytest.mark.parametrize(
     ("values", "times"),
     [(("8", "444", "2000"), 1), (("16", "444", "4000"), 4.9), (("8", "284", "2000"), 0.4)],
 )
@@ -87,5 +109,5 @@ def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     from pipeline.profile import parse_overrides
 
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
-    assert set(values) == {"normalise", "scale", "base_filters", "window", "tile_stride", "steps"}
+    assert set(values) == {"normalise", "scale", "loss", "base_filters", "window", "tile_stride", "steps"}
     assert all(p.reason for p in values.values())
