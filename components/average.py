@@ -20,6 +20,8 @@ from components.inference import ModelError, common_record, mean_record
 from components.unet import create_unet
 from components.versions import training_record
 
+_OF_ONE_TRAINING = ("start", "steps", "best_step", "class_weights")
+
 
 def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
     """Writes a SavedModel whose probabilities are the mean of those of others, with all its signatures.
@@ -46,7 +48,8 @@ def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
     # The largest network decides what fits into the memory of a tile.
     area, filters = min((record["max_area"], record["base_filters"]) for record in records)
     together = {"max_area": area, "base_filters": filters, **mean_record(models, symmetries)}
-    write(networks, {**first, **together}, path)
+    own = {key: value for key, value in first.items() if key not in _OF_ONE_TRAINING}
+    write(networks, {**own, **together}, path)
 
 
 def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) -> list[keras.Model]:

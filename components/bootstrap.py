@@ -17,6 +17,9 @@ from components.metrics import Floats
 
 RESAMPLES = 2000
 LEVEL = 0.95
+# With fewer images no difference can be significant, even if it is there in each of them (sign test: 1/2^4 >
+# 0.05).
+LEAST_IMAGES = 5
 # At one time: bounds the memory, not the result.
 _DRAWN_AT_ONCE = 2_000_000
 

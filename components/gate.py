@@ -18,9 +18,6 @@ from components.evaluation import Baseline, Check, ImageRow, Slice, Verdict
 from components.measurement import Measured
 from components.metrics import Floats
 
-# With fewer images no drop can be significant, even if it is there in each of them (sign test: 1/2^4 > 0.05):
-# the drop alone decides.
-LEAST_IMAGES = 5
 SIGNIFICANT = 0.05
 _ROUNDING = 1e-9  # so that float rounding never rejects an equal model where no drop is allowed
 _BASELINE = "baseline "  # before the names of its metrics
@@ -224,7 +221,8 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     low, high = bootstrap.interval(change)
     margin = allowed - sign * (value - before)
     p = bootstrap.p_not_worse(sign * change)
-    is_chance = part.comparable(metric) >= LEAST_IMAGES and p >= SIGNIFICANT
+    # Of a few images the drop alone decides.
+    is_chance = part.comparable(metric) >= bootstrap.LEAST_IMAGES and p >= SIGNIFICANT
     return {
         "metric": metric,
         "slice": of_slice,
@@ -255,7 +253,9 @@ def _sentence(check: Check) -> str:
         return f"{name} is {value:.4f}, the threshold is {bound:.4f}"
     assert before is not None
     worse = abs(value - before)
-    sure = f"p = {check['p']:.3f}" if check["images"] >= LEAST_IMAGES else f"{check['images']} images"
+    sure = (
+        f"p = {check['p']:.3f}" if check["images"] >= bootstrap.LEAST_IMAGES else f"{check['images']} images"
+    )
     return (
         f"{name} is {value:.4f}, the last blessed model has {before:.4f}: worse by {worse:.4f}, "
         f"{bound:.4f} is allowed ({sure})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import dataclasses
 import struct
 from collections.abc import Iterator, Sequence
@@ -97,23 +98,30 @@ def _grey_values(pixels: tf.Tensor) -> tf.Tensor:
 
 
 class _Pixels:
-    """The pixels of stored tiles: decoded once where they fit into `HELD`, else anew for every window.
+    """The pixels of stored tiles: decoded once where they fit into `held` bytes, else anew for every window.
 
     Decoding takes most of the time of a window; encoded, a split of any size takes the memory of its files.
     """
 
-    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType):
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, held: int):
         self._channels, self._dtype = channels, dtype
         # Width and height lie at a fixed place of a PNG.
         sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]
         values = sides.prod(1) * channels
-        self._decoded = values.sum() * dtype.size <= HELD
+        self._decoded = values.sum() * dtype.size <= held
+        ends = values.cumsum()
         with tf.device("CPU"):
-            self._pngs = tf.constant(pngs.tolist() if not self._decoded else [b""])
-            self._sides, self._ends = tf.constant(sides), tf.constant(values.cumsum())
+            self._pngs = tf.constant([] if self._decoded else pngs.tolist(), tf.string)
+            self._sides, self._ends = tf.constant(sides), tf.constant(ends)
             if self._decoded:
-                parts = [tf.reshape(self._decode(png), [-1]) for png in pngs]
-                self._values = tf.concat(parts, 0)
+                all_values = np.empty(ends[-1], dtype.as_numpy_dtype)
+
+                def fill(i: int) -> None:
+                    all_values[ends[i] - values[i] : ends[i]] = self._decode(pngs[i]).numpy().ravel()
+
+                with concurrent.futures.ThreadPoolExecutor() as pool:
+                    list(pool.map(fill, range(len(pngs))))
+                self._values = tf.constant(all_values)
 
     def __call__(self, index: tf.Tensor) -> tf.Tensor:
         """[H, W, channels] of a tile."""
@@ -138,6 +146,7 @@ def training_batches(
     augmentation: Augmentation,
     rare: float,
     first: int = 0,
+    held: int = HELD,
 ) -> tf.data.Dataset:
     """An endless stream of augmented windows; the same seed gives the same stream.
 
@@ -154,6 +163,7 @@ def training_batches(
         rare: share of the windows that are laid around a pixel of a class drawn at random from all but the
             first one, however rare it is.
         first: number of batches to leave out.
+        held: bytes of decoded images, and of masks, that are worth their memory.
 
     Returns:
         Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out,
@@ -161,8 +171,8 @@ def training_batches(
         else the mask of a tile holds.
     """
     choose = _Order(tiles, seed, rare)
-    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16)
-    masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8)
+    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, held)
+    masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8, held)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 

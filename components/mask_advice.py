@@ -43,14 +43,15 @@ def as_setting(classes: Mapping[str, Value]) -> str:
 
 def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
     """One advice for all masks of a set but the blurred ones, where some hold undeclared values; or None."""
-    readings = propose_classes([survey for survey in surveys if not is_blurred(survey, legend)])
+    sharp = [survey for survey in surveys if not is_blurred(survey, legend)]
+    readings = propose_classes(sharp)
     if not readings:
         return None
     given = {value: name for name, value in legend.classes.items()}
     named = {given.get(value, name): value for name, value in readings[0].items()}
     if len(named) < len(readings[0]):  # two values under one name
         named = readings[0]
-    advice = f"name all values of the masks{_shares(named, surveys)}: {_command(named)}"
+    advice = f"name all values of the masks{_shares(named, sharp)}: {_command(named)}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
 
 

@@ -51,10 +51,15 @@ def make_optimizer(settings: TrainSettings, learning_rate: float) -> keras.optim
     """The optimizer; its learning rate is set before every step."""
     clip = settings.clip or None
     if settings.optimizer == "sgd":
-        return keras.optimizers.SGD(learning_rate, momentum=settings.momentum, global_clipnorm=clip)
-    if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(learning_rate, weight_decay=settings.weight_decay, global_clipnorm=clip)
-    return keras.optimizers.Adam(learning_rate, global_clipnorm=clip)
+        optimizer = keras.optimizers.SGD(learning_rate, momentum=settings.momentum, global_clipnorm=clip)
+    elif settings.optimizer == "adamw":
+        decay = settings.weight_decay
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=decay, global_clipnorm=clip)
+    else:
+        optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip)
+    # Gradients too small for half precision would be lost.
+    scaled = precision_of(settings.precision) == "mixed_float16"
+    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
 
 
 def precision_of(setting: str) -> str:

@@ -94,6 +94,7 @@ def _windows(
         seed=settings.seed,
         augmentation=how,
         rare=settings.rare,
+        held=0,  # a few windows
     )
     for x, y in batches.as_numpy_iterator():
         yield x[0], y[0]

@@ -274,8 +274,9 @@ class PipelineConfig(BaseModel):
     def _weights_are_named(cls, value: Any) -> Any:
         # Pydantic would say what each kind of the union lacks.
         if isinstance(value, dict):
-            if any(isinstance(w, bool) or not isinstance(w, int | float) for w in value.values()):
-                raise ValueError("each weight is a number")
+            numbers = [w for w in value.values() if isinstance(w, int | float) and not isinstance(w, bool)]
+            if len(numbers) < len(value) or min(numbers, default=0) < 0:
+                raise ValueError("each weight is a number, none below 0")
         elif value not in ("none", "balanced"):
             raise ValueError('must be "none", "balanced", or weights by class, such as { nucleus = 2.0 }')
         return value

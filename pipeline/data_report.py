@@ -24,7 +24,7 @@ from pipeline.estimates import Estimate
 from pipeline.proposals import Proposal
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them
-_FILES_A_ROW = 8  # of one problem; --json lists all
+_FILES_A_ROW = 8  # of one problem
 _COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value, no N and no ...
 
 
@@ -136,8 +136,9 @@ def print_report(report: Report, console: Console) -> None:
         console.print(table)
         changes = [f"--set {shlex.quote(f'{p.key}={p.value}')}" for p in report.proposals if p.changes]
         if changes and report.ok:
-            longer = f" (a training takes about {report.training_time:.1f} times as long)"
-            times = longer if round(report.training_time, 1) != 1 else ""
+            factor = report.training_time
+            shown = f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
+            times = "" if shown in ("1.0", "1") else f" (a training takes about {shown} times as long)"
             console.print(f"To take them{times}: " + " ".join(changes), markup=False, soft_wrap=True)
 
 
@@ -154,7 +155,7 @@ def _print_problems(problems: Sequence[Problem], report: Report, console: Consol
     for alike in causes.values():
         files = [_shorten(problem.path, report.data) for problem in alike[:_FILES_A_ROW]]
         if len(alike) > _FILES_A_ROW:
-            files.append(f"and {len(alike) - _FILES_A_ROW} more: --json lists all")
+            files.append(f"and {len(alike) - _FILES_A_ROW} more (check --json)")
         different = len({problem.found for problem in alike}) > 1
         found = alike[0].found + (" (the first of them)" if different else "")
         cells = ("\n".join(map(_printable, files)), _printable(found), _printable(alike[0].advice))

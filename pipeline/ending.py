@@ -136,8 +136,11 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
 
 
 def _longer(summary: Summary) -> str:
-    """Whether more steps seem to help: not where the validations were best long before the end."""
-    if 0 < summary.best_step <= _EARLY * summary.steps:
+    """Whether more steps seem to help: not where the validations were best long before the end.
+
+    Of a network that finds nothing yet the first validation is the best.
+    """
+    if summary.metrics.get("foreground_iou") and 0 < summary.best_step <= _EARLY * summary.steps:
         return (
             f"the weights were best after {summary.best_step:,} of {summary.steps:,} steps, so more may not "
             "help: add images like the worst ones of the report"

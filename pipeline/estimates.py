@@ -13,7 +13,7 @@ from pipeline.config import PipelineConfig
 _LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before there is any image
 _COPIES = 6  # of the largest image, in bytes a value of 8 bits: decoded to 16 bits, padded, cut
 _ACTIVATIONS = 120  # bytes for each filter of the first level and each pixel of a batch, forth and back
-_HELD = 2**28  # bytes of decoded tiles that the Trainer holds, see components.input_pipeline
+_HELD = 2**28  # bytes of decoded images, and of masks, that it holds, see components.input_pipeline
 _PNG_BYTES = 0.6  # bytes a value of 8 bits takes as PNG where the file is no PNG: noise hardly compresses
 
 
@@ -45,7 +45,7 @@ def estimate(
         return None
     geometry = tiling.Geometry(config.depth)
     least = config.window - geometry.smallest
-    tiles, tile_bytes, decoded = 0, 0.0, 0
+    tiles, tile_bytes, train_pixels = 0, 0.0, 0
     for fact in used:
         sides = [max(1, round(side * config.scale)) for side in (fact.height, fact.width)]
         rows, cols = (tiling.plan(side, config.tile_stride, geometry, min_stride=least) for side in sides)
@@ -53,16 +53,20 @@ def estimate(
             tiles += rows.count * cols.count
             pixels = rows.count * rows.tile_side(geometry) * cols.count * cols.tile_side(geometry)
             values = channels * fact.bit_depth / 8
-            decoded += pixels * 2 * channels
+            train_pixels += pixels * (split_of[fact.name] == "train")
             tile_bytes += pixels * max(fact.stored / (fact.height * fact.width), _PNG_BYTES * values)
+    # The Trainer holds the tiles encoded, and decoded where they are few: images in 16 bits, masks in one
+    # plane or two of 8.
+    decoded = (train_pixels * 2 * channels, train_pixels * (2 if config.border_weight else 1))
+    held = tile_bytes + sum(count for count in decoded if count <= _HELD)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
     filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
     step = config.batch_size * config.window**2 * filters * _ACTIVATIONS
     return Estimate(
         tiles=tiles,
         disk=round(sum(fact.stored for fact in used) * 1.05 + tile_bytes),
-        # The Trainer holds all tiles, encoded, and decoded if they are few; the large image is gone by then.
-        memory=round(_LIBRARIES + max(step + tile_bytes + decoded * (decoded <= _HELD), largest * _COPIES)),
+        # The large image is gone by then.
+        memory=round(_LIBRARIES + max(step + held, largest * _COPIES)),
     )
 
 

@@ -31,17 +31,13 @@ def note(node: Node) -> str:
     if hyperparameters := node.first("best_hyperparameters"):
         return hyperparameters.text("reason")
     if node.name == "Trainer" and (model := node.first("model")):
-        return "; ".join(filter(None, [start(model), _weights(training(model))]))
+        record = training(model)
+        return "; ".join(filter(None, [record.get("start", ""), _weights(record)]))
     if node.name == "Evaluator" and (blessing := node.first("blessing")):
         return "blessed" if blessing.properties.get("blessed") == 1 else "not blessed"
     if pushed := node.first("pushed_model"):
         return pushed.text("pushed_destination").rpartition("/")[2] or "nothing pushed"
     return ""
-
-
-def start(model: Artifact) -> str:
-    """What a warm training started from; empty where none was asked for."""
-    return str(training(model).get("start", ""))
 
 
 def training(model: Artifact) -> dict[str, Any]:

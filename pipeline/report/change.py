@@ -213,8 +213,7 @@ def _mean_change(changes: NDArray[np.float64]) -> str:
         return ""
     means = bootstrap.distribution(len(changes), 0, lambda chosen: {"mean": changes[chosen].mean(-1)})["mean"]
     low, high = bootstrap.interval(means)
-    chance = ": that may be chance" if low <= 0 <= high else ""
-    return (
-        f"The {metric(SCORE)} of an image changed by {signed(changes.mean())} on average "
-        f"(95 % interval {signed(low)} to {signed(high)}){chance}."
-    )
+    few = len(changes) < bootstrap.LEAST_IMAGES
+    sure = count(len(changes), "image") if few else f"95 % interval {signed(low)} to {signed(high)}"
+    chance = ": that may be chance" if few or low <= 0 <= high else ""
+    return f"The {metric(SCORE)} of an image changed by {signed(changes.mean())} on average ({sure}){chance}."

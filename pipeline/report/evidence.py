@@ -76,6 +76,12 @@ class Evidence:
         except Missing:
             return list(self.run.config.get("classes", {}))
 
+    @property
+    def told_apart(self) -> list[str]:
+        """The classes that are told by themselves: all but the first, where there are several of them."""
+        classes = self.classes
+        return classes[1:] if len(classes) > 2 else []
+
     @functools.cached_property
     def curves(self) -> dict[str, list[float | None]]:
         """Columns of the learning curves; None where a value is no number."""

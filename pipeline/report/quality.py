@@ -75,7 +75,7 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
     summary = {"median": statistics.median(known), "10th percentile": tenth}
     title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}"
     ordered = sorted(zip(rows, scores, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0.0))
-    several = evidence.classes[1:] if len(evidence.classes) > 2 else []
+    several = evidence.told_apart
     listed = []
     for row, score in ordered[:_LISTED]:
         before = finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE))

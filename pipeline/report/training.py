@@ -31,7 +31,7 @@ Columns = dict[str, list[float | None]]
 
 
 def curves(evidence: Evidence) -> dict[str, Any]:
-    """Loss, validation IoU and learning rate over the steps, and their table."""
+    """Loss, validation IoU (also of each of several classes) and learning rate over the steps; a table."""
     columns = evidence.curves
     steps = steps_of(columns)
     each = _of_each_class(evidence)
@@ -66,8 +66,7 @@ def curves(evidence: Evidence) -> dict[str, Any]:
 def _of_each_class(evidence: Evidence) -> dict[str, str]:
     """Column and title of the validation IoU of each class but the first, where there are several."""
     classes = evidence.classes
-    found = classes[1:] if len(classes) > 2 else []
-    return {f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}" for name in found}
+    return {f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}" for name in evidence.told_apart}
 
 
 def has_numbers(columns: Columns, name: str) -> bool:

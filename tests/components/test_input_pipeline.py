@@ -120,11 +120,11 @@ def test_windows_show_image_and_mask_of_the_same_place(patterns):
     np.testing.assert_allclose(255 - centre, y[..., 1], atol=1e-3)
 
 
-def batches(tiles, seed, augmentation=STILL, rare=0.0, first=0):
+def batches(tiles, seed, augmentation=STILL, **how):
+    how = {"rare": 0.0, **how}
     return input_pipeline.training_batches(
-        tiles, window=204, geometry=GEOMETRY, batch_size=4, seed=seed, augmentation=augmentation,
-        rare=rare, first=first,
-    )  # fmt: skip
+        tiles, window=204, geometry=GEOMETRY, batch_size=4, seed=seed, augmentation=augmentation, **how
+    )
 
 
 def test_class_pixels_are_those_of_all_images(images, patterns):
@@ -144,8 +144,10 @@ def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare
 def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare):
     tiles = input_pipeline.read_tiles(patterns)
     strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
-    whole = list(batches(tiles, 1, strong, rare).take(5))
-    for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, strong, rare, first=3), strict=False):
+    whole = list(batches(tiles, 1, strong, rare=rare).take(5))
+    for (x, y), (again, y_again) in zip(
+        whole[3:], batches(tiles, 1, strong, rare=rare, first=3), strict=False
+    ):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
     names = input_pipeline.names_of_batch(tiles, batch=3, batch_size=4, seed=1, rare=rare)
@@ -153,12 +155,11 @@ def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare)
     assert names
 
 
-def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns, monkeypatch):
+def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns):
     tiles = input_pipeline.read_tiles(patterns)
     strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
-    held = list(batches(tiles, 1, strong, rare=0.5).take(5))
-    monkeypatch.setattr(input_pipeline, "HELD", 0)
-    for (x, y), (again, y_again) in zip(held, batches(tiles, 1, strong, rare=0.5), strict=False):
+    decoded = list(batches(tiles, 1, strong, rare=0.5).take(5))
+    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, strong, rare=0.5, held=0), strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
 

@@ -69,7 +69,8 @@ def test_names_that_were_given_are_kept() -> None:
 
 def test_the_share_of_each_value_is_told() -> None:
     halves = np.repeat(np.array([[0, 7, 7, 9]], np.uint8), 4, 0)
-    advice = advise_on_all([survey(halves)], BINARY)
+    blurred = survey(disc(20, 255, 2))  # is no mask to count in
+    advice = advise_on_all([survey(halves), blurred], BINARY)
     assert advice is not None
     assert "(of the pixels: 0 25.0%, 7 50.0%, 9 25.0%)" in advice
 

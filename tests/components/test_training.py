@@ -72,6 +72,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_images(tiles,
         {"optimizer": "sgd", "momentum": 0.99, "schedule": "constant"},
         {"loss": {"dice": 1.0, "focal": 0.5, "tversky": 0.5}, "class_weights": "balanced"},
         {"class_weights": {"cell": 3.0}, "precision": "mixed_bfloat16"},
+        {"precision": "mixed_float16"},
     ],
 )
 def test_every_way_of_training_lowers_its_loss(tiles, changes):

@@ -71,6 +71,7 @@ def test_set_changes_one_setting(words, key, value):
         (["tune=never", "tune_over={base_filters=[8, 16]}"], ['tune = "never"', "tune_over"]),
         (["class_weights=balancd"], ['"none", "balanced", or weights by class', "'balancd'"]),
         (["class_weights={foreground=true}"], ["each weight is a number"]),
+        (["class_weights={foreground=-1}"], ["none below 0"]),
         (["loss=dise"], ["'dise'", "cross_entropy, dice, focal, tversky"]),
         (["tune_search=grid"], ["'random', 'bayesian' or 'hyperband'", "'grid'"]),
         (["tune_search=hyperband", "tune_trials=3"], ["tune_trials = 3", "4 trials"]),

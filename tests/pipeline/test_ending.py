@@ -49,9 +49,13 @@ def test_a_refused_run_names_the_weakest_of_several_classes(tmp_path):
     assert (Path(__file__).resolve().parents[2] / "docs/how-to/rare-class.md").is_file()
 
 
-@pytest.mark.parametrize(("best", "longer"), [(0, True), (600, False), (900, True), (1000, True)])
-def test_a_refused_run_is_to_be_longer_only_if_it_still_learned_at_its_end(best, longer, tmp_path):
-    text = end(Root(tmp_path), "not_blessed", steps=1000, best_step=best)
+@pytest.mark.parametrize(
+    ("best", "iou", "longer"),
+    [(0, 0.4, True), (600, 0.4, False), (600, 0.0, True), (600, None, True), (900, 0.4, True)],
+)
+def test_a_refused_run_is_to_be_longer_only_if_it_still_learned_at_its_end(best, iou, longer, tmp_path):
+    metrics = {"foreground_iou": iou}
+    text = end(Root(tmp_path), "not_blessed", steps=1000, best_step=best, metrics=metrics)
     assert ("train longer" in text) == longer
     assert ("best after 600 of 1,000 steps" in text) == (not longer)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
     assert len(report.problems) == 110
     text = printed(report, width=120)
     assert text.count("pixel values of no class") == 1
-    assert "and 102 more: --json lists all" in text
+    assert "and 102 more (check --json)" in text
     [command] = [
         line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
     ]
@@ -236,6 +237,19 @@ def test_numbers_of_objects_may_be_large(tmp_path: Path) -> None:
     report = check(config, Root(tmp_path / "root"), proposals=True)
     assert report.ok
     assert report.proposals
+
+
+def test_names_are_whole_in_a_file(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6)
+    name = "images/a_slide_of_week_3.png"
+    (tmp_path / "images" / "cell_000.png").rename(tmp_path / name)
+    command = [sys.executable, "run_pipeline.py", "check", "--data", str(tmp_path)]
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 2
+    assert name in done.stdout
 
 
 def test_tensorflow_is_not_imported() -> None:
