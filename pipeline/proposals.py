@@ -67,7 +67,7 @@ def propose(
     window, why_window = _window(side, Geometry(config.depth))
     stride, why_stride = _tile_stride(facts, scale)
     megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
-    filters, why_filters = _filters(megapixels, len(config.classes))
+    filters, why_filters = _filters(megapixels)
     steps, why_steps = _steps(megapixels, window, config)
     loss, loss_in_use, why_loss = _loss(facts, config)
     proposed = [
@@ -145,11 +145,11 @@ def _tile_stride(facts: Sequence[Facts], scale: float) -> tuple[int, str]:
     return 512, "tiles hold a window anywhere in them, and take at most 2 times the pixels of a large image"
 
 
-def _filters(megapixels: float, classes: int) -> tuple[int, str]:
-    seen = f"{megapixels:.1f} megapixels of {classes} classes to learn from"
+def _filters(megapixels: float) -> tuple[int, str]:
+    seen = f"{megapixels:.1f} megapixels to learn from"
     if megapixels > 200:
         return 32, f"{seen}: enough for a large network, given a GPU"
-    if megapixels > 20 or classes > 2:
+    if megapixels > 20:
         return 16, f"{seen}: more filters than the default have something to tell apart"
     return 8, f"{seen}: a small network learns in minutes and forgets less"
 
