@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import interruption, log
-from pipeline.exit_codes import BAD_INPUT, EXPLAINED, FAILED, INTERRUPTED, OK
+from pipeline.exit_codes import BAD_INPUT, EXPLAINED, EXPLAINED_OTHERS, FAILED, INTERRUPTED, OK
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,17 +37,17 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
     check = commands.add_parser(
-        "check", help="read every image and mask, report all problems", epilog=EXPLAINED
+        "check", help="read every image and mask, report all problems", epilog=EXPLAINED_OTHERS
     )
     _add_configuration(check)
     _add_root(check)
     _add_skip_bad(check)
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED))
+    _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED_OTHERS))
 
     average = commands.add_parser(
-        "average", help="export the mean of several models, as of k-fold training", epilog=EXPLAINED
+        "average", help="export the mean of several models, as of k-fold training", epilog=EXPLAINED_OTHERS
     )
     average.add_argument(
         "--model", action="append", default=[], metavar="DIR|VERSION",
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     _add_root(average)
 
     report = commands.add_parser(
-        "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED
+        "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED_OTHERS
     )
     report.add_argument(
         "run",
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     report.add_argument("--open", action="store_true", help="open the page in the browser")
 
     rollback = commands.add_parser(
-        "rollback", help="put an older version of the model into service again", epilog=EXPLAINED
+        "rollback", help="put an older version of the model into service again", epilog=EXPLAINED_OTHERS
     )
     rollback.add_argument(
         "version", nargs="?", type=int, metavar="VERSION", help="default: the one before the newest"
@@ -85,14 +85,14 @@ def parser() -> argparse.ArgumentParser:
     promote = commands.add_parser(
         "promote",
         help="put the model of a run into service that the gate did not bless",
-        epilog=EXPLAINED,
+        epilog=EXPLAINED_OTHERS,
     )
     promote.add_argument("run_id", metavar="RUN_ID", help="name of the run's folder, or latest")
     promote.add_argument(
         "--reason", required=True, metavar="TEXT", help="why; it is recorded, and the model's card says it"
     )
     _add_root(promote)
-    _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED))
+    _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED_OTHERS))
     return top
 
 
@@ -101,7 +101,7 @@ def _add_runs(runs: argparse.ArgumentParser) -> None:
     runs.add_argument("--all", action="store_true", help="all runs, not only the newest 20")
     runs.add_argument("--json", action="store_true", help="print JSON")
     show = runs.add_subparsers(dest="show", metavar="show").add_parser(
-        "show", help="all about one run: verdict, components, artifacts, lineage", epilog=EXPLAINED
+        "show", help="all about one run: verdict, components, artifacts, lineage", epilog=EXPLAINED_OTHERS
     )
     show.add_argument("id", nargs="?", default="latest", metavar="ID", help="of the run (default: latest)")
     show.add_argument("--version", type=int, metavar="VERSION", help="the run that this version comes from")
@@ -219,6 +219,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
 
 
+def _shared(options: argparse.Namespace) -> list[str]:
+    """The words of `check` that `run` understands, too."""
+    words = [] if options.profile == "default" else ["--profile", options.profile]
+    words += ["--data", str(options.data)] if options.data else []
+    words += [] if options.root == Path("runs") else ["--root", str(options.root)]
+    words += [word for setting in options.set for word in ("--set", setting)]
+    return words + (["--skip-bad"] if options.skip_bad else [])
+
+
 def _run_or_check(options: argparse.Namespace) -> int:
     from pipeline import profile
 
@@ -232,10 +241,15 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return BAD_INPUT
     if options.command == "check":
         from pipeline.commands.check import check_command
+        from pipeline.ending import command_of
         from pipeline.layout import Root
 
         return check_command(
-            config, Root(options.root.absolute()), as_json=options.json, skip_bad=options.skip_bad
+            config,
+            Root(options.root.absolute()),
+            as_json=options.json,
+            skip_bad=options.skip_bad,
+            run=command_of(["run_pipeline.py", "run", *_shared(options)]),
         )
     if options.print_config:
         print(profile.to_toml(config))

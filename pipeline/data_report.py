@@ -115,8 +115,14 @@ class Report:
         return json.dumps(content, indent=2)
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Prints one table of all problems, if there are any, and a summary."""
+def print_report(report: Report, console: Console, run: str = "") -> None:
+    """Prints one table of all problems, if there are any, and a summary.
+
+    Args:
+        report: of `check`.
+        console: to print to.
+        run: the command that trains on these data, to which what is proposed can be added.
+    """
     if report.problems:
         _print_problems(report.problems, report, console)
         _print_commands(report, console)
@@ -138,8 +144,9 @@ def print_report(report: Report, console: Console) -> None:
         if changes and report.ok:
             factor = report.training_time
             shown = f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
-            times = "" if shown in ("1.0", "1") else f" (a training takes about {shown} times as long)"
-            console.print(f"To take them{times}: " + " ".join(changes), markup=False, soft_wrap=True)
+            times = "" if shown in ("1.0", "1") else f", for a training about {shown} times as long"
+            console.print(f"To take them{times}:", markup=False)
+            console.print(f"  {' '.join(filter(None, [run, *changes]))}", markup=False, soft_wrap=True)
 
 
 def _print_problems(problems: Sequence[Problem], report: Report, console: Console) -> None:

@@ -121,7 +121,7 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
             option = f" --root {shlex.quote(str(root.path))}"
             models = shlex.quote(str(root.serving))
             serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
-        hints = [f"{predict}{option}", f"  serve     {serve}", *hints]
+        hints = [f"{predict}{option}", f"  serve     {serve}", *hints, *_weakest(summary)]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
         hints.append(f"  next      {_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')")

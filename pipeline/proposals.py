@@ -125,7 +125,7 @@ def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str
     seen = f"{name} has {pixels[name] / max(pixels.total(), 1):.1%} of the pixels"
     if pixels[name] >= _RARE * pixels.total():
         return current, current, f"{seen}: enough to be learned pixel by pixel"
-    why = f"{seen}: Dice counts classes, not pixels, and finds more of it"
+    why = f"{seen}: Dice counts classes, not pixels, and finds more of it (docs/how-to/rare-class.md)"
     return current if terms.keys() & {"dice", "tversky"} else '"cross_entropy+dice"', current, why
 
 

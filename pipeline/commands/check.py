@@ -95,14 +95,14 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     )
 
 
-def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool) -> int:
-    """Prints the report, as JSON if so wished, and returns the exit code."""
+def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, run: str) -> int:
+    """Prints the report, as JSON if so wished, and returns the exit code; `run` trains on the data."""
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
     if as_json:
         print(report.to_json())
     else:
-        print_report(report, make_console(sys.stdout))
+        print_report(report, make_console(sys.stdout), run)
     return OK if report.ok else BAD_INPUT
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +19,12 @@ from scipy import ndimage
 from components.errors import BadInput
 from components.example_gen.plan import make_plan
 from data.synthetic import write_cells
+from pipeline.command_line import main
 from pipeline.commands.check import check
 from pipeline.data_report import Report, print_report
 from pipeline.data_settings import data_settings
 from pipeline.layout import Root
-from pipeline.profile import load
+from pipeline.profile import load, parse_overrides
 
 
 def run(data: Path, **settings: Any) -> Report:
@@ -237,6 +239,19 @@ def test_numbers_of_objects_may_be_large(tmp_path: Path) -> None:
     report = check(config, Root(tmp_path / "root"), proposals=True)
     assert report.ok
     assert report.proposals
+
+
+def test_it_ends_with_the_command_that_takes_what_it_proposes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_cells(tmp_path / "a b", 6, (96, 96))
+    words = ["--data", str(tmp_path / "a b"), "--root", str(tmp_path / "r"), "--set", "grey=0.2"]
+    assert main(["check", *words]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    found = shlex.split(last)
+    assert found[1 : 3 + len(words)] == ["run_pipeline.py", "run", *words]
+    assert "window=284" in found[3 + len(words) :]
+    load(overrides=parse_overrides([word for word in found if "=" in word]))
 
 
 def test_names_are_whole_in_a_file(tmp_path: Path) -> None:
