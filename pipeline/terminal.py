@@ -37,7 +37,8 @@ def make_console(output: TextIO) -> Console:
     kind = _AsciiConsole if os.environ.get("LC_ALL") in _PLAIN_LOCALES else _Console
     terminal = _is_terminal(output)
     # Rich knows the width of a terminal beside a pipe, too.
-    width = None if os.environ.get("COLUMNS") or any(map(os.isatty, range(3))) else _FILE_WIDTH
+    known = terminal or os.environ.get("COLUMNS") or any(map(os.isatty, range(3)))
+    width = None if known else _FILE_WIDTH
     return kind(file=output, highlight=False, markup=False, emoji=False, force_terminal=terminal, width=width)
 
 
