@@ -63,10 +63,10 @@ class SegmentationLoss(keras.losses.Loss):
         weights = pixel_weights(y_true, self._class_weights, self._border_weight)
         pixels = tf.maximum(tf.reduce_sum(mask), 1)
         total = tf.constant(0.0)
+        truth = tf.one_hot(indices, classes)
         if "cross_entropy" in self._terms or "focal" in self._terms:
             # In half the time of TensorFlow's own operation, on CPUs.
-            of_truth = tf.reduce_sum(y_pred * tf.one_hot(indices, classes), -1)
-            entropy = tf.reduce_logsumexp(y_pred, -1) - of_truth
+            entropy = tf.reduce_logsumexp(y_pred, -1) - tf.reduce_sum(y_pred * truth, -1)
         if "cross_entropy" in self._terms:
             total += self._terms["cross_entropy"] * tf.reduce_sum(weights * entropy) / pixels
         if "focal" in self._terms:
@@ -74,7 +74,7 @@ class SegmentationLoss(keras.losses.Loss):
             total += self._terms["focal"] * tf.reduce_sum(focused) / pixels
         if "dice" in self._terms or "tversky" in self._terms:
             predicted = tf.nn.softmax(y_pred) * mask[..., None]
-            truth = tf.one_hot(indices, classes) * mask[..., None]
+            truth *= mask[..., None]
             hit, found, there = (
                 tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * truth, predicted, truth)
             )
