@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.pop("TF_USE_LEGACY_KERAS", None)
 
-from pipeline.command_line import main  # noqa: E402
+from pipeline.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

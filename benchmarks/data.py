@@ -71,9 +71,9 @@ class _EnoughError(Exception):
 
 def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
     """Seconds and peak memory of each step on the images of a folder, in this process."""
-    from pipeline import profile
     from pipeline.commands.check import check
-    from pipeline.layout import Root
+    from pipeline.config import profile
+    from pipeline.root import Root
 
     overrides = {**profile.parse_overrides(settings), "data": folder, "channels": 1}
     config, place = profile.load(overrides=overrides), Root(root)
@@ -88,7 +88,7 @@ def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
         note(name, time.perf_counter() - start)
         assert report.ok, report.problems
     from pipeline import graph, runner
-    from pipeline.executions import Node
+    from pipeline.history.executions import Node
 
     def end(node: Node) -> None:
         note(node.name, node.seconds)
@@ -106,7 +106,7 @@ def _stored_ratio(uri: str) -> float:
     """Bytes of the stored tiles for each byte of the padded images that they are of, as 8-bit PNG."""
     import tensorflow as tf
 
-    from components.images import encode_png
+    from unet.images.reader import encode_png
 
     stored = sum(path.stat().st_size for path in Path(uri).rglob("*.gz"))
     padded = 0

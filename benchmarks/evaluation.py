@@ -35,11 +35,11 @@ def write_model(folder: Path, filters: int) -> None:
 
     import keras
 
-    from components import signatures
-    from components.serving_graph import Segmenter, tile_area
-    from components.tiling import Geometry
-    from components.unet import create_unet
-    from components.versions import TRAINING_RECORD
+    from unet.export import signatures
+    from unet.export.graph import Segmenter, tile_area
+    from unet.network import create_unet
+    from unet.registry.versions import TRAINING_RECORD
+    from unet.tiling import Geometry
 
     keras.utils.set_random_seed(0)
     network = create_unet((None, None, 1), base_filters=filters, decoder="paper", activation="softmax")
@@ -57,7 +57,7 @@ def write_examples(folder: Path, count: int, size: int) -> Any:
     import tensorflow as tf
     from scipy import ndimage
 
-    from components.images import encode_png
+    from unet.images.reader import encode_png
 
     (folder / "Split-test").mkdir(parents=True)
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
@@ -85,7 +85,7 @@ def evaluate(model: Path, baseline: Path | None, examples: Path, count: int, out
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts
 
-    from components.evaluator import Executor
+    from components.evaluator.component import Executor
 
     def artifact(kind: Any, number: int, path: Path) -> Any:
         made = kind()

@@ -7,7 +7,7 @@
 Each way runs in a process of its own, for its peak memory, over the same image of noise, with untrained
 weights: one pass to warm up, then the fastest of `--repeats`.
 
-aligned       what is exported: the tiles of `components.tiling.plan_image`
+aligned       what is exported: the tiles of `unet.tiling.plan_image`
 naive         tiles of 572 pixels, 388 apart, one after the other: the usual code, with seams
 half          windows of 572 pixels, 194 apart, whose probabilities are averaged: the usual sliding window
 torch         the same network in PyTorch, eager, channels_last, one pass over the whole image
@@ -37,7 +37,7 @@ def keras_network(filters: int) -> Any:
     sys.path.insert(0, str(CHECKOUT))
     import keras
 
-    from components.unet import create_unet
+    from unet.network import create_unet
 
     keras.utils.set_random_seed(0)
     return create_unet((None, None, 1), base_filters=filters, decoder="paper", activation=None)
@@ -46,8 +46,8 @@ def keras_network(filters: int) -> Any:
 def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], object]:
     """The exported model's own graph."""
     network = keras_network(filters)
-    from components.serving_graph import Segmenter, tile_area
-    from components.tiling import Geometry
+    from unet.export.graph import Segmenter, tile_area
+    from unet.tiling import Geometry
 
     area = tile_area(1e9 * memory, filters, Geometry())
     segmenter = Segmenter(network, Geometry(), 1, 128.0, 60.0, (0, 255), max_area=area)

@@ -19,15 +19,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from data.synthetic_evaluation import write_evaluation
-from pipeline.config import PipelineConfig
-from pipeline.run_record import RunRecord
+from pipeline.config.settings import PipelineConfig
+from pipeline.history.record import RunRecord
 
 _MAKE = """
 import sys
 from pathlib import Path
-from pipeline.executions import Artifact, Node
+from pipeline.history.executions import Artifact, Node
 from pipeline import history
-from pipeline.layout import Root
+from pipeline.root import Root
 from pipeline.report.page import report
 root = Root(Path(sys.argv[1]))
 run = history.load(root.path, "latest")

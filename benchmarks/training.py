@@ -25,9 +25,10 @@ sys.path.insert(0, str(CHECKOUT))
 
 def tiles_of(settings: list[str], folder: Path) -> tuple:
     """Configuration of a run on the bundled images, and the tiles of its training split."""
-    from pipeline import graph, profile, runner
-    from pipeline.executions import Node
-    from pipeline.layout import Root
+    from pipeline import graph, runner
+    from pipeline.config import profile
+    from pipeline.history.executions import Node
+    from pipeline.root import Root
 
     class EnoughError(Exception):
         """The tiles are there; the nodes after them are not measured here."""
@@ -42,7 +43,7 @@ def tiles_of(settings: list[str], folder: Path) -> tuple:
 
     with contextlib.suppress(EnoughError):
         runner.run(graph.create_pipeline(config, Root(folder)), "benchmark", on_end=end)
-    from components.input_pipeline import read_tiles
+    from unet.training.batches import read_tiles
 
     return config, read_tiles([f"{found[0]}/Split-train/*.gz"])
 
@@ -66,15 +67,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config, tiles = tiles_of(options.set, Path(folder))
-    from components import training
-    from components.input_pipeline import training_batches
-    from components.tiling import Geometry
-    from components.train_settings import TrainSettings
-    from pipeline.config import settings_of
+    from pipeline.config.settings import settings_of
+    from unet.tiling import Geometry
+    from unet.training.batches import training_batches
+    from unet.training.loop import begin, compile_network
+    from unet.training.settings import TrainSettings
 
     settings = settings_of(TrainSettings, config)
-    training.begin(settings)
-    network = training.compile_network(settings, tiles, settings.learning_rate)
+    begin(settings)
+    network = compile_network(settings, tiles, settings.learning_rate)
     data = iter(
         training_batches(
             tiles,

@@ -20,10 +20,10 @@ from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics
 
-from components import lineage
-from components.errors import BadInput
-from components.example_gen.plan import SERVING
-from components.example_gen.sample import FRACTION_PREFIX, SPLITS
+from components.resolvers import mlmd
+from unet.dataset.plan import SERVING
+from unet.dataset.sample import FRACTION_PREFIX, SPLITS
+from unet.errors import BadInput
 
 FROZEN = ("bit_depth", "channels")  # new values of these are another kind of images, however few
 COMPARED = ("mean", "stddev", "height", "width")
@@ -189,11 +189,11 @@ class BlessedStatisticsStrategy(resolver.ResolverStrategy):
         """See the class; `store` is the store of ML Metadata."""
         [current] = input_dict["current"]
         known = {artifact.id: artifact for artifact in input_dict["baseline"]}
-        for blessing in lineage.blessed(store, input_dict["blessing"]):
-            evaluations = lineage.executions(store, [blessing.id], lineage.OUTPUT)
-            examples = lineage.artifacts(store, evaluations, lineage.INPUT, "examples")
-            readers = lineage.executions(store, examples, lineage.INPUT)
-            written = lineage.artifacts(store, readers, lineage.OUTPUT, "statistics")
+        for blessing in mlmd.blessed(store, input_dict["blessing"]):
+            evaluations = mlmd.executions(store, [blessing.id], mlmd.OUTPUT)
+            examples = mlmd.artifacts(store, evaluations, mlmd.INPUT, "examples")
+            readers = mlmd.executions(store, examples, mlmd.INPUT)
+            written = mlmd.artifacts(store, readers, mlmd.OUTPUT, "statistics")
             found = [i for i in written if i in known]
             if found:
                 newest = max(found)

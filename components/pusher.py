@@ -17,10 +17,10 @@ from tfx.types.standard_artifacts import (
 )
 from tfx.utils import path_utils
 
-from components.evaluation import metrics_of, read_verdict
-from components.example_gen.sample import SPLITS
-from components.model_card import write_card
-from components.versions import Withdrawn, push
+from unet.dataset.sample import SPLITS
+from unet.evaluation.results import metrics_of, read_verdict
+from unet.registry.model_card import write_card
+from unet.registry.versions import Withdrawn, push
 
 
 @component

@@ -19,12 +19,12 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
-from components.errors import BadInput
-from components.example_gen.sample import FRACTION_PREFIX, SCALARS
+from unet.dataset.sample import FRACTION_PREFIX, SCALARS
+from unet.errors import BadInput
 
 BYTES_FEATURES = ("image", "mask", "border", "name", "group")
 INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, 3), "bit_depth": (8, 16)}
-# All bit depths live on the 0..255 scale (components/images.py).
+# All bit depths live on the 0..255 scale (unet/images/reader.py).
 FLOAT_RANGES = {"mean": (0.0, 255.0), "stddev": (0.0, 127.5)}
 
 

@@ -15,14 +15,15 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from components import training, warm_start
-from components.callbacks import Curves
-from components.checkpoint import Checkpoints, identity
-from components.export import ExportSettings, export
-from components.input_pipeline import read_tiles
-from components.run_files import CURVES, SAMPLES
-from components.train_settings import TrainSettings, recipe, with_choice
-from components.training_samples import write_samples
+from unet.export.saved_model import ExportSettings, export
+from unet.training import warm_start
+from unet.training.batches import read_tiles
+from unet.training.callbacks import Curves
+from unet.training.checkpoint import Checkpoints, identity
+from unet.training.files import CURVES, SAMPLES
+from unet.training.loop import begin, class_weights, compile_network, fit
+from unet.training.samples import write_samples
+from unet.training.settings import TrainSettings, recipe, with_choice
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -38,8 +39,8 @@ def run_fn(fn_args: FnArgs) -> None:
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     settings = with_choice(configured, choice)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    training.begin(settings)
-    network = training.compile_network(settings, train, settings.learning_rate)
+    begin(settings)
+    network = compile_network(settings, train, settings.learning_rate)
     start = ""
     if fn_args.custom_config["warm_start"]:
         start = warm_start.start(network, fn_args.custom_config["start_from"])
@@ -47,7 +48,7 @@ def run_fn(fn_args: FnArgs) -> None:
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     checkpoints.clear_others()
     run_dir = Path(fn_args.model_run_dir)
-    best, curves = training.fit(
+    best, curves = fit(
         network,
         settings,
         train,
@@ -58,7 +59,7 @@ def run_fn(fn_args: FnArgs) -> None:
         tensorboard=str(run_dir),
     )
 
-    weights = training.class_weights(settings, train)
+    weights = class_weights(settings, train)
     export(
         [best],
         settings,

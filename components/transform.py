@@ -13,18 +13,18 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components import tiling
-from components.decoding import DEPTH_SCALE, decode_image
-from components.masks import IGNORE
-from components.normalise import moments, pixel_sums
-from components.scale import resize_image, resize_mask
+from unet import tiling
+from unet.masks.labels import IGNORE
+from unet.preprocessing.decoding import DEPTH_SCALE, decode_image
+from unet.preprocessing.normalisation import moments, pixel_sums
+from unet.preprocessing.resizing import resize_image, resize_mask
 
 PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
 
 
 @dataclasses.dataclass(frozen=True)
 class TileSettings:
-    """See `pipeline.config.PipelineConfig` for the meaning of each; `depth` is that of the network.
+    """See `pipeline.config.settings.PipelineConfig` for the meaning of each; `depth` is that of the network.
 
     `classes` is their number; with `border` examples hold the border term of the weight map.
     """

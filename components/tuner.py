@@ -16,14 +16,14 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from components.checkpoint import identity
-from components.errors import TrainingFailed
-from components.input_pipeline import read_tiles
-from components.run_files import TRIALS, TRIALS_PLOT
-from components.search import Row, Search, TuneSettings, choose, describe
-from components.train_settings import TrainSettings, recipe
-from components.tuner_plot import plot
-from components.versions import newest_version, training_record
+from unet.errors import TrainingFailed
+from unet.registry.versions import newest_version, training_record
+from unet.training.batches import read_tiles
+from unet.training.checkpoint import identity
+from unet.training.files import TRIALS, TRIALS_PLOT
+from unet.training.search import Row, Search, TuneSettings, choose, describe
+from unet.training.search_plot import plot
+from unet.training.settings import TrainSettings, recipe
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.images import encode_png
+from unet.images.reader import encode_png
 
 
 def write_cells(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from components import evaluation, evaluation_pictures, metrics
 from data.synthetic import draw_cells
+from unet.evaluation import pictures
+from unet.evaluation.results import write_images, write_pictures, write_verdict
+from unet.metrics.confusion import summarize
 
 _CLASSES = ("background", "cell")
 
@@ -46,7 +48,7 @@ def write_evaluation(
     for i in range(images):
         brightness, truth, predicted, before = made[i % len(made)]
         tables = [_confusion(truth, answer, len(classes)) for answer in (predicted, before)]
-        values = [metrics.summarize(table, list(classes)) for table in tables]
+        values = [summarize(table, list(classes)) for table in tables]
         share = float((truth > 0).mean())
         rows.append(
             {
@@ -61,20 +63,20 @@ def write_evaluation(
                 "baseline": {"confusion": tables[1].tolist(), "metrics": values[1]} if baseline else None,
             }
         )
-    evaluation.write_images(folder, rows)
-    evaluation.write_verdict(folder, _verdict(rows, list(classes), threshold, seed))
+    write_images(folder, rows)
+    write_verdict(folder, _verdict(rows, list(classes), threshold, seed))
     by_name = {row["name"]: made[i % len(made)] for i, row in enumerate(rows)}
     index = []
-    for number, picked in enumerate(evaluation_pictures.pick(rows)):
+    for number, picked in enumerate(pictures.pick(rows)):
         brightness, truth, predicted, _ = by_name[picked["name"]]
         pixels = np.round(brightness * 255).astype(np.uint8)[..., None]
         foreground = np.clip(ndimage.gaussian_filter((predicted > 0) * 65535.0, 2), 0, 65535)
         index.append(
-            evaluation_pictures.write_pictures(
+            pictures.write_pictures(
                 folder, number, picked, pixels, truth, predicted, foreground.astype(np.uint16)
             )
         )
-    evaluation.write_pictures(folder, index)
+    write_pictures(folder, index)
 
 
 def _image(size: tuple[int, int], classes: Sequence[str], number: int, seed: int) -> tuple[Any, ...]:
@@ -100,11 +102,11 @@ def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.nda
 
 def _verdict(rows: Sequence[Any], classes: list[str], threshold: float, seed: int) -> dict[str, Any]:
     """The verdict over the rows, as the gate writes it."""
-    pooled = metrics.summarize(sum(np.array(row["confusion"]) for row in rows), classes)
+    pooled = summarize(sum(np.array(row["confusion"]) for row in rows), classes)
     compared = bool(rows[0]["baseline"])
     before: dict[str, Any] = dict.fromkeys(pooled)
     if compared:
-        before = metrics.summarize(sum(np.array(row["baseline"]["confusion"]) for row in rows), classes)
+        before = summarize(sum(np.array(row["baseline"]["confusion"]) for row in rows), classes)
     found = {
         name: {"value": value, "low": value - 0.03, "high": value + 0.02, "baseline": before[name]}
         for name, value in pooled.items()
@@ -127,7 +129,7 @@ def _verdict(rows: Sequence[Any], classes: list[str], threshold: float, seed: in
     slices = {}
     for key in sorted({key for row in rows for key in row["slices"]}):
         part = [row for row in rows if key in row["slices"]]
-        measured = metrics.summarize(sum(np.array(row["confusion"]) for row in part), classes)
+        measured = summarize(sum(np.array(row["confusion"]) for row in part), classes)
         slices[key] = {"images": len(part), "metrics": measured, "baseline": None}
     generator = np.random.default_rng(seed)
     bins = [

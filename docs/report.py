@@ -17,8 +17,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.layout import Root
 from pipeline.report.page import write_report
+from pipeline.root import Root
 from tests.browser import Browser, browser
 
 DOCS = Path(__file__).resolve().parent

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGE = "components"
+PACKAGES = ("components", "unet")
+OURS = "|".join(PACKAGES)
 LIBRARIES = (
     "apache-beam", "keras", "keras-tuner", "numpy", "pillow", "tensorflow", "tensorflow-data-validation",
     "tensorflow-model-analysis", "tensorflow-transform", "tfx", "tfx-bsl",
@@ -31,7 +32,7 @@ def stamp(pipeline: Any, deployment: Any) -> None:
     for node in pipeline.nodes:
         name, parameters = node.pipeline_node.node_info.id, node.pipeline_node.parameters.parameters
         specs = (specs.get(name, "") for specs in (deployment.executor_specs, deployment.custom_driver_specs))
-        named = set(re.findall(rf"(?<![\w.]){PACKAGE}(?:\.\w+)+", "".join(map(str, (*specs, parameters)))))
+        named = set(re.findall(rf"(?<![\w.])(?:{OURS})(?:\.\w+)+", "".join(map(str, (*specs, parameters)))))
         # The last word of most names is a class or a function.
         modules = {
             module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
@@ -43,7 +44,7 @@ def source_of(module: str) -> Path | None:
     """The file of a module of this project, or None."""
     path = CHECKOUT / Path(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if module.split(".")[0] == PACKAGE and candidate.is_file():
+        if module.split(".")[0] in PACKAGES and candidate.is_file():
             return candidate
     return None
 

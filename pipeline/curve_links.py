@@ -6,7 +6,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from pipeline.layout import Root
+from pipeline.root import Root
 
 
 def link(root: Root, run_id: str, model_run: Path) -> None:

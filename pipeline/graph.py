@@ -19,26 +19,26 @@ from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 from tfx.utils import json_utils
 
 from components import schema
-from components.baseline import BlessedBaselineStrategy
 from components.distribution import BlessedStatisticsStrategy, DistributionValidator
-from components.evaluator import Evaluator
+from components.evaluator.component import Evaluator
 from components.example_gen.component import ImageMaskExampleGen
-from components.example_gen.plan import SERVING
-from components.export import ExportSettings
-from components.gate import GateSettings
-from components.infra_validator import InfraValidator
-from components.model_card import licence_of
+from components.infra_validator.component import InfraValidator
 from components.pusher import Pusher
-from components.search import TuneSettings
-from components.train_settings import TrainSettings
+from components.resolvers.baseline import BlessedBaselineStrategy
 from components.trainer import Trainer
 from components.transform import TileSettings
 from components.tuner import Tuner
-from components.warm_start import WarmStartStrategy
 from pipeline import code_version
-from pipeline.config import PipelineConfig, settings_of
-from pipeline.data_settings import data_settings
-from pipeline.layout import Root
+from pipeline.config.component_settings import data_settings
+from pipeline.config.settings import PipelineConfig, settings_of
+from pipeline.root import Root
+from unet.dataset.plan import SERVING
+from unet.evaluation.gate import GateSettings
+from unet.export.saved_model import ExportSettings
+from unet.registry.model_card import licence_of
+from unet.training.search import TuneSettings
+from unet.training.settings import TrainSettings
+from unet.training.warm_start import WarmStartStrategy
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
@@ -56,7 +56,7 @@ def create_pipeline(
     Args:
         config: with `channels` resolved to a number.
         root: where everything goes that the pipeline makes.
-        skip: names of samples to leave out, see `components.example_gen.plan.Settings`.
+        skip: names of samples to leave out, see `unet.dataset.plan.Settings`.
         rebaseline: do not compare the model with the last blessed one.
     """
     classes = list(config.classes)

@@ -14,7 +14,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from pipeline import code_version
-from pipeline.executions import Node, read_nodes
+from pipeline.history.executions import Node, read_nodes
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)

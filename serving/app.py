@@ -22,11 +22,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.errors import Refused
 from serving.metrics import LATENCY, REQUESTS
-from serving.open_inference import HEADER_LENGTH, InferCall
-from serving.predictor import Predictor
-from serving.request_body import BodyReader, require_json, while_connected
-from serving.rest_v1 import PredictRequest
-from serving.versions import Versions
+from serving.model.predictor import Predictor
+from serving.model.versions import Versions
+from serving.protocols.open_inference import HEADER_LENGTH, InferCall
+from serving.protocols.request_body import BodyReader, require_json, while_connected
+from serving.protocols.rest_v1 import PredictRequest
 
 log = logging.getLogger("serving")
 

@@ -14,14 +14,14 @@ import tensorflow as tf
 import uvicorn
 
 from serving.app import Addresses, create_app, create_dataplane
-from serving.grpc_server import Service, create_grpc_server
-from serving.http_protocol import protocol_class
-from serving.loaded_model import LoadedModel
-from serving.model import VersionedModel
-from serving.predictor import Predictor
-from serving.request_body import BodyReader
+from serving.model.loaded import LoadedModel
+from serving.model.predictor import Predictor
+from serving.model.versions import Versions
+from serving.protocols.grpc_server import Service, create_grpc_server
+from serving.protocols.http_limits import protocol_class
+from serving.protocols.kserve_model import VersionedModel
+from serving.protocols.request_body import BodyReader
 from serving.settings import Settings
-from serving.versions import Versions
 
 BACKLOG = 2048  # connections that wait to be taken; uvicorn's own number
 log = logging.getLogger("serving")

@@ -27,10 +27,10 @@ def export_tiny() -> Callable[..., Path]:
     def export(folder: Path, seed: int = 0, **change: Any) -> Path:
         import keras
 
-        from components import signatures
-        from components.serving_graph import Segmenter
-        from components.tiling import Geometry
-        from components.unet import create_unet
+        from unet.export import signatures
+        from unet.export.graph import Segmenter
+        from unet.network import create_unet
+        from unet.tiling import Geometry
 
         record: dict[str, Any] = {
             "classes": ["background", "cell", "other"],

@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from data.synthetic import write_cells
-from pipeline.command_line import main
+from pipeline.cli import main
 
 CHECKOUT = Path(__file__).parent.parent
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from components import evaluation
-from components.versions import push
 from data.synthetic import write_cells
+from unet.evaluation.results import Verdict, metrics_of, read_images, read_pictures, read_verdict
+from unet.registry.versions import push
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = {
@@ -54,8 +54,8 @@ def newest(place: Path, what: str) -> Path:
     return max(found, key=lambda path: int(path.name))
 
 
-def verdict_of(place: Path) -> evaluation.Verdict:
-    verdict = evaluation.read_verdict(newest(place, "Evaluator/evaluation"))
+def verdict_of(place: Path) -> Verdict:
+    verdict = read_verdict(newest(place, "Evaluator/evaluation"))
     assert verdict is not None
     return verdict
 
@@ -92,7 +92,7 @@ def test_a_verdict_says_what_was_demanded_and_what_was_found(place):
     counts = {name: part["images"] for name, part in verdict["slices"].items()}
     assert (counts["site=north"], counts["site=south"], counts["size=small"]) == (1, 2, 3)
     assert sum(name.startswith("group=") for name in counts) == 3
-    rows = evaluation.read_images(newest(place, "Evaluator/evaluation"))
+    rows = read_images(newest(place, "Evaluator/evaluation"))
     assert len(rows) == verdict["images"] == 3
     pooled = sum(row["confusion"][1][1] for row in rows)
     assert pooled == verdict["confusion"][1][1]
@@ -100,7 +100,7 @@ def test_a_verdict_says_what_was_demanded_and_what_was_found(place):
 
 def test_pictures_show_the_worst_the_median_and_the_best(place):
     folder = newest(place, "Evaluator/evaluation")
-    pictures = evaluation.read_pictures(folder)
+    pictures = read_pictures(folder)
     assert 1 <= len(pictures) <= 3
     assert pictures[0]["role"] == "worst"
     for picture in pictures:
@@ -116,7 +116,7 @@ def test_a_person_promotes_a_model_that_was_not_blessed(place):
     assert version in done.stdout
     told = card(place)["promoted"]
     assert (told["run"], told["reason"]) == (run_id, "shown to the customer")
-    metrics = evaluation.metrics_of(verdict_of(place))
+    metrics = metrics_of(verdict_of(place))
     assert card(place)["metrics_on_test_split"]["pixel_error"] == metrics["pixel_error"]
     again = command(place, "promote", run_id, "--reason", "again")
     assert again.returncode == 0
@@ -125,7 +125,7 @@ def test_a_person_promotes_a_model_that_was_not_blessed(place):
 
 
 def test_the_next_model_is_compared_with_the_promoted_one_on_the_same_images(place):
-    before = evaluation.metrics_of(verdict_of(place))
+    before = metrics_of(verdict_of(place))
     done = command(place, "run", seed=1)
     assert done.returncode == 0, done.stdout + done.stderr
     verdict = verdict_of(place)

@@ -17,12 +17,17 @@ import tensorflow as tf
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
-from components import images, masks, progress, weight_map
-from components.errors import BadInput
-from components.example_gen.inspection import cores, in_order
-from components.example_gen.plan import SERVING, Settings, make_plan
-from components.example_gen.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, Sample
-from components.large_images import one_at_a_time
+from unet import progress
+from unet.dataset.inspection import cores, in_order
+from unet.dataset.plan import SERVING, Settings, make_plan
+from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, Sample
+from unet.errors import BadInput
+from unet.images import raster
+from unet.images.memory import one_at_a_time
+from unet.images.reader import Image, encode_png, read_image
+from unet.masks import labels, weight_map
+from unet.masks.reader import read_mask
+from unet.masks.values import count_values
 
 # Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
 _count: progress.Count | None = None
@@ -34,8 +39,8 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     """Reads one sample.
 
     Returns:
-        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `components.masks.IGNORE`
-        where a pixel counts nowhere), `border` (PNG of `components.weight_map.border`, empty where it is not
+        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `unet.masks.labels.IGNORE`
+        where a pixel counts nowhere), `border` (PNG of `unet.masks.weight_map.border`, empty where it is not
         wanted), `name`, `group`, `column_NAME` for each declared column, and the scalars that the statistics
         watch: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the
         counted pixels for each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
@@ -43,18 +48,18 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     page = sample.page or 0
     try:
         image = _read_image(sample.image, page, settings)
-        mask = masks.read_mask(sample.mask, settings.legend, page=page, max_pixels=settings.max_pixels)
-    except images.ImageError as error:
+        mask = read_mask(sample.mask, settings.legend, page=page, max_pixels=settings.max_pixels)
+    except raster.ImageError as error:
         raise BadInput(f"{sample.name}: {error}") from error
     if mask.indices.shape != (image.height, image.width):
         raise BadInput(f"{sample.name}: mask is {mask.indices.shape}, image is {(image.height, image.width)}")
     border = b""
     if settings.border_sigma:
         cells = weight_map.label_cells(mask.indices, mask.instances)
-        border = images.encode_png(weight_map.border(cells, settings.border_sigma))
+        border = encode_png(weight_map.border(cells, settings.border_sigma))
     features: dict[str, Any] = {
         "image": image.data,
-        "mask": images.encode_png(mask.indices),
+        "mask": encode_png(mask.indices),
         "border": border,
         "name": sample.name.encode(),
         "group": sample.group.encode(),
@@ -62,9 +67,9 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
         **_scalars(image),
     }
     if mask.instances is not None:
-        features["instances"] = images.encode_png(mask.instances)
-    pixels = masks.count_values(mask.indices)
-    counted = mask.indices.size - pixels.get(masks.IGNORE, 0)
+        features["instances"] = encode_png(mask.instances)
+    pixels = count_values(mask.indices)
+    counted = mask.indices.size - pixels.get(labels.IGNORE, 0)
     for index, name in enumerate(settings.classes):
         features[f"{FRACTION_PREFIX}{name}"] = pixels.get(index, 0) / max(counted, 1)
     return _example(features)
@@ -74,18 +79,16 @@ def to_serving_example(path: Path, settings: Settings) -> tf.train.Example:
     """Reads an image as it comes in service: its `name` and the scalars of the image, nothing else."""
     try:
         image = _read_image(path, 0, settings)
-    except images.ImageError as error:
+    except raster.ImageError as error:
         raise BadInput(f"{path}: {error}") from error
     return _example({"name": path.name.encode(), **_scalars(image)})
 
 
-def _read_image(path: Path, page: int, settings: Settings) -> images.Image:
-    return images.read_image(
-        path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range
-    )
+def _read_image(path: Path, page: int, settings: Settings) -> Image:
+    return read_image(path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range)
 
 
-def _scalars(image: images.Image) -> dict[str, int | float]:
+def _scalars(image: Image) -> dict[str, int | float]:
     return {name: getattr(image, name) for name in SCALARS}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from pipeline.command_line import parser
+from pipeline.cli import parser
 
 WIDTH = 88  # of the usage lines, in characters
 

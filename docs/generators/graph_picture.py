@@ -133,9 +133,9 @@ def draw(graph: list[Node]) -> str:
 
 def main() -> None:
     """Writes the picture."""
-    from pipeline.config import PipelineConfig
+    from pipeline.config.settings import PipelineConfig
     from pipeline.graph import create_pipeline
-    from pipeline.layout import Root
+    from pipeline.root import Root
 
     config = PipelineConfig(channels=1)
     FILE.write_text(draw(nodes(create_pipeline(config, Root(Path("/runs"))))), encoding="utf-8")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.tiling import Geometry
 from docs.generators.svg import BLUE, GREY, PLUM, TEAL, box, line, picture, text
+from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "u-net.svg"
 SIDE, FILTERS = 572, 64  # of the paper's figure

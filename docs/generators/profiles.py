@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline import profile
+from pipeline.config import profile
 
 
 def markdown() -> str:

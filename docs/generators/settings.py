@@ -8,8 +8,8 @@ import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pipeline import profile
-from pipeline.config import CHECKOUT, PipelineConfig
+from pipeline.config import profile
+from pipeline.config.settings import CHECKOUT, PipelineConfig
 
 _NAMES = {
     bool: "true, false",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.tiling import Geometry
 from docs.generators.svg import BLUE, GREY, PLUM, TEAL, box, picture, text
+from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "tiles.svg"
 SIDE, IMAGE = 572, (772, 560)  # of a tile's input; of the image that is cut, width and height

@@ -9,12 +9,12 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.inference import ModelError, common_record, mean_record
-from components.versions import newest_version, push, training_record
-from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
-from pipeline.layout import Root
-from pipeline.lock import Locked, exclusive
-from pipeline.models import find_models
+from pipeline.prediction.models import find_models
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.process.lock import Locked, exclusive
+from pipeline.root import Root
+from unet.inference.model import ModelError, common_record, mean_record
+from unet.registry.versions import newest_version, push, training_record
 
 
 def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: bool) -> int:
@@ -28,7 +28,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
         symmetries: average over the eight flips and quarter turns of the image, too.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     folders, problems = find_models(models, Root(root.absolute()).serving)
     if len(set(folders)) < len(folders):
@@ -61,7 +61,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what libraries say at their import
-        from components import average as mean
+        from unet.export import average as mean
 
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
         try:

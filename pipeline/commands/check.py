@@ -7,23 +7,24 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from components import images
-from components.errors import BadInput
-from components.example_gen import splits
-from components.example_gen.checked import Checked
-from components.example_gen.inspection import Facts, cores, inspect
-from components.example_gen.plan import SERVING, images_in_service
-from components.example_gen.sample import Problem
-from components.large_images import one_at_a_time
-from pipeline.config import PipelineConfig
-from pipeline.data_report import Report, Summary, print_report
-from pipeline.data_settings import data_settings
-from pipeline.estimates import estimate
-from pipeline.exit_codes import BAD_INPUT, OK
-from pipeline.layout import Root
-from pipeline.proposals import propose, training_time
-from pipeline.reading_progress import ReadingProgress
-from pipeline.terminal import make_console
+from pipeline.check.estimates import estimate
+from pipeline.check.findings import Report, Summary, print_report
+from pipeline.check.proposals import propose, training_time
+from pipeline.config.component_settings import data_settings
+from pipeline.config.settings import PipelineConfig
+from pipeline.process.exit_codes import BAD_INPUT, OK
+from pipeline.root import Root
+from pipeline.terminal.check_progress import ReadingProgress
+from pipeline.terminal.console import make_console
+from unet.dataset import splits
+from unet.dataset.cache import Checked
+from unet.dataset.inspection import Facts, cores, inspect
+from unet.dataset.plan import SERVING, images_in_service
+from unet.dataset.sample import Problem
+from unet.errors import BadInput
+from unet.images import raster
+from unet.images.memory import one_at_a_time
+from unet.images.reader import read_image
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
@@ -131,8 +132,8 @@ def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
     def read(path: Path) -> Problem | None:
         try:
             with one_at_a_time():
-                images.read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
-        except images.ImageError as error:
+                read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
+        except raster.ImageError as error:
             return Problem(str(path), error.found, error.advice)
         return None
 

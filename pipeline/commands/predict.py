@@ -9,16 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.image_formats import ImageError
-from components.inference import Model, ModelError, common_record
-from pipeline import interruption
-from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
-from pipeline.layout import Root
-from pipeline.models import find_models
-from pipeline.prediction import add_to_coco, coco_file, finished_indices, require_writable, write_answers
-from pipeline.prediction_files import Outputs, collisions, find_tasks
-from pipeline.prediction_progress import PredictionProgress
-from pipeline.prediction_record import PredictionRecord, look
+from pipeline.prediction.models import find_models
+from pipeline.prediction.outputs import (
+    add_to_coco,
+    coco_file,
+    finished_indices,
+    require_writable,
+    write_answers,
+)
+from pipeline.prediction.record import PredictionRecord, look
+from pipeline.prediction.tasks import Outputs, collisions, find_tasks
+from pipeline.process import signals
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.root import Root
+from pipeline.terminal.predict_progress import PredictionProgress
+from unet.images.raster import ImageError
+from unet.inference.model import Model, ModelError, common_record
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ def predict(request: Request) -> int:
             progress.problem(str(error))
             return BAD_INPUT
         except KeyboardInterrupt:
-            interruption.settle()
+            signals.settle()
             progress.problem(
                 f"interrupted after {progress.done} of {len(todo)} images: run the same command to go on"
             )

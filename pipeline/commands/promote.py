@@ -8,16 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from components.evaluation import EvaluationDamaged, metrics_of, read_verdict
-from components.model_card import write_card
-from components.versions import digest, newest_version, push
-from pipeline import history
-from pipeline.executions import Artifact, StoreError, require_readable
-from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
-from pipeline.history import HistoryError, Run
-from pipeline.layout import Root
-from pipeline.lock import Locked, exclusive
-from pipeline.outcome import counts, model_path
+from pipeline.history.executions import Artifact, StoreError, require_readable
+from pipeline.history.outcome import counts, model_path
+from pipeline.history.runs import HistoryError, Run, load
+from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
+from pipeline.process.lock import Locked, exclusive
+from pipeline.root import Root
+from unet.evaluation.results import EvaluationDamaged, metrics_of, read_verdict
+from unet.registry.model_card import write_card
+from unet.registry.versions import digest, newest_version, push
 
 
 class Refused(ValueError):
@@ -35,7 +34,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
         reason: for the records; must say something.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     root = Root(root_path.absolute())
     if not reason.strip():
@@ -60,12 +59,12 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
 
 def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     require_readable(root.metadata)
-    run = history.load(root.path, run_id)
+    run = load(root.path, run_id)
     inputs = _inputs(run)
     model = model_path(inputs["model"])
     newest = newest_version(root.serving)
     is_live = newest is not None and digest(root.serving / str(newest)) == digest(model)
-    from pipeline.promotion import Promotion, Record, last_blessed
+    from pipeline.history.promotion import Promotion, Record, last_blessed
 
     # Live but not recorded: a rollback brought it back, or a promotion was killed before it was told.
     if is_live and last_blessed(root) == inputs["model"].id:

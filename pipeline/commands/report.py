@@ -7,9 +7,9 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from pipeline.exit_codes import BAD_INPUT, FAILED, OK
-from pipeline.history import HistoryError
-from pipeline.layout import Root
+from pipeline.history.runs import HistoryError
+from pipeline.process.exit_codes import BAD_INPUT, FAILED, OK
+from pipeline.root import Root
 
 
 def report(root_path: Path, runs: list[str], show: bool = False) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from components.model_card import renumber_card
-from components.versions import VersionError, roll_back
-from pipeline.exit_codes import BAD_INPUT, INTERRUPTED, OK
-from pipeline.layout import Root
-from pipeline.lock import Locked, exclusive
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.process.lock import Locked, exclusive
+from pipeline.root import Root
+from unet.registry.model_card import renumber_card
+from unet.registry.versions import VersionError, roll_back
 
 
 def rollback(root_path: Path, version: int | None) -> int:
@@ -20,7 +20,7 @@ def rollback(root_path: Path, version: int | None) -> int:
         version: to go back to; None: the one before the newest.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     root = Root(root_path.absolute())
     if not root.path.is_dir():

@@ -13,22 +13,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from components.example_gen.sample import Problem
-from pipeline import curve_links, durations, history, interruption, log, memory, outcome, summary
+from pipeline import curve_links
+from pipeline.check.findings import Report, print_report
 from pipeline.commands.check import check
 from pipeline.commands.report import open_page
-from pipeline.config import PipelineConfig
-from pipeline.data_report import Report, print_report
-from pipeline.ending import command_of, explain, print_end
-from pipeline.executions import DONE, Node, StoreError, require_readable
-from pipeline.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
-from pipeline.layout import Root
-from pipeline.lock import Locked, exclusive
-from pipeline.progress import Board
-from pipeline.reading_progress import ReadingProgress
-from pipeline.run_record import RunRecord
-from pipeline.summary import Summary
-from pipeline.terminal import make_console
+from pipeline.config.settings import PipelineConfig
+from pipeline.history import durations, outcome, summary
+from pipeline.history.executions import DONE, Node, StoreError, require_readable
+from pipeline.history.record import RunRecord
+from pipeline.history.runs import runs
+from pipeline.history.summary import Summary
+from pipeline.process import log, memory, signals
+from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
+from pipeline.process.lock import Locked, exclusive
+from pipeline.root import Root
+from pipeline.terminal.check_progress import ReadingProgress
+from pipeline.terminal.console import make_console
+from pipeline.terminal.ending import command_of, explain, print_end
+from pipeline.terminal.run_progress import Board
+from unet.dataset.sample import Problem
 
 EXIT_CODE_OF = {
     "pushed": OK,
@@ -62,7 +65,7 @@ def run(
         show: open the report in the browser at the end.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     console = make_console(sys.stdout)
     root = Root(root_path.absolute())
@@ -115,14 +118,14 @@ def _run_locked(
     record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
         work = _Work(root, record, terminal)
-        interruption.watch(work.give_up)
+        signals.watch(work.give_up)
         failure = ""
         try:
             work.run(config, data.skip, rebaseline)
-            interruption.settle()  # a signal changes nothing any more
+            signals.settle()  # a signal changes nothing any more
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
-            interruption.settle()
+            signals.settle()
             failure = traceback.format_exc()
             print(failure, file=sys.stderr)  # into the log
             status, reason = explain(error, work.at_work, root.path)
@@ -166,7 +169,7 @@ class _Work:
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
         try:
-            before = history.runs(self._root.path, _RUNS_TO_LEARN_FROM)
+            before = runs(self._root.path, _RUNS_TO_LEARN_FROM)
         except Exception:  # a run needs no history
             traceback.print_exc()
             before = []
@@ -183,7 +186,7 @@ class _Work:
     def end(self, status: str, reason: str) -> None:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""
         self._ending.acquire()  # never released: there is one end
-        interruption.settle(EXIT_CODE_OF[status])
+        signals.settle(EXIT_CODE_OF[status])
         record = self._record
         if self.at_work:
             self._measure(self.at_work, self._node_start)

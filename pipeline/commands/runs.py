@@ -13,13 +13,15 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
-from pipeline import history, outcome, terminal
-from pipeline.durations import in_words
-from pipeline.exit_codes import BAD_INPUT, OK
-from pipeline.history import CACHED, DONE, FAILED, RUNNING, WAITING, HistoryError, Run
-from pipeline.lineage import Lineage, lineage, run_of_version
-from pipeline.summary import Summary, summarize
-from pipeline.verdict import print_verdict
+from pipeline.history import outcome
+from pipeline.history.durations import in_words
+from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
+from pipeline.history.lineage import Lineage, lineage, run_of_version
+from pipeline.history.runs import HistoryError, Run, load, runs
+from pipeline.history.summary import Summary, summarize
+from pipeline.process.exit_codes import BAD_INPUT, OK
+from pipeline.terminal.console import make_console
+from pipeline.terminal.verdict import print_verdict
 
 LAST = 20
 _WIDE, _FULL = 100, 10_000  # columns: of a terminal that has room for the table; of what is no terminal
@@ -36,10 +38,10 @@ def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) ->
         as_json: as a JSON list.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     try:
-        found = history.runs(root, None if everything else LAST)
+        found = runs(root, None if everything else LAST)
     except HistoryError as error:
         return _refuse(error)
     rows = [_row(run, summarize(run)) for run in found]
@@ -69,12 +71,12 @@ def show_run(root: Path, run_id: str, version: int | None = None, *, as_json: bo
         as_json: as a JSON object.
 
     Returns:
-        The exit code; see `pipeline.exit_codes`.
+        The exit code; see `pipeline.process.exit_codes`.
     """
     sentence = ""
     try:
         if version is None:
-            run = history.load(root, run_id)
+            run = load(root, run_id)
         else:
             run, sentence = run_of_version(root, version)
         summary, origin = summarize(run), lineage(root, run)
@@ -97,7 +99,7 @@ def _refuse(error: HistoryError) -> int:
 
 
 def _console() -> Console:
-    console = terminal.make_console(sys.stdout)
+    console = make_console(sys.stdout)
     if not console.is_terminal:
         console.width = _FULL  # whoever reads it later can scroll
     return console

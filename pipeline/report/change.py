@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components import bootstrap
-from components.evaluation import Metric
-from components.metric_names import LOWER_IS_BETTER
-from pipeline.executions import Executions, StoreError
+from pipeline.history.executions import Executions, StoreError
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, setting, signed
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, baseline_in_words, difference
+from unet.evaluation.results import Metric
+from unet.metrics import bootstrap
+from unet.metrics.names import LOWER_IS_BETTER
 
 _MOST_CHANGED = 8  # images listed on each side
 Pair = tuple[str, float | None, float | None]

@@ -8,9 +8,19 @@ import json
 from pathlib import Path
 from typing import Any
 
-from components import evaluation, run_files
-from pipeline.history import Run
-from pipeline.layout import Root
+from pipeline.history.runs import Run
+from pipeline.root import Root
+from unet.evaluation.results import (
+    IMAGES,
+    EvaluationDamaged,
+    ImageRow,
+    Picture,
+    Verdict,
+    read_images,
+    read_pictures,
+    read_verdict,
+)
+from unet.training.files import CURVES
 
 _LINES = 40  # of the log's end
 _TAIL = 1 << 16  # bytes of it that are looked at
@@ -42,28 +52,28 @@ class Evidence:
         return path
 
     @functools.cached_property
-    def verdict(self) -> evaluation.Verdict:
+    def verdict(self) -> Verdict:
         """What the gate decided."""
         folder = self.folder("Evaluator", "evaluation")
-        verdict = _read(evaluation.read_verdict, folder)
+        verdict = _read(read_verdict, folder)
         if verdict is None:
             raise Missing(f"{folder} holds no verdict: another version of the pipeline made this evaluation.")
         return verdict
 
     @functools.cached_property
-    def images(self) -> list[evaluation.ImageRow]:
+    def images(self) -> list[ImageRow]:
         """A row for each test image."""
         folder = self.folder("Evaluator", "evaluation")
-        rows = _read(evaluation.read_images, folder)
+        rows = _read(read_images, folder)
         if not rows:
-            raise Missing(f"{folder} holds no table of the test images ({evaluation.IMAGES}).")
+            raise Missing(f"{folder} holds no table of the test images ({IMAGES}).")
         return rows
 
     @functools.cached_property
-    def pictures(self) -> list[evaluation.Picture]:
+    def pictures(self) -> list[Picture]:
         """The test images of which there are pictures."""
         folder = self.folder("Evaluator", "evaluation")
-        rows = _read(evaluation.read_pictures, folder)
+        rows = _read(read_pictures, folder)
         if not rows:
             raise Missing(f"{folder} holds no pictures of test images.")
         return rows
@@ -85,7 +95,7 @@ class Evidence:
     @functools.cached_property
     def curves(self) -> dict[str, list[float | None]]:
         """Columns of the learning curves; None where a value is no number."""
-        path = self.folder("Trainer", "model_run") / run_files.CURVES
+        path = self.folder("Trainer", "model_run") / CURVES
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file, strict=True))
@@ -123,7 +133,7 @@ class Evidence:
 def _read(reader: Any, folder: Path) -> Any:
     try:
         return reader(folder)
-    except evaluation.EvaluationDamaged as error:
+    except EvaluationDamaged as error:
         raise Missing(f"{error}.") from None
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline import run_record
-from pipeline.profile import toml_value
+from pipeline.config.profile import toml_value
+from pipeline.history import record
 
 NONE = "–"
 _NAMES = {
@@ -108,7 +108,7 @@ def megabytes(value: Any) -> str:
 
 def moment(text: str) -> str:
     """An ISO time as "25 November 2026, 00:45"; as it is where it is none."""
-    when = run_record.moment(text)
+    when = record.moment(text)
     return f"{when.day} {when:%B %Y, %H:%M}" if when else text
 
 

@@ -14,12 +14,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from components.whole_file import replace
-from pipeline import history
-from pipeline.history import Run
-from pipeline.layout import Root
+from pipeline.history.runs import Run, load
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
 from pipeline.report.evidence import Evidence, Missing, NotReached
+from pipeline.root import Root
+from unet.files import replace
 
 REPORT = "report.html"
 _log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ def write_report(root: Root, run_id: str) -> Path:
         HistoryError: there is no such run.
         OSError: it cannot be written.
     """
-    run = history.load(root.path, run_id)
+    run = load(root.path, run_id)
     path = root.run(run.id) / REPORT
     replace(path, report(root, run))
     return path
@@ -79,7 +78,7 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
         HistoryError: there is no such run.
         OSError: it cannot be written.
     """
-    a, b = history.load(root.path, first), history.load(root.path, second)
+    a, b = load(root.path, first), load(root.path, second)
     path = root.run(b.id) / f"against-{a.id}.html"
     replace(path, comparison(root, a, b))
     return path

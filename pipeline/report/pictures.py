@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from components.legend import IGNORE
 from components.palette import class_colours
 from pipeline.report.evidence import Missing
+from unet.masks.labels import IGNORE
 
 RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
 # Of Okabe and Ito 2008, told apart whatever eyes one has, and by their brightness alone.

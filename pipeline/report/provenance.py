@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline import outcome
-from pipeline.history import Artifact, Node
+from pipeline.history import outcome
+from pipeline.history.executions import Artifact, Node
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import count, duration, megabytes, setting
 
@@ -49,7 +49,7 @@ def _node(node: Node, longest: float) -> dict[str, Any]:
 
 def configuration(evidence: Evidence) -> dict[str, Any]:
     """Every setting, those first that are not the default; and the versions of what computed."""
-    from pipeline.config import PipelineConfig
+    from pipeline.config.settings import PipelineConfig
 
     config = evidence.run.config
     if not config:

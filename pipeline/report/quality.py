@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from components.slices import SHARES, SIZES
 from pipeline.report import charts
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import (
@@ -22,6 +21,7 @@ from pipeline.report.formats import (
     split_metric,
 )
 from pipeline.report.verdict import difference
+from unet.evaluation.slices import SHARES, SIZES
 
 SCORE = "foreground_iou"
 _LISTED = 1000  # images of the table; images.json has all

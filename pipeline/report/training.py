@@ -6,12 +6,12 @@ import itertools
 import shlex
 from typing import Any
 
-from components.run_files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
 from pipeline.report import charts, pictures
 from pipeline.report.charts import Series
 from pipeline.report.evidence import Evidence, Missing, NotReached
 from pipeline.report.formats import count, finite, metric, number, short
 from pipeline.report.pictures import Panel
+from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
 
 _SIDE = 320  # of a sample, in pixels
 _ROWS = 100  # of the table of the curves

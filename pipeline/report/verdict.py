@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.evaluation import Baseline, Check, Metric
-from components.metric_names import LOWER_IS_BETTER
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import count, interval, metric, number, sentence, signed
-from pipeline.verdict import passed_by_chance
+from pipeline.terminal.verdict import passed_by_chance
+from unet.evaluation.results import Baseline, Check, Metric
+from unet.metrics.names import LOWER_IS_BETTER
 
 # What a status is called, and how it is drawn: good, bad, or neither.
 STATUSES = {

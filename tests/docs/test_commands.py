@@ -96,7 +96,7 @@ class Reader:
         rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
         table.write_text(rows[0] + "".join(kept), encoding="utf-8")
-        defaults = self.checkout / "pipeline/config.py"
+        defaults = self.checkout / "pipeline/config/settings.py"
         text = defaults.read_text(encoding="utf-8")
         for name, value in BUDGET.items():
             text, count = re.subn(rf"(\n    {name}: [^=]+ = Field\(\s*)[^,]+", rf"\g<1>{value}", text)

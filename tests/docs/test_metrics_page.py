@@ -2,9 +2,9 @@
 
 import re
 
-from components.metric_names import LOWER_IS_BETTER, gate_names
-from components.slices import BUILT_IN
 from tests.docs.blocks import DOCS
+from unet.evaluation.slices import BUILT_IN
+from unet.metrics.names import LOWER_IS_BETTER, gate_names
 
 PAGE = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (`[^|]+`) \|", PAGE, re.M)

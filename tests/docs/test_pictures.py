@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 import pytest
 
 from docs.generators import graph_picture, network_picture, tiles_picture
-from pipeline.config import PipelineConfig
+from pipeline.config.settings import PipelineConfig
 from pipeline.graph import create_pipeline
-from pipeline.layout import Root
+from pipeline.root import Root
 
 
 def graph() -> list[graph_picture.Node]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from docs.generators import commands, docstrings, settings
-from pipeline.command_line import parser
-from pipeline.config import PipelineConfig
-from pipeline.profile import profile_names
+from pipeline.cli import parser
+from pipeline.config.profile import profile_names
+from pipeline.config.settings import PipelineConfig
 from tests.docs.blocks import CHECKOUT, DOCS
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.evaluation import write_verdict
-from pipeline.layout import Root
-from pipeline.run_record import RunRecord
+from pipeline.history.record import RunRecord
+from pipeline.root import Root
+from unet.evaluation.results import write_verdict
 
 NODES = ("ImageMaskExampleGen", "Trainer", "Evaluator", "Pusher")
 CONFIG = {"data": "/cells", "steps": 30, "thresholds": {"foreground_iou": 0.5}}
@@ -85,10 +85,10 @@ class RecordedRuns:
 
     def promote(self, run_id: str, version: int, reason: str) -> None:
         """A person put the model of a run into service."""
-        from pipeline import history
-        from pipeline.promotion import Promotion, Record
+        from pipeline.history.promotion import Promotion, Record
+        from pipeline.history.runs import load
 
-        run = history.load(self.root.path, run_id)
+        run = load(self.root.path, run_id)
         inputs = {"model": run.artifact("Trainer", "model")}
         promotion = Promotion(run_id, reason, "ada", "2026-11-26T09:00:00+0000")
         Record(self.root, promotion, inputs).done(self.root.serving / str(version))  # type: ignore[arg-type]

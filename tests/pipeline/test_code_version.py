@@ -10,7 +10,8 @@ from pipeline import code_version
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A copy of the components that a test may edit."""
-    shutil.copytree(code_version.CHECKOUT / "components", tmp_path / "components")
+    for package in code_version.PACKAGES:
+        shutil.copytree(code_version.CHECKOUT / package, tmp_path / package)
     monkeypatch.setattr(code_version, "CHECKOUT", tmp_path)
     return tmp_path
 
@@ -18,17 +19,17 @@ def checkout(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("edited", "module", "changes"),
     [
-        ("unet.py", "components.trainer", True),
-        ("tiling.py", "components.transform", True),
-        ("augment.py", "components.tuner", True),
-        ("example_gen/splits.py", "components.example_gen.component", True),
-        ("unet.py", "components.transform", False),
-        ("trainer.py", "components.tuner", False),
+        ("unet/network.py", "components.trainer", True),
+        ("unet/tiling.py", "components.transform", True),
+        ("unet/training/augmentation.py", "components.tuner", True),
+        ("unet/dataset/splits.py", "components.example_gen.component", True),
+        ("unet/network.py", "components.transform", False),
+        ("components/trainer.py", "components.tuner", False),
     ],
 )
 def test_fingerprint_follows_imports(checkout, edited, module, changes):
     before = code_version.fingerprint({module})
-    path = checkout / "components" / edited
+    path = checkout / edited
     path.write_text(path.read_text() + "\n# edited\n")
     assert (code_version.fingerprint({module}) != before) == changes
 

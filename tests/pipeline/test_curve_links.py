@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.curve_links import link
-from pipeline.layout import Root
+from pipeline.root import Root
 
 
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):

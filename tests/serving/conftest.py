@@ -35,10 +35,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Folder of each version."""
     import keras
 
-    from components.serving_graph import Segmenter
-    from components.signatures import export
-    from components.tiling import Geometry
-    from components.unet import create_unet
+    from unet.export.graph import Segmenter
+    from unet.export.signatures import export
+    from unet.network import create_unet
+    from unet.tiling import Geometry
 
     folder = tmp_path_factory.mktemp("exported")
     keras.utils.set_random_seed(8)

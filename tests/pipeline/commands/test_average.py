@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.versions import newest_version, versions
-from pipeline.command_line import main
-from pipeline.lock import exclusive
+from pipeline.cli import main
+from pipeline.process.lock import exclusive
+from unet.registry.versions import newest_version, versions
 
 
 @pytest.fixture(scope="module")

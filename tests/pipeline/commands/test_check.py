@@ -16,15 +16,15 @@ from PIL import Image
 from rich.console import Console
 from scipy import ndimage
 
-from components.errors import BadInput
-from components.example_gen.plan import make_plan
 from data.synthetic import write_cells
-from pipeline.command_line import main
+from pipeline.check.findings import Report, print_report
+from pipeline.cli import main
 from pipeline.commands.check import check
-from pipeline.data_report import Report, print_report
-from pipeline.data_settings import data_settings
-from pipeline.layout import Root
-from pipeline.profile import load, parse_overrides
+from pipeline.config.component_settings import data_settings
+from pipeline.config.profile import load, parse_overrides
+from pipeline.root import Root
+from unet.dataset.plan import make_plan
+from unet.errors import BadInput
 
 
 def run(data: Path, **settings: Any) -> Report:

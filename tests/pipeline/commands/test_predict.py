@@ -15,9 +15,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from components.inference import Model
-from components.inference import predict as masks_of
-from pipeline.command_line import main
+from pipeline.cli import main
+from unet.inference.model import Model
+from unet.inference.model import predict as masks_of
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -105,7 +105,7 @@ def test_everything_that_can_be_written(
     assert sum(a["area"] for a in found) == area
     # The same through the tiling of large images, whose masks and probabilities are TIFFs.
     tifffile.imwrite(tmp_path / "b.tif", pixels(photos / "b.png"))
-    monkeypatch.setattr("components.picture.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("unet.inference.large_tiff.LARGE_PIXELS", 1000)
     assert predict(root, tmp_path / "b.tif", "--out", tmp_path / "large", *more, "geojson") == 0
     assert written(tmp_path / "large") == {"b.tif", "b.background.tif", "b.cell.tif", "b.other.tif",
                                            "b.overlay.png", "b.geojson"}  # fmt: skip
@@ -273,7 +273,7 @@ def test_errors_and_finished_work_need_no_tensorflow(root: Path, photos: Path, t
     out = tmp_path / "out"
     assert predict(root, photos, "--out", out) == 0
     code = (
-        "import sys; from pipeline.command_line import main; code = main(sys.argv[1:]);"
+        "import sys; from pipeline.cli import main; code = main(sys.argv[1:]);"
         "assert 'tensorflow' not in sys.modules and 'rasterio' not in sys.modules; sys.exit(code)"
     )
     for words, expected in [((photos,), 0), (("nowhere",), 2)]:

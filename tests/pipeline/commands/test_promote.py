@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import Root
-from pipeline.lock import exclusive
+from pipeline.process.lock import exclusive
+from pipeline.root import Root
 from tests.pipeline.recorded_runs import COMPLETE, RecordedRuns
 
 CHECKOUT = Path(__file__).parents[3]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import command_line
+from pipeline import cli
 from pipeline.commands import report
-from pipeline.exit_codes import BAD_INPUT, FAILED, OK
-from pipeline.layout import Root
-from pipeline.run_record import RunRecord
+from pipeline.history.record import RunRecord
+from pipeline.process.exit_codes import BAD_INPUT, FAILED, OK
+from pipeline.root import Root
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def command(root: Root, *words: str) -> int:
-    return command_line.main(["report", *words, "--root", str(root.path)])
+    return cli.main(["report", *words, "--root", str(root.path)])
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_without_a_display_the_path_is_told(
 
 def test_no_tensorflow_is_loaded(root: Root):
     code = (
-        "import sys; from pipeline.command_line import main;"
+        "import sys; from pipeline.cli import main;"
         f"assert main(['report', '--root', {str(root.path)!r}]) == 0;"
         "assert 'tensorflow' not in sys.modules and 'tfx' not in sys.modules"
     )

@@ -43,8 +43,8 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_run_in_progress_is_waited_for(tmp_path: Path) -> None:
-    from pipeline.layout import Root
-    from pipeline.lock import exclusive
+    from pipeline.process.lock import exclusive
+    from pipeline.root import Root
 
     make_versions(tmp_path, 5, 7)
     with exclusive(Root(tmp_path).lock):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from components.example_gen.sample import Problem
 from data.synthetic import write_cells
-from pipeline.command_line import main
+from pipeline.cli import main
 from pipeline.commands.run import write_skipped
-from pipeline.interruption import SECONDS_TO_STOP
+from pipeline.process.signals import SECONDS_TO_STOP
+from unet.dataset.sample import Problem
 
 
 def test_a_skipped_file_is_a_line_whatever_its_name(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ import sys
 from pathlib import Path
 from pipeline import history, interruption
 from pipeline.commands.run import EXIT_CODE_OF, _Work
-from pipeline.layout import Root
+from pipeline.root import Root
 root = Root(Path(sys.argv[1]))
 run = history.load(root.path, "1")
 interruption.install()

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from pipeline.command_line import main
-from pipeline.lock import exclusive
+from pipeline.cli import main
+from pipeline.process.lock import exclusive
 from tests.pipeline.recorded_runs import CACHED, COMPLETE, HASH, NODES, RUNNING, RecordedRuns
 from tests.pipeline.terminals import terminal
 

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.run_files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
 from data.synthetic_evaluation import write_evaluation
-from pipeline.config import PipelineConfig
-from pipeline.history import Artifact, Node, Run
-from pipeline.layout import Root
-from pipeline.run_record import RunRecord
+from pipeline.config.settings import PipelineConfig
+from pipeline.history.executions import Artifact, Node
+from pipeline.history.record import RunRecord
+from pipeline.history.runs import Run
+from pipeline.root import Root
+from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
 
 RUN = "20261125-004505"
 OUTPUTS: dict[str, dict[str, dict[str, Any]]] = {

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from components.evaluation import read_images, read_verdict, write_verdict
-from components.run_files import CURVES
-from pipeline.history import Node, Push
+from pipeline.history.executions import Node, Push
 from pipeline.report.evidence import Evidence
 from pipeline.report.page import SECTIONS, report
 from pipeline.report.provenance import configuration
 from tests.pipeline.report.conftest import Made, write_anomalies
+from unet.evaluation.results import read_images, read_verdict, write_verdict
+from unet.training.files import CURVES
 
 ENDED = ("failed", "bad_input", "interrupted", "killed", "unknown")
 HOSTILE = ['<script>alert("1")</script>', "a & b's", "Zürich, 東京", "\u202etfel-ot-thgir", "x" * 200]

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.legend import IGNORE
 from components.palette import PALETTE
 from pipeline.report import pictures
 from pipeline.report.evidence import Missing
 from pipeline.report.pictures import ERROR_COLOURS, MISSED, OTHER, RIGHT, TOO_MUCH
+from unet.masks.labels import IGNORE
 
 
 def decode(uri: str) -> np.ndarray:

@@ -1,0 +1,198 @@
+"""The metrics of the gate inside TFMA: one computation for each model, which gives all of them.
+
+Each image is measured once, before TFMA sorts it into slices; what is combined is a row of sums for each. Out
+come the metrics of all images, as numbers, and the rows themselves, as a metric that holds JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics import metric_types
+from tensorflow_model_analysis.proto import config_pb2
+
+from unet.dataset.sample import COLUMN_PREFIX
+from unet.evaluation.slices import GROUP, slices_of
+from unet.export.signatures import EVALUATE
+from unet.images.reader import decode
+from unet.masks.labels import IGNORE
+from unet.metrics import measurement
+from unet.metrics.measurement import Measured
+from unet.metrics.names import gate_names
+
+ROWS = "images"  # the metric that holds them
+COUNT = "example_count"
+
+
+class SegmentationMetrics(tfma.metrics.Metric):
+    """All of `metric_names.gate_names`, and the rows they are made of."""
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        tolerance: int,
+        with_segments: bool,
+        columns: Sequence[str],
+        name: str = ROWS,
+    ):
+        """Declares the metrics.
+
+        Args:
+            classes: names, the background first.
+            tolerance: of the boundary F1, in pixels.
+            with_segments: also `metric_names.SEGMENT_SCORES`.
+            columns: of the manifest, that make slices.
+            name: TFMA gives every metric one.
+        """
+        super().__init__(
+            _computations,
+            name=name,
+            classes=list(classes),
+            tolerance=tolerance,
+            with_segments=with_segments,
+            columns=list(columns),
+        )
+
+
+def _computations(
+    name: str,
+    classes: list[str],
+    tolerance: int,
+    with_segments: bool,
+    columns: list[str],
+    model_names: list[str] | None = None,
+    **_: Any,
+) -> list[metric_types.MetricComputation]:
+    computations = []
+    for model in model_names or [""]:
+        names = [*gate_names(classes, with_segments), COUNT, name]
+        keys = [metric_types.MetricKey(name=each, model_name=model) for each in names]
+        computations.append(
+            metric_types.MetricComputation(
+                keys=keys,
+                preprocessors=[MeasureImage(model, classes, tolerance, with_segments, columns)],
+                combiner=CombineRows(model, classes, name),
+            )
+        )
+    return computations
+
+
+class MeasureImage(metric_types.Preprocessor):
+    """From what one model says about one image to a row of sums."""
+
+    def __init__(
+        self, model: str, classes: list[str], tolerance: int, with_segments: bool, columns: list[str]
+    ):
+        """Args: as of `SegmentationMetrics`; model: its name, empty if there is no other."""
+        super().__init__(name=f"measure_image:{model}")  # TFMA tells preprocessors apart by their names
+        self._model, self._classes, self._columns = model, classes, columns
+        self._tolerance, self._with_segments = tolerance, with_segments
+
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """Args: extracts: of one image. Yields its row."""
+        said = extracts[tfma.PREDICTIONS_KEY]
+        if self._model in said:  # with a baseline, predictions are nested by the name of the model
+            said = said[self._model]
+        features = {key: np.asarray(value) for key, value in extracts[tfma.FEATURES_KEY].items()}
+        size = len(self._classes)
+        confusion = np.asarray(said["confusion"], np.float64).reshape(size, size)
+        maps = [decode(png)[..., 0] for png in np.asarray(said["probabilities_bytes"]).ravel()]
+        truth = decode(np.asarray(said["truth_bytes"]).item())[..., 0]
+        probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
+        measured = measurement.measure(
+            confusion, probabilities, truth, IGNORE, self._tolerance, self._with_segments
+        )
+        height, width, depth = (int(features[key].item()) for key in ("height", "width", "bit_depth"))
+        total = confusion.sum()
+        foreground = float(confusion[1:].sum() / total) if total else float("nan")
+        values = {column: features[_feature(column)].item().decode() for column in self._columns}
+        yield {
+            "name": features["name"].item().decode(),
+            "height": height,
+            "width": width,
+            "bit_depth": depth,
+            "foreground": foreground,
+            "slices": slices_of(height, width, depth, foreground, values),
+            "measured": measured.to_json(),
+        }
+
+
+class CombineRows(beam.CombineFn):
+    """Collects the rows of all images, and takes the metrics of all of them."""
+
+    def __init__(self, model: str, classes: list[str], name: str):
+        """Args: model: its name; classes: names; name: of the metric that holds the rows."""
+        self._model, self._classes, self._name = model, classes, name
+
+    def create_accumulator(self) -> list[dict[str, Any]]:
+        """No rows."""
+        return []
+
+    def add_input(self, rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
+        """One more."""
+        rows.append(row)
+        return rows
+
+    def merge_accumulators(self, parts: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Rows of several workers."""
+        return [row for rows in parts for row in rows]
+
+    def extract_output(self, rows: list[dict[str, Any]]) -> dict[metric_types.MetricKey, Any]:
+        """Metrics by key; TFMA asks for those of no images, too."""
+        values: dict[str, Any] = {COUNT: float(len(rows)), self._name: json.dumps(rows).encode()}
+        if rows:
+            measured = Measured.stack([row["measured"] for row in rows])
+            values |= measurement.of_all(measured, self._classes)
+        return {
+            metric_types.MetricKey(name=name, model_name=self._model): value for name, value in values.items()
+        }
+
+
+def eval_config(
+    classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str]
+) -> config_pb2.EvalConfig:
+    """TFMA's configuration: the exported model itself, on whole images; it decides nothing.
+
+    Args: as of `SegmentationMetrics`.
+    """
+    arguments = {
+        "classes": list(classes),
+        "tolerance": tolerance,
+        "with_segments": with_segments,
+        "columns": list(columns),
+    }
+    metric = config_pb2.MetricConfig(
+        class_name=SegmentationMetrics.__name__, module=__name__, config=json.dumps(arguments)
+    )
+    return config_pb2.EvalConfig(
+        model_specs=[config_pb2.ModelSpec(signature_name=EVALUATE, model_type="tf_generic")],
+        slicing_specs=[config_pb2.SlicingSpec()],
+        metrics_specs=[config_pb2.MetricsSpec(metrics=[metric])],
+    )
+
+
+def read_rows(folder: str, model: str) -> list[dict[str, Any]]:
+    """The rows of one model from what TFMA wrote; none if it was not evaluated.
+
+    Args:
+        folder: of the evaluation.
+        model: `tfma.CANDIDATE_KEY` or `tfma.BASELINE_KEY`; where there is one model alone, it is the
+            candidate.
+    """
+    for name in (model, "") if model == tfma.CANDIDATE_KEY else (model,):
+        result = tfma.load_eval_result(folder, model_name=name)
+        values = result.get_metrics_for_slice() if result.slicing_metrics else None
+        if values and ROWS in values:
+            rows: list[dict[str, Any]] = json.loads(base64.b64decode(values[ROWS]["bytesValue"]))
+            return rows
+    return []
+
+
+def _feature(column: str) -> str:
+    return column if column == GROUP else COLUMN_PREFIX + column

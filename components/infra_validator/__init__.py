@@ -1,0 +1,1 @@
+"""The InfraValidator: a process with TensorFlow alone answers with the exported model."""

@@ -1,0 +1,103 @@
+"""A client with TensorFlow and nothing of this project, run by the InfraValidator as a process of its own.
+
+Arguments: folder of the SavedModel, JSON list of class values, image files; beside an image, a `.npz` of
+`indices` and `clear` may hold the expected answer. Prints one JSON object: `wrong`, a sentence for each thing
+that is, and `memory_mb`, the peak.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+
+
+def main(model: str, class_values: str, *paths: str) -> None:
+    """Loads the model, asks it everything, and prints what is wrong."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(model).signatures
+    replay(signatures, os.path.join(model, WARMUP))
+    wrong: list[str] = []
+    for path in paths:
+        wrong += check_image(signatures["serving_default"], path, json.loads(class_values))
+    wrong += check_refusals(signatures["serving_default"])
+    ours = [
+        name
+        for name in sys.modules
+        if name.split(".")[0] in ("components", "pipeline", "unet", "keras_tuner")
+    ]
+    assert not ours, f"the model needs {ours}"
+    print(json.dumps({"wrong": wrong, "memory_mb": peak_memory()}))
+
+
+def peak_memory() -> int:
+    """Megabytes that this process has taken at most; getrusage begins at the peak of its parent."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) // 1024
+
+
+def replay(signatures: Any, path: str) -> None:
+    """Answers the warm-up requests, as a server does; an exception is a reason not to serve the model."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        signatures[request.model_spec.signature_name](**inputs)
+
+
+def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
+    """What is wrong with the mask of an image."""
+    import numpy as np
+    import tensorflow as tf
+
+    with open(path, "rb") as file:
+        data = file.read()
+    values = np.array(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
+    mask = tf.io.decode_png(serve(image_bytes=tf.constant([data]))["mask_bytes"][0], dtype=tf.uint16).numpy()
+    # decode_png widens 8 bits to 16 by a factor of 257.
+    mask = mask // 257 if values.max() < 256 else mask
+    size = tuple(tf.io.decode_image(data, expand_animations=False).shape[:2])
+    if mask.shape != (*size, values.shape[1]):
+        return [f"{path}: the mask is {mask.shape}, the image is {size}"]
+    same = (mask[:, :, None] == values).all(-1)  # [H, W, classes]
+    if not same.any(-1).all():
+        return [f"{path}: the mask has other values than the classes'"]
+    expected = os.path.splitext(path)[0] + ".npz"
+    if os.path.exists(expected):
+        with np.load(expected) as stored:
+            off = (same.argmax(-1) != stored["indices"]) & stored["clear"]
+        if off.any():
+            return [f"{path}: {off.sum()} of {off.size} pixels are not those that the network gives offline"]
+    return []
+
+
+def check_refusals(serve: Any) -> list[str]:
+    """A sentence for each thing that is no image and got a mask all the same."""
+    import tensorflow as tf
+
+    noise = tf.random.stateless_uniform([64, 64, 1], [0, 0], 0, 255, tf.int32)
+    image = tf.io.encode_png(tf.cast(noise, tf.uint8)).numpy()
+    bad = {
+        "an empty file": b"",
+        "a text": b"no image, whatever its name says",
+        "a TIFF": b"II*\0" + bytes(99),
+        "half an image": image[: len(image) // 2],
+    }
+    wrong = []
+    for what, data in bad.items():
+        try:
+            serve(image_bytes=tf.constant([data]))
+        except tf.errors.InvalidArgumentError:
+            continue
+        wrong.append(f"{what} got a mask instead of an error")
+    return wrong
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

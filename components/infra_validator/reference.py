@@ -1,0 +1,72 @@
+"""What a network says about an image, computed apart from the exported graph: the answer it is held against.
+
+Decoding, normalisation, padding, tiling and the symmetries are NumPy's and this project's offline code, tile
+by tile in a loop; only the network itself, and the resizing of `unet.preprocessing.resizing`, are shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from unet import tiling
+from unet.images.reader import decode, to_grey
+from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.preprocessing.resizing import resize, resize_image
+
+_STRIDE = 256  # of the tiles, pixels: other tiles than the exported model's, so that any seam shows
+
+
+def probabilities(network: keras.Model, encoded: bytes, record: Mapping[str, Any]) -> NDArray[np.float32]:
+    """Probabilities of all classes, [H, W, classes].
+
+    Args:
+        network: [N, h, w, channels] -> probabilities of [N, h - 184, w - 184, classes].
+        encoded: canonical bytes of an image.
+        record: training record of the exported model.
+    """
+    stored = decode(encoded)
+    channels, deep = record["channels"], stored.dtype == np.uint16
+    if channels == 1 and stored.shape[-1] == 3:
+        stored = to_grey(stored)[..., None]
+    stored = np.repeat(stored, channels // stored.shape[-1], -1)
+    pixels = stored.astype(np.uint16) * np.uint16(1 if deep else DEPTH_SCALE)
+    height, width = pixels.shape[:2]
+    scale = record["scale"]
+    if scale != 1:
+        pixels = resize_image(tf.constant(pixels), scale).numpy()
+    x = pixels.astype(np.float64) / DEPTH_SCALE
+    constants = record["normalisation"]
+    if constants["over"] == "image":
+        mean, deviation = x.mean((0, 1)), x.std((0, 1))
+        deviation = np.where(deviation**2 > 1e-9, deviation, 1)
+    else:
+        mean, deviation = np.array(constants["mean"]), np.array(constants["stddev"])
+    found = _tiled(network, ((x - mean) / deviation).astype(np.float32), record)
+    if scale != 1:
+        found = resize(tf.constant(found), height, width, lambda values: values, tf.float32).numpy()
+    return found
+
+
+def _tiled(network: keras.Model, x: NDArray[np.float32], record: Mapping[str, Any]) -> NDArray[np.float32]:
+    geometry = tiling.Geometry(record["geometry"]["depth"])
+    stride = _STRIDE // geometry.step * geometry.step
+    rows, cols = (tiling.plan(side, stride, geometry) for side in x.shape[:2])
+    padded = tiling.pad(x, rows, cols, geometry)
+    turns = [(k, flip) for k in range(4) for flip in (False, True)] if record["symmetries"] else [(0, False)]
+
+    def answer(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        total: Any = 0
+        for k, flip in turns:
+            turned = np.rot90(tile[:, ::-1] if flip else tile, k)
+            said = np.rot90(keras.ops.convert_to_numpy(network(turned[None], training=False))[0], -k)
+            total += said[:, ::-1] if flip else said
+        return total / np.float32(len(turns))
+
+    tiles = tiling.tiles(padded, rows, cols, geometry)
+    return tiling.stitch(((top, left, answer(tile)) for top, left, tile in tiles), *x.shape[:2])

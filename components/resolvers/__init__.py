@@ -1,0 +1,1 @@
+"""What earlier runs left, looked up in ML Metadata for the run at hand."""

@@ -1,0 +1,101 @@
+"""The baseline of the gate: the last blessed model, and whether anything can be compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+from tfx.dsl.components.common import resolver
+from tfx.types.standard_artifacts import Model
+from tfx.utils import path_utils
+
+from components.resolvers import mlmd
+from unet.evaluation.results import Baseline
+from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS
+from unet.registry.versions import training_record
+
+
+class BlessedBaselineStrategy(resolver.ResolverStrategy):
+    """The most recently blessed model that is not the candidate itself.
+
+    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation
+    would never come from the cache, and the candidate would be compared with itself.
+    """
+
+    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Takes `candidate`, `model` and `model_blessing`; leaves `model` with what `choose` chooses from.
+
+        That is the last blessed model, and behind it, if it cannot be compared with, the last one that can,
+        or the candidate if there is none.
+        It is the candidate itself if nothing was blessed since a person put it into service.
+        """
+        [candidate] = input_dict["candidate"]
+        models = {artifact.id: artifact for artifact in input_dict["model"]}
+        chosen: list[Model] = []
+        for blessing in mlmd.blessed(store, input_dict["model_blessing"]):
+            model = models.get(blessing.get_int_custom_property("current_model_id"))
+            if model is None:
+                continue
+            if model.id == candidate.id:
+                if not chosen and blessing.get_string_custom_property(mlmd.ACCEPTED):
+                    return {**input_dict, "model": [candidate], "model_blessing": [blessing]}
+                continue
+            is_comparable = not why_incomparable(model, candidate)
+            if is_comparable or not chosen:
+                chosen.append(model)
+            if is_comparable:
+                return {**input_dict, "model": chosen, "model_blessing": [blessing]}
+        # The candidate stands for "none": once the files of the others are back, this is another answer, and
+        # the Evaluator does not take what it said without them from the cache.
+        return {**input_dict, "model": [*chosen, candidate] if chosen else [], "model_blessing": []}
+
+
+def choose(candidate: Model, baselines: Sequence[Model], rebaseline: bool) -> tuple[Baseline, Model | None]:
+    """The model to compare with, if there is one, and what the verdict says of it.
+
+    Args:
+        candidate: the model that is judged.
+        baselines: what `BlessedBaselineStrategy` left.
+        rebaseline: a person asked for no comparison.
+    """
+    if not baselines:
+        return {"state": "none", "why": "no other model was blessed before", "model_id": None}, None
+    newest = baselines[0]
+    if newest.id == candidate.id:
+        why = "a person put this very model into service, and no other was blessed since"
+        return {"state": "rebaselined", "why": why, "model_id": None}, None
+    if rebaseline:
+        why = f"--rebaseline leaves out the last blessed model ({newest.id})"
+        return {"state": "rebaselined", "why": why, "model_id": newest.id}, None
+    others = [model for model in baselines if model.id != candidate.id]
+    reasons = {model.id: why_incomparable(model, candidate) for model in others}
+    model = next((model for model in others if not reasons[model.id]), None)
+    if model is None:
+        return {"state": "incomparable", "why": reasons[newest.id], "model_id": newest.id}, None
+    why = f"the last blessed model ({model.id})"
+    if reasons[newest.id]:
+        why = f"model {model.id}, since the last blessed one cannot be compared with: {reasons[newest.id]}"
+    return {"state": "compared", "why": why, "model_id": model.id}, model
+
+
+def why_incomparable(model: Model, candidate: Model) -> str:
+    """Why the gate cannot evaluate a model beside the candidate; empty if it can."""
+    folder, ours = (Path(path_utils.serving_model_path(m.uri)) for m in (model, candidate))
+    graph = folder / "saved_model.pb"
+    if not graph.is_file() or not list(folder.glob("variables/variables.*")):
+        return f"the files of model {model.id} are gone from {folder}"
+    classes = training_record(ours).get("classes") or []
+    try:
+        theirs = training_record(folder).get("classes") or []
+        saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
+        signature = saved.meta_graphs[0].signature_def[EVALUATE]
+    except (OSError, ValueError, DecodeError, IndexError):  # the last: of an empty file
+        return f"model {model.id} is damaged: {folder}"
+    if theirs != classes:
+        return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"
+    if not set(EVALUATE_OUTPUTS) <= set(signature.outputs):
+        return f"model {model.id} was exported by a version of this project that evaluated in another way"
+    return ""

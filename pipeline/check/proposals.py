@@ -1,0 +1,199 @@
+"""Settings that fit a set of images, each with its reason; `check` shows them, none is applied unasked."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from pipeline.config.profile import toml_value
+from pipeline.config.settings import PipelineConfig
+from unet.dataset.inspection import Facts, cores
+from unet.dataset.plan import Settings
+from unet.dataset.sample import Sample
+from unet.images.memory import one_at_a_time
+from unet.masks.reader import read_mask
+from unet.tiling import Geometry
+
+_MASKS = 64  # masks in which objects are measured
+_CROP = 2048  # side in pixels of the part of a mask that is measured
+_EXPOSURES = (
+    0.25  # spread of the images' means, in deviations of their pixels, from which on exposures differ
+)
+_SMALLEST = 8  # pixels across: a 2x2 pooling or two away from a single one
+_RARE = 0.05  # share of the pixels below which a class is lost among the others
+_FILTERS_COST = 1.3  # exponent: twice the filters, 2.5 times as long a step on a processor
+_PASSES = 60  # how often training should see each pixel, augmented differently every time
+
+
+@dataclasses.dataclass(frozen=True)
+class Proposal:
+    """A value for a setting, the one in use, and why; `value` and `current` as TOML."""
+
+    key: str
+    value: str
+    current: str
+    reason: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the value in use is another one."""
+        return self.value != self.current
+
+
+def propose(
+    samples: Sequence[Sample], facts: Sequence[Facts], settings: Settings, config: PipelineConfig
+) -> list[Proposal]:
+    """Proposals for `normalise`, `scale`, `loss`, `base_filters`, `window`, `tile_stride` and `steps`.
+
+    Args:
+        samples: the usable ones.
+        facts: of the same samples, in the same order.
+        settings: how masks are read.
+        config: the values in use.
+    """
+    if not facts:
+        return []
+    diameter = _object_diameter(samples, settings)
+    normalise, why_normalise = _normalise(facts)
+    scale, why_scale = _scale(diameter, Geometry(config.depth))
+    side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
+    window, why_window = _window(side, Geometry(config.depth))
+    stride, why_stride = _tile_stride(facts, scale)
+    megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
+    filters, why_filters = _filters(megapixels)
+    steps, why_steps = _steps(megapixels, window, config)
+    loss, loss_in_use, why_loss = _loss(facts, config)
+    proposed = [
+        ("normalise", f'"{normalise}"', f'"{config.normalise}"', why_normalise),
+        ("scale", f"{scale:g}", f"{config.scale:g}", why_scale),
+        ("loss", loss, loss_in_use, why_loss),
+        ("base_filters", f"{filters}", f"{config.base_filters}", why_filters),
+        ("window", f"{window}", f"{config.window}", why_window),
+        ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
+        ("steps", f"{steps}", f"{config.steps}", why_steps),
+    ]
+    return [Proposal(*row) for row in proposed]
+
+
+def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> float:
+    """How many times as long a training by the proposals takes as one by the values in use."""
+    values = {proposal.key: proposal.value for proposal in proposals}
+    if not values or config.minutes:
+        return 1.0
+    filters, window, steps = (float(values[key]) for key in ("base_filters", "window", "steps"))
+    a_step = (filters / config.base_filters) ** _FILTERS_COST * (window / config.window) ** 2
+    return a_step * steps / config.steps
+
+
+def _normalise(facts: Sequence[Facts]) -> tuple[str, str]:
+    means, deviations = [f.mean for f in facts], [f.stddev for f in facts]
+    spread = statistics.pstdev(means) / max(statistics.median(deviations), 1e-6)
+    text = f"the means of the images vary by {spread:.2f} of a deviation of their pixels: exposures "
+    if spread > _EXPOSURES:
+        return "image", text + "differ, each image is its own standard"
+    return "dataset", text + "agree, and an empty image stays recognisable as one"
+
+
+def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
+    field = geometry.smallest
+    if diameter is None:
+        return 1.0, "the foreground is no separate objects that could be too large or too small"
+    seen = f"objects are about {diameter:.0f} pixels across and the network sees about {field}"
+    if diameter > field / 2:
+        return max(0.05, round(field / 2 / diameter, 2)), f"{seen}: twice the object should fit"
+    if diameter < _SMALLEST:
+        return min(4.0, round(1.5 * _SMALLEST / diameter, 1)), f"{seen}: the poolings would lose them"
+    return 1.0, f"{seen}: they fit, with what is around them"
+
+
+def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str]:
+    """The proposed loss, the one in use, and why."""
+    terms = {name: weight for name, weight in config.loss.items() if weight}
+    equal = set(terms.values()) == {1.0}
+    current = toml_value("+".join(terms) if equal else terms)
+    pixels: Counter[str] = Counter()
+    for fact in facts:
+        pixels.update(fact.class_pixels)
+    name = min(list(config.classes)[1:], key=pixels.__getitem__)
+    seen = f"{name} has {pixels[name] / max(pixels.total(), 1):.1%} of the pixels"
+    if pixels[name] >= _RARE * pixels.total():
+        return current, current, f"{seen}: enough to be learned pixel by pixel"
+    why = f"{seen}: Dice counts classes, not pixels, and finds more of it (docs/how-to/rare-class.md)"
+    return current if terms.keys() & {"dice", "tversky"} else '"cross_entropy+dice"', current, why
+
+
+def _window(side: float, geometry: Geometry) -> tuple[int, str]:
+    _, needed = geometry.nearest_legal(round(side) + 2 * geometry.halo)
+    default = geometry.nearest_legal(444)[1]
+    if needed < default:
+        return needed, f"images are about {side:.0f} pixels wide here: a larger window holds mirrored borders"
+    output = geometry.output_side(default)
+    return default, f"gives {output} x {output} pixels a window, at 2.9 times the work of each"
+
+
+def _tile_stride(facts: Sequence[Facts], scale: float) -> tuple[int, str]:
+    largest = max(max(fact.height, fact.width) for fact in facts) * scale
+    if largest > 2048:
+        return 1024, f"images of up to {largest:.0f} pixels: larger tiles overlap less and take less disk"
+    return 512, "tiles hold a window anywhere in them, and take at most 2 times the pixels of a large image"
+
+
+def _filters(megapixels: float) -> tuple[int, str]:
+    seen = f"{megapixels:.1f} megapixels to learn from"
+    if megapixels > 200:
+        return 32, f"{seen}: enough for a large network, given a GPU"
+    if megapixels > 20:
+        return 16, f"{seen}: more filters than the default have something to tell apart"
+    return 8, f"{seen}: a small network learns in minutes and forgets less"
+
+
+def _steps(megapixels: float, window: int, config: PipelineConfig) -> tuple[int, str]:
+    geometry = Geometry(config.depth)
+    a_step = config.batch_size * geometry.output_side(window) ** 2 / 1e6
+    passes = _PASSES * megapixels / a_step
+    steps = int(min(20000, max(2000, round(passes, -2))))
+    times = steps * a_step / max(megapixels, 1e-6)
+    return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
+
+
+def _object_diameter(samples: Sequence[Sample], settings: Settings) -> float | None:
+    """Pixels across a circle of the typical object's area; None where there are no separate objects."""
+    step = max(1, len(samples) // _MASKS)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        areas = list(pool.map(lambda sample: _areas(sample, settings), samples[::step][:_MASKS]))
+    objects = np.concatenate([a for a, _ in areas]) if areas else np.empty(0)
+    if not objects.size:
+        return None
+    # Each pixel has a vote: a thousand specks beside one organ are not what the network has to see.
+    objects = np.sort(objects)
+    typical = objects[np.searchsorted(np.cumsum(objects), objects.sum() / 2)]
+    if typical > 0.25 * statistics.median(pixels for _, pixels in areas):
+        return None  # it fills the image: tissue, membranes, sky
+    return float(2 * np.sqrt(typical / np.pi))
+
+
+def _areas(sample: Sample, settings: Settings) -> tuple[NDArray[np.int64], int]:
+    """Pixels of each object in the middle of a mask, and of that middle."""
+    with one_at_a_time():
+        mask = read_mask(sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels)
+        top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
+        middle = (slice(top, top + _CROP), slice(left, left + _CROP))
+        indices = mask.indices[middle].copy()  # of its own: the whole mask may go
+        instances = None if mask.instances is None else mask.instances[middle].copy()
+        del mask
+    if instances is not None:
+        areas = np.bincount(instances.reshape(-1))[1:]
+    else:
+        parts = [np.empty(0, np.int64)]
+        for index in range(1, len(settings.classes)):
+            labels, count = ndimage.label(indices == index)
+            parts.append(np.bincount(labels.reshape(-1), minlength=count + 1)[1:])
+        areas = np.concatenate(parts)
+    return areas[areas > 0].astype(np.int64), indices.size

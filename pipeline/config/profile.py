@@ -1,0 +1,120 @@
+"""Reading and writing configurations: TOML profiles, `--set KEY=VALUE`, what `--print-config` prints."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config.settings import PipelineConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROFILES = Path(__file__).resolve().parent / "profiles"
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot run; the message says what was received and what is possible."""
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that come with the project."""
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -> PipelineConfig:
+    """Reads a profile and applies overrides.
+
+    Args:
+        profile: name of a profile of the project, or path of a TOML file.
+        overrides: values by key, on top of the profile.
+
+    Raises:
+        ConfigError: the profile does not exist, is not TOML, names an unknown key or holds an illegal value.
+    """
+    path = PROFILES / f"{profile}.toml"
+    if profile not in profile_names():
+        path = Path(profile)
+        if not path.is_file():
+            raise ConfigError(
+                f"there is no profile {profile!r}: give one of {', '.join(profile_names())}, or a TOML file"
+            )
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    if isinstance(values.get("data"), str) and path.parent != PROFILES:
+        values["data"] = path.parent / Path(values["data"]).expanduser()
+    source = f"{path} and --set" if overrides else str(path)
+    return validated({**values, **(overrides or {})}, source)
+
+
+def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
+    """Turns plain values into a `PipelineConfig`, or raises one `ConfigError` that lists every mistake."""
+    known = list(PipelineConfig.model_fields)
+    mistakes = []
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
+            mistakes.append(f"unknown key {key!r}: {hint}")
+    try:
+        config = PipelineConfig.model_validate({k: v for k, v in values.items() if k in known})
+    except ValidationError as error:
+        for e in error.errors():
+            where = ".".join(str(part) for part in e["loc"])
+            message = e["msg"].removeprefix("Value error, ")
+            mistakes.append(f"{where}: {message}; received {e['input']!r}" if where else message)
+    if mistakes:
+        raise ConfigError("\n".join([f"{source}:", *(f"  {m}" for m in mistakes)]))
+    return config
+
+
+def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
+    """Reads `key=value` words of the command line; a value is TOML, or else a plain string.
+
+    Raises:
+        ConfigError: a word has no `=`.
+    """
+    overrides = {}
+    for word in assignments:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {word}: expected KEY=VALUE")
+        try:
+            overrides[key.strip()] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            overrides[key.strip()] = text
+    return overrides
+
+
+def to_toml(config: PipelineConfig) -> str:
+    """The whole configuration as TOML, with what each key means; `--profile FILE` reads it back."""
+    lines = []
+    for key, field in PipelineConfig.model_fields.items():
+        value = config.model_dump(mode="json")[key]
+        text = f"{key} = {toml_value(value)}" if value is not None else f"# {key} ="
+        lines.append(f"# {field.description}\n{text}\n")
+    return "\n".join(lines)
+
+
+def toml_value(value: Any) -> str:
+    """A value of a setting as TOML, on one line."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        # A JSON string of printable text is a TOML basic string.
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{toml_value(str(k))} = {toml_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    return repr(value)

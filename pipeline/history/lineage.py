@@ -1,0 +1,88 @@
+"""Which data and which settings made a model, and what became of it: the questions one asks of a version."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from pipeline.history.executions import CACHED, Push
+from pipeline.history.runs import HistoryError, Run, load, pushes
+from pipeline.root import Root
+from unet.registry.model_card import read_card
+from unet.registry.versions import versions
+
+
+@dataclasses.dataclass(frozen=True)
+class Lineage:
+    """From the data to the version that holds the model, as far as a run came.
+
+    Attributes:
+        data_hash: fingerprint of the images, the masks and their splits.
+        data_run: the run that read them.
+        model: folder of the SavedModel.
+        model_id: its id in ML Metadata; 0 before there is a model.
+        model_run: the run that trained it.
+        version: folder of the version that holds it, or empty.
+        pushed: who put that into service: a run or a person.
+    """
+
+    data_hash: str = ""
+    data_run: str = ""
+    model: str = ""
+    model_id: int = 0
+    model_run: str = ""
+    version: str = ""
+    pushed: str = ""
+
+
+def lineage(root: Path, run: Run) -> Lineage:
+    """Where what a run has comes from; what it took from the cache, other runs made."""
+    found: dict[str, str | int] = {}
+    if examples := run.artifact("ImageMaskExampleGen", "examples"):
+        found |= {"data_hash": examples.text("fingerprint"), "data_run": _maker(run, "ImageMaskExampleGen")}
+    if model := run.artifact("Trainer", "model"):
+        found |= {"model": model.uri, "model_id": model.id, "model_run": _maker(run, "Trainer")}
+    if run.pushes:
+        found |= {"version": run.pushes[-1].folder, "pushed": run.pushes[-1].by}
+    elif (same := run.artifact("Pusher", "pushed_model")) and same.text("pushed_destination"):
+        number = Path(same.text("pushed_destination")).name
+        before = [push for push in pushes(root) if push.version == number]
+        found |= {"version": same.text("pushed_destination"), "pushed": before[-1].by if before else ""}
+    return Lineage(**found)  # type: ignore[arg-type]
+
+
+def run_of_version(root: Path, version: int) -> tuple[Run, str]:
+    """The run whose model a version holds, and a sentence where more than the run itself led to the version.
+
+    Raises:
+        HistoryError: there is no such version, or nobody knows where it came from; the message says which.
+    """
+    serving = Root(root.absolute()).serving
+    known = {push.version: push for push in pushes(root)}
+    sentences: list[str] = []
+    number = version
+    while not (push := known.get(str(number))):
+        before = read_card(serving / str(number)).get("rolled_back_to")
+        if not isinstance(before, int) or len(sentences) > len(known):
+            raise HistoryError(_unknown(serving, version, number))
+        sentences.append(f"version {number} is a copy of version {before}, which a rollback brought back")
+        number = before
+    return load(root, push.run), "; ".join([*sentences, *_promotion(push)])
+
+
+def _promotion(push: Push) -> list[str]:
+    return [f"version {push.version} was {push.by}"] if push.reason else []
+
+
+def _unknown(serving: Path, version: int, number: int) -> str:
+    there = versions(serving)
+    if number != version:
+        return f"{serving}: version {version} is a copy of version {number}, of which no run is known"
+    if version in there:
+        return f"{serving}: no run under this root pushed version {version}; its model_card.md may tell"
+    return f"{serving}: no version {version}; there are: {', '.join(map(str, there[-5:])) or 'none'}"
+
+
+def _maker(run: Run, name: str) -> str:
+    node = run.node(name)
+    return node.same_as if node and node.state == CACHED else run.id

@@ -1,0 +1,131 @@
+"""A person puts a model into service that the gate did not: what ML Metadata remembers of it.
+
+The record is an execution `Promotion` that read the model and wrote a `ModelBlessing` and a `PushedModel`, as
+the Evaluator and the Pusher of a run do. So whatever asks for the last blessed model finds it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.metadata_store import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from components.resolvers import mlmd as lineage
+from pipeline.history.executions import Artifact
+from pipeline.root import Root
+
+TYPE = "Promotion"
+BY_PROMOTION = "promotion"
+_PIPELINE = "pipeline"  # type of the context in which TFX looks for artifacts
+
+
+@dataclasses.dataclass(frozen=True)
+class Promotion:
+    """Who puts the model of which run into service, when and why."""
+
+    run: str
+    reason: str
+    who: str
+    when: str
+
+
+def last_blessed(root: Root) -> int | None:
+    """Id of the model that was blessed last, by the gate or by a person; None if none was."""
+    store = _store(root)
+    blessings = store.get_artifacts_by_type("ModelBlessing")
+    models = {
+        blessing.id: blessing.custom_properties["current_model_id"].int_value
+        for blessing in blessings
+        if "blessed" in blessing.custom_properties and blessing.custom_properties["blessed"].int_value == 1
+    }
+    order = lineage.last_written(store, list(models))
+    return models[max(models, key=lambda blessing: order[blessing])] if models else None
+
+
+def _store(root: Root) -> MetadataStore:
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(root.metadata)
+    return MetadataStore(config)
+
+
+class Record:
+    """The writer of one promotion; the caller holds the lock of the root."""
+
+    def __init__(self, root: Root, promotion: Promotion, inputs: dict[str, Artifact]):
+        """Notes that the promotion begins: one that is killed is seen as such.
+
+        Args:
+            root: with a store of ML Metadata.
+            promotion: what is done.
+            inputs: `model`, and what else it was judged by, by key.
+        """
+        self._store = _store(root)
+        self._root, self._promotion, self._model = root, promotion, inputs["model"]
+        kind = self._store.put_execution_type(mlmd.ExecutionType(name=TYPE), can_add_fields=True)
+        self._execution = mlmd.Execution(type_id=kind, last_known_state=mlmd.Execution.RUNNING)
+        for key, value in dataclasses.asdict(promotion).items():
+            self._execution.custom_properties[key].string_value = value
+        self._contexts = self._store.get_contexts_by_type(_PIPELINE)
+        read = [
+            (mlmd.Artifact(id=artifact.id, uri=artifact.uri), _event(mlmd.Event.INPUT, key))
+            for key, artifact in inputs.items()
+        ]
+        known = {a.id: a for a in self._store.get_artifacts_by_id([a.id for a, _ in read])}
+        pairs = [(known[artifact.id], event) for artifact, event in read]
+        self._execution.id = self._store.put_execution(self._execution, pairs, self._contexts)[0]
+
+    def facts(self) -> dict[str, Any]:
+        """What the Pusher of the run would have said in the card that no artifact tells."""
+        runs = [c for c in self._store.get_contexts_by_type("pipeline_run") if c.name == self._promotion.run]
+        executions = [e for run in runs for e in self._store.get_executions_by_context(run.id)]
+        told = [
+            e.custom_properties["facts"].string_value for e in executions if "facts" in e.custom_properties
+        ]
+        unknown = {"data_licence": "", "code": "unknown", "configuration": "unknown"}
+        return {**unknown, **(json.loads(told[-1]) if told else {})}
+
+    def done(self, version: Path) -> None:
+        """Notes that the model is in service, and makes it the last blessed one."""
+        folder = self._root.artifacts / TYPE
+        blessing = self._artifact("ModelBlessing", folder / "blessing" / str(self._execution.id))
+        blessing.custom_properties["current_model"].string_value = self._model.uri
+        blessing.custom_properties["current_model_id"].int_value = self._model.id
+        blessing.custom_properties["blessed"].int_value = 1
+        blessing.custom_properties[lineage.ACCEPTED].string_value = BY_PROMOTION
+        pushed = self._artifact("PushedModel", folder / "pushed_model" / str(self._execution.id))
+        pushed.custom_properties["pushed"].int_value = 1
+        pushed.custom_properties["pushed_destination"].string_value = str(version)
+        for artifact in (blessing, pushed):
+            for key, value in dataclasses.asdict(self._promotion).items():
+                artifact.custom_properties[key].string_value = value
+        Path(blessing.uri, "BLESSED").touch()
+        self._execution.last_known_state = mlmd.Execution.COMPLETE
+        written = [
+            (artifact, _event(mlmd.Event.OUTPUT, key))
+            for key, artifact in {"blessing": blessing, "pushed_model": pushed}.items()
+        ]
+        self._store.put_execution(self._execution, written, self._contexts)
+
+    def failed(self) -> None:
+        """Notes that nothing was put into service."""
+        self._execution.last_known_state = mlmd.Execution.FAILED
+        self._store.put_executions([self._execution])
+
+    def _artifact(self, kind: str, folder: Path) -> mlmd.Artifact:
+        folder.mkdir(parents=True, exist_ok=True)
+        artifact = mlmd.Artifact(
+            type_id=self._store.put_artifact_type(mlmd.ArtifactType(name=kind), can_add_fields=True,
+                                                  can_omit_fields=True),
+            uri=str(folder),
+            state=mlmd.Artifact.LIVE,
+        )  # fmt: skip
+        artifact.custom_properties["is_external"].int_value = 0
+        return artifact
+
+
+def _event(kind: int, key: str) -> mlmd.Event:
+    return mlmd.Event(type=kind, path=mlmd.Event.Path(steps=[mlmd.Event.Path.Step(key=key)]))

@@ -1,0 +1,41 @@
+"""Which exported models a command means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from unet.registry.versions import newest_version, versions
+
+
+def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path], list[str]]:
+    """Folders of the models that a command was given, and a line for each that is not there.
+
+    Args:
+        given: folders of SavedModels, folders of versions (the newest counts), or numbers of versions;
+            nothing: the newest version.
+        serving: folder of the versions.
+    """
+    if not given:
+        version = newest_version(serving)
+        if version is None:
+            advice = (
+                "run `python run_pipeline.py` first, or give --model (a run that was not blessed names its "
+                "model at its end, and in its summary.json)"
+            )
+            return [], [f"{serving}: no model was pushed yet: {advice}"]
+        return [serving / str(version)], []
+    found, problems = [], []
+    for text in map(str, given):
+        path = Path(text)
+        if not path.exists() and text.isdigit():
+            path = serving / text
+            if int(text) not in versions(serving):
+                listed = ", ".join(map(str, versions(serving))) or "none"
+                problems.append(f"{serving}: no version {text}; there are: {listed}")
+        elif (newest := newest_version(path)) and not (path / "saved_model.pb").is_file():
+            path /= str(newest)
+        elif not (path / "saved_model.pb").is_file():
+            problems.append(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
+        found.append(path)
+    return found, problems

@@ -1,0 +1,145 @@
+"""From one image to the files that answer it, each written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.palette import class_colours
+from pipeline.prediction.tasks import COCO, Outputs, Task
+from unet.images.display import overlay
+from unet.images.reader import decode, encode_png
+from unet.inference.inputs import Picture, read
+from unet.inference.large_tiff import write_tiff
+from unet.inference.model import Model, Segmented, class_indices, class_values
+
+if TYPE_CHECKING:
+    from unet.inference.polygons import CocoWriter
+
+
+def write_answers(
+    task: Task,
+    model: Model,
+    outputs: Outputs,
+    out: Path,
+    coco: CocoWriter | None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> None:
+    """Reads an image and writes everything that is wanted for it.
+
+    Args:
+        task: which image.
+        model: who answers.
+        outputs: what is wanted.
+        out: folder of the outputs.
+        coco: where its polygons go, too; or None.
+        progress: called with the share that is done, for images that take long.
+
+    Raises:
+        ImageError: the image cannot be used.
+        OSError: an output cannot be written.
+    """
+    picture = read(task.image, task.page or 0, model.record.get("value_range"), out, task.large)
+    (out / task.folder).mkdir(parents=True, exist_ok=True)
+    if model.serves(picture) and not task.large:
+        indices = _write_served(task, model, picture, outputs, out, bool(coco))
+    else:
+        answer = model.segment(picture, bool(outputs.probabilities), progress)
+        indices = answer.indices
+        _write_segmented(task, model, answer, outputs, out)
+    if indices is None:
+        return
+    if outputs.overlay:
+        shown = overlay(picture.pixels, indices, class_colours(len(model.record["classes"])))
+        _write(out / task.name(".overlay.png"), encode_png(shown))
+    if outputs.polygons == "geojson":
+        from unet.inference.polygons import regions, write_geojson
+
+        with _whole(out / task.name(".geojson")) as part:
+            write_geojson(part, regions(indices), model.record["classes"])
+    if coco:
+        add_to_coco(coco, task, indices)
+
+
+def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8]) -> None:
+    """Adds the regions of an image to the COCO file."""
+    from unet.inference.polygons import regions
+
+    name = (task.folder / task.image.name).as_posix()
+    height, width = indices.shape
+    coco.add(name, height, width, regions(indices), page=task.page)
+
+
+def finished_indices(task: Task, out: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Class indices, [H, W], from the mask that was written before; raises `ImageError`."""
+    return class_indices(read(out / task.mask, scratch=out, large=task.large).pixels, class_values(record))
+
+
+@contextmanager
+def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterator[CocoWriter | None]:
+    """The COCO file of all images, if it is wanted; it appears complete as the context ends."""
+    if outputs.polygons != "coco":
+        yield None
+        return
+    from unet.inference.polygons import CocoWriter
+
+    with _whole(out / COCO) as part, CocoWriter(part, record["classes"]) as writer:
+        yield writer
+
+
+def require_writable(out: Path) -> None:
+    """Creates the folder of the outputs; raises `OSError` if nothing can be written into it."""
+    out.mkdir(parents=True, exist_ok=True)
+    with _whole(out / ".predict") as part:
+        part.write_bytes(b"predict")
+    (out / ".predict").unlink(missing_ok=True)
+
+
+def _write_served(
+    task: Task, model: Model, picture: Picture, outputs: Outputs, out: Path, polygons: bool
+) -> NDArray[np.uint8] | None:
+    """Writes mask and probabilities; answers the class indices if anything else needs them."""
+    data = model.served_mask(picture)
+    maps = model.served_probabilities(picture) if outputs.probabilities else []
+    for name, png in zip([task.mask, *task.maps(outputs)], [data, *maps], strict=True):
+        _write(out / name, png)
+    if not (outputs.overlay or outputs.polygons or polygons):
+        return None
+    return class_indices(decode(data), model.values)
+
+
+def _write_segmented(task: Task, model: Model, answer: Segmented, outputs: Outputs, out: Path) -> None:
+    planes: list[tuple[str, NDArray[Any], NDArray[Any] | None]]
+    planes = [(task.mask, answer.indices, model.values)]
+    if answer.maps is not None:
+        planes += [(name, plane, None) for name, plane in zip(task.maps(outputs), answer.maps, strict=True)]
+    for name, plane, values in planes:
+        if task.large:
+            with _whole(out / name) as part:
+                write_tiff(part, plane, values)
+        else:
+            _write(out / name, encode_png(plane if values is None else values[plane]))
+
+
+def _write(path: Path, data: bytes) -> None:
+    with _whole(path) as part:
+        part.write_bytes(data)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name to write to; the file gets its own one when it is complete."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

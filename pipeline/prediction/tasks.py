@@ -1,0 +1,151 @@
+"""Which images `predict` reads, and which files it writes for each."""
+
+from __future__ import annotations
+
+import collections
+import glob
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unet.dataset.sample import is_ignored, natural_key
+from unet.images.formats import count_pages
+from unet.images.raster import ImageError
+from unet.inference.inputs import large_pages
+
+COCO = "coco.json"
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is written beside the masks.
+
+    Attributes:
+        probabilities: names of the classes whose probabilities are written; none: nothing is.
+        overlay: whether an overlay is.
+        polygons: "geojson", "coco" or None.
+    """
+
+    probabilities: tuple[str, ...] = ()
+    overlay: bool = False
+    polygons: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image.
+
+    Attributes:
+        image: the file; `page` of it, or None if it is one image.
+        folder: of the outputs, relative to that of all; "." for all but the finds of a glob.
+        large: whether it is a TIFF that is read in strips, and answered as TIFF.
+    """
+
+    image: Path
+    page: int | None = None
+    folder: Path = Path()
+    large: bool = False
+
+    @property
+    def stem(self) -> str:
+        """Of the outputs, without folder."""
+        return self.image.stem if self.page is None else f"{self.image.stem}-{self.page:04d}"
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return str(self.image) if self.page is None else f"{self.image}, page {self.page}"
+
+    def name(self, ending: str) -> str:
+        """Of an output, relative to the folder of all."""
+        return (self.folder / f"{self.stem}{ending}").as_posix()
+
+    @property
+    def mask(self) -> str:
+        """Name of the mask."""
+        return self.name(".tif" if self.large else ".png")
+
+    def maps(self, outputs: Outputs) -> list[str]:
+        """Names of the probabilities."""
+        return [self.name(f".{kind}.{'tif' if self.large else 'png'}") for kind in outputs.probabilities]
+
+    def names(self, outputs: Outputs) -> list[str]:
+        """Names of all files that are written for this image alone."""
+        overlay = [self.name(".overlay.png")] if outputs.overlay else []
+        polygons = [self.name(".geojson")] if outputs.polygons == "geojson" else []
+        return [self.mask, *self.maps(outputs), *overlay, *polygons]
+
+
+def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], list[str]]:
+    """Images that the arguments name, and a line for each argument that cannot be used.
+
+    Args:
+        inputs: files, folders whose files are all images, and globs, where `**` is any depth of folders.
+        out: folder of the outputs; what a glob finds in it is no input.
+    """
+    tasks, problems = [], []
+    for text in dict.fromkeys(map(str, inputs)):
+        path = base = Path(text)
+        if path.is_dir():
+            found = [p for p in path.iterdir() if _is_file(p) and not is_ignored(p)]
+            if not found:
+                below = " or ".join(str(p) for p in sorted(path.iterdir()) if p.is_dir())
+                problems.append(
+                    f"{path}: no files in it: give a folder of images" + (f", {below}?" if below else "")
+                )
+        elif path.is_file():
+            found, base = [path], path.parent
+        elif glob.has_magic(text):
+            base = _fixed(path)
+            # Masks of an earlier run, where they lie below the images.
+            within = out.resolve() if base.resolve() in out.resolve().parents else None
+            found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]
+            if not found:
+                problems.append(f"{text}: no image matches this")
+        else:
+            problems.append(f"{path}: there is no such file or folder")
+            continue
+        for file in sorted(found, key=lambda p: natural_key(str(p))):
+            tasks += _pages(file, file.parent.relative_to(base))
+    return list(dict.fromkeys(tasks)), problems
+
+
+def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[str]:
+    """A line for each file that would be written twice, or over an image."""
+    images = {task.image.resolve() for task in tasks}
+    names = [name for task in tasks for name in task.names(outputs)]
+    names += [COCO] if outputs.polygons == "coco" else []
+    for name, count in collections.Counter(names).items():
+        if (out / name).resolve() in images:
+            yield f"{out / name}: would be written over that image: give another --out"
+        elif count > 1:
+            yield f"{out / name}: several images would become this file: predict them apart"
+
+
+def _pages(path: Path, folder: Path) -> list[Task]:
+    try:
+        count = count_pages(path)
+    except ImageError:
+        return [Task(path, None, folder)]  # reading it says what is wrong
+    pages = range(count) if count > 1 else [None]
+    return [
+        Task(path, page, folder, large) for page, large in zip(pages, large_pages(path, count), strict=True)
+    ]
+
+
+def _is_input(path: Path, not_within: Path | None) -> bool:
+    return _is_file(path) and not is_ignored(path) and not_within not in path.resolve().parents
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())  # reading it says that it is gone
+
+
+def _fixed(pattern: Path) -> Path:
+    """The folder of a glob above the first part that varies."""
+    fixed = Path()
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed /= part
+    return fixed

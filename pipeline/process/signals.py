@@ -1,0 +1,92 @@
+"""Stopping by a signal: Ctrl-C, and SIGTERM, by which a scheduler ends a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from pipeline.process.exit_codes import INTERRUPTED
+
+SECONDS_BETWEEN = 2.0
+SECONDS_TO_STOP = 3.0  # then the process ends, whatever the main thread does
+_LAST_WORDS = 2.0  # seconds that these may take
+_received: list[int] = []
+_settled = threading.Event()
+_settled_at = 0.0
+_code = INTERRUPTED  # of a process that is ended here
+
+
+def install() -> None:
+    """Makes SIGTERM raise `KeyboardInterrupt` as Ctrl-C does, again and again until `settle` is called.
+
+    Once is not enough: an exception that is raised while a library runs a callback or a destructor is lost. A
+    process that a shell started in the background ignores SIGINT; that stays so.
+    """
+    _settled.clear()
+    for number in (signal.SIGTERM, signal.SIGALRM):
+        signal.signal(number, _raise)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _raise)
+
+
+def settle(code: int = INTERRUPTED) -> None:
+    """The end has come, by the exception or by itself: no more exceptions while it is told.
+
+    Args:
+        code: that the process ends with if a signal comes when the telling takes long.
+    """
+    global _settled_at, _code
+    _code = code
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _settled_at = time.monotonic()
+    _settled.set()
+
+
+def happened() -> bool:
+    """Whether a signal asked to stop; Beam may have made another exception of the `KeyboardInterrupt`."""
+    return bool(_received)
+
+
+def watch(last_words: Callable[[], None]) -> None:
+    """From now on a signal ends the process, also while the main thread is in native code and sees none.
+
+    Where `settle` is not called in time, `last_words` is called in another thread, and the process ends with
+    the code of an interruption, or the one that they gave to `settle`.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # written to at once, by the C code
+    threading.Thread(target=_watch, args=(reader, last_words), daemon=True, name="interruption").start()
+
+
+def _watch(reader: int, last_words: Callable[[], None]) -> None:
+    while not {signal.SIGINT, signal.SIGTERM} & set(os.read(reader, 64)):
+        pass
+    _received.append(signal.SIGINT)
+    if _settled.wait(SECONDS_TO_STOP):
+        return
+    guard = threading.Timer(_LAST_WORDS, _end)
+    guard.daemon = True
+    guard.start()
+    try:
+        last_words()
+    finally:
+        _end()
+
+
+def _end() -> None:
+    os._exit(_code)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    if _settled.is_set():
+        if time.monotonic() - _settled_at > SECONDS_TO_STOP:  # the end does not come to an end
+            _end()
+        return
+    _received.append(number)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN)
+    raise KeyboardInterrupt

@@ -1,0 +1,170 @@
+"""The end of a run: what an exception means to a person, what was kept, and what to do next."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from pipeline.history.record import RunRecord
+from pipeline.history.summary import Summary
+from pipeline.process import signals
+from pipeline.root import Root
+from pipeline.terminal.verdict import print_verdict
+from unet.errors import BadInput, ExportRejected, ImagesLost, TrainingFailed
+from unet.evaluation.results import Verdict
+
+_BY_BEAM = re.compile(r" ?\[while running .*?\]")
+_EARLY = 0.7  # part of the steps; a schedule that falls to 0 has its best validations at the end
+_OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
+
+
+def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]:
+    """Status and reason of a run that an exception ended.
+
+    Args:
+        error: the exception.
+        component: which one was at work, or empty.
+        root: folder of everything the pipeline makes.
+    """
+    # Beam makes another exception of the KeyboardInterrupt that a signal raised while it worked.
+    if isinstance(error, KeyboardInterrupt) or signals.happened():
+        return "interrupted", f"stopped by a signal{f' in {component}' if component else ''}"
+    name, message = _cause(error)
+    if name == BadInput.__name__:
+        return "bad_input", message
+    if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
+        return "failed", message
+    where = f"{component}: " if component else ""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or os.strerror(errno.ENOSPC) in message:  # TensorFlow and Beam make other exceptions of it
+        return "failed", f"{where}the disk is full: make room in {root}, then run the same command again"
+    if isinstance(error, OSError) and error.filename:
+        return "failed", f"{where}{error.filename}: {error.strerror}"
+    if name in _OUT_OF_MEMORY:
+        return "failed", f"{where}out of memory: lower window, batch_size or base_filters with --set"
+    first = next(iter(message.splitlines()), "")
+    return "failed", f"{where}{name}: {first}".removesuffix(": ")
+
+
+def _cause(error: BaseException) -> tuple[str, str]:
+    """Class and message of the exception; of the one within, where Beam made a text of it."""
+    text = _BY_BEAM.sub("", str(error)).strip()
+    found = re.findall(r"^((?:\w+\.)*\w*(?:Error|BadInput|Exception))\b:?(.*)$", text, re.MULTILINE)
+    if found and (type(error) is RuntimeError or "Traceback (most recent call last)" in text):
+        name, message = found[-1]
+        return name.rpartition(".")[2], message.strip()
+    return type(error).__name__, text
+
+
+def print_end(
+    summary: Summary,
+    record: RunRecord,
+    finished: int,
+    root: Root,
+    folder: Path,
+    console: Console,
+    verdict: Verdict | None = None,
+) -> None:
+    """Says what came of a run, and what to do next.
+
+    Args:
+        summary: of the run.
+        record: of the run.
+        finished: number of components that are.
+        root: where everything is.
+        folder: of the run.
+        console: to print to.
+        verdict: of the gate, if the run came so far.
+    """
+    if verdict:
+        print_verdict(verdict, console)
+    for warning in summary.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
+    lines = {
+        "pushed": f"Pushed {summary.pushed}",
+        "unchanged": f"Unchanged: {summary.pushed} is this model already",
+        "not_blessed": "Not pushed"
+        if verdict and verdict["reason"] == summary.reason
+        else f"Not pushed: {summary.reason}",
+        "failed": f"Failed: {summary.reason}",
+        "bad_input": f"Bad input: {summary.reason}",
+        "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
+    }
+    console.print(f"{lines.get(summary.status, summary.status)}   ({summary.seconds:.0f} s)", soft_wrap=True)
+    for hint in _hints(summary, record, root, folder):
+        console.print(hint, soft_wrap=True)
+
+
+def _kept(finished: int, total: int, root: Root) -> str:
+    """What a run that was stopped leaves for the next one."""
+    parts = [f"{finished} of {total} components"] if finished else []
+    steps = [int(path.stem.rpartition("-")[2]) for path in root.checkpoints.glob("*/step-*.npz")]
+    if steps:
+        parts.append(f"the training up to step {max(steps)}")
+    elif any(root.checkpoints.glob("search-*/trial_*")):
+        parts.append("the finished trials of the search")
+    return f"Kept: {' and '.join(parts)}." if parts else "Nothing was finished yet."
+
+
+def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> list[str]:
+    predict = f"  predict   {_python()} run_pipeline.py predict IMAGES --out MASKS"
+    hints = [f"  summary   {folder / 'summary.json'}"]
+    if summary.pushed:
+        option, serve = "", "make serve"
+        if root.path != Path("runs").absolute():
+            option = f" --root {shlex.quote(str(root.path))}"
+            models = shlex.quote(str(root.serving))
+            serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
+        hints = [f"{predict}{option}", f"  serve     {serve}", *hints, *_weakest(summary)]
+    elif summary.status == "not_blessed":
+        hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
+        hints.append(f"  next      {_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')")
+    elif summary.status == "interrupted":
+        hints = [f"  go on     {record.command}", *hints]
+    elif summary.status == "failed":
+        hints = [f"  log       {folder / 'log.txt'}", *hints]
+        hints.append("  next      mend it and run the same command: what was finished is kept")
+    if summary.trials_plot:
+        hints.append(f"  trials    {summary.trials_plot}")
+    return hints
+
+
+def _longer(summary: Summary) -> str:
+    """Whether more steps seem to help: not where the validations were best long before the end.
+
+    Of a network that finds nothing yet the first validation is the best.
+    """
+    if summary.metrics.get("foreground_iou") and 0 < summary.best_step <= _EARLY * summary.steps:
+        return (
+            f"the weights were best after {summary.best_step:,} of {summary.steps:,} steps, so more may not "
+            "help: add images like the worst ones of the report"
+        )
+    return "train longer (--set steps=...)"
+
+
+def _weakest(summary: Summary) -> list[str]:
+    """The class that pulls the means down, where there are several beside the background."""
+    classes = list(summary.config.get("classes", {}))[1:]
+    values = {name: summary.metrics.get(f"iou_{name}") for name in classes}
+    known = {name: value for name, value in values.items() if value is not None}
+    if len(known) < 2:
+        return []
+    name = min(known, key=known.__getitem__)
+    parts = ((kind, summary.metrics.get(f"{kind}_{name}")) for kind in ("precision", "recall"))
+    rest = "".join(f", {kind} {value:.2f}" for kind, value in parts if value is not None)
+    return [f"  weakest   {name}: IoU {known[name]:.2f}{rest}; docs/how-to/rare-class.md says what to try"]
+
+
+def command_of(arguments: list[str]) -> str:
+    """What was typed, to be pasted again; `arguments` as in `sys.argv`."""
+    return f"{_python()} {shlex.join(arguments)}"
+
+
+def _python() -> str:
+    return shlex.quote(os.path.relpath(sys.executable))

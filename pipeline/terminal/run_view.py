@@ -1,0 +1,187 @@
+"""The picture of a run at work: a line for each component, a bar for the one at work, and what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Group, OverflowMethod, RenderableType
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.history.durations import in_words
+from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
+
+STOPPED, NOT_RUN = "stopped", "not run"
+NARROW = 68  # columns; below, what a component decided has no room
+_SHORTEST_BAR = 10
+_MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
+_ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
+_STYLES = {
+    WAITING: "dim",
+    NOT_RUN: "dim",
+    CACHED: "dim",
+    FAILED: "bold red",
+    STOPPED: "bold yellow",
+    RUNNING: "bold",
+}
+
+
+@dataclasses.dataclass
+class Row:
+    """A component on the board; `note`: what it decided."""
+
+    name: str
+    state: str = WAITING
+    seconds: float = 0.0
+    note: str = ""
+    same_as: str = ""
+
+    @property
+    def told(self) -> str:
+        """What is worth saying about it, beside its time."""
+        same = f"same inputs as run {self.same_as}" if self.same_as else ""
+        return ", ".join(filter(None, (same, self.note)))
+
+
+@dataclasses.dataclass
+class Step:
+    """How far the component at work says it is; see `unet.progress.report`."""
+
+    title: str
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    values: dict[str, float]
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return min(self.step / self.steps, 1.0) if self.steps else 0.0
+
+    @property
+    def counted(self) -> str:
+        """How far, in words."""
+        in_epoch = f"epoch {self.epoch}/{self.epochs}, " if self.epochs > 1 else ""
+        return f"{in_epoch}step {self.step}/{self.steps}" if self.values else f"{self.step} of {self.steps}"
+
+    @property
+    def measured(self) -> str:
+        """The values."""
+        return "  ".join(f"{name} {value:.3f}" for name, value in self.values.items())
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.counted}  {self.measured}".rstrip()
+
+
+@dataclasses.dataclass
+class Picture:
+    """All that is shown at one moment.
+
+    Attributes:
+        rows: all components, in their order.
+        step: of the component at work, if it says.
+        elapsed: seconds since the start.
+        left: seconds to the end, where they can be told.
+        width, height: of the terminal.
+        ascii_only: no other characters are sure to be shown.
+    """
+
+    rows: Sequence[Row]
+    step: Step | None
+    elapsed: float
+    left: float | None
+    width: int
+    height: int
+    ascii_only: bool
+
+
+def draw(picture: Picture, spinner: Spinner) -> RenderableType:
+    """The picture; `spinner` is the one that turns beside the component at work."""
+    working = next((row for row in picture.rows if row.state == RUNNING), None)
+    lines: list[RenderableType] = [_table(picture, spinner)]
+    if working and picture.step:
+        lines += _bar(picture, picture.step)
+    if working:
+        lines.append(Text(_footer(picture), style="dim", no_wrap=True, overflow="crop"))
+    return Group(*lines)
+
+
+def make_spinner(ascii_only: bool) -> Spinner:
+    """One that turns."""
+    return Spinner("line" if ascii_only else "dots")
+
+
+def _table(picture: Picture, spinner: Spinner) -> Table:
+    wide = picture.width >= NARROW
+    overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
+    table = Table.grid(padding=(0, 1), expand=wide)
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, overflow=overflow)
+    table.add_column(justify="right", min_width=7, no_wrap=True)
+    if wide:
+        table.add_column(ratio=1, no_wrap=True, overflow=overflow)
+    marks = _ASCII_MARKS if picture.ascii_only else _MARKS
+    rows, before, after = _visible(picture)
+    if before:
+        table.add_row("", Text(f"{before} before", style="dim"))
+    for row in rows:
+        style = _STYLES.get(row.state, "")
+        mark: RenderableType = spinner if row.state == RUNNING else Text(marks[row.state], style=style)
+        cells: list[RenderableType] = [mark, Text(row.name, style), Text(_state(row), style)]
+        table.add_row(*cells, *([Text(row.told, style)] if wide else []))
+    if after:
+        table.add_row("", Text(f"{after} to come", style="dim"))
+    return table
+
+
+def _visible(picture: Picture) -> tuple[Sequence[Row], int, int]:
+    """The rows that there is room for, around the one at work; how many are left out before and after."""
+    room = picture.height - 4  # the bar, its numbers, what is left, and the line of the cursor
+    at_end = all(row.state != RUNNING for row in picture.rows)  # nothing moves any more: it may scroll
+    if len(picture.rows) <= room or at_end:
+        return picture.rows, 0, 0
+    room = max(room - 2, 1)
+    working = next(
+        (i for i, row in enumerate(picture.rows) if row.state in (RUNNING, WAITING)), len(picture.rows)
+    )
+    first = min(max(working - room // 2, 0), len(picture.rows) - room)
+    return picture.rows[first : first + room], first, len(picture.rows) - first - room
+
+
+def _state(row: Row) -> str:
+    if row.state == DONE:
+        return f"{row.seconds:.1f} s" if row.seconds < 60 else in_words(row.seconds)
+    return in_words(row.seconds) if row.state == RUNNING else row.state
+
+
+def _bar(picture: Picture, step: Step) -> list[RenderableType]:
+    """A bar with the numbers beside it, or below it where there is no room."""
+    overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
+    words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
+    room = picture.width - cell_len(words) - 5
+    if room < _SHORTEST_BAR:
+        numbers = f"  {step.counted.rpartition(', ')[2]} {step.measured}".rstrip()
+        bar = ProgressBar(total=1.0, completed=step.share, width=picture.width - 4)
+        return [Padding(bar, (0, 0, 0, 2)), Text(numbers, no_wrap=True, overflow=overflow)]
+    line = Table.grid(padding=(0, 1))
+    line.add_row(
+        " ",
+        ProgressBar(total=1.0, completed=step.share, width=min(room, 40)),
+        Text(words, no_wrap=True, overflow=overflow),
+    )
+    return [line]
+
+
+def _footer(picture: Picture) -> str:
+    finished = sum(row.state in (DONE, CACHED) for row in picture.rows)
+    parts = [f"{finished} of {len(picture.rows)} components"] if picture.width >= NARROW else []
+    parts.append(in_words(picture.elapsed))
+    if picture.left is not None and picture.left >= 1:
+        parts.append(f"about {in_words(picture.left)} left")
+    return ", ".join(parts)

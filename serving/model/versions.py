@@ -1,0 +1,172 @@
+"""The folder of versions: the newest good one is served, a new one takes over without a request lost."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from serving.errors import Refused
+from serving.metrics import LOADS, MODEL_VERSION
+from serving.model.loaded import LoadedModel
+
+log = logging.getLogger("serving")
+
+# Name, size and time of every file of a version: what has to change before a broken one is tried again.
+Fingerprint = frozenset[tuple[str, int, int]]
+
+
+def find_versions(folder: Path) -> dict[int, Fingerprint]:
+    """The versions in a folder: numbers that hold a saved_model.pb; anything else is not looked at."""
+    found = {}
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name.isascii() and entry.name.isdigit() and str(int(entry.name)) == entry.name:
+            with contextlib.suppress(OSError):  # removed while it is looked at
+                if (entry / "saved_model.pb").is_file():
+                    found[int(entry.name)] = _fingerprint(entry)
+    return found
+
+
+def _fingerprint(version: Path) -> Fingerprint:
+    paths = [Path(parent, name) for parent, _, names in os.walk(version) for name in names]
+    stats = [(str(path.relative_to(version)), path.stat()) for path in paths]
+    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+class Versions:
+    """The version that is served, and the thread that looks for a better one."""
+
+    def __init__(self, folder: Path, poll_seconds: float, load: Callable[[Path], LoadedModel]) -> None:
+        """Starts nothing yet.
+
+        Args:
+            folder: that holds the versions.
+            poll_seconds: between two looks at it.
+            load: makes a version ready to answer, or raises.
+        """
+        self._folder, self._poll_seconds, self._load = folder, poll_seconds, load
+        self._current: LoadedModel | None = None
+        self._in_flight: dict[LoadedModel, int] = {}
+        self._changed = threading.Condition()
+        self._seen: dict[int, Fingerprint] | None = None
+        self._broken: dict[int, tuple[Fingerprint, str]] = {}
+        self._loading: int | None = None
+        self._said = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="versions", daemon=True)
+
+    def start(self) -> None:
+        """Looks at the folder from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No longer looks at the folder; requests are still answered."""
+        self._stop.set()
+
+    @property
+    def version(self) -> int | None:
+        """The version that is served; None before the first one is loaded."""
+        current = self._current
+        return current.version if current else None
+
+    @contextlib.contextmanager
+    def current(self, version: int | None = None) -> Iterator[LoadedModel]:
+        """The version that is served, which is not freed before the context ends.
+
+        Args:
+            version: refuse if it is another one.
+        """
+        with self._changed:
+            model = self._current
+            if model is None:
+                raise Refused(503, "no version of the model is loaded yet", retry_after=2)
+            if version not in (None, model.version):
+                raise Refused(404, f"version {version} is not served, only {model.version}")
+            self._in_flight[model] = self._in_flight.get(model, 0) + 1
+        try:
+            yield model
+        finally:
+            with self._changed:
+                self._in_flight[model] -= 1
+                self._changed.notify_all()
+
+    def status(self) -> list[dict[str, Any]]:
+        """State of each version that is known, the newest first, in TensorFlow Serving's words."""
+        states = {version: ("END", "UNKNOWN", reason) for version, (_, reason) in self._broken.items()}
+        if self._loading is not None:
+            states[self._loading] = ("LOADING", "OK", "")
+        if self.version is not None:
+            states[self.version] = ("AVAILABLE", "OK", "")
+        return [
+            {
+                "version": str(version),
+                "state": state,
+                "status": {"error_code": code, "error_message": message},
+            }
+            for version, (state, code, message) in sorted(states.items(), reverse=True)
+        ]
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._look()
+            except Exception:  # whatever it was, the next look may work, and requests are still answered
+                log.exception("cannot look at %s", self._folder)
+            self._stop.wait(self._poll_seconds)
+
+    def _look(self) -> None:
+        found = find_versions(self._folder)
+        seen, self._seen = self._seen, found
+        self._broken = {v: known for v, known in self._broken.items() if found.get(v) == known[0]}
+        if not found:
+            kept = "waiting" if self._current is None else f"version {self.version} is kept"
+            self._say(f"{self._folder} holds no version; {kept}")
+        for version in sorted(found, reverse=True):
+            if version == self.version:
+                return
+            if version in self._broken:
+                continue
+            # A version that somebody copies in file by file is not whole before it stops changing.
+            if seen is not None and seen.get(version) != found[version]:
+                return
+            if self._try(version, found[version]):
+                return
+
+    def _try(self, version: int, fingerprint: Fingerprint) -> bool:
+        """Loads a version beside the one that is served, and switches; False if it is broken."""
+        self._loading = version
+        try:
+            model = self._load(self._folder / str(version))
+        except Exception as error:  # a folder from anywhere may be broken in any way
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            self._broken = {**self._broken, version: (fingerprint, reason)}
+            kept = f"version {self.version} stays" if self.version is not None else "there is no other"
+            log.error("version %d cannot be loaded; %s: %s", version, kept, reason)
+            LOADS.labels("failed").inc()
+            return False
+        finally:
+            self._loading = None
+        with self._changed:
+            before, self._current = self._current, model
+        MODEL_VERSION.set(version)
+        LOADS.labels("loaded").inc()
+        log.info("version %d is served%s", version, f" instead of {before.version}" if before else "")
+        self._said = ""
+        if before:
+            with self._changed:
+                self._changed.wait_for(lambda: not self._in_flight.get(before, 0))
+                self._in_flight.pop(before, None)
+            del before
+        gc.collect()  # what a SavedModel leaves behind refers to itself
+        return True
+
+    def _say(self, text: str) -> None:
+        """Logs a state of things once."""
+        if text != self._said:
+            log.warning(text)
+            self._said = text

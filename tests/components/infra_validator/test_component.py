@@ -1,0 +1,114 @@
+"""A fresh process rejects an export that does not do what serving needs, and says why."""
+
+import json
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.infra_validator import reference
+from components.infra_validator.component import probe, write_expected, write_images
+from unet.errors import ExportRejected
+from unet.export import signatures
+from unet.export.graph import Segmenter
+from unet.export.warmup import write_warmup
+from unet.images.reader import encode_png
+from unet.network import create_unet
+from unet.tiling import Geometry
+
+RECORD = {
+    "channels": 1, "scale": 1.0, "symmetries": False, "geometry": {"depth": 4},
+    "normalisation": {"over": "dataset", "mean": [100.0], "stddev": [50.0]},
+}  # fmt: skip
+MEMORY = 3000
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(0)
+    return create_unet((None, None, 1), base_filters=2, decoder="paper")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory, network):
+    path = tmp_path_factory.mktemp("images") / "0.image"
+    path.write_bytes(encode_png(np.random.default_rng(0).integers(0, 256, (300, 30), np.uint8)))
+    write_expected(network, path, RECORD)
+    return path
+
+
+def exported(folder, network, **change):
+    arguments: dict[str, Any] = {"mean": 100.0, "stddev": 50.0, "class_values": (0, 255)} | change
+    signatures.export(Segmenter(network, Geometry(4), 1, **arguments), folder)
+    write_warmup(folder, "unet", 1, sides=(20,))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, network):
+    return exported(tmp_path_factory.mktemp("model"), network)
+
+
+def test_a_good_model_passes(model, image):
+    assert np.load(image.with_suffix(".npz"))["clear"].mean() > 0.3
+    probe(model, [0, 255], [image], 120, MEMORY)
+
+
+@pytest.mark.parametrize("change", [{"symmetries": True}, {"mean": None, "stddev": None}])
+def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, change):
+    path = tmp_path / "0.image"
+    path.write_bytes(encode_png(np.random.default_rng(1).integers(0, 65536, (40, 290, 3), np.uint16)))
+    model = Segmenter(
+        network, Geometry(4), 1, **({"mean": 100.0, "stddev": 50.0} | change), class_values=(0, 1)
+    )
+    record = RECORD | {"symmetries": bool(change.get("symmetries"))}
+    record |= {} if record["symmetries"] else {"normalisation": {"over": "image"}}
+    found = reference.probabilities(network, path.read_bytes(), record)
+    signatures.export(model, tmp_path / "model")
+    answer = tf.saved_model.load(str(tmp_path / "model")).signatures["probabilities"]
+    maps = answer(image_bytes=tf.constant([path.read_bytes()]))["probabilities_bytes"][0]
+    served = np.concatenate([tf.io.decode_png(m, dtype=tf.uint16).numpy() for m in maps], -1) / 65535
+    np.testing.assert_allclose(found, served, atol=2e-5)
+
+
+def test_another_normalisation_is_noticed(tmp_path, network, image):
+    with pytest.raises(ExportRejected, match="pixels are not those that the network gives offline"):
+        probe(exported(tmp_path, network, mean=160.0), [0, 255], [image], 120, MEMORY)
+
+
+def test_masks_with_undeclared_values_are_rejected(model, image):
+    with pytest.raises(ExportRejected, match="other values"):
+        probe(model, [7, 9], [image], 120, MEMORY)
+
+
+def test_too_much_memory_is_rejected(model, image):
+    with pytest.raises(ExportRejected, match=r"MB of memory, 100 MB are allowed: lower serving_memory"):
+        probe(model, [0, 255], [image], 120, 100)
+
+
+def test_a_folder_that_is_no_model_is_rejected(tmp_path, image):
+    with pytest.raises(ExportRejected, match="could not serve"):
+        probe(tmp_path, [0, 255], [image], 120, MEMORY)
+
+
+def test_a_model_that_does_not_answer_in_time_is_rejected(model, image):
+    with pytest.raises(ExportRejected, match=r"did not answer 1 images in 0\.1 s"):
+        probe(model, [0, 255], [image], 0.1, MEMORY)
+
+
+def test_the_smallest_and_the_largest_image_that_it_takes_are_sent(tmp_path):
+    sides = [300, 200, 400, 250, 500]
+    (tmp_path / "split").mkdir()
+    with tf.io.TFRecordWriter(str(tmp_path / "split" / "a.gz"), tf.io.TFRecordOptions("GZIP")) as writer:
+        for side in sides:
+            features = {key: tf.train.Feature(int64_list=tf.train.Int64List(value=[side]))
+                        for key in ("height", "width")}  # fmt: skip
+            data = json.dumps(side).encode()
+            features["image"] = tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    (tmp_path / "out").mkdir()
+    paths = write_images(str(tmp_path / "split"), tmp_path / "out", 3, 450 * 450)
+    assert [json.loads(path.read_bytes()) for path in paths] == [300, 200, 400]

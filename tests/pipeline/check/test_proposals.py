@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.check.proposals import Proposal, training_time
+from pipeline.commands.check import check
+from pipeline.config.profile import load
+from pipeline.root import Root
+
+
+def proposed(folder: Path, **settings: Any) -> dict[str, Proposal]:
+    config = load(overrides={"data": folder, **settings})
+    report = check(config, Root(folder / "root"), proposals=True)
+    assert report.ok, report.problems
+    return {proposal.key: proposal for proposal in report.proposals}
+
+
+def write_discs(
+    folder: Path, side: int, diameter: int, brightness: range = range(120, 121), spacing: int = 0
+) -> None:
+    """Six images, each with discs of one size on a grid; brightness differs between images."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    spacing = spacing or 2 * diameter
+    y, x = np.mgrid[:side, :side] % spacing - spacing // 2
+    mask = np.hypot(y, x) < diameter / 2
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 9, (side, side))
+        level = brightness[number % len(brightness)]
+        Image.fromarray((mask * 80 + noise + level).astype(np.uint8)).save(folder / f"images/{number}.png")
+        Image.fromarray(mask.astype(np.uint8) * 255).save(folder / f"masks/{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("diameter", "low", "high"), [(5, 2.0, 3.0), (20, 1.0, 1.0), (60, 1.0, 1.0), (300, 0.2, 0.4)]
+)
+def test_scale_brings_objects_to_a_size_the_network_sees(
+    tmp_path: Path, diameter: int, low: float, high: float
+) -> None:
+    write_discs(tmp_path, 16 * diameter if diameter < 100 else 1200, diameter)
+    scale = proposed(tmp_path)["scale"]
+    assert low <= float(scale.value) <= high
+    assert "pixels across" in scale.reason
+
+
+def test_normalise_follows_the_exposures(tmp_path: Path) -> None:
+    write_discs(tmp_path / "same", 160, 20)
+    write_discs(tmp_path / "different", 160, 20, range(0, 150, 30))
+    assert proposed(tmp_path / "same")["normalise"].value == '"dataset"'
+    assert proposed(tmp_path / "different")["normalise"].value == '"image"'
+
+
+def test_windows_fit_small_images(tmp_path: Path) -> None:
+    write_discs(tmp_path, 96, 20)
+    window = proposed(tmp_path)["window"]
+    assert window.value == "284"
+    assert window.changes
+    load(overrides={"window": int(window.value)})  # a legal one
+
+
+def test_tissue_is_no_object(tmp_path: Path) -> None:
+    write_discs(tmp_path, 200, 20)
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray((np.arange(200 * 200).reshape(200, 200) > 9000).astype(np.uint8) * 255).save(path)
+    assert proposed(tmp_path)["scale"].value == "1"
+
+
+@pytest.mark.parametrize(
+    ("diameter", "loss", "changes"),
+    [
+        (20, {"cross_entropy": 1.0}, False),  # a fifth of the pixels
+        (8, {"cross_entropy": 1.0}, True),  # 3 per cent
+        (8, {"dice": 2.0, "focal": 1.0}, False),
+        (8, "tversky", False),
+    ],
+)
+def test_a_rare_class_gets_a_loss_that_counts_classes(
+    tmp_path: Path, diameter: int, loss: Any, changes: bool
+) -> None:
+    write_discs(tmp_path, 160, diameter, spacing=40)
+    found = proposed(tmp_path, loss=loss)["loss"]
+    assert found.changes == changes
+    assert (found.value == '"cross_entropy+dice"') == changes
+    assert "foreground has" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "times"),
+    [(("8", "444", "2000"), 1), (("16", "444", "4000"), 4.9), (("8", "284", "2000"), 0.4)],
+)
+def test_it_is_told_how_much_longer_a_training_takes(values: tuple[str, ...], times: float) -> None:
+    proposals = [
+        Proposal(key, value, "", "")
+        for key, value in zip(("base_filters", "window", "steps"), values, strict=True)
+    ]
+    assert training_time(proposals, load()) == pytest.approx(times, rel=0.03)
+    assert training_time(proposals, load(overrides={"minutes": 5})) == 1
+    assert training_time([], load()) == 1
+
+
+def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
+    write_discs(tmp_path, 300, 30)
+    values = proposed(tmp_path)
+    from pipeline.config.profile import parse_overrides
+
+    load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
+    assert set(values) == {"normalise", "scale", "loss", "base_filters", "window", "tile_stride", "steps"}
+    assert all(p.reason for p in values.values())

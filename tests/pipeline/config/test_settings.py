@@ -1,0 +1,117 @@
+"""Profiles and overrides: what runs, and what is said when it cannot."""
+
+import pytest
+
+from pipeline.config import profile
+from pipeline.config.settings import PipelineConfig
+
+
+@pytest.mark.parametrize("name", profile.profile_names())
+def test_every_profile_loads_and_survives_print_config(name, tmp_path):
+    loaded = profile.load(name)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(profile.to_toml(loaded))
+    assert profile.load(str(printed)) == loaded
+
+
+def test_defaults_are_the_default_profile():
+    assert profile.load("default") == PipelineConfig()
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["steps=7"], "steps", 7),
+        (["tune=never"], "tune", "never"),
+        (["learning_rate=1e-4"], "learning_rate", 1e-4),
+        (["classes={a=0, b=1, c=2}"], "classes", {"a": 0, "b": 1, "c": 2}),
+        (["steps=7", "steps=8"], "steps", 8),
+        (["channels=3"], "channels", 3),
+        (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
+        (
+            ['slices=["site"]', 'thresholds={"ece@site=a b"=0.1, "iou_foreground@size=small"=0.5}'],
+            "thresholds",
+            {"ece@site=a b": 0.1, "iou_foreground@size=small": 0.5},
+        ),
+    ],
+)
+def test_set_changes_one_setting(words, key, value):
+    assert getattr(profile.load("default", profile.parse_overrides(words)), key) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stepz=7"], ["'stepz'", "'steps'"]),
+        (["steps=0"], ["steps", "greater than or equal to 1", "received 0"]),
+        (["steps=many"], ["steps", "integer", "'many'"]),
+        (["window=500"], ["500", "492", "508"]),
+        (["depth=3", "window=444"], []),
+        (["classes={a=0}"], ["two classes"]),
+        (["classes={a=0, b=0}"], ["same value"]),
+        (["thresholds={}"], ["blesses anything"]),
+        (["thresholds={foreground_iou=-1.0}"], ["foreground_iou = -1.0", "between 0 and 1"]),
+        (["thresholds={foreground_iou=nan}"], ["thresholds", "finite"]),
+        (["max_drop=inf"], ["max_drop", "finite"]),
+        (["thresholds={iou=0.5}"], ["'iou'", "foreground_iou"]),
+        (["thresholds={v_rand=0.5}"], ["v_rand", "segment_scores = true"]),
+        (['thresholds={"v_info@size=small"=0.5}'], ["v_info@size=small", "segment_scores = true"]),
+        (['thresholds={"mean_iou@size=tiny"=0.5}'], ["'size=tiny'", "size=small"]),
+        (['thresholds={"mean_iou@site=a"=0.5}'], ["'site=a'", "bit_depth=..."]),
+        (['slices=["size"]'], ["'size'", "column of its own"]),
+        (["shares={train=1}"], ["train, eval and test"]),
+        (["tile_stride=500"], ["500", "multiple of 16"]),
+        (["tune_range=[1e-2, 1e-3]"], ["lower and a higher"]),
+        (["tune_over={windov=[1, 2]}"], ["'windov'", "base_filters, dropout, loss"]),
+        (["tune_over={dropout=[0, 1.5]}"], ["tune_over.dropout.1", "less than 1"]),
+        (["tune_over={base_filters=[8]}"], ["tune_over.base_filters", "two different values"]),
+        (["tune_over={base_filters=[8, 8]}"], ["two different values", "each of them once"]),
+        (['tune_over={loss=["dice", "entropy+dice"]}'], ["'entropy'", "cross_entropy, dice, focal, tversky"]),
+        (['tune_over={loss=["dice", "dice+dice"]}'], ["a term is there twice"]),
+        (['tune_over={dropout=[0, 0.3], loss=["dice", "cross_entropy+dice"]}'], []),
+        (["tune=never", "tune_over={base_filters=[8, 16]}"], ['tune = "never"', "tune_over"]),
+        (["class_weights=balancd"], ['"none", "balanced", or weights by class', "'balancd'"]),
+        (["class_weights={foreground=true}"], ["each weight is a number"]),
+        (["class_weights={foreground=-1}"], ["none below 0"]),
+        (["loss=dise"], ["'dise'", "cross_entropy, dice, focal, tversky"]),
+        (["tune_search=grid"], ["'random', 'bayesian' or 'hyperband'", "'grid'"]),
+        (["tune_search=hyperband", "tune_trials=3"], ["tune_trials = 3", "4 trials"]),
+        (["nonsense"], ["KEY=VALUE"]),
+        (["stepz=1", "windov=2", "steps=0"], ["stepz", "windov", "received 0"]),
+    ],
+)
+def test_mistakes_are_all_named_with_what_is_possible(words, said):
+    if not said:
+        profile.load("default", profile.parse_overrides(words))
+        return
+    with pytest.raises(profile.ConfigError) as error:
+        profile.load("default", profile.parse_overrides(words))
+    for text in said:
+        assert text in str(error.value)
+
+
+def test_a_loss_of_equal_terms_may_be_written_as_a_sum():
+    config = profile.load("default", profile.parse_overrides(["loss=cross_entropy+dice"]))
+    assert config.loss == {"cross_entropy": 1.0, "dice": 1.0}
+
+
+def test_unknown_profile_names_the_known_ones():
+    with pytest.raises(profile.ConfigError, match="default, isbi2012"):
+        profile.load("nope")
+
+
+def test_broken_toml_names_the_file_and_line(tmp_path):
+    broken = tmp_path / "mine.toml"
+    broken.write_text("steps = = 3")
+    with pytest.raises(profile.ConfigError, match=r"mine\.toml.*line 1"):
+        profile.load(str(broken))
+
+
+def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
+    (tmp_path / "mine.toml").write_text('data = "cells"')
+    assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
+
+
+def test_shares_are_normalised():
+    shares = profile.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
+    assert shares == pytest.approx({"train": 0.6, "eval": 0.2, "test": 0.2})

@@ -1,0 +1,35 @@
+"""What is said beside a component that is done."""
+
+import json
+
+import pytest
+
+from pipeline.history.executions import Artifact, Node
+from pipeline.history.outcome import SERVED, note
+from unet.registry.versions import TRAINING_RECORD
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({}, ""),
+        ({"start": "afresh: no blessed model"}, "afresh: no blessed model"),
+        ({"class_weights": {"sky": 1.0, "cell": 1.0}}, ""),
+        ({"class_weights": {"sky": 0.5625, "cell": 4.5}}, "class weights sky 0.562, cell 4.5"),
+        ({"start": "afresh", "class_weights": {"sky": 2.0}}, "afresh; class weights sky 2"),
+    ],
+)
+def test_a_training_says_where_it_started_and_how_classes_were_weighed(record, said, tmp_path):
+    path = tmp_path / SERVED / TRAINING_RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    node = Node("Trainer", "done", outputs={"model": [Artifact(1, str(tmp_path), "model", {})]})
+    assert note(node) == said
+
+
+def test_a_record_that_is_damaged_since_says_nothing(tmp_path):
+    path = tmp_path / SERVED / TRAINING_RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    node = Node("Trainer", "done", outputs={"model": [Artifact(1, str(tmp_path), "model", {})]})
+    assert note(node) == ""

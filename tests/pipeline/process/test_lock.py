@@ -1,0 +1,32 @@
+"""One run at a time on one root, and no stale locks."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.process.lock import Locked, exclusive
+
+HOLD = "import sys, time; from pathlib import Path; from pipeline.process.lock import exclusive\n"
+HOLD += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+
+
+def test_a_second_process_is_told_who_works_and_a_killed_one_leaves_nothing(tmp_path):
+    path = tmp_path / "root" / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(Locked, match=str(holder.pid)), exclusive(path):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.communicate()
+    with exclusive(path):
+        assert path.read_text() == str(os.getpid())
+
+
+def test_the_lock_is_free_after_the_block(tmp_path):
+    for _ in range(2):
+        with exclusive(tmp_path / ".lock"):
+            pass

@@ -1,0 +1,124 @@
+"""What a person is told at the end of a run: the reason, what was kept, and what can be typed next."""
+
+from __future__ import annotations
+
+import errno
+import io
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipeline.history.record import RunRecord
+from pipeline.history.summary import Summary
+from pipeline.root import Root
+from pipeline.terminal.ending import command_of, explain, print_end
+from unet.errors import BadInput, TrainingFailed
+
+
+def end(root: Root, status: str, config: dict[str, Any] | None = None, **summary: Any) -> str:
+    """What is printed, on a terminal far too narrow for it."""
+    out = io.StringIO()
+    record = RunRecord("1", "", command="python run_pipeline.py run", nodes=["A", "B", "C"])
+    told = Summary("1", config or {}, status=status, **summary)
+    print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "it's", "a;b $HOME"])
+@pytest.mark.parametrize("status", ["pushed", "not_blessed"])
+def test_hints_can_be_pasted(name, status, tmp_path):
+    root = Root(tmp_path / name)
+    pushed = str(root.serving / "1") if status == "pushed" else ""
+    text = end(root, status, model=str(root.path / "model"), pushed=pushed)
+    hints = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
+    words = shlex.split(hints["predict"])
+    assert words[2:6] == ["run_pipeline.py", "predict", "IMAGES", "--out"]
+    assert words[-1] == str(root.path / "model" if status == "not_blessed" else root.path)
+    if status == "pushed":
+        assert shlex.split(hints["serve"])[-2:] == ["--model-dir", str(root.serving)]
+
+
+def test_a_refused_run_names_the_weakest_of_several_classes(tmp_path):
+    metrics = {"iou_sky": 0.1, "iou_nucleus": 0.84, "iou_border": 0.155, "precision_border": 0.49}
+    config = {"classes": {"sky": 0, "nucleus": 1, "border": 2}}
+    text = end(Root(tmp_path), "not_blessed", metrics=metrics, config=config)
+    assert "  weakest   border: IoU 0.15, precision 0.49; docs/how-to/rare-class.md" in text
+    assert (Path(__file__).resolve().parents[3] / "docs/how-to/rare-class.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("best", "iou", "longer"),
+    [(0, 0.4, True), (600, 0.4, False), (600, 0.0, True), (600, None, True), (900, 0.4, True)],
+)
+def test_a_refused_run_is_to_be_longer_only_if_it_still_learned_at_its_end(best, iou, longer, tmp_path):
+    metrics = {"foreground_iou": iou}
+    text = end(Root(tmp_path), "not_blessed", steps=1000, best_step=best, metrics=metrics)
+    assert ("train longer" in text) == longer
+    assert ("best after 600 of 1,000 steps" in text) == (not longer)
+
+
+@pytest.mark.parametrize("metrics", [{}, {"iou_b": 0.1}, {"iou_b": 0.1, "iou_c": None}])
+def test_where_one_class_is_measured_none_is_the_weakest(metrics, tmp_path):
+    config = {"classes": {"a": 0, "b": 1, "c": 2}}
+    assert "weakest" not in end(Root(tmp_path), "not_blessed", metrics=metrics, config=config)
+
+
+def test_an_interrupted_run_says_what_was_kept_and_the_command_that_goes_on(tmp_path):
+    root = Root(tmp_path)
+    text = end(root, "interrupted", reason="stopped by a signal in Trainer")
+    assert "Interrupted: stopped by a signal in Trainer. Kept: 2 of 3 components." in text
+    assert "  go on     python run_pipeline.py run\n" in text
+    for step in (250, 500):
+        path = root.checkpoints / "ab12" / f"step-{step:09d}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert "Kept: 2 of 3 components and the training up to step 500." in end(root, "interrupted")
+
+
+def test_a_failed_run_names_its_log(tmp_path):
+    text = end(Root(tmp_path), "failed", reason="Trainer: ValueError: no")
+    assert "Failed: Trainer: ValueError: no" in text
+    assert f"  log       {tmp_path / 'runs' / '1' / 'log.txt'}\n" in text
+
+
+BEAM = """Traceback (most recent call last):
+  File "worker.py", line 1, in process
+{last} [while running 'WriteShard']
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (KeyboardInterrupt(), "interrupted", "stopped by a signal in Trainer"),
+        (BadInput("a.png: empty"), "bad_input", "a.png: empty"),
+        (TrainingFailed("no trial"), "failed", "no trial"),
+        (RuntimeError(BEAM.format(last="unet.errors.BadInput: a: empty")), "bad_input", "a: empty"),
+        (RuntimeError(BEAM.format(last="KeyError: 'x'")), "failed", "Trainer: KeyError: 'x'"),
+        (BadInput("a: empty [while running 'WriteShard']"), "bad_input", "a: empty"),
+        (KeyError("x [while running 'A']"), "failed", 'Trainer: KeyError: "x"'),
+        (RuntimeError("MemoryError [while running 'A']"), "failed", "Trainer: out of memory: lower window"),
+        (RuntimeError("OSError: [Errno 28] No space left on device"), "failed", "the disk is full"),
+        (RuntimeError("nothing special"), "failed", "Trainer: RuntimeError: nothing special"),
+        (MemoryError(), "failed", "Trainer: out of memory: lower window"),
+        (OSError(errno.ENOSPC, "No space left", "x"), "failed", "the disk is full: make room in /root"),
+        (PermissionError(errno.EACCES, "Denied", "/a"), "failed", "Trainer: /a: Denied"),
+        (ValueError("first line\nsecond"), "failed", "Trainer: ValueError: first line"),
+        (ValueError(), "failed", "Trainer: ValueError"),
+    ],
+)  # fmt: skip
+def test_an_exception_becomes_a_sentence(error, status, reason):
+    found = explain(error, "Trainer", Path("/root"))
+    assert found[0] == status
+    assert reason in found[1]
+    assert "\n" not in found[1]
+    assert "Traceback" not in found[1]
+    assert "while running" not in found[1]
+
+
+def test_a_command_is_quoted():
+    words = shlex.split(command_of(["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]))
+    assert words[1:] == ["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]

@@ -1,0 +1,116 @@
+"""The verdict as people read it, at the width of several terminals."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pipeline.terminal.verdict import block, print_verdict
+from unet.evaluation.results import read_verdict, write_verdict
+
+
+def check(**change):
+    base = {
+        "metric": "foreground_iou", "slice": "", "kind": "threshold", "value": 0.62, "bound": 0.5,
+        "baseline": 0.6, "margin": 0.12, "low": 0.55, "high": 0.7, "p": None, "passed": True, "images": 12,
+    }  # fmt: skip
+    return {**base, **change}
+
+
+DROP = {"kind": "drop", "bound": 0.01, "low": -0.01, "high": 0.05, "p": 0.8, "margin": 0.03}
+
+
+def verdict(checks, blessed=True, state="compared", why="the last blessed model (7)"):
+    metric = {"value": 0.62, "low": 0.55, "high": 0.7, "baseline": 0.6 if state == "compared" else None}
+    names = ("foreground_iou", "iou_background", "iou_cell", "precision_cell")
+    return {
+        "blessed": blessed, "reason": "2 of 2 checks passed", "classes": ["background", "cell"], "images": 12,
+        "baseline": {"state": state, "why": why, "model_id": 7}, "checks": checks,
+        "metrics": dict.fromkeys(names, metric), "slices": {}, "confusion": [],
+        "calibration": {"bins": [], "ece": 0.1},
+    }  # fmt: skip
+
+
+def text(width, *arguments, **options):
+    return [line for line, _ in block(verdict(*arguments, **options), width)]
+
+
+def test_a_table_with_a_line_for_each_demand():
+    assert text(80, [check(), check(**DROP)]) == [
+        "Gate: blessed",
+        "12 test images; compared with the last blessed model (7)",
+        "",
+        "metric                 model     95 % interval  demanded  before   margin",
+        "foreground_iou        0.6200    0.550 to 0.700    >= 0.5  0.6000  +0.1200  pass",
+        "  change, p = 0.800  +0.0200  -0.010 to +0.050  >= -0.01          +0.0300  pass",
+        "iou_background        0.6200    0.550 to 0.700            0.6000",
+        "precision_cell        0.6200    0.550 to 0.700            0.6000",
+        "",
+        "2 of 2 checks passed",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width):
+    long = check(metric="iou_foreground", slice="microscope=a very long name of one", passed=False)
+    lines = text(width, [check(), check(**DROP), long], blessed=False)
+    words = max(len(word) for line in lines for word in line.split())
+    assert max(map(len, lines)) <= max(width, words + 4)
+    joined = " ".join(" ".join(lines).split())
+    for needed in (
+        "foreground_iou",
+        "0.6200",
+        "0.550 to 0.700",
+        ">= 0.5",
+        "+0.1200",
+        "pass",
+        "FAIL",
+        "Because",
+    ):
+        assert needed in joined
+    assert joined.isascii()
+
+
+def test_less_is_better_shows_in_what_is_demanded():
+    error = check(metric="pixel_error", bound=0.1, value=0.05)
+    joined = "\n".join(text(100, [error, {**error, **DROP, "value": 0.04, "baseline": 0.05}]))
+    assert "<= 0.1" in joined
+    assert "<= 0.01" in joined
+    assert "-0.0100" in joined
+
+
+def test_a_drop_that_may_be_chance_says_so():
+    lines = text(100, [check(), check(**{**DROP, "margin": -0.02, "value": 0.57})])
+    assert any(line.endswith("pass: may be chance") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [("none", "not compared"), ("incomparable", "not comparable"), ("rebaselined", "not compared")],
+)
+def test_what_was_not_compared_has_no_column_and_a_reason(state, words):
+    lines = text(100, [check(baseline=None)], state=state, why="its files are gone")
+    assert lines[1] == f"12 test images; {words}: its files are gone"
+
+
+def test_what_could_not_be_measured_is_left_blank():
+    nothing = check(value=None, margin=None, low=None, high=None, passed=False, images=0)
+    assert any(
+        line.split() == ["foreground_iou", ">=", "0.5", "0.6000", "FAIL"] for line in text(90, [nothing])
+    )
+    assert any("not measured" in line for line in text(40, [nothing]))
+
+
+def test_it_prints_what_an_evaluation_holds(tmp_path):
+    write_verdict(tmp_path, verdict([check()]))
+    out = io.StringIO()
+    read = read_verdict(tmp_path)
+    assert read is not None
+    print_verdict(read, Console(file=out, width=80))
+    assert out.getvalue().startswith("Gate: blessed\n12 test images; compared with")
+
+
+def test_no_drop_at_all_is_a_plain_zero():
+    lines = text(80, [check(**{**DROP, "bound": 0.0})])
+    assert any(" >= 0 " in line for line in lines)
+    assert not any("-0 " in line for line in lines)

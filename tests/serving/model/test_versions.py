@@ -1,0 +1,181 @@
+"""Versions come and go in the folder while the server answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.serving.conftest import encoded, noise
+from tests.serving.running import PYTHON, Server, b64, running, wait_for
+from unet.registry.versions import push
+
+pytestmark = pytest.mark.server
+
+IMAGE = encoded(noise(40, 60))
+PREDICT = "/v1/models/unet:predict"
+Expected = Callable[[bytes, int], bytes]
+
+
+@pytest.fixture(scope="module")
+def folder(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds no version yet, but all kinds of things that are none."""
+    folder = tmp_path_factory.mktemp("models") / "unet"
+    (folder / "98").mkdir(parents=True)
+    (folder / "latest.json").write_text("{}")  # a record of the pipeline
+    (folder / "97").write_text("a file")
+    shutil.copytree(exported[1], folder / ".pushing-99")
+    shutil.copytree(exported[1], folder / "007")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def started(folder: Path) -> Iterator[Server]:
+    """A server that started when there was nothing to serve."""
+    command = [str(PYTHON), "-m", "serving"]
+    with running(command, folder, folder.parent / "log", ready=False) as server:
+        wait_for(lambda: "holds no version; waiting" in server.log(), server)
+        assert server.request("GET", "/health/ready")[0] == 503
+        status, headers, answer = server.request("POST", PREDICT, json.dumps({"instances": [b64(IMAGE)]}))
+        assert (status, headers["retry-after"]) == (503, "2")
+        assert json.loads(answer) == {"error": "no version of the model is loaded yet"}
+        assert server.get("/health/live") == {"live": True}
+        yield server
+        assert "Traceback" not in server.log()
+
+
+@pytest.fixture
+def first(started: Server, folder: Path, exported: dict[int, Path]) -> int:
+    """Number of the only version, which holds the first model and is served."""
+    versions = [
+        path for path in folder.iterdir() if (path / "saved_model.pb").exists() and path.name[0] in "12"
+    ]
+    number = place(exported[1], folder)
+    wait_for(serving(started, number), started)
+    for path in versions:
+        shutil.rmtree(path)
+    wait_for(lambda: started.states() == {number: "AVAILABLE"}, started)
+    return number
+
+
+def place(model: Path, folder: Path, *warmup: bytes) -> int:
+    """Puts a model into the folder at once, under a new number, which is returned."""
+    number = max([100, *(int(path.name) for path in folder.iterdir() if path.name.isdigit())]) + 1
+    hidden = shutil.copytree(model, folder / ".new")
+    if warmup:
+        write_warmup(hidden, *warmup)
+    hidden.rename(folder / str(number))
+    return number
+
+
+def serving(server: Server, version: int) -> Callable[[], bool]:
+    return lambda: server.states().get(version) == "AVAILABLE"
+
+
+def test_a_push_while_eight_clients_send(
+    started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected
+):
+    masks = {expected(IMAGE, version): version for version in (1, 2)}
+    seen: list[list[int]] = [[] for _ in range(8)]
+    failed: list[BaseException] = []
+    end = threading.Event()
+
+    def client(answers: list[int]) -> None:
+        try:
+            while not end.is_set():
+                answers.append(masks[started.mask(IMAGE)])
+        except BaseException as error:
+            failed.append(error)
+
+    clients = [threading.Thread(target=client, args=[answers]) for answers in seen]
+    for thread in clients:
+        thread.start()
+    try:
+        wait_for(lambda: failed or all(seen), started)
+        pushed = int(push(exported[2], folder)[0].name)  # as the pipeline does it
+        wait_for(lambda: failed or serving(started, pushed)(), started)
+        counts = [len(answers) for answers in seen]
+        wait_for(lambda: failed or all(len(a) > n + 1 for a, n in zip(seen, counts, strict=True)), started)
+    finally:
+        end.set()
+        for thread in clients:
+            thread.join()
+    assert failed == []
+    # Each client saw the old one, then the new one, and never the old one again.
+    assert all(answers == sorted(answers) and set(answers) == {1, 2} for answers in seen)
+    assert started.states() == {pushed: "AVAILABLE"}
+
+
+def test_a_broken_version_never_replaces_a_good_one(
+    started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected
+):
+    empty, cut = first + 1, first + 2
+    (folder / str(empty)).mkdir()
+    (folder / str(empty) / "saved_model.pb").write_bytes(b"broken")
+    wait_for(lambda: started.states().get(empty) == "END", started)
+    shutil.copytree(exported[2], folder / str(cut), ignore=shutil.ignore_patterns("variables.data*"))
+    wait_for(lambda: started.states().get(cut) == "END", started)
+    assert started.states() == {cut: "END", empty: "END", first: "AVAILABLE"}
+    (state,) = started.get(f"/v1/models/unet/versions/{cut}")["model_version_status"]
+    assert state["status"]["error_message"]
+    assert started.mask(IMAGE) == expected(IMAGE, 1)
+    assert started.get("/health/ready") == {"ready": True}
+
+    # Mended, it is tried again.
+    shutil.copytree(exported[2], folder / str(cut), dirs_exist_ok=True)
+    wait_for(serving(started, cut), started)
+    assert started.mask(IMAGE) == expected(IMAGE, 2)
+    log = started.log()
+    for number in (empty, cut):
+        assert log.count(f"version {number} cannot be loaded") == 1  # told once, not at each look
+
+
+def test_rollback(started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected):
+    second = place(exported[2], folder)
+    wait_for(serving(started, second), started)
+    assert started.mask(IMAGE) == expected(IMAGE, 2)
+
+    shutil.rmtree(folder / str(second))
+    wait_for(serving(started, first), started)
+    assert started.mask(IMAGE) == expected(IMAGE, 1)
+
+    shutil.rmtree(folder / str(first))
+    wait_for(lambda: f"holds no version; version {first} is kept" in started.log(), started)
+    assert started.mask(IMAGE) == expected(IMAGE, 1)
+
+
+def write_warmup(version: Path, *images: bytes) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    path = version / "assets.extra/tf_serving_warmup_requests"
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for image in images:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = "another name"
+            request.model_spec.version.value = 7
+            request.model_spec.signature_name = "serving_default"
+            request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([image]))
+            request.output_filter.append("mask_bytes")
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            writer.write(log.SerializeToString())
+        # Of another interface, which is not offered here.
+        log = prediction_log_pb2.PredictionLog(classify_log=prediction_log_pb2.ClassifyLog())
+        writer.write(log.SerializeToString())
+
+
+def test_warmup_requests_are_replayed_before_a_version_is_served(
+    started: Server, folder: Path, first: int, exported: dict[int, Path]
+):
+    # One that cannot even answer the requests that it brings along is broken: so they are replayed.
+    bad = place(exported[2], folder, IMAGE, b"no image")
+    wait_for(lambda: started.states().get(bad) == "END", started)
+    (state,) = started.get(f"/v1/models/unet/versions/{bad}")["model_version_status"]
+    assert "accepted are PNG" in state["status"]["error_message"]
+    good = place(exported[2], folder, IMAGE, IMAGE)
+    wait_for(serving(started, good), started)

@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from unet.dataset.layouts import find_samples
+from unet.dataset.sample import Problem, is_ignored
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def manifest(folder: Path, *lines: str) -> list[Problem]:
+    (folder / "manifest.csv").write_text("\n".join(lines), encoding="utf-8")
+    return find_samples(folder)[1]
+
+
+def test_files_pair_by_stem_in_natural_order(tmp_path: Path) -> None:
+    touch(tmp_path, "images/img_10.PNG", "images/img_1.tif", "images/img_2.jpg", "images/Größe.bmp")
+    touch(tmp_path, "masks/img_1.png", "masks/img_2.PNG", "masks/img_10.tiff", "masks/gro\u0308ße.png")
+    touch(tmp_path, "images/.DS_Store", "images/Thumbs.db", "masks/._img_1.png", "masks/.hidden/x.png")
+    samples, problems = find_samples(tmp_path)
+    assert problems == []
+    assert [sample.name for sample in samples] == ["Größe", "img_1", "img_2", "img_10"]
+    assert [sample.mask.name for sample in samples] == [
+        "gro\u0308ße.png",
+        "img_1.png",
+        "img_2.PNG",
+        "img_10.tiff",
+    ]
+    assert {(s.split, s.fold, s.group == s.name) for s in samples} == {(None, None, True)}
+
+
+@pytest.mark.parametrize(
+    ("names", "block", "groups"),
+    [
+        (range(1, 13), 5, ["block-000"] * 5 + ["block-001"] * 5 + ["block-002"] * 2),
+        (range(3), 1, ["block-000", "block-001", "block-002"]),
+        (range(3), 0, ["slice_0", "slice_1", "slice_2"]),
+    ],
+)
+def test_blocks_are_consecutive_slices(tmp_path: Path, names: range, block: int, groups: list[str]) -> None:
+    touch(tmp_path, *(f"{part}/slice_{i}.png" for part in ("images", "masks") for i in names))
+    assert [sample.group for sample in find_samples(tmp_path, block=block)[0]] == groups
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "found"),
+    [
+        (["images/a.png", "images/b.png", "masks/a.png"], "images/b.png", "image without mask"),
+        (["images/a.png", "masks/a.png", "masks/b.png"], "masks/b.png", "mask without image"),
+        (["images/img_1.png", "masks/img_10.png"], "images/img_1.png", "image without mask"),
+        (
+            ["images/a.png", "images/a.tif", "masks/a.png"],
+            "images/a.tif",
+            "second file of that name beside a.png",
+        ),
+        (
+            ["images/a.png", "masks/A.png", "masks/a.png"],
+            "masks/a.png",
+            "second file of that name beside A.png",
+        ),
+        (["images/sub/a.png", "masks/a.png"], "images/sub", "a folder inside a folder, which is not read"),
+        (["images/a.png"], "masks", "no such folder"),
+        (["masks/a.png"], "images", "no such folder"),
+        (["other/a.png"], "", "no images, but the folders other"),
+        (["set/images/a.png", "set/masks/a.png"], "", "no images"),
+        (["a.png", "b.png"], "", "2 files, none of which ends in _mask"),
+        (["a.png", "a_mask.png", "b.png"], "b.png", "image without mask"),
+        (["a.png", "a_mask.png", "b_mask.png"], "b_mask.png", "mask without image"),
+        (["a.png/x", "b.png", "b_mask.png"], "a.png", "a folder inside a folder, which is not read"),
+        (["train/images/a.png", "train/masks/a.png"], "val", "no such folder beside train/"),
+        (["i1/images/a.png", "i2/images/a.png"], "", "a folder for each image"),
+        (["images/.x", "masks/.x"], "", "no images"),
+    ],
+)
+def test_problems_of_folders_are_listed(tmp_path: Path, files: list[str], where: str, found: str) -> None:
+    touch(tmp_path, *files)
+    problems = find_samples(tmp_path)[1]
+    assert (str(tmp_path / where), found) in [(problem.path, problem.found) for problem in problems]
+    assert all(problem.advice for problem in problems)
+
+
+def test_missing_folder_and_file_instead_of_folder(tmp_path: Path) -> None:
+    touch(tmp_path, "file")
+    assert find_samples(tmp_path / "none")[1][0].found == "no such folder"
+    assert find_samples(tmp_path / "file")[1][0].found == "not a folder"
+
+
+def test_manifest_gives_groups_splits_and_folds(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png", "images/b.png", "p1/s 1.png", "masks/a.png", "masks/b.png", "p1/m,1.png")
+    touch(tmp_path, "images/unlisted.png")
+    problems = manifest(
+        tmp_path,
+        "\ufeffimage, mask, split, group, fold",
+        "images/a.png,masks/a.png,train,dish,2",
+        "images/b.png,masks/b.png,,,",
+        r'p1\s 1.png,"p1/m,1.png",test,,',
+    )
+    assert problems == []
+    samples = {s.name: (s.mask.name, s.group, s.split, s.fold) for s in find_samples(tmp_path)[0]}
+    assert samples == {
+        "a": ("a.png", "dish", "train", 2),
+        "b": ("b.png", "b", None, None),
+        "p1-s 1": ("m,1.png", "p1-s 1", "test", None),
+    }
+
+
+def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{i}.png" for i in range(3)), *(f"{i}_m.png" for i in range(3)))
+    rows = ["image;mask;group", "0.png;0_m.png;", "1.png;1_m.png;dish", "2.png;2_m.png;"]
+    assert manifest(tmp_path, *rows) == []
+    assert [s.group for s in find_samples(tmp_path, block=2)[0]] == ["block-000", "dish", "block-001"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "where", "found"),
+    [
+        (["image,label"], "", "no column mask"),
+        ([""], "", "no column image and mask"),
+        (["image,mask", "a.png,none.png"], ":2", "mask none.png does not exist"),
+        (["image,mask", "", "a.png,"], ":3", "no mask"),
+        (["image,mask", "a.png,m.png,more"], ":2", "more columns than the first line names"),
+        (["image,mask", "../a.png,m.png"], ":2", "image ../a.png lies outside the folder"),
+        (["image,mask,split", "a.png,m.png,val"], ":2", "split 'val'"),
+        (["image,mask,fold", "a.png,m.png,-1"], ":2", "fold '-1'"),
+        (["image,mask", "a.png,m.png", "b.png,m.png"], ":3", "the same mask as in line 2"),
+        (["image,mask", "a.png,m.png", "a.png,n.png"], ":3", "the same name as in line 2"),
+        (
+            ["image,mask,group,split", "a.png,m.png,g,train", "b.png,n.png,g,test"],
+            "",
+            "group 'g' is in splits",
+        ),
+        (["image,mask,group,fold", "a.png,m.png,g,0", "b.png,n.png,g,1"], "", "group 'g' is in folds 0, 1"),
+    ],
+)
+def test_problems_of_manifests_name_the_line(tmp_path: Path, rows: list[str], where: str, found: str) -> None:
+    touch(tmp_path, "a.png", "b.png", "m.png", "n.png")
+    problems = manifest(tmp_path, *rows)
+    assert [problem.path for problem in problems] == [f"{tmp_path / 'manifest.csv'}{where}"]
+    assert problems[0].found.startswith(found)
+    assert problems[0].advice
+
+
+def test_manifest_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_bytes(b"image,mask\n\xff\xfe,b")
+    assert find_samples(tmp_path)[1][0].advice == "save it as CSV or JSON lines in UTF-8"
+
+
+def sketch(folder: Path) -> dict[str, tuple[str, str, str | None]]:
+    samples, problems = find_samples(folder)
+    assert problems == []
+    return {
+        s.name: (str(s.image.relative_to(folder)), str(s.mask.relative_to(folder)), s.split) for s in samples
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            ["a.jpg", "a_mask.png", "b.PNG", "B_MASK.tif", "notes.txt"],
+            {"a": ("a.jpg", "a_mask.png", None), "b": ("b.PNG", "B_MASK.tif", None)},
+        ),
+        (["Images/a.jpg", "MASKS/a_mask.png"], {"a": ("Images/a.jpg", "MASKS/a_mask.png", None)}),
+        (
+            ["images/a.png", "images/a_mask.png", "masks/a.png", "masks/a_mask.png"],
+            {
+                "a": ("images/a.png", "masks/a.png", None),
+                "a_mask": ("images/a_mask.png", "masks/a_mask.png", None),
+            },
+        ),
+        (
+            [
+                *("train/images/a.png", "train/masks/a.png", "valid/b.png", "valid/b_mask.png"),
+                *("test/images/c.png", "test/masks/c_mask.png"),
+            ],
+            {
+                "a": ("train/images/a.png", "train/masks/a.png", "train"),
+                "b": ("valid/b.png", "valid/b_mask.png", "eval"),
+                "c": ("test/images/c.png", "test/masks/c_mask.png", "test"),
+            },
+        ),
+    ],
+)
+def test_layouts(tmp_path: Path, files: list[str], expected: dict[str, tuple[str, str, str | None]]) -> None:
+    touch(tmp_path, *files)
+    assert sketch(tmp_path) == expected
+
+
+def test_the_suffix_that_would_pair_is_proposed(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png", "images/b.png", "masks/a_seg.png", "masks/b_seg.png")
+    assert {p.advice.rpartition(": ")[2] for p in find_samples(tmp_path)[1]} == {"--set 'mask_suffix=_seg'"}
+    assert [s.name for s in find_samples(tmp_path, mask_suffix="_seg")[0]] == ["a", "b"]
+
+
+def test_one_name_in_two_splits(tmp_path: Path) -> None:
+    files = [f"{split}/{part}/a.png" for split in ("train", "val", "test") for part in ("images", "masks")]
+    touch(tmp_path, *files)
+    samples, problems = find_samples(tmp_path)
+    assert len(samples) == 1
+    assert [p.path for p in problems] == [str(tmp_path / s / "images/a.png") for s in ("val", "test")]
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png", "m.png", "n.png")
+    lines = [
+        '{"image": "a.png", "mask": "m.png", "group": "g", "split": "test", "fold": 2}',
+        "",
+        '{"image": "b.png", "mask": "n.png", "group": null}',
+    ]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
+    samples, problems = find_samples(tmp_path)
+    assert problems == []
+    assert [(s.name, s.group, s.split, s.fold) for s in samples] == [
+        ("a", "g", "test", 2),
+        ("b", "b", None, None),
+    ]
+    assert find_samples(tmp_path / "manifest.jsonl")[0] == samples
+    (tmp_path / "manifest.jsonl").write_text('{"image": "a.png"}\nno json\n{"image": "a.png", "mask": "x"}')
+    assert [p.path[-2:] for p in find_samples(tmp_path)[1]] == [":1", ":2", ":3"]
+
+
+def write_stack(path: Path, pages: int) -> None:
+    tifffile.imwrite(path, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"), [("cells.tif", "cells_mask.tif"), ("train-volume.tif", "train-labels.tif")]
+)
+def test_two_stacks_side_by_side(tmp_path: Path, image: str, mask: str) -> None:
+    write_stack(tmp_path / image, 7)
+    write_stack(tmp_path / mask, 7)
+    samples, problems = find_samples(tmp_path)
+    name = image.removesuffix(".tif")
+    assert problems == []
+    assert [(s.name, s.page, s.group) for s in samples] == [(f"{name}-{i:04d}", i, name) for i in range(7)]
+    groups = [s.group for s in find_samples(tmp_path, block=3)[0]]
+    assert groups == [f"block-{name}-00{i // 3}" for i in range(7)]
+    write_stack(tmp_path / mask, 6)
+    assert [p.found for p in find_samples(tmp_path)[1]] == ["6 pages of masks for 7 pages of images"]
+
+
+def test_pages_in_a_manifest(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.tif", 3)
+    write_stack(tmp_path / "m.tif", 3)
+    rows = ["image,mask,page,split", "s.tif,m.tif,0,train", "s.tif,m.tif,2,test"]
+    assert manifest(tmp_path, *rows) == []
+    assert [(s.name, s.page, s.group, s.split) for s in find_samples(tmp_path)[0]] == [
+        ("s-0000", 0, "s", "train"),
+        ("s-0002", 2, "s", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [("^p[0-9]+", ["p1", "p1", "p2", "x_1"]), ("^p([0-9]+)_([a-z])", ["1-a", "1-b", "2-a", "x_1"])],
+)
+def test_groups_from_a_pattern(tmp_path: Path, pattern: str, groups: list[str]) -> None:
+    for part in ("images", "masks"):
+        touch(tmp_path, *(f"{part}/{name}.png" for name in ("p1_a", "p1_b", "p2_a", "x_1")))
+    assert [s.group for s in find_samples(tmp_path, group_pattern=pattern)[0]] == groups
+
+
+def test_spans_are_read_as_one_set(tmp_path: Path) -> None:
+    for span in (1, 2, 10):
+        touch(tmp_path, f"span-{span}/images/p1_a.png", f"span-{span}/masks/p1_a.png")
+    touch(tmp_path, "span-x/images/a.png", "other/images/a.png")
+    folder = tmp_path / "span-{SPAN}"
+    assert [(s.name, s.group) for s in find_samples(folder)[0]] == [
+        (f"{i}-p1_a", f"{i}-p1_a") for i in (1, 2, 10)
+    ]
+    assert [s.name for s in find_samples(folder, span_window=2)[0]] == ["2-p1_a", "10-p1_a"]
+    assert {s.group for s in find_samples(folder, group_pattern="p[0-9]")[0]} == {"p1"}
+    assert find_samples(tmp_path / "day-{SPAN}")[1][0].found == "no folder matches this pattern"
+
+
+@pytest.mark.parametrize(
+    ("name", "ignored"),
+    [
+        ("Thumbs.db", True),
+        (".DS_Store", True),
+        ("._a.png", True),
+        ("notes.txt", True),
+        ("a.png", False),
+        ("a", False),
+    ],
+)
+def test_what_is_no_image(name: str, ignored: bool) -> None:
+    assert is_ignored(Path(name)) == ignored

@@ -1,0 +1,63 @@
+"""Which images are shown, and how."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from unet.evaluation import pictures
+from unet.masks.labels import IGNORE
+
+
+def rows(scores):
+    return [{"name": f"{i:02d}", "metrics": {"foreground_iou": score}} for i, score in enumerate(scores)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        (
+            np.arange(12) / 12,
+            {"worst": ["00", "01", "02"], "median": ["05", "06", "07"], "best": ["11", "10", "09"]},
+        ),
+        ([0.5, 0.1, 0.9], {"worst": ["01"], "median": ["00"], "best": ["02"]}),
+        ([0.5, 0.1], {"worst": ["01"], "best": ["00"]}),
+        ([0.5], {"worst": ["00"]}),
+        ([np.nan, 0.3, None], {"worst": ["01"]}),
+        ([], {}),
+    ],
+)
+def test_the_worst_the_median_and_the_best_each_once(scores, expected):
+    found: dict[str, list[str]] = {}
+    for row in pictures.pick(rows(scores)):
+        found.setdefault(row["role"], []).append(row["name"])
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "size"),
+    [
+        ((40, 50, 1), np.uint8, (50, 40)),
+        ((1536, 1000, 3), np.uint16, (500, 768)),
+        ((2000, 1, 1), np.uint8, (1, 768)),
+    ],
+)
+def test_pictures_fit_a_page_and_keep_their_classes(tmp_path, shape, dtype, size):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 99, shape).astype(dtype)  # dark: it is stretched to be seen
+    truth = rng.choice([0, 1, IGNORE], shape[:2]).astype(np.uint8)
+    foreground = np.full(shape[:2], 65535, np.uint16)
+    picked = {"role": "worst", "name": "a/b", "score": 0.1}
+    row = pictures.write_pictures(tmp_path, 3, picked, pixels, truth, truth % 2, foreground)
+    keys = ("image", "truth", "predicted", "probability")
+    arrays = {key: np.asarray(load(tmp_path / "pictures" / row[key])) for key in keys}
+    assert {array.shape[:2] for array in arrays.values()} == {size[::-1]}
+    assert arrays["image"].ndim == (3 if shape[-1] == 3 else 2)
+    assert arrays["image"].max() > 100
+    assert set(np.unique(arrays["truth"])) <= {0, 1, IGNORE}
+    assert arrays["probability"].min() == 255
+    assert row["name"] == "a/b"
+
+
+def load(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)

@@ -1,0 +1,74 @@
+"""Files of an evaluation: what is written is read, and what is broken is told."""
+
+import math
+
+import pytest
+
+from unet.evaluation.results import (
+    EvaluationDamaged,
+    Verdict,
+    metrics_of,
+    read_images,
+    read_pictures,
+    read_verdict,
+    write_images,
+    write_pictures,
+    write_verdict,
+)
+
+VERDICT = {
+    **dict.fromkeys(Verdict.__required_keys__),
+    "images": 3,
+    "baseline": {"state": "compared", "why": "", "model_id": 1},
+    "metrics": {
+        "iou_a": {"value": 0.5, "low": 0.4, "high": 0.6, "baseline": math.nan},
+        "iou_b": {"value": math.nan, "low": math.nan, "high": math.inf, "baseline": 0.25},
+    },
+}
+
+
+def test_a_verdict_is_read_as_it_was_written_but_for_what_is_no_number(tmp_path):
+    write_verdict(tmp_path, VERDICT)
+    verdict = read_verdict(tmp_path)
+    assert verdict is not None
+    assert verdict["metrics"]["iou_b"] == {"value": None, "low": None, "high": None, "baseline": 0.25}
+    assert metrics_of(verdict) == pytest.approx({"iou_a": 0.5, "iou_b": math.nan}, nan_ok=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["verdict.json"]
+
+
+def test_without_a_verdict_there_are_no_metrics():
+    assert metrics_of(None) == {}
+
+
+def test_what_is_not_there_is_nothing(tmp_path):
+    assert read_verdict(tmp_path / "no") is None
+    assert read_images(tmp_path) == []
+    assert read_pictures(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"blessed": true}', b"\xff", b"null"])
+def test_a_damaged_verdict_is_told(tmp_path, content):
+    (tmp_path / "verdict.json").write_bytes(content)
+    with pytest.raises(EvaluationDamaged, match=r"verdict.json: "):
+        read_verdict(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[1]"])
+def test_a_damaged_table_is_told(tmp_path, content):
+    (tmp_path / "images.json").write_text(content)
+    with pytest.raises(EvaluationDamaged, match=r"images.json: "):
+        read_images(tmp_path)
+
+
+def test_images_are_in_the_order_of_their_names(tmp_path):
+    write_images(tmp_path, [{"name": name} for name in "bca"])
+    assert [row["name"] for row in read_images(tmp_path)] == ["a", "b", "c"]
+
+
+def test_pictures_whose_files_are_gone_are_left_out(tmp_path):
+    keys = ("image", "truth", "predicted", "probability")
+    rows = [{"role": "worst", "name": n, **{key: f"{n}-{key}.png" for key in keys}} for n in "ab"]
+    write_pictures(tmp_path, rows)
+    for key in keys:
+        (tmp_path / "pictures" / f"b-{key}.png").touch()
+    assert [row["name"] for row in read_pictures(tmp_path)] == ["b"]

@@ -1,0 +1,56 @@
+"""JPEGs that break off, files that are none; what the formats hold is tested with `unet.images.reader`."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from unet.images.formats import count_pages, read_file
+from unet.images.raster import ImageError
+from unet.images.reader import decode, read_image
+
+
+def jpeg(pixels: Image.Image, **options: Any) -> bytes:
+    out = io.BytesIO()
+    pixels.save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+def noise(seed: int, shape: tuple[int, ...], blur: float) -> Image.Image:
+    pixels = Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, np.uint8))
+    return pixels.filter(ImageFilter.GaussianBlur(blur))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"restart_marker_blocks": 5}])
+def test_jpegs_that_break_off_before_their_end_marker(options: dict[str, Any], share: float) -> None:
+    for shape in ((120, 90), (120, 90, 3)):
+        data = jpeg(noise(0, shape, 1), **options)
+        with pytest.raises(ImageError, match="damaged or truncated"):
+            read_image(data[: int(len(data) * share)] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("blur", [0, 1, 3])
+@pytest.mark.parametrize(
+    "options", [{}, {"optimize": True}, {"progressive": True}, {"restart_marker_rows": 1}]
+)
+def test_complete_jpegs_are_complete(options: dict[str, Any], blur: float) -> None:
+    for seed in range(20):
+        shape = tuple(np.random.default_rng(seed).integers(1, 90, 2))
+        data = jpeg(noise(seed, shape, blur), quality=5 + 4 * seed, **options)
+        decoded = decode(read_image(data + b"more").data)[..., 0]
+        np.testing.assert_array_equal(decoded, np.asarray(Image.open(io.BytesIO(data))))
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.tif"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    for read in (read_image, read_file, count_pages):
+        with pytest.raises(ImageError, match="a pipe or a device"):
+            read(tmp_path / name)

@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from unet.registry.model_card import licence_of, renumber_card, write_card
+from unet.registry.versions import TRAINING_RECORD
+
+FACTS = {
+    "data_sha256": "ab",
+    "data_licence": "",
+    "images": {"train": 3, "test": 1},
+    "code": "c",
+    "configuration": "d",
+}
+
+
+def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
+    record = {
+        "classes": ["nothing", "cell"], "class_values": [0, 255], "channels": 1, "scale": 1.0,
+        "normalisation": {"over": "dataset", "mean": [10.0], "stddev": [2.0]},
+        "recipe": {"base_filters": [8, 16], "depth": 4}, "tuned": {"base_filters": 16},
+    }  # fmt: skip
+    (tmp_path / TRAINING_RECORD).parent.mkdir()
+    (tmp_path / TRAINING_RECORD).write_text(json.dumps(record))
+    write_card(tmp_path, 7, FACTS, {"iou_cell": 0.5, "iou_nothing": float("nan")})
+    card = json.loads((tmp_path / "assets.extra" / "model_card.json").read_text())
+    assert card["metrics_on_test_split"] == {"iou_cell": 0.5, "iou_nothing": None}
+    assert card["training"] == {"learning_rate": None, "base_filters": 16, "depth": 4}
+    assert (card["version"], card["classes"], card["data_sha256"]) == (7, ["nothing", "cell"], "ab")
+    text = (tmp_path / "assets.extra" / "model_card.md").read_text()
+    for line in ("# U-Net, version 7", "| classes | nothing = 0, cell = 255 |", "| iou_cell | 0.5000 |",
+                 "| licence of the data | not stated |", "| iou_nothing | - |", "mean [10.0]"):  # fmt: skip
+        assert line in text
+    renumber_card(tmp_path, 9)
+    text = (tmp_path / "assets.extra" / "model_card.md").read_text()
+    assert "# U-Net, version 9" in text
+    assert "| a copy of | version 7, which a rollback brought back |" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [("LICENSE", "\n# CC0 1.0\nmore", "CC0 1.0"), ("LICENCE.txt", "mine", "mine"), ("README", "CC0", "")],
+)
+def test_the_licence_is_the_first_line_of_its_file(
+    tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert licence_of(tmp_path) == expected

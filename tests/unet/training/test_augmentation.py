@@ -1,0 +1,144 @@
+"""Augmentation moves image and mask together, learns no padding, and the same seed does the same."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from unet.masks.labels import IGNORE
+from unet.training import augmentation
+from unet.training.augmentation import Augmentation, Window
+
+STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
+HALO = 4
+
+
+def window(top, left, side, height, width, border=0):
+    """A window of a tile whose outermost `border` pixels are padding."""
+    return Window(
+        tf.constant(top), tf.constant(left), side, HALO,
+        tf.constant([border, border]), tf.constant([height - border, width - border]),
+    )  # fmt: skip
+
+
+def tile(height=40, width=30, *, channels=1):
+    """An image that is smooth enough for cubics, and a mask with the row and the column of each pixel."""
+    rows, columns = np.indices((height, width))
+    image = np.stack([np.sin(rows / 7 + i) + np.cos(columns / 5) for i in range(channels)], -1)
+    mask = np.stack([rows, columns], -1).astype(np.uint8)
+    return tf.constant(image, tf.float32), tf.constant(mask)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
+def test_a_cut_is_the_window_and_its_centre(top, left, channels):
+    image, mask = tile(channels=channels)
+    x, y = augmentation.cut(image, mask, window(top, left, 20, 40, 30))
+    np.testing.assert_array_equal(x, image[top : top + 20, left : left + 20])
+    np.testing.assert_array_equal(y, mask[top + HALO : top + 16, left + HALO : left + 16])
+
+
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
+@pytest.mark.parametrize("border", [0, 6])
+def test_a_warp_of_no_strength_is_a_cut(top, left, border):
+    image, mask = tile()
+    place = window(top, left, 20, 40, 30, border)
+    (x, y), (warped, bent) = (
+        augmentation.cut(image, mask, place),
+        augmentation.warp(image, mask, place, STILL, tf.constant([3, 4])),
+    )
+    np.testing.assert_allclose(warped, x, atol=1e-5)
+    np.testing.assert_array_equal(bent, y)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("shape", [(60, 60), (41, 75)])
+def test_a_warp_shows_image_and_mask_of_the_same_place(seed, shape):
+    image, mask = tile(shape[0], shape[1], channels=3)
+    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.3, elastic=3.0)
+    x, y = augmentation.warp(image, mask, window(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
+    # The mask holds where each pixel came from, to half a pixel: there the image must look as it does here.
+    rows, columns = y[..., 0].numpy().astype(int), y[..., 1].numpy().astype(int)
+    counted = rows != IGNORE
+    assert counted.mean() > 0.5
+    expected = image.numpy()[np.where(counted, rows, 0), columns]
+    error = np.abs(x[HALO:-HALO, HALO:-HALO].numpy() - expected)[counted]
+    assert error.max() < 0.2  # the steepest slope of a half diagonal pixel
+    assert len(np.unique(rows[counted])) > 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cubic_interpolation_is_that_of_keys(seed):
+    numbers = np.random.default_rng(seed)
+    image = ndimage.gaussian_filter(numbers.normal(0, 1, (20, 23)), 2).astype(np.float32)
+    at = numbers.uniform(3, 16, (2, 5, 6)).astype(np.float32)
+
+    def kernel(d):
+        d = abs(d)
+        inner, outer = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
+        return np.where(d <= 1, inner, np.where(d < 2, outer, 0))
+
+    weights = [kernel(at[axis][..., None] - np.arange(image.shape[axis])) for axis in (0, 1)]
+    expected = np.einsum("abi,ij,abj->ab", weights[0], image, weights[1])
+    np.testing.assert_allclose(augmentation.cubic(tf.constant(image), tf.constant(at)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_padding_is_ever_learned(seed):
+    image, _ = tile(40, 40)
+    mask = np.ones((40, 40, 1), np.uint8)
+    mask[8:-8, 8:-8] = 0  # padding would be class 1
+    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.5, elastic=5.0)
+    place = window(4, 6, 30, 40, 40, border=8)
+    for change in (
+        augmentation.cut(image, tf.constant(mask), place),
+        augmentation.warp(image, tf.constant(mask), place, strong, tf.constant([seed, 0])),
+    ):
+        assert set(np.unique(change[1])) <= {0, IGNORE}
+
+
+def test_displacements_are_as_large_as_the_paper_says():
+    image = np.zeros((101, 101, 1), np.float32)
+    elastic = dataclasses.replace(STILL, elastic=10.0)
+    rows, columns = np.indices((101, 101)).astype(np.uint8)
+    mask = tf.constant(np.stack([rows, columns], -1))
+    place = Window(tf.constant(0), tf.constant(0), 101, 0, tf.constant([0, 0]), tf.constant([101, 101]))
+    moved = []
+    for seed in range(300):
+        _, y = augmentation.warp(tf.constant(image), mask, place, elastic, tf.constant([seed, 7]))
+        moved.append(y[50, 50].numpy().astype(int) - 50)
+    # At a point of the grid the displacement is the drawn vector itself.
+    assert np.std(moved) == pytest.approx(10, rel=0.1)
+    assert abs(np.mean(moved)) < 1.5
+
+
+def test_between_the_points_of_the_grid_runs_a_smooth_bicubic():
+    vectors = np.random.default_rng(0).normal(0, 10, (2, 3, 3)).astype(np.float32)
+    still = augmentation.positions(101, tf.constant(0.0), tf.constant(1.0), tf.zeros([2, 3, 3]))
+    moved = augmentation.positions(101, tf.constant(0.0), tf.constant(1.0), tf.constant(vectors)) - still
+    np.testing.assert_allclose(moved[:, ::50, ::50], vectors, atol=1e-3)
+    assert np.abs(np.diff(moved, 2, axis=1)).max() < 0.1
+
+
+def test_all_eight_symmetries_occur_and_keep_image_and_mask_together():
+    image, mask = tile(20, 20)
+    image = tf.cast(mask, tf.float32)
+    seen = set()
+    for seed in range(100):
+        x, y = augmentation.flip_and_turn(image, mask, tf.constant([seed, 0]))
+        assert (x.shape, y.shape) == (image.shape, mask.shape)
+        np.testing.assert_array_equal(x.numpy(), y.numpy())
+        seen.add(y.numpy().tobytes())
+    assert len(seen) == 8
+
+
+def test_grey_values_change_within_bounds_and_repeatably():
+    image = tf.ones([4, 4, 1])
+    varied = [augmentation.vary_grey_values(image, tf.constant([seed, 0]), 0.2).numpy() for seed in range(50)]
+    values = [float(v[0, 0, 0]) for v in varied]
+    assert 0.6 <= min(values) < 0.9
+    assert 1.1 < max(values) <= 1.4
+    again = augmentation.vary_grey_values(image, tf.constant([0, 0]), 0.2).numpy()
+    np.testing.assert_array_equal(varied[0], again)

@@ -1,0 +1,63 @@
+"""Checkpoints survive what files suffer."""
+
+import numpy as np
+import pytest
+
+from unet.training.checkpoint import Checkpoints
+
+
+def save(checkpoints, step):
+    checkpoints.save(step, {"a": [np.full(3, step), np.eye(2)], "b": [np.array(1.5)]}, {"step": step})
+
+
+def load(checkpoints):
+    found = checkpoints.load()
+    assert found is not None
+    return found
+
+
+def test_the_newest_comes_back_and_the_one_before_is_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "x")
+    assert checkpoints.load() is None
+    for step in (5, 10, 1000):
+        save(checkpoints, step)
+    arrays, state = load(checkpoints)
+    assert state == {"step": 1000}
+    assert [len(arrays[name]) for name in "ab"] == [2, 1]
+    np.testing.assert_array_equal(arrays["a"][0], [1000] * 3)
+    assert len(list(checkpoints.folder.iterdir())) == 2
+
+
+def test_more_than_ten_arrays_keep_their_order(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"a": [np.array(i) for i in range(25)]}, {})
+    assert [int(v) for v in load(checkpoints)[0]["a"]] == list(range(25))
+
+
+@pytest.mark.parametrize("left", [0, 10, 0.5, -1])
+def test_of_a_torn_file_the_one_before_is_taken(tmp_path, left):
+    checkpoints = Checkpoints(tmp_path / "x")
+    save(checkpoints, 1)
+    save(checkpoints, 2)
+    newest = sorted(checkpoints.folder.iterdir())[-1]
+    content = newest.read_bytes()
+    newest.write_bytes(content[: int(left * len(content)) if isinstance(left, float) else left])
+    assert load(checkpoints)[1] == {"step": 1}
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "x")
+    save(checkpoints, 1)
+    save(checkpoints, 2)
+    newest = sorted(checkpoints.folder.iterdir())[-1]
+    content = bytearray(newest.read_bytes())
+    content[200] ^= 1
+    newest.write_bytes(content)
+    assert load(checkpoints)[1] == {"step": 1}
+
+
+def test_other_trainings_are_cleared_away(tmp_path):
+    for name in "ab":
+        save(Checkpoints(tmp_path / name), 1)
+    Checkpoints(tmp_path / "a").clear_others()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]

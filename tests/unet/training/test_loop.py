@@ -1,0 +1,170 @@
+"""A training learns, repeats itself, goes on after a kill, and stops at a loss that is no number."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from unet.errors import TrainingFailed
+from unet.images.reader import decode, encode_png
+from unet.masks.labels import IGNORE
+from unet.training.checkpoint import Checkpoints
+from unet.training.loop import begin, build_network, compile_network, fit
+from unet.training.settings import TrainSettings
+from unet.training.validation import WholeImageValidation
+
+SETTINGS = TrainSettings(
+    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.1, window=72,
+    batch_size=2, steps=120, minutes=None, validate_every=60, patience=0, loss={"cross_entropy": 1.0},
+    class_weights="none", border_weight=0.0, border_sigma=5.0, optimizer="adam", momentum=0.9,
+    weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine", precision="float32", flip=True,
+    warp=0.2, rotation=180.0, zoom=0.1, elastic=2.0, grey=0.1, rare=0.2, normalise="dataset",
+    deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
+)  # fmt: skip
+
+
+def train(tiles, checkpoints=None, **changes):
+    settings = dataclasses.replace(SETTINGS, **changes)
+    begin(settings)
+    network = compile_network(settings, tiles, settings.learning_rate)
+    rate = settings.learning_rate
+    return fit(network, settings, tiles, tiles, "test", learning_rate=rate, checkpoints=checkpoints)
+
+
+def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
+    (first, curves), (second, _) = train(tiles), train(tiles)
+    assert curves["loss"][-1] < curves["loss"][0]
+    assert max(curves["val_foreground_iou"]) > 0.5
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles):
+    best, curves = train(tiles)
+    confusion = WholeImageValidation(best, tiles, SETTINGS).confusion()
+    assert confusion.sum() == 2 * 32 * 32
+    score = confusion[1, 1] / (confusion[1].sum() + confusion[:, 1].sum() - confusion[1, 1])
+    assert score == pytest.approx(max(curves["val_foreground_iou"]))
+
+
+def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, caplog):
+    with caplog.at_level("INFO", "unet.progress"):
+        _, curves = train(tiles, steps=25, validate_every=10)
+    steps = [record.step for record in caplog.records if record.name == "unet.progress"]
+    assert steps == list(range(1, 26))
+    assert len(curves["val_foreground_iou"]) == 3
+
+
+def test_a_loss_that_is_no_number_stops_the_training_and_names_the_images(tiles, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "here")
+    with pytest.raises(
+        TrainingFailed, match=r"is (nan|inf) at step \d+, with windows of (0|1|0, 1): "
+    ) as error:
+        train(tiles, checkpoints, learning_rate=1e20, optimizer="sgd", schedule="constant")
+    assert str(checkpoints.folder) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw", "clip": 1.0, "schedule": "polynomial"},
+        {"optimizer": "sgd", "momentum": 0.99, "schedule": "constant"},
+        {"loss": {"dice": 1.0, "focal": 0.5, "tversky": 0.5}, "class_weights": "balanced"},
+        {"class_weights": {"cell": 3.0}, "precision": "mixed_bfloat16"},
+        {"precision": "mixed_float16"},
+    ],
+)
+def test_every_way_of_training_lowers_its_loss(tiles, changes):
+    _, curves = train(tiles, steps=60, validate_every=20, **changes)
+    assert curves["loss"][-1] < curves["loss"][0]
+    assert np.isfinite(curves["gradient_norm"]).all()
+
+
+def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles):
+    # Enough for the first step, which is compiled for some seconds on a busy machine.
+    _, curves = train(tiles, minutes=0.25, validate_every=20)
+    assert curves["learning_rate"][-1] < 0.1 * SETTINGS.learning_rate
+    assert sum(curves["steps"]) > 1
+
+
+def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
+    begin(SETTINGS)
+    network = compile_network(SETTINGS, tiles, 1e-3)
+    _, curves = fit(network, SETTINGS, tiles, tiles, "test", learning_rate=1e-3, limit=1e-6)
+    assert curves["steps"] == [1]
+    assert len(curves["val_foreground_iou"]) == 1
+
+
+def test_a_network_takes_single_batches_too(tiles):
+    network = compile_network(SETTINGS, tiles, 1e-3)
+    x = np.zeros([2, 72, 72, tiles.channels], np.float32)
+    side = network.output_shape[1]
+    loss = network.train_on_batch(x, np.zeros([2, side, side, 1], np.uint8))
+    assert np.isfinite(np.ravel(loss)[0])
+
+
+def test_the_network_in_training_is_the_one_that_is_exported(tiles):
+    settings = dataclasses.replace(SETTINGS, dropout=0.0)
+    trainee = compile_network(settings, tiles, 1e-3)
+    plain = build_network(settings, tiles.channels, None, None, "float32")
+    plain.set_weights(trainee.get_weights())
+    x = tf.constant(np.random.default_rng(0).normal(size=[2, 72, 72, tiles.channels]), tf.float32)
+    found = []
+    for network in (trainee, plain):
+        with tf.GradientTape() as tape:
+            logits = network(x, training=True)
+            loss = tf.reduce_mean(logits**2)
+        found.append([logits, *tape.gradient(loss, network.trainable_variables)])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_it_stops_early_when_nothing_improves(tiles):
+    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
+    assert len(curves["steps"]) == 3
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, optimizer):
+    whole, curves = train(tiles, validate_every=20, optimizer=optimizer)
+    checkpoints, saved = Checkpoints(tmp_path / "here"), Checkpoints.save
+
+    def save_and_die(self, step, *content):
+        saved(self, step, *content)
+        if step == 60:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_die)
+    with pytest.raises(Killed):
+        train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    monkeypatch.undo()
+    again, more = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    assert more == curves
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    _, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    assert same == curves  # nothing was left to do
+
+
+def marked(tiles, rows):
+    """The same tiles, with the first rows of each mask not to be counted."""
+    masks = []
+    for encoded in tiles.features["tile_mask"]:
+        mask = decode(encoded)[..., 0].copy()
+        mask[:rows] = IGNORE
+        masks.append(encode_png(mask))
+    features = {**tiles.features, "tile_mask": np.array(masks, dtype=object)}
+    return dataclasses.replace(tiles, features=features)
+
+
+@pytest.mark.parametrize(("rows", "counted"), [(30, 2 * 22 * 32), (72, 0)])
+def test_ignored_pixels_neither_train_nor_count(tiles, rows, counted):
+    unsure = marked(tiles, rows)
+    best, curves = train(unsure, ignore=99, steps=20, validate_every=20)
+    assert np.isfinite(curves["loss"]).all()
+    assert WholeImageValidation(best, unsure, SETTINGS).confusion().sum() == counted

@@ -1,0 +1,1 @@
+"""A folder of images and masks becomes samples in splits."""

@@ -1,0 +1,290 @@
+"""Reads every file of a data set completely, on all cores; every problem is listed, not just the first."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from unet import progress
+from unet.dataset.cache import Checked
+from unet.dataset.sample import Problem, Sample
+from unet.images import raster
+from unet.images.formats import read_file
+from unet.images.memory import LARGE_FILE, one_at_a_time
+from unet.images.reader import NeedsRange, as_range, read_image
+from unet.masks import advice as mask_advice
+from unet.masks.labels import Legend
+from unet.masks.reader import count_classes, survey_mask
+from unet.masks.values import Survey
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is learnt about a sample; units as in `unet.images.reader.Image`.
+
+    `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
+    of the canonical image in bytes.
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    bit_depth: int
+    mean: float
+    stddev: float
+    stored: int
+    class_pixels: dict[str, int]
+    ignored: int
+    content: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found: `facts` of the usable samples, in order; `problems` by the name of the others.
+
+    `surveys` are those of all masks that could be read, whatever their values.
+    """
+
+    facts: list[Facts]
+    problems: dict[str, list[Problem]]
+    surveys: list[Survey]
+
+
+def inspect(
+    samples: Sequence[Sample],
+    legend: Legend,
+    *,
+    max_pixels: int,
+    value_range: tuple[float, float] | None = None,
+    checked: Checked,
+) -> Inspection:
+    """Reads all images and masks.
+
+    Args:
+        samples: what to read.
+        legend: what values in the masks mean.
+        max_pixels: larger images are problems.
+        value_range: black and white of images of other than 8 or 16 unsigned bits.
+        checked: what earlier inspections found.
+    """
+    reader = _Reader(legend, max_pixels, value_range, checked)
+    # Threads: decoding, hashing and NumPy release the interpreter's lock, and processes take longer to start
+    # than small data sets to read.
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        stacks = sorted({path for s in samples if s.page is not None for path in (s.image, s.mask)})
+        reader.stacks.update(zip(stacks, pool.map(hash_of, stacks), strict=True))
+        results = []
+        for result in in_order(pool, reader.read, samples):
+            results.append(result)
+            progress.report("checking images", len(results), len(samples))
+    ranges = [r.needs_range for r in results if r.needs_range]
+    if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        advice = f"give black and white of all images: --set 'value_range={as_range(low, high)}'"
+        _advise([r for r in results if r.needs_range], advice)
+    surveys = [r.survey for r in results if r.survey]
+    undeclared = [
+        r for r in results if r.undeclared and r.survey and not mask_advice.is_blurred(r.survey, legend)
+    ]
+    if undeclared and (for_all := mask_advice.advise_on_all(surveys, legend)):
+        _advise(undeclared, for_all)
+    return Inspection(
+        [r.facts for r in results if r.facts],
+        {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
+        surveys,
+    )
+
+
+@dataclass
+class _Result:
+    """What became of one sample: `facts`, or `problems`, which `undeclared` or `needs_range` may explain."""
+
+    facts: Facts | None = None
+    survey: Survey | None = None
+    problems: list[Problem] = field(default_factory=list)
+    undeclared: bool = False
+    needs_range: tuple[float, float] | None = None
+
+
+def _advise(results: Sequence[_Result], advice: str) -> None:
+    for result in results:
+        result.problems = [replace(problem, advice=advice) for problem in result.problems]
+
+
+class _Reader:
+    """Reads one sample after the other; `stacks` are the hashes of files whose pages are samples."""
+
+    def __init__(
+        self,
+        legend: Legend,
+        max_pixels: int,
+        value_range: tuple[float, float] | None,
+        checked: Checked,
+    ):
+        self.stacks: dict[Path, str] = {}
+        self._legend, self._max_pixels, self._range, self._checked = legend, max_pixels, value_range, checked
+
+    def read(self, sample: Sample) -> _Result:
+        result = _Result()
+        image = self._attempt(sample.image, sample.page, self._image, _kind_of_image(self._range), result)
+        mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
+        if mask:
+            result.survey = Survey.of(mask)
+        if not image or not mask or not result.survey:
+            return result
+        if problem := _other_size(sample.mask, result.survey, image["height"], image["width"]):
+            result.problems.append(problem)
+            return result
+        try:
+            counts, ignored = count_classes(result.survey, self._legend)
+        except raster.ImageError as error:
+            result.problems.append(Problem(str(sample.mask), error.found, error.advice))
+            result.undeclared = True
+            return result
+        result.facts = Facts(
+            name=sample.name,
+            class_pixels=counts,
+            ignored=ignored,
+            **image,
+        )
+        return result
+
+    def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:
+        return _learn(content, page, self._max_pixels, self._range)
+
+    def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
+        return asdict(survey_mask(content, page=page, max_pixels=self._max_pixels))
+
+    def _attempt(
+        self,
+        path: Path,
+        page: int | None,
+        read: Callable[[Path | bytes, int], dict[str, Any]],
+        kind: str,
+        result: _Result,
+    ) -> dict[str, Any] | None:
+        """What is in a file; None, and an entry in the problems, if it cannot be read."""
+        content: Path | bytes
+        try:
+            with one_at_a_time():
+                if page is None and _is_large(path):
+                    content, sha256 = path, hash_of(path)
+                elif page is None:
+                    content = read_file(path)
+                    sha256 = hashlib.sha256(content).hexdigest()
+                else:
+                    content, sha256 = path, f"{self.stacks[path]}:{page}"
+                known: dict[str, Any] | None = self._checked.get(f"{kind} {sha256}")
+                if known and known["height"] * known["width"] <= self._max_pixels:
+                    return known
+                found = read(content, page or 0)
+        except raster.ImageError as error:
+            result.problems.append(Problem(str(path), error.found, error.advice))
+            if isinstance(error, NeedsRange):
+                result.needs_range = (error.low, error.high)
+            return None
+        except Exception as error:  # one file must not hide what is wrong with the others
+            text = f"cannot be read ({type(error).__name__}: {error})"
+            advice = "convert it to PNG; if that fails too, report a bug"
+            result.problems.append(Problem(str(path), text, advice))
+            return None
+        self._checked.put(f"{kind} {sha256}", found)
+        return found
+
+
+def content_of(
+    sample: Sample,
+    sha256: str,
+    *,
+    max_pixels: int,
+    value_range: tuple[float, float] | None,
+    checked: Checked,
+) -> str:
+    """`Image.content` of a sample: as the check found it, or by decoding the image.
+
+    Args:
+        sample: of the data.
+        sha256: of the content of its image, with the page of a stack.
+        max_pixels: see `inspect`.
+        value_range: see `inspect`.
+        checked: what earlier inspections found.
+
+    Raises:
+        ImageError: the image cannot be read.
+    """
+    key = f"{_kind_of_image(value_range)} {sha256}"
+    known = checked.get(key)
+    if known is None:
+        with one_at_a_time():
+            known = _learn(sample.image, sample.page or 0, max_pixels, value_range)
+        checked.put(key, known)
+    return str(known["content"])
+
+
+def _kind_of_image(value_range: tuple[float, float] | None) -> str:
+    """What is found in an image depends on the range of its values."""
+    return f"image {list(value_range) if value_range else None}"
+
+
+def _learn(
+    content: Path | bytes, page: int, max_pixels: int, value_range: tuple[float, float] | None
+) -> dict[str, Any]:
+    image = read_image(content, page=page, max_pixels=max_pixels, value_range=value_range)
+    values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
+    return {**values, "stored": len(image.data)}
+
+
+def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem | None:
+    if (survey.height, survey.width) == (height, width):
+        return None
+    transposed = (survey.width, survey.height) == (height, width)
+    found = f"mask of {survey.width} x {survey.height} for an image of {width} x {height} pixels"
+    advice = "turn the mask by 90 degrees" if transposed else "export the mask at the size of the image"
+    return Problem(str(mask), f"transposed: {found}" if transposed else found, advice)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > LARGE_FILE
+    except OSError:
+        return False  # reading it will tell
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file, in little memory; empty if it cannot be read, which reading its pages will tell."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def in_order(
+    pool: concurrent.futures.ThreadPoolExecutor, function: Callable[[Item], Answer], items: Iterable[Item]
+) -> Iterator[Answer]:
+    """`pool.map`, except that only a few answers wait at any time, however many items there are."""
+    waiting: deque[concurrent.futures.Future[Answer]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > 2 * cores():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

@@ -1,0 +1,294 @@
+"""Finds the samples of a data folder, however it is laid out; every problem is listed, not just the first.
+
+| layout | how it is recognised |
+|---|---|
+| spans | the path holds {SPAN}, or a date: each such folder is one of the layouts below |
+| manifest | the path is, or the folder holds, manifest.csv or manifest.jsonl |
+| splits | train/, val/ and test/, each of one of the layouts below |
+| two folders | images/ and masks/ |
+| pairs | NAME.png beside NAME_mask.png; two multi-page TIFFs are such a pair |
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unet.dataset.manifest import NAMES, read_manifest
+from unet.dataset.sample import (
+    BLOCK_PREFIX,
+    FOREIGN_SPLITS,
+    SPLITS,
+    Problem,
+    Sample,
+    is_ignored,
+    natural_key,
+    unreadable,
+)
+from unet.dataset.spans import TwoFolders, find_spans, is_pattern
+from unet.images import raster
+from unet.images.formats import count_pages
+
+_TIFF = {".tif", ".tiff"}
+_MASK_WORDS = ("mask", "label", "annotation", "segmentation")
+_LAYOUTS = "put images into images/ and masks of the same names into masks/"
+Found = tuple[list[Sample], list[Problem]]
+
+
+def find_samples(
+    folder: Path,
+    *,
+    block: int = 0,
+    mask_suffix: str = "_mask",
+    group_pattern: str | None = None,
+    span_window: int = 0,
+) -> Found:
+    """Lists the samples of a folder in natural order, without decoding an image.
+
+    Args:
+        folder: see the table above.
+        block: so many consecutive samples, or pages of a stack, form one group.
+        mask_suffix: what the name of a mask has after that of its image, where they are not the same.
+        group_pattern: samples for whose names (without span) its match is the same form one group. A
+            manifest's groups win over it, and it wins over blocks; without either a stack is one group and
+            any other sample its own.
+        span_window: so many of the newest spans; 0: all.
+
+    Returns:
+        The samples that are in order, and all problems.
+    """
+    if not is_pattern(folder):
+        samples, problems = _find(folder, mask_suffix)
+        samples = _grouped(samples, block, group_pattern)
+    else:
+        samples, problems, spans = [], [], {}
+        try:
+            spans = find_spans(folder, span_window)
+        except OSError as error:
+            problems.append(unreadable(folder, error))
+        except TwoFolders as error:
+            advice = "keep one of them: the spans of all folders must differ"
+            problems.append(Problem(str(error.path), str(error), advice, of_the_set=True))
+        for span, path in spans.items():
+            found, more = _find(path, mask_suffix)
+            problems += more
+            for sample in _grouped(found, block, group_pattern):
+                is_block = sample.group.startswith(BLOCK_PREFIX)
+                group = sample.group.removeprefix(BLOCK_PREFIX)
+                # A group that a person named may go on in the next span; one made of a name may not.
+                named = sample.group not in (sample.name, sample.stack) and not is_block
+                group = group if named else f"{BLOCK_PREFIX if is_block else ''}{span}-{group}"
+                samples.append(replace(sample, name=f"{span}-{sample.name}", group=group))
+        if not samples and not problems:
+            advice = "write {SPAN} where the folders differ by a number, or {YYYY}, {MM} and {DD} for a date"
+            problems = [Problem(str(folder), "no folder matches this pattern", advice)]
+    samples.sort(key=lambda sample: natural_key(sample.name))
+    return samples, problems
+
+
+def _find(folder: Path, mask_suffix: str) -> Found:
+    """Samples of one folder; their groups are empty but for a manifest's."""
+    try:
+        return _find_readable(folder, mask_suffix)
+    except OSError as error:
+        return [], [unreadable(folder, error)]
+
+
+def _find_readable(folder: Path, mask_suffix: str) -> Found:
+    if folder.suffix in (".csv", ".jsonl") and folder.is_file():
+        return _with_pages(*read_manifest(folder))
+    if not folder.is_dir():
+        found = "not a folder" if folder.exists() else "no such folder"
+        return [], [Problem(str(folder), found, "give the folder that holds images/ and masks/ with --data")]
+    inside = sorted(folder.iterdir())
+    for name in NAMES:
+        if folder / name in inside and (folder / name).is_file():
+            return _with_pages(*read_manifest(folder / name))
+    parts = {path.name.casefold(): path for path in inside if path.is_dir()}
+    if "images" in parts or "masks" in parts:
+        samples, problems = _two_folders(folder, parts, mask_suffix)
+    elif "train" in parts:
+        return _split_folders(folder, parts, mask_suffix)
+    else:
+        samples, problems = _pairs(folder, parts, mask_suffix)
+    return _with_pages(samples, problems)
+
+
+def _split_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
+    samples: list[Sample] = []
+    problems: list[Problem] = []
+    for split in SPLITS:
+        names = [split, *(name for name, known in FOREIGN_SPLITS.items() if known == split)]
+        path = next((parts[name] for name in names if name in parts), None)
+        if path is None:
+            advice = "add it, or put all images into images/ and masks/ to have them split"
+            name = "val" if split == "eval" else split
+            found_none = "no such folder beside train/"
+            problems.append(Problem(str(folder / name), found_none, advice, of_the_set=True))
+            continue
+        found, more = _find(path, mask_suffix)
+        problems += more
+        samples += [replace(sample, split=split) for sample in found]
+    seen: dict[str, Sample] = {}
+    for sample in samples:
+        if twin := seen.get(sample.name):
+            found_twice = f"the same name as {twin.image.relative_to(folder)}"
+            problems.append(Problem(str(sample.image), found_twice, "rename one of them"))
+        seen.setdefault(sample.name, sample)
+    return [sample for sample in samples if seen[sample.name] is sample], problems
+
+
+def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
+    problems: list[Problem] = []
+    found = {}
+    for part in ("images", "masks"):
+        if part in parts:
+            found[part] = _files(parts[part], problems)
+        else:
+            advice = f"create it and put the {part} there, or list the files in {NAMES[0]}"
+            problems.append(Problem(str(folder / part), "no such folder", advice))
+    if len(found) < 2 or (problems and not any(found.values())):
+        return [], problems
+    if not any(found.values()):
+        return [], [Problem(str(folder), "no images", _LAYOUTS)]
+    samples, more = _pair(found["images"], found["masks"], mask_suffix)
+    return samples, problems + more
+
+
+def _pairs(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
+    """Images beside their masks, told apart by a suffix; or two TIFFs, told apart by a word."""
+    problems: list[Problem] = []
+    files = _files(folder, problems, folders=False)
+    suffix = _key(mask_suffix)
+    masks = {key: path for key, path in files.items() if key.endswith(suffix) and key != suffix}
+    rest = {key: path for key, path in files.items() if key not in masks}
+    if not masks and len(files) == 2 and all(path.suffix.lower() in _TIFF for path in files.values()):
+        spoken = [key for key in files if any(word in key for word in _MASK_WORDS)]
+        if len(spoken) == 1:
+            [image] = [path for key, path in files.items() if key not in spoken]
+            return [Sample(image.stem, image, files[spoken[0]], group="")], problems
+    if masks:
+        samples, more = _pair(rest, masks, mask_suffix)
+        return samples, problems + more
+    return [], problems or [_nothing(folder, parts, rest, mask_suffix)]
+
+
+def _nothing(folder: Path, parts: Mapping[str, Path], files: Mapping[str, Path], mask_suffix: str) -> Problem:
+    """Why a folder without a single pair may be one: what people usually have then."""
+    deeper = [p for p in parts.values() if (p / "images").is_dir() or (p / "train").is_dir()]
+    if len(deeper) == 1:
+        return Problem(str(folder), "no images", f"did you mean --data {shlex.quote(str(deeper[0]))}?")
+    if len(deeper) > 1:
+        advice = f"merge its masks into one, and list all pairs in {NAMES[0]}"
+        return Problem(str(folder), "a folder for each image", advice)
+    if files:
+        found = f"{len(files)} files, none of which ends in {mask_suffix}"
+        advice = f"{_LAYOUTS}, or name the suffix of the masks: --set mask_suffix=..."
+        return Problem(str(folder), found, advice)
+    if parts:
+        found = f"no images, but the folders {', '.join(path.name for path in list(parts.values())[:5])}"
+        return Problem(str(folder), found, _LAYOUTS)
+    return Problem(str(folder), "no images", _LAYOUTS)
+
+
+def _pair(image_of: Mapping[str, Path], mask_of: Mapping[str, Path], mask_suffix: str) -> Found:
+    suffix = _key(mask_suffix)
+    samples, problems, used = [], [], set()
+    for key in sorted(image_of, key=natural_key):
+        image = image_of[key]
+        found = key if key in mask_of else key + suffix
+        if found in mask_of:
+            used.add(found)
+            samples.append(Sample(image.stem, image, mask_of[found], group=""))
+        else:
+            advice = "add a mask of the same name to masks/, or remove the image"
+            problems.append(Problem(str(image), "image without mask", advice))
+    for key in sorted(mask_of.keys() - used, key=natural_key):
+        advice = "add an image of the same name to images/, or remove the mask"
+        problems.append(Problem(str(mask_of[key]), "mask without image", advice))
+    if not samples and (other := _common_suffix(image_of, mask_of)):
+        advice = f"name what the masks have after the names of their images: --set 'mask_suffix={other}'"
+        problems = [replace(problem, advice=advice) for problem in problems]
+    return samples, problems
+
+
+def _common_suffix(image_of: Mapping[str, Path], mask_of: Mapping[str, Path]) -> str:
+    """A suffix that would pair all images, or nothing."""
+    first = min(image_of, default="")
+    tails = [key.removeprefix(first) for key in mask_of if first and key.startswith(first)]
+    return next((tail for tail in tails if tail and all(key + tail in mask_of for key in image_of)), "")
+
+
+def _key(text: str) -> str:
+    """Names differ neither by case nor by the two Unicode spellings of an accent."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _files(folder: Path, problems: list[Problem], *, folders: bool = True) -> dict[str, Path]:
+    """Files of a folder by their key; `folders`: a folder in it is a problem."""
+    files: dict[str, Path] = {}
+    for path in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
+        if is_ignored(path):
+            continue
+        if path.is_dir():
+            if folders or path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", *_TIFF):
+                advice = f"move its files into {folder.name}/, or list them in {NAMES[0]}"
+                problems.append(Problem(str(path), "a folder inside a folder, which is not read", advice))
+            continue
+        if (printable := str(path).encode(errors="backslashreplace").decode()) != str(path):
+            problems.append(Problem(printable, "a file name that is not valid UTF-8", "rename the file"))
+            continue
+        key = _key(path.stem)
+        if key in files:
+            advice = "keep one of them: names must differ in more than extension or case"
+            problems.append(Problem(str(path), f"second file of that name beside {files[key].name}", advice))
+            continue
+        files[key] = path
+    return files
+
+
+def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
+    """Makes a sample of each page of a multi-page TIFF."""
+    pages: list[Sample] = []
+    for sample in samples:
+        if sample.page is not None or not {sample.image.suffix.lower(), sample.mask.suffix.lower()} & _TIFF:
+            pages.append(sample)
+            continue
+        try:
+            in_image, in_mask = count_pages(sample.image), count_pages(sample.mask)
+        except raster.ImageError:
+            in_image = in_mask = 1  # reading it completely says what is wrong
+        if in_image != in_mask:
+            found = f"{in_mask} pages of masks for {in_image} pages of images"
+            problems.append(
+                Problem(str(sample.mask), found, "export as many masks as images, in their order")
+            )
+        elif in_image == 1:
+            pages.append(sample)
+        else:
+            names = ((page, f"{sample.name}-{page:04d}") for page in range(in_image))
+            pages += [replace(sample, name=name, page=p, stack=sample.name) for p, name in names]
+    return pages, problems
+
+
+def _grouped(samples: Sequence[Sample], block: int, pattern: str | None) -> list[Sample]:
+    """Gives each sample without a group one; see `find_samples`."""
+    position: dict[str, int] = {}  # of the next sample, in each stack and in all the rest
+    grouped = []
+    for sample in sorted(samples, key=lambda s: natural_key(s.name)):
+        number = position.get(sample.stack, 0)
+        position[sample.stack] = number + 1
+        match = re.search(pattern, sample.name) if pattern else None
+        if match:
+            group = "-".join(part or "" for part in match.groups()) or match[0]
+        elif block:
+            stack = f"{sample.stack}-" if sample.stack else ""
+            group = f"{BLOCK_PREFIX}{stack}{number // block:03d}"
+        else:
+            group = sample.stack or sample.name
+        grouped.append(replace(sample, group=sample.group or group))
+    return grouped

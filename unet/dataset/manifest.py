@@ -1,0 +1,147 @@
+"""Samples from a list: manifest.csv, or manifest.jsonl with a JSON object a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from unet.dataset.sample import FOREIGN_SPLITS, SPLITS, Problem, Sample, unreadable
+
+NAMES = ("manifest.csv", "manifest.jsonl")
+COLUMNS = "image,mask and optionally group,split,fold,page"
+_OURS = {"image", "mask", "group", "split", "fold", "page"}
+Row = Mapping[str | None, str | list[str] | None]
+
+
+def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
+    """Reads a list of samples; its paths are relative to it.
+
+    Args:
+        manifest: a CSV file whose first line names the columns image, mask and perhaps group, split, fold and
+            page, or a file of JSON lines with the same keys.
+
+    Returns:
+        The samples that are in order, and all problems; a sample without a group has an empty one. Whatever
+        other columns there are become its `columns`.
+    """
+    try:
+        text = manifest.read_bytes().decode("utf-8-sig")  # Excel writes the byte order mark
+        lines, problems = (
+            _json_rows(manifest, text) if manifest.suffix == ".jsonl" else _csv_rows(manifest, text)
+        )
+    except OSError as error:
+        return [], [unreadable(manifest, error)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        return [], [Problem(str(manifest), f"unreadable ({error})", "save it as CSV or JSON lines in UTF-8")]
+    samples: list[Sample] = []
+    seen: dict[tuple[str, object, int | None], int] = {}  # what must occur once -> its line
+    for line, row in lines:
+        sample, found = _parse_row(manifest, line, row)
+        keys = (("name", sample.name), ("mask", sample.mask), ("image", sample.image)) if sample else ()
+        for kind, value in keys:
+            key = (kind, value, sample.page if sample else None)
+            if key in seen:
+                problem = f"the same {kind} as in line {seen[key]}: {value}"
+                found.append(Problem(f"{manifest}:{line}", problem, "list each image and mask once"))
+                break
+            seen[key] = line
+        problems += found
+        if sample and not found:
+            samples.append(sample)
+    return samples, problems + _torn_groups(manifest, samples)
+
+
+def _csv_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:
+    first = text.partition("\n")[0]
+    delimiter = ";" if ";" in first and "," not in first else ","
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    missing = [column for column in ("image", "mask") if column not in (rows.fieldnames or ())]
+    if missing:
+        advice = f"its first line must name the columns: {COLUMNS}"
+        return [], [Problem(str(manifest), f"no column {' and '.join(missing)}", advice)]
+    return [(rows.line_num, row) for row in rows], []
+
+
+def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:
+    rows: list[tuple[int, Row]] = []
+    problems = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict) and {"image", "mask"} <= row.keys():
+            rows.append((number, {key: None if v is None else str(v) for key, v in row.items()}))
+        else:
+            advice = f"write a JSON object a line, with the keys {COLUMNS}"
+            problems.append(Problem(f"{manifest}:{number}", "no object with image and mask", advice))
+    return rows, problems
+
+
+def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list[Problem]]:
+    """One row of a manifest; no sample if its files cannot be told."""
+    problems: list[Problem] = []
+
+    def report(found: str, advice: str) -> None:
+        problems.append(Problem(f"{manifest}:{line}", found, advice))
+
+    if None in row:
+        report("more columns than the first line names", "put names that hold a comma in quotes")
+        return None, problems
+    cells = {str(column).strip(): str(value or "").strip() for column, value in row.items()}
+    paths: dict[str, PurePosixPath] = {}
+    for column in ("image", "mask"):
+        path = PurePosixPath(cells[column].replace("\\", "/"))
+        if not cells[column]:
+            report(f"no {column}", "fill in its path, relative to the manifest")
+        elif path.is_absolute() or ".." in path.parts:
+            advice = "give a path relative to the manifest, below it"
+            report(f"{column} {path} lies outside the folder", advice)
+        elif not (manifest.parent / path).is_file():
+            report(f"{column} {path} does not exist", "correct the path, or remove the line")
+        else:
+            paths[column] = path
+    split = cells.get("split") or None
+    if split is not None and split not in SPLITS:
+        known = FOREIGN_SPLITS.get(split.lower(), "train, eval or test")
+        report(f"split {split!r}", f"write {known}, or nothing")
+    numbers: dict[str, int | None] = {}
+    for column in ("fold", "page"):
+        cell = cells.get(column, "")
+        if cell and not (cell.isascii() and cell.isdigit()):
+            report(f"{column} {cell!r}", "write a whole number from 0, or nothing")
+        numbers[column] = int(cell) if cell.isdigit() else None
+    if len(paths) < 2 or problems:
+        return None, problems
+    # The name must not depend on other rows, and it becomes part of file names: images/a/b.png is a-b.
+    parts = paths["image"].with_suffix("").parts
+    name = "-".join(parts[1:] if parts[0] == "images" and len(parts) > 1 else parts)
+    page, stack = numbers["page"], ""
+    if page is not None:
+        name, stack = f"{name}-{page:04d}", name
+    image, mask = (manifest.parent / paths[column] for column in ("image", "mask"))
+    group = cells.get("group", "")
+    columns = tuple(sorted((key, value) for key, value in cells.items() if key not in _OURS))
+    return Sample(name, image, mask, group, split, numbers["fold"], page, stack, columns), problems
+
+
+def _torn_groups(manifest: Path, samples: Sequence[Sample]) -> list[Problem]:
+    """A group in two splits, or in two folds, would let a model be tested on what it was trained on."""
+    problems = []
+    for column in ("split", "fold"):
+        values: dict[str, set[str]] = {}
+        for sample in samples:
+            value = getattr(sample, column)
+            if sample.group and value is not None:
+                values.setdefault(sample.group, set()).add(str(value))
+        for group, several in values.items():
+            if len(several) > 1:
+                found = f"group {group!r} is in {column}s {', '.join(sorted(several))}"
+                advice = f"give all its rows the same {column}"
+                problems.append(Problem(str(manifest), found, advice, of_the_set=True))
+    return problems

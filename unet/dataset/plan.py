@@ -1,0 +1,211 @@
+"""What ImageMaskExampleGen will read: the samples, their splits, and a fingerprint of their content."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from unet.dataset import layouts, spans, splits
+from unet.dataset.cache import Checked
+from unet.dataset.inspection import content_of, cores, hash_of
+from unet.dataset.sample import SPLITS, Problem, Sample, is_ignored
+from unet.errors import BadInput
+from unet.evaluation.slices import GROUP
+from unet.images import raster
+from unet.images.formats import read_file
+from unet.masks.labels import Legend, Value
+
+SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a data folder is read; see `pipeline.config.settings.PipelineConfig` for the meaning of each.
+
+    `border_sigma` is in pixels of the files, 0 for no border term. `skip` names samples to leave out, and
+    lets other problems of single files pass; None: any of them stops.
+    """
+
+    classes: dict[str, Value]
+    ignore: Value | None
+    mask_values: str
+    mask_suffix: str
+    value_range: tuple[float, float] | None
+    group_pattern: str | None
+    span_window: int
+    block: int
+    shares: dict[str, float]
+    fold: int | None
+    folds: int
+    seed: int
+    max_pixels: int
+    border_sigma: float
+    serving_data: str | None
+    splits_file: str
+    slices: list[str]
+    skip: list[str] | None = None
+
+    def to_json(self) -> str:
+        """The settings as a JSON object."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @property
+    def legend(self) -> Legend:
+        """What values in the masks mean."""
+        return Legend(self.classes, self.ignore, self.mask_values)
+
+    def find(self, folder: Path) -> tuple[list[Sample], list[Problem]]:
+        """The samples of a data folder, see `source.find_samples`; their columns are the declared ones."""
+        samples, problems = layouts.find_samples(
+            folder,
+            block=self.block,
+            mask_suffix=self.mask_suffix,
+            group_pattern=self.group_pattern,
+            span_window=self.span_window,
+        )
+        declared = [name for name in self.slices if name != GROUP]
+        there = {name for sample in samples for name, _ in sample.columns}
+        for name in declared if samples else ():
+            if name not in there:
+                known = ", ".join(sorted(there)) or "none, which a manifest.csv could have"
+                found = f"no column {name!r}, which slices declares"
+                advice = f"correct the setting, or add it; further columns there are: {known}"
+                problems.append(Problem(str(folder), found, advice, of_the_set=True))
+        return [replace(sample, columns=_only(sample, declared)) for sample in samples], problems
+
+    def split(
+        self, samples: Sequence[Sample], hashes: dict[str, str]
+    ) -> tuple[dict[str, str | None], list[tuple[str, str]], dict[str, str]]:
+        """Decides the splits, in this order: fixed, remembered, new; then copies leave.
+
+        Args:
+            samples: all that can be used.
+            hashes: `Image.content` of each, or whatever else copies alone have in common.
+
+        Returns:
+            Split of each sample, None for one that is left out; the copies that were left out, each with the
+            sample it is a copy of; and what a later run has to remember.
+
+        Raises:
+            BadInput: see `splits.assign`.
+        """
+        remembered = splits.load(Path(self.splits_file))
+        assignment = splits.assign(
+            samples, self.shares, remembered=remembered, seed=self.seed, fold=self.fold, folds=self.folds
+        )
+        assignment, copies = splits.leave_out_duplicates(samples, assignment, hashes, remembered=remembered)
+        return assignment, copies, {**remembered, **splits.to_remember(samples, assignment)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The samples of each split, in a fixed order, and the fingerprint of all of it.
+
+    `serving` are the images of `serving_data`; `span` is the newest span of the data, or 0.
+    """
+
+    samples: dict[str, list[Sample]]
+    serving: list[Path]
+    fingerprint: str
+    span: int
+
+
+def make_plan(folder: Path, settings: Settings) -> Plan:
+    """Finds, groups and splits the samples of a folder, and remembers the splits of new groups.
+
+    Costs one read of every file for the hash of its content: two masks swapped with sizes and times
+    preserved are another fingerprint, a touched or copied folder is the same one. Images that no check has
+    seen are decoded, to find the same image in another file.
+
+    Raises:
+        BadInput: with a line for each problem.
+    """
+    samples, problems = settings.find(folder)
+    if settings.skip is not None and samples:
+        problems = [problem for problem in problems if problem.of_the_set]
+    if problems:
+        raise BadInput("\n".join(f"{p.path}: {p.found}; {p.advice}" for p in problems))
+    left_out = set(settings.skip or ())
+    samples = [sample for sample in samples if sample.name not in left_out]
+    serving = images_in_service(settings.serving_data)
+    paths = sorted({path for s in samples for path in (s.image, s.mask)} | set(serving))
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:  # hashing releases the interpreter's lock
+        hashes = dict(zip(paths, pool.map(_hash_of, paths), strict=True))
+
+    def content(path: Path, sample: Sample) -> str:
+        return hashes[path] if sample.page is None else f"{hashes[path]}:{sample.page}"
+
+    def pixels(sample: Sample) -> str:
+        sha256 = content(sample.image, sample)
+        limits: Any = {"max_pixels": settings.max_pixels, "value_range": settings.value_range}
+        try:
+            return content_of(sample, sha256, **limits, checked=checked)
+        except raster.ImageError as error:
+            raise BadInput(f"{sample.image}: {error}") from error
+
+    with Checked() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
+    assignment, _, now = settings.split(samples, alike)
+    splits_file = Path(settings.splits_file)
+    if now != splits.load(splits_file):
+        splits.save(splits_file, now)
+    by_split: dict[str, list[Sample]] = {name: [] for name in SPLITS}
+    rows: list[tuple[Any, ...]] = []
+    for sample in samples:
+        if split := assignment[sample.name]:
+            by_split[split].append(sample)
+            rows.append(
+                (
+                    sample.name,
+                    sample.group,
+                    split,
+                    content(sample.image, sample),
+                    content(sample.mask, sample),
+                    *sample.columns,
+                )
+            )
+    rows += [(path.name, "", SERVING, hashes[path], "") for path in serving]
+    digest = hashlib.sha256(_meaning(settings).encode())
+    for row in sorted(rows):
+        digest.update(json.dumps(row).encode())
+    return Plan(by_split, serving, digest.hexdigest(), spans.newest_span(folder))
+
+
+def _only(sample: Sample, declared: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    values = dict(sample.columns)
+    return tuple((name, values.get(name, "")) for name in declared)
+
+
+def images_in_service(folder: str | None) -> list[Path]:
+    """The images of `serving_data`; none without such a folder.
+
+    Raises:
+        BadInput: the folder does not exist, or holds no file.
+    """
+    if folder is None:
+        return []
+    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not is_ignored(p))
+    if not files:
+        raise BadInput(f"{folder}: no images in the folder of serving_data; correct the path, or unset it")
+    return files
+
+
+def _meaning(settings: Settings) -> str:
+    """The settings that change what is made of the same files; the others show in who is in which split."""
+    classes = list(settings.classes.items())  # a list: the order of the classes is their index
+    return json.dumps(
+        [classes, settings.ignore, settings.mask_values, settings.value_range, settings.border_sigma]
+    )
+
+
+def _hash_of(path: Path) -> str:
+    sha256 = hash_of(path)
+    if not sha256:
+        read_file(path)  # raises, and says why
+    return sha256

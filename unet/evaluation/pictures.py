@@ -1,0 +1,84 @@
+"""Pictures of the worst, the median and the best test images, with what the model made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.contrast import stretch_table
+from unet.evaluation.results import PICTURES, ImageRow
+from unet.images.reader import to_grey
+
+SCORE = "foreground_iou"
+EACH = 3  # of a role
+LONGEST_SIDE = 768
+_BLACK, _WHITE = 0.5, 99.7  # percentiles of the values that are shown so
+
+
+def pick(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
+    """Role, name and score of the images to show, the worst first; each at most once."""
+    scored = sorted((row["metrics"][SCORE], row["name"]) for row in rows if _is_number(row["metrics"][SCORE]))
+    each = min(EACH, max(len(scored) // 3, 1))
+    worst = scored[:each]
+    best = [pair for pair in scored[::-1][:each] if pair not in worst]
+    rest = scored[len(worst) : len(scored) - len(best)]
+    start = (len(rest) - each + 1) // 2
+    median = rest[max(start, 0) :][:each]
+    roles = (("worst", worst), ("median", median), ("best", best))
+    return [{"role": role, "name": name, "score": score} for role, pairs in roles for score, name in pairs]
+
+
+def write_pictures(
+    folder: Path,
+    number: int,
+    picked: dict[str, Any],
+    pixels: NDArray[Any],
+    truth: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    foreground: NDArray[np.uint16],
+) -> dict[str, Any]:
+    """Writes four files about one image, and returns its row of the index.
+
+    Args:
+        folder: of the evaluation.
+        number: of the image among the pictures, for the names of the files.
+        picked: of `pick`.
+        pixels: the image, uint8 or uint16 [H, W, 1 or 3].
+        truth: class indices, [H, W]; `masks.IGNORE` where a pixel does not count.
+        predicted: class indices, [H, W].
+        foreground: probability of all classes but the first, times 65535, [H, W].
+    """
+    where = folder / PICTURES
+    where.mkdir(exist_ok=True)
+    height, width = truth.shape
+    scale = min(1, LONGEST_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    shown = {
+        "image.jpg": Image.fromarray(_stretched(pixels)).resize(size, Image.Resampling.BOX),
+        "truth.png": Image.fromarray(truth).resize(size, Image.Resampling.NEAREST),
+        "predicted.png": Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST),
+        "probability.png": Image.fromarray((foreground >> 8).astype(np.uint8)).resize(
+            size, Image.Resampling.BOX
+        ),
+    }
+    row = dict(picked)
+    for name, picture in shown.items():
+        file = f"{number}-{name}"
+        picture.save(where / file, quality=85)
+        row[name.partition(".")[0]] = file
+    return row
+
+
+def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """[H, W] or [H, W, 3]; black and white are percentiles of the grey values."""
+    grey = to_grey(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
+    return stretch_table(grey, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else grey]
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and not np.isnan(value)

@@ -1,0 +1,1 @@
+"""The SavedModel: preprocessing, tiling and network in one graph, with its signatures."""

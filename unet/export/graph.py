@@ -1,0 +1,283 @@
+"""From the pixels of an image of any size to what a network says about each of them, inside one graph.
+
+The graph normalises, mirror-pads and tiles the image (`unet.tiling`) and runs the network tile by tile.
+Its answer is that of one pass over the whole image, but for float rounding, whatever the size of the tiles.
+`unet.export.signatures` puts decoding and encoding around it and exports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from unet import tiling
+from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.preprocessing.normalisation import moments, pixel_sums
+from unet.preprocessing.resizing import resize, resize_image
+
+PerTensor = Callable[[tf.Tensor], tf.Tensor]
+
+# Bytes of activations that a pixel of a tile takes for each filter of the first level; see
+# benchmarks/inference.py.
+_BYTES_PER_FILTER = 30
+
+
+def tile_area(memory: float, base_filters: int, geometry: tiling.Geometry) -> int:
+    """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
+    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), tiling.smallest_area(geometry))
+
+
+class Segmenter(tf.Module):
+    """A trained network with everything that lies between files and it."""
+
+    def __init__(
+        self,
+        networks: keras.Model | Sequence[keras.Model],
+        geometry: tiling.Geometry,
+        channels: int,
+        mean: ArrayLike | None,
+        stddev: ArrayLike | None,
+        class_values: Sequence[int] | Sequence[Sequence[int]],
+        max_area: int = 2**22,
+        scale: float = 1.0,
+        symmetries: bool = False,
+    ) -> None:
+        """Puts the graph together; it is traced by the first use.
+
+        Args:
+            networks: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes];
+                the answer of several is the mean of their probabilities.
+            geometry: of the network.
+            channels: of the network's input, 1 or 3.
+            mean: of the training pixels on the 0..255 scale, one number or one for each channel; None
+                normalises each image by its own mean and standard deviation.
+            stddev: likewise, above 0.
+            class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep. Or
+                red, green and blue of each, 0 to 255: masks in colour.
+            symmetries: the answer is the mean over the eight flips and quarter turns of each tile, for eight
+                times the work. Tiles are squares or not, but turned tiles are as legal as they were, and pair
+                the same pixels: this is exact at any size, too.
+            max_area: largest tile in pixels, see `tile_area`; bounds the memory, not the result.
+            scale: size of the images that the network sees as a part of their own. Its answers have the
+                original size; probabilities of the resized image are then held in memory.
+
+        Raises:
+            ValueError: the arguments do not fit together.
+        """
+        super().__init__(name="segmenter")
+        networks = [networks] if isinstance(networks, keras.Model) else list(networks)
+        if not networks or len({network.output_shape for network in networks}) > 1:
+            raise ValueError(f"`networks` must be of the same classes. Received: networks={networks}")
+        if channels not in (1, 3):
+            raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
+        for network in networks:
+            _require_fit(network, geometry, channels)
+        classes = networks[0].output_shape[-1]
+        values = np.asarray(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
+        if len(values) != classes or len(np.unique(values, axis=0)) != classes or classes > 256:
+            raise ValueError(
+                f"`class_values` must be a different value for each of {classes} classes, of 256 at most. "
+                f"Received: class_values={class_values!r}"
+            )
+        highest = 65535 if values.shape[1] == 1 else 255
+        if values.min() < 0 or values.max() > highest:
+            raise ValueError(
+                f"`class_values` must be in 0..{highest}. Received: class_values={class_values!r}"
+            )
+        tiling.plan_image(1, 1, max_area, geometry)  # raises for an impossible area
+
+        self.geometry, self.scale = geometry, scale
+        self.channels, self.classes = channels, classes
+        self.max_area = max_area
+        self._constants = None
+        if mean is not None and stddev is not None:
+            constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
+            if not (np.isfinite(constants).all() and (constants[1] > 0).all()):
+                raise ValueError(f"`stddev` must be above 0. Received: {mean=}, {stddev=}")
+            self._constants = constants
+        self.values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
+        # What a SavedModel has to hold of the network are its weights. The model itself stays behind a
+        # function, where tf.Module does not see it: its layers and optimizer would be saved as well. By this
+        # name `unet.export.average` finds them again.
+        self.network_weights = [weight.value for network in networks for weight in network.weights]
+        self._logits, self._softmax = _logits_of(networks[0])
+        if len(networks) > 1:
+            each = [_probabilities_of(network) for network in networks]
+            self._logits, self._softmax = lambda x: tf.add_n([f(x) for f in each]) / len(each), tf.identity
+        if symmetries:
+            logits, softmax = self._logits, self._softmax
+            self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
+            self._softmax = tf.identity
+        pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
+        self._class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
+        self._predict_fn = tf.function(
+            lambda image: self.answer(image, tf.identity, tf.float32, of_probabilities=True),
+            input_signature=pixels,
+        )
+
+    def segment(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """Class index of each pixel, [H, W], of an image [H, W, channels]."""
+        return self._class_indices_fn(_sixteen_bits(image)).numpy()[..., 0]
+
+    def predict(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Probabilities of all classes, [H, W, classes], of an image [H, W, channels]."""
+        return self._predict_fn(_sixteen_bits(image)).numpy()
+
+    def probabilities(self, windows: tf.Tensor) -> tf.Tensor:
+        """What the network itself says: normalised [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""
+        return self._softmax(self._logits(windows))
+
+    def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
+        """[H, W, channels] uint16 -> [H, W, 1] uint8."""
+        return self.answer(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
+
+    def answer(
+        self,
+        pixels: tf.Tensor,
+        finish: PerTensor,
+        dtype: tf.DType | np.dtype,
+        of_probabilities: bool = False,
+    ) -> tf.Tensor:
+        """What the network says about an image of the original size.
+
+        Args:
+            pixels: [H, W, channels], uint16 or any numbers of the same range.
+            finish: what to keep: [h, w, classes] -> [h, w, K].
+            dtype: of what `finish` returns.
+            of_probabilities: `finish` needs probabilities, not just anything that grows with them.
+
+        Returns:
+            [H, W, K].
+        """
+        if self.scale == 1:
+            if of_probabilities:
+                return self._tiled(pixels, lambda outputs: finish(self._softmax(outputs)), dtype)
+            return self._tiled(pixels, finish, dtype)
+        height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+        seen = self._tiled(resize_image(pixels, self.scale), self._softmax, tf.float32)
+        return resize(seen, height, width, finish, dtype)
+
+    def _tiled(self, pixels: tf.Tensor, finish: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
+        """Runs the network over an image tile by tile.
+
+        Args:
+            pixels: [H, W, channels] uint16.
+            finish: what to keep of a tile: [h, w, classes] of the network -> [h, w, K]; K may be less.
+            dtype: of what `finish` returns; the only thing that is held of the whole answer.
+
+        Returns:
+            [H, W, K].
+        """
+        mean, stddev = self._constants or moments(pixel_sums(pixels))
+        geometry, shape = self.geometry, tf.shape(pixels)
+        rows, cols = tiling.plan_image(shape[0], shape[1], self.max_area, geometry, tf)
+        row_index, col_index = (
+            tiling.mirror_index(-geometry.halo, axis.padded_side(geometry), size, tf)
+            for axis, size in ((rows, shape[0]), (cols, shape[1]))
+        )
+
+        def strip(i: tf.Tensor) -> tf.Tensor:
+            """Row i of the tiles: [rows.kept(i), W, K]."""
+            window = row_index[i * rows.stride :][: rows.tile_side(geometry)]
+            context = tf.gather(pixels, window)  # still integers
+
+            def tile(j: tf.Tensor) -> tf.Tensor:
+                window = col_index[j * cols.stride :][: cols.tile_side(geometry)]
+                x = tf.cast(tf.gather(context, window, axis=1), tf.float32) / DEPTH_SCALE
+                outputs = self._logits(((x - mean) / stddev)[None])[0]
+                kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]
+                return tf.transpose(kept, [1, 0, 2])  # tiles are joined along the first axis
+
+            return tf.transpose(_join(cols.count, tile, dtype), [1, 0, 2])
+
+        return _join(rows.count, strip, dtype)[: shape[0], : shape[1]]
+
+
+def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int) -> None:
+    side = geometry.smallest
+    if tuple(network.input_shape) != (None, None, None, channels):
+        raise ValueError(
+            f"A network must take any size of image with {channels} channel(s). Received a network with "
+            f"input_shape={network.input_shape}"
+        )
+    if network.compute_output_shape((1, side, side, channels))[1] != geometry.smallest_output:
+        raise ValueError(f"The network has another geometry. Received: geometry={geometry}")
+    activation = network.layers[-1].activation
+    if activation not in (keras.activations.softmax, keras.activations.linear):
+        raise ValueError(f"A network must end in logits or a softmax. Received: activation={activation}")
+
+
+def _logits_of(network: keras.Model) -> tuple[PerTensor, PerTensor]:
+    """What grows with the probabilities, and what makes probabilities of it."""
+    is_linear = network.layers[-1].activation is keras.activations.linear
+    return lambda x: network(x, training=False), tf.nn.softmax if is_linear else tf.identity
+
+
+def _probabilities_of(network: keras.Model) -> PerTensor:
+    logits, softmax = _logits_of(network)
+    return lambda x: softmax(logits(x))
+
+
+def most_likely(outputs: tf.Tensor) -> tf.Tensor:
+    """[h, w, classes] -> [h, w, 1] int32; of equal classes the first."""
+    return tf.argmax(outputs, -1, tf.int32)[..., None]
+
+
+def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
+    """part(0) to part(count - 1), one after the other, joined along the first axis."""
+    parts = tf.TensorArray(dtype, count, infer_shape=False)
+    # One at a time: each holds the activations of a tile, and convolutions use all cores anyway.
+    _, parts = tf.while_loop(
+        lambda i, _: i < count, lambda i, p: (i + 1, p.write(i, part(i))), (0, parts), parallel_iterations=1
+    )
+    return parts.concat()
+
+
+def _mean_over_symmetries(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
+    """Mean of what a network says about the eight symmetries of the square of x, each turned back.
+
+    Args:
+        network: [N, H, W, C] -> [N, h, w, K].
+        x: [N, H, W, C].
+
+    Returns:
+        [N, h, w, K].
+    """
+
+    def turned_back(i: tf.Tensor) -> tf.Tensor:
+        turned = x
+        for bit, change in enumerate(_SYMMETRIES):
+            turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
+        turned = network(tf.ensure_shape(turned, [None, None, None, x.shape[-1]]))
+        for bit, change in reversed(list(enumerate(_SYMMETRIES))):
+            turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
+        return turned
+
+    first = turned_back(tf.constant(0))
+    # One after the other: each holds the activations of a tile.
+    _, total = tf.while_loop(
+        lambda i, _: i < 8,
+        lambda i, total: (i + 1, total + turned_back(i)),
+        (1, first),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, first.shape[-1]])),
+        parallel_iterations=1,
+    )
+    return total / 8
+
+
+# Each undoes itself; applied in turn, or not, they make all eight.
+_SYMMETRIES: tuple[PerTensor, ...] = (
+    lambda x: tf.transpose(x, [0, 2, 1, 3]),
+    lambda x: tf.reverse(x, [1]),
+    lambda x: tf.reverse(x, [2]),
+)
+
+
+def _sixteen_bits(image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint16]:
+    if image.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"`image` must be uint8 or uint16. Received: dtype={image.dtype}")
+    return image.astype(np.uint16) * np.uint16(DEPTH_SCALE if image.dtype == np.uint8 else 1)

@@ -1,0 +1,191 @@
+"""What the exported model answers to: decoding and encoding around `unet.export.graph`, as signatures.
+
+Plain TensorFlow loads and serves the SavedModel, without any code of this project. What it cannot use is an
+INVALID_ARGUMENT: what headers tell names the element of the batch, what decoders find is in their words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import tensorflow as tf
+
+from components.palette import class_colours
+from unet.export.graph import Segmenter, most_likely
+from unet.masks.labels import IGNORE
+from unet.preprocessing.decoding import DEPTH_SCALE, checked, decode_image
+
+SERVE, PROBABILITIES, COLOURED = "serving_default", "probabilities", "coloured"
+TENSORS, NETWORK = "tensors", "network"
+EVALUATE = "evaluate"
+EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "truth_bytes")
+
+
+def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
+    """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
+
+    - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
+    - `coloured`: the same, PNGs in the colours of `components.palette`, to be looked at.
+    - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16
+      bits that hold round(65535 p).
+    - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
+      [N, H, W, 3], colours.
+    - `network`: `windows` [N, h, w, channels] float32, normalised, of legal sides, no more pixels in all than
+      the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
+    - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
+      class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
+      prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
+      `probabilities_bytes` [N, classes - 1] string, as above of all classes but the first, uncompressed; and
+      `truth_bytes` [N] string, the masks of the examples.
+
+    Args:
+        segmenter: what answers.
+        path: folder to write.
+        max_pixels: larger encoded images are refused, see `decode_image`; those of the gate are not.
+    """
+    s = _Signatures(segmenter, max_pixels)
+    classes, channels = segmenter.classes, segmenter.channels
+    encoded = tf.TensorSpec([None], tf.string, "image_bytes")
+    examples = tf.TensorSpec([None], tf.string, "examples")
+    arrays = tf.TensorSpec([None, None, None, channels], tf.float32, "images")
+    windows = tf.TensorSpec([None, None, None, channels], tf.float32, "windows")
+    mask = tf.TensorSpec([], tf.string, "mask_bytes")
+    maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
+    signatures = {
+        SERVE: _batch(s.mask_bytes, encoded, mask),
+        COLOURED: _batch(s.coloured_bytes, encoded, mask),
+        PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
+        TENSORS: tf.function(s.masks, input_signature=[arrays]),
+        NETWORK: tf.function(s.network, input_signature=[windows]),
+        EVALUATE: _batch(
+            s.evaluate,
+            examples,
+            tf.TensorSpec([classes**2], tf.float64, "confusion"),
+            tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
+            tf.TensorSpec([], tf.string, "truth_bytes"),
+        ),
+    }
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(segmenter, str(path), signatures=signatures, options=options)
+
+
+class _Signatures:
+    """One method a signature, each for one element: `name` is what messages call it."""
+
+    def __init__(self, segmenter: Segmenter, max_pixels: int | None):
+        self._segmenter, self._max_pixels = segmenter, max_pixels
+
+    def mask_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        values = self._segmenter.values
+        return self._coded(self._decoded(encoded, name), values)
+
+    def coloured_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        colours = class_colours(self._segmenter.classes)
+        return self._coded(self._decoded(encoded, name), tf.constant(colours, tf.uint8))
+
+    def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        # Quantised tile by tile: probabilities of the whole image are never held as floats.
+        pixels = self._decoded(encoded, name)
+        maps = self._segmenter.answer(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)
+        # zlib's fastest level: noise in the low bits compresses no better with a higher one.
+        return _grey_pngs(maps, self._segmenter.classes, compression=1)
+
+    def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        inside = tf.reduce_all((images >= 0) & (images <= 255))  # NaN is not
+        some = tf.reduce_min(tf.shape(images)[1:3]) > 0
+        images = checked(images, inside, "images must hold numbers from 0 to 255; some are not")
+        images = checked(images, some, "images must have pixels; shape of these:", tf.shape(images))
+        values = self._segmenter.values
+
+        def one(image: tf.Tensor) -> tf.Tensor:
+            # On the scale of 16 bits, but not rounded to it.
+            indices = self._segmenter.class_indices(image * DEPTH_SCALE)
+            return tf.gather(values, tf.cast(indices[..., 0], tf.int32))
+
+        spec = tf.TensorSpec([None, None, values.shape[1]], values.dtype)
+        none = tf.zeros(tf.concat([tf.shape(images)[:3], [values.shape[1]]], 0), values.dtype)
+        found = tf.cond(
+            tf.shape(images)[0] > 0,
+            lambda: tf.map_fn(one, images, parallel_iterations=1, fn_output_signature=spec),
+            lambda: none,
+        )
+        return {"masks": found[..., 0] if values.shape[1] == 1 else found}
+
+    def network(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
+        geometry, sides = self._segmenter.geometry, tf.shape(windows)[1:3]
+        legal = tf.reduce_all(
+            (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
+        )
+        message = f"sides of windows must be {geometry.smallest} + {geometry.step} k; sides of these:"
+        windows = checked(windows, legal, message, sides)
+        area, most = tf.reduce_prod(tf.cast(tf.shape(windows)[:3], tf.int64)), self._segmenter.max_area
+        message = f"windows may have {most} pixels in all; these have:"
+        return {"probabilities": self._segmenter.probabilities(checked(windows, area <= most, message, area))}
+
+    def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def both(probabilities: tf.Tensor) -> tf.Tensor:
+            return tf.concat(
+                [tf.cast(most_likely(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])], -1
+            )
+
+        spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
+        features = tf.io.parse_single_example(example, spec)
+        # The limit guards servers; images of the gate are the pipeline's own.
+        pixels = decode_image(features["image"], self._segmenter.channels, None, name)
+        answer = self._segmenter.answer(pixels, both, tf.uint16, of_probabilities=True)
+        # Not compressed: it is read at once, by the process that asked.
+        maps = _grey_pngs(answer[..., 1:], self._segmenter.classes - 1, compression=0)
+        return self._count(answer[..., :1], features["mask"], name), maps, features["mask"]
+
+    def _decoded(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        return decode_image(encoded, self._segmenter.channels, self._max_pixels, name)
+
+    def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
+        """PNG of the values of the classes, [classes, 1 or 3]."""
+
+        def look_up(outputs: tf.Tensor) -> tf.Tensor:
+            return tf.gather(values, most_likely(outputs)[..., 0])
+
+        return tf.io.encode_png(self._segmenter.answer(pixels, look_up, values.dtype))
+
+    def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
+        truth = tf.io.decode_png(mask, channels=1)
+        same = tf.reduce_all(tf.shape(truth) == tf.shape(predicted))
+        truth = checked(truth, same, "mask and image differ in size; the mask's:", tf.shape(truth), name=name)
+        # [H, W, 1] -> [H * W]
+        truth, predicted = (tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (truth, predicted))
+        counted = truth != IGNORE
+        truth, predicted = (tf.boolean_mask(mask, counted) for mask in (truth, predicted))
+        highest, classes = tf.reduce_max(truth), self._segmenter.classes
+        message = f"a mask of {classes} classes cannot hold:"
+        truth = checked(truth, highest < classes, message, highest, name=name)
+        return tf.math.bincount(truth * classes + predicted, None, classes**2, classes**2, tf.float64)
+
+
+def _sixteen_bits(probabilities: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.round(probabilities * 65535), tf.uint16)
+
+
+def _grey_pngs(maps: tf.Tensor, count: int, compression: int) -> tf.Tensor:
+    """[H, W, count] -> [count] string."""
+    return tf.stack([tf.io.encode_png(maps[..., i : i + 1], compression) for i in range(count)])
+
+
+def _batch(
+    function: Callable[[tf.Tensor, tf.Tensor], Any], element: tf.TensorSpec, *answers: tf.TensorSpec
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """A signature: `function` of one element of a batch after the other, so that their sizes may differ."""
+    specs: Any = answers if len(answers) > 1 else answers[0]
+
+    def each(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        names = tf.strings.join(["element ", tf.strings.as_string(tf.range(tf.shape(batch)[0]))])
+        found = tf.map_fn(
+            lambda pair: function(*pair), (batch, names), parallel_iterations=1, fn_output_signature=specs
+        )
+        found = found if len(answers) > 1 else (found,)
+        return {spec.name: values for spec, values in zip(answers, found, strict=True)}
+
+    return tf.function(each, input_signature=[element])

@@ -1,0 +1,1 @@
+"""Files of images become pixels: the only reader of image files."""

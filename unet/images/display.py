@@ -1,0 +1,55 @@
+"""An image with what was found in it, for people to look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contrast import stretch_table
+from unet.images.reader import to_grey
+
+LARGEST = 1 << 25  # pixels of an overlay; of larger images it shows each n-th pixel of each n-th row
+_BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown so
+_OPACITY = 0.35  # of areas; their outlines are opaque
+
+
+def overlay(
+    pixels: NDArray[Any], indices: NDArray[np.integer], colours: Sequence[tuple[int, int, int]]
+) -> NDArray[np.uint8]:
+    """The image in grey, under translucent areas of all classes but the first, with their outlines.
+
+    Args:
+        pixels: uint8 or uint16 [H, W, 1 or 3].
+        indices: class of each pixel, [H, W].
+        colours: red, green and blue of each class.
+
+    Returns:
+        [h, w, 3]; h and w are H and W, or less for more than `LARGEST` pixels.
+    """
+    step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
+    shown, classes = np.asarray(pixels[::step, ::step]), np.asarray(indices[::step, ::step])
+    stored = to_grey(shown) if shown.shape[-1] == 3 else shown[..., 0]
+    grey = stretch_table(stored, _BLACK, _WHITE)[stored]
+    outline = _outline(classes)
+    areas = np.repeat(grey[..., None], 3, -1)
+    for index, colour in enumerate(colours[1:], 1):
+        inside = classes == index
+        mixed = (1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * np.asarray(colour)
+        areas[inside] = mixed.astype(np.uint8)[grey[inside]]
+        areas[inside & outline] = colour
+    return areas
+
+
+def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Pixels of which one of the four neighbours is of another class."""
+    outline = np.zeros(classes.shape, bool)
+    down, right = classes[1:] != classes[:-1], classes[:, 1:] != classes[:, :-1]
+    outline[1:] |= down
+    outline[:-1] |= down
+    outline[:, 1:] |= right
+    outline[:, :-1] |= right
+    return outline

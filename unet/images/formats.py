@@ -1,0 +1,211 @@
+"""From image files to the values that they store: which formats are read, and what is refused as damaged.
+
+Decoders forgive a lot, each something else. Here every checksum, end marker and size of a strip is tested,
+and a header that promises more pixels than its file can hold is refused before memory is taken for them.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from PIL import BmpImagePlugin, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import Image as PILImage
+
+from unet.images import tiff
+from unet.images.memory import LARGE_FILE
+from unet.images.raster import ImageError, Raster, damaged, opened, require_room, require_size, upright
+
+_PNG, _JPEG, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
+# Plugins by signature instead of PIL.Image.open: that one warns or raises above a process-wide number of
+# pixels, tries some 40 formats, and turns the JPEGs of stereo cameras into a multi-page format.
+_PLUGINS: dict[bytes, type[ImageFile.ImageFile]] = {
+    _PNG: PngImagePlugin.PngImageFile,
+    _JPEG: JpegImagePlugin.JpegImageFile,
+    _BMP: BmpImagePlugin.BmpImageFile,
+}
+_ORIENTATION = 0x0112  # EXIF tag
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not stuffing, fill or restart
+_JPEG_END, _JPEG_SCAN, _JPEG_SEQUENTIAL = 0xD9, 0xDA, {0xC0, 0xC1}
+_NO_CODE = b"\0" + b"\xfe" * 15  # the zero: after a byte 0xff, any other one would be a marker
+_JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE}
+_DEFLATE_RATIO = 1032  # the most that deflate can pack into a byte
+_HEADER_LOCK = threading.Lock()
+
+
+def read_file(path: str | Path) -> bytes:
+    """Content of a file; raises `ImageError` if there is none."""
+    with opened(path) as file:
+        return file.read()
+
+
+def read_raster(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
+    """Reads one page of a file completely.
+
+    Args:
+        source: path or content. Of a multi-page TIFF only that page is read, if it is a path.
+        page: from 0; others than the first exist in TIFF alone.
+        max_pixels: a larger image is refused before it is decoded.
+
+    Raises:
+        ImageError: the file cannot be read, or is damaged.
+    """
+    if _head(source).startswith(tiff.SIGNATURES):
+        return tiff.read_tiff(source, page, max_pixels)
+    if not isinstance(source, bytes):
+        if Path(source).stat().st_size > LARGE_FILE:
+            with Path(source).open("rb") as file:
+                _open(file, _head(source), max_pixels)
+        source = read_file(source)
+    return _read_with_pillow(source, max_pixels)
+
+
+def count_pages(source: str | Path | bytes) -> int:
+    """Pages of a TIFF, thumbnails not counted; 1 for other files. Reads headers alone."""
+    if not _head(source).startswith(tiff.SIGNATURES):
+        return 1
+    return tiff.count_pages(source)
+
+
+def _head(source: str | Path | bytes) -> bytes:
+    with opened(source) as file:
+        head = file.read(64)
+    if not head:
+        raise ImageError("an empty file (0 bytes)", "copy or export it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise ImageError("a Git LFS pointer, not the image", "run git lfs pull")
+    if not head.startswith((*_PLUGINS, *tiff.SIGNATURES)):
+        found = f"not a PNG, JPEG, TIFF or BMP file (it starts with {head[:8]!r})"
+        raise ImageError(found, "convert it to PNG or TIFF")
+    return head
+
+
+def _open(file: Any, head: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    """Parses the header of a file that is no TIFF."""
+    plugin = next(p for signature, p in _PLUGINS.items() if head.startswith(signature))
+    # Pillow warns about odd metadata, which says nothing about the pixels. Filters of warnings belong to
+    # the process: without the lock, two threads could leave them changed.
+    with _HEADER_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image = plugin(file)
+        except Exception as error:  # on damaged bytes the plugins raise nearly anything
+            raise damaged(error) from error
+    require_size(image.width, image.height, max_pixels)
+    return image
+
+
+def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
+    image = _open(io.BytesIO(data), data, max_pixels)
+    chunks: dict[bytes, bytes] = {}
+    kind, depth, palette = str(image.format), 8, None
+    if kind == "PNG":
+        chunks, packed = _png_chunks(data)
+        depth, colour_type = struct.unpack(">2B", chunks[b"IHDR"][8:10])
+        channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour_type, 1)
+        require_room(image.height * (image.width * channels * depth // 8), packed * _DEFLATE_RATIO + 1000)
+    elif kind == "JPEG":
+        require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
+        image = _open(io.BytesIO(_without_end_of_jpeg(data)), data, max_pixels)
+    orientation = _orientation(image, chunks)
+    turned = orientation in range(2, 9)
+    canonical = not turned and kind == "JPEG" and image.mode in ("L", "RGB")
+    try:
+        if kind == "PNG":
+            canonical = depth >= 8 and colour_type in (0, 2) and not turned and b"tRNS" not in chunks
+        # Pillow keeps the high bytes of 16-bit colours alone, and stops other threads more often.
+        if kind == "PNG" and depth >= 8 and colour_type != 3:
+            pixels = imagecodecs.png_decode(data)
+            pixels = pixels.reshape(*pixels.shape[:2], -1)
+        else:
+            image.load()
+            if image.mode in ("P", "PA"):
+                palette = np.asarray(image.convert("RGBA").palette or _palette(image), np.uint8)
+                pixels = np.asarray(image.getchannel(0) if image.mode == "PA" else image)
+            elif image.mode == "1":
+                pixels, depth = np.asarray(image).astype(np.uint8), 1
+            elif image.mode in ("L", "LA", "RGB", "RGBA", "RGBX"):
+                pixels = np.asarray(image)
+                if depth < 8 and palette is None:
+                    pixels = pixels // (255 // ((1 << depth) - 1))  # Pillow has scaled them to 0..255
+            else:  # CMYK, YCbCr
+                pixels = np.asarray(image.convert("RGB"))
+            pixels = pixels.reshape(*pixels.shape[:2], -1)
+    except Exception as error:  # on damaged bytes the decoders raise nearly anything
+        raise damaged(error) from error
+    pixels = upright(_without_alpha(pixels), orientation)
+    return Raster(pixels, depth if palette is None else 8, palette, kind, data if canonical else None)
+
+
+def _palette(image: PILImage.Image) -> np.ndarray:
+    colours = image.getpalette("RGB") or []
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(colours) // 3] = np.reshape(colours, (-1, 3))
+    return palette
+
+
+def _without_alpha(pixels: np.ndarray) -> np.ndarray:
+    """[H, W, 1 to 4] -> [H, W, 1 or 3]."""
+    return pixels[..., : 1 if pixels.shape[-1] < 3 else 3]
+
+
+def _orientation(image: ImageFile.ImageFile, chunks: Mapping[bytes, bytes]) -> object:
+    try:
+        if image.format != "PNG":
+            return image.getexif().get(_ORIENTATION)
+        if b"eXIf" not in chunks:
+            return None
+        exif = PILImage.Exif()  # getexif() of a PNG would decode the whole image
+        exif.load(b"Exif\0\0" + chunks[b"eXIf"])
+        return exif.get(_ORIENTATION)
+    except Exception as error:  # a broken EXIF block could hide a rotation
+        raise damaged(error) from error
+
+
+def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], int]:
+    """Chunks of a PNG but its pixels, and the bytes of those. All checksums are tested: decoders differ."""
+    chunks: dict[bytes, bytes] = {}
+    view, at, packed = memoryview(data), len(_PNG), 0
+    while b"IEND" not in chunks:
+        if at + 12 > len(data):
+            raise damaged("the end is missing")
+        (length,) = struct.unpack_from(">I", data, at)
+        name, end = data[at + 4 : at + 8], at + 12 + length
+        if end > len(data) or view[end - 4 : end] != struct.pack(">I", zlib.crc32(view[at + 4 : end - 4])):
+            raise damaged(f"checksum of {name!r}" if end <= len(data) else "the end is missing")
+        packed += length if name == b"IDAT" else 0
+        chunks[name] = b"" if name == b"IDAT" else data[at + 8 : end - 4]
+        at = end
+    if len(chunks.get(b"IHDR", b"")) != 13:
+        raise damaged("no header")
+    return chunks, packed
+
+
+def _without_end_of_jpeg(data: bytes) -> bytes:
+    """A JPEG that Pillow reads to the end only if all of its pixels are there.
+
+    Pillow does not miss the end marker, TensorFlow refuses a file without: its place is looked for. Where
+    pixels are missing before it, both fill them up in silence. So the marker becomes a few bytes of no
+    meaning: a complete image does not need them, and one that breaks off needs more. A progressive image (and
+    one of several scans) is decoded from its marker on, and stays as it is.
+    """
+    at, kinds = 2, list[int]()
+    while marker := _JPEG_MARKER.search(data, at):
+        kind = marker[0][1]
+        if kind == _JPEG_END:
+            sequential = not _JPEG_SEQUENTIAL.isdisjoint(kinds) and kinds.count(_JPEG_SCAN) == 1
+            return data[: marker.start()] + _NO_CODE if sequential else data
+        if kind not in _JPEG_SEGMENTS:
+            raise damaged(f"unknown marker {kind:02x}")
+        kinds.append(kind)
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    raise damaged("the end is missing")

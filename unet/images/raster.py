@@ -1,0 +1,97 @@
+"""What decoding a file of any format gives, and how one is refused."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from unet.errors import BadInput
+from unet.images.memory import wait_for_turn
+
+
+class ImageError(BadInput):
+    """A file that cannot be used: what was found, and what to do about it. The caller adds the path."""
+
+    def __init__(self, found: str, advice: str):
+        """Args: found: what the file holds; advice: what the user can do. Neither ends in a full stop."""
+        super().__init__(found, advice)
+        self.found, self.advice = found, advice
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.advice}"
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The values of one page of a file, upright, as they are stored; alpha is dropped.
+
+    Attributes:
+        pixels: [H, W, 1 or 3]; of fewer than 8 bits as uint8 from 0 to 2**depth - 1.
+        depth: bits of a value.
+        palette: uint8 [entries, 3], red, green and blue of each index; None where pixels are no indices.
+        format: PNG, JPEG, BMP or TIFF.
+        canonical: the bytes of the file, where TensorFlow's decoders read the same pixels from them.
+        white_is_zero: whether the file shows 0 as white, and its highest value as black.
+    """
+
+    pixels: np.ndarray
+    depth: int
+    palette: np.ndarray | None
+    format: str
+    canonical: bytes | None
+    white_is_zero: bool = False
+
+
+def damaged(detail: object) -> ImageError:
+    """What is said of a file that breaks off or contradicts itself."""
+    return ImageError(f"a damaged or truncated file ({detail})", "copy or export it again")
+
+
+@contextmanager
+def opened(source: str | Path | bytes) -> Iterator[BinaryIO]:
+    """A file, or content, to be read; raises `ImageError` where that fails."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    path = Path(source)
+    try:
+        if path.is_symlink() and not path.exists():
+            raise ImageError("a link to a file that does not exist", "restore that file, or remove the link")
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe may wait for ever
+            raise ImageError("a pipe or a device, no file", "put a file in its place, or remove it")
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        found = f"cannot be read ({error.strerror})"
+        raise ImageError(found, "check the path and its permissions") from error
+
+
+def require_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuses an image that is too large; to be called before any memory is taken for its pixels."""
+    if width * height > max_pixels:
+        found = f"{width} x {height} pixels, more than max_pixels = {max_pixels}"
+        raise ImageError(found, "cut it into parts, or raise max_pixels with --set")
+    wait_for_turn(width * height)
+
+
+def require_room(pixels_or_bytes: int, most: float) -> None:
+    """Refuses a header that promises more than the file can hold."""
+    if pixels_or_bytes > most:
+        raise damaged("the header promises more pixels than the file can hold")
+
+
+def upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
+    """Applies the orientation of EXIF and TIFF 6.0: 1 to 8; anything else is upright."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,247 @@
+"""Pages of TIFF files.
+
+The chain of pages is walked once for each file: a page is then read without those before it, so that a stack
+takes time in proportion to its pages, and a chain that breaks off or bites its tail is noticed.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import logging
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image as PILImage
+from PIL import TiffImagePlugin
+
+from unet.images.raster import ImageError, Raster, damaged, opened, require_room, require_size, upright
+
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
+_ORIENTATION = 0x0112  # tag
+_SUBFILE, _OLD_SUBFILE = 254, 255  # tags that tell thumbnails and the smaller levels of a pyramid
+_TAGS = 4096  # more of them in a page are nonsense
+FAX = {2, 3, 4}  # compressions of scanners, which tifffile leaves to others
+_JPEG = {6, 7, 33007, 34892}  # compressions whose decoder makes RGB of YCbCr
+_RATIO = 4096  # a bound for what the lossless compressions can pack into a byte
+# What it would log about odd files is raised here, or does not concern the pixels.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The pages of a file that are images: offset of each and its place in the chain.
+
+    Attributes:
+        chain: of each page; of a single one all the same where `frames` is more.
+        frames: images that follow each other in the only page: so ImageJ keeps stacks of more than 4 GB.
+    """
+
+    chain: list[tuple[int, int]]
+    frames: int
+
+    def __len__(self) -> int:
+        return max(len(self.chain), self.frames)
+
+
+def count_pages(source: str | Path | bytes) -> int:
+    """Pages of a TIFF, thumbnails not counted. Reads headers alone; raises `ImageError`."""
+    with opened(source) as file:
+        return len(_pages(source, file))
+
+
+def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
+    """Reads one page of a TIFF; see `image_formats.read_raster`."""
+    with opened(source) as file:
+        pages = _pages(source, file)
+        if page >= len(pages):
+            raise damaged(f"page {page} of {len(pages)}")
+        offset, place = pages.chain[0 if pages.frames > 1 else page]
+        try:
+            tiff = _open(file)
+            tiff.filehandle.seek(offset)
+            wanted = tifffile.TiffPage(tiff, place)
+        except Exception as error:  # on damaged bytes tifffile raises nearly anything
+            raise damaged(error) from error
+        require_size(wanted.imagewidth, wanted.imagelength, max_pixels)
+        require_strips(wanted, tiff.filehandle.size)
+        try:
+            if pages.frames > 1:
+                stored = _frame(tiff, wanted, page)
+            elif int(wanted.compression) in FAX:
+                stored = _read_fax(file, wanted)
+            else:
+                stored = wanted.asarray()
+            pixels = _as_image(stored, wanted)
+        except ImageError:
+            raise
+        except Exception as error:
+            raise damaged(error) from error
+        palette = None
+        if int(wanted.photometric) == 3 and wanted.colormap is not None:
+            colours = wanted.colormap.T
+            # Some writers put 8 bits where the format has 16; libtiff tells them the same way.
+            palette = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+        orientation = wanted.tags.valueof(_ORIENTATION)
+        depth = int(wanted.bitspersample)
+        pixels = upright(pixels, orientation)
+        return Raster(pixels, depth, palette, "TIFF", None, _white_is_zero(wanted, pixels))
+
+
+def _pages(source: str | Path | bytes, file: BinaryIO) -> _Pages:
+    if isinstance(source, bytes):
+        return _find_pages(file)
+    state = os.fstat(file.fileno())
+    return _known_pages(os.path.abspath(source), state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=32)  # the files whose pages several threads read at a time, and some more
+def _known_pages(path: str, *_state: int) -> _Pages:
+    with open(path, "rb") as file:
+        return _find_pages(file)
+
+
+def _open(file: BinaryIO) -> tifffile.TiffFile:
+    file.seek(0)  # to tifffile, the file begins where it is handed over
+    return tifffile.TiffFile(file)
+
+
+def _find_pages(file: BinaryIO) -> _Pages:
+    """Walks the chain of pages."""
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
+    order, big = "<" if head.startswith(b"II") else ">", b"+" in head[2:4]
+    number, entry = ("Q", "HHQ8s") if big else ("H", "HHI4s")
+    pointer = "Q" if big else "I"
+    size = struct.calcsize(order + entry)
+    if len(head) < 16:
+        raise damaged("the end is missing")
+    (offset,) = struct.unpack_from(order + pointer, head, 8 if big else 4)
+    found, seen = [], set[int]()
+    while offset:
+        if offset in seen:
+            raise damaged("its pages form a circle")
+        file.seek(min(offset, end))
+        start = file.read(struct.calcsize(number))
+        (count,) = struct.unpack(order + number, start) if len(start) == struct.calcsize(number) else (0,)
+        table = file.read(size * min(count, _TAGS) + struct.calcsize(pointer))
+        if not 0 < count <= _TAGS or len(table) < size * count + struct.calcsize(pointer):
+            raise damaged(f"page {len(seen)} lies beyond its end" if offset >= end else f"page {len(seen)}")
+        tags = {
+            code: struct.unpack_from(order + ("H" if kind == 3 else "I"), value)[0]
+            for code, kind, _, value in struct.iter_unpack(order + entry, table[: size * count])
+            if code in (_SUBFILE, _OLD_SUBFILE)
+        }
+        if not tags.get(_SUBFILE, 0) & 1 and (tags.get(_SUBFILE) or tags.get(_OLD_SUBFILE) != 2):
+            found.append((offset, len(seen)))
+        seen.add(offset)
+        (offset,) = struct.unpack_from(order + pointer, table, size * count)
+    if not found:
+        raise damaged("no image in it")
+    return _Pages(found, _count_frames(file) if len(seen) == 1 else 1)
+
+
+def _count_frames(file: BinaryIO) -> int:
+    """Images in a file of one page."""
+    try:
+        tiff = _open(file)
+        page = tiff.pages.first
+        declared = 1
+        if page.is_imagej:
+            declared = int((tiff.imagej_metadata or {}).get("images", 1))
+        elif page.is_shaped:
+            described: dict[str, Any] = next(iter(tiff.shaped_metadata or ()), {})
+            declared = int(np.prod(described.get("shape", page.shape))) // max(1, page.size)
+        room = (tiff.filehandle.size - page.dataoffsets[0]) // max(1, page.nbytes)
+    except Exception as error:  # on damaged bytes tifffile raises nearly anything
+        raise damaged(error) from error
+    # Tools that take a page out of a stack leave the description of the stack.
+    if declared <= 1 or room <= 1:
+        return 1
+    if int(page.compression) != 1 or page.bitspersample % 8 or not page.is_contiguous:
+        raise ImageError(f"a stack of {declared} images in one page", "save each as a page of its own")
+    if declared > room:
+        raise damaged(f"{room} of {declared} images")
+    return declared
+
+
+def _frame(tiff: tifffile.TiffFile, page: tifffile.TiffPage, number: int) -> np.ndarray:
+    tiff.filehandle.seek(page.dataoffsets[0] + number * page.nbytes)
+    stored = np.frombuffer(tiff.filehandle.read(page.nbytes), page.dtype.newbyteorder(tiff.byteorder))
+    return stored.reshape(page.shape).astype(page.dtype)
+
+
+def require_strips(page: Any, size: int) -> None:
+    """Each strip or tile must lie in the file, and be large enough for its part of the pixels.
+
+    Args:
+        page: a `tifffile.TiffPage`; tifffile fills what is missing with black.
+        size: of the file in bytes.
+
+    Raises:
+        ImageError: they do not.
+    """
+    offsets, counts = page.dataoffsets, page.databytecounts
+    expected = int(np.prod(page.chunked)) if page.chunked else 0
+    if len(offsets) < expected or len(counts) < expected or not expected:
+        raise damaged(f"{len(offsets)} of {expected} strips")
+    if any(not o or not c or o + c > size for o, c in zip(offsets, counts, strict=False)):
+        raise damaged("the end is missing")
+    ratio = 1 if int(page.compression) == 1 else _RATIO
+    bits = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample
+    require_room(bits // 8, sum(counts) * ratio)
+
+
+def _read_fax(file: BinaryIO, page: tifffile.TiffPage) -> np.ndarray:
+    file.seek(0)
+    content = bytearray(file.read())
+    # Pillow reads a page by reading all before it: this page becomes the first.
+    big = b"+" in content[2:4]
+    order = "<" if content.startswith(b"II") else ">"
+    struct.pack_into(order + ("Q" if big else "I"), content, 8 if big else 4, page.offset)
+    with TiffImagePlugin.TiffImageFile(io.BytesIO(content)) as image:
+        orientation = image.getexif().get(_ORIENTATION)
+        if orientation not in (None, 1):  # Pillow turns it by itself, and would be turned again
+            raise ImageError("a fax that is turned", "save it upright")
+        bits = np.asarray(image.convert("1")).astype(np.uint8)
+        return 1 - bits if int(page.photometric) == 0 else bits  # as stored
+
+
+def _white_is_zero(page: tifffile.TiffPage, pixels: np.ndarray) -> bool:
+    # Of an array of bool, tifffile says that 0 is white, and gives it back as it was: so it was not meant.
+    by_tifffile = int(page.bitspersample) == 1 and str(page.software).startswith("tifffile")
+    return int(page.photometric) == 0 and pixels.dtype.kind == "u" and not by_tifffile
+
+
+def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
+    """What tifffile decoded as [H, W, 1 or 3]."""
+    photometric, samples = int(page.photometric), int(page.samplesperpixel)
+    if page.imagedepth > 1:
+        raise ImageError("a TIFF of voxels", "save each slice as a page of its own")
+    if samples > 1 and int(page.planarconfig or 1) == 2:
+        pixels = np.moveaxis(pixels, 0, -1)
+    pixels = pixels.reshape(page.imagelength, page.imagewidth, -1)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
+    if np.iscomplexobj(pixels):
+        raise ImageError("a TIFF of complex values", "save the magnitude")
+    if photometric == 5:  # CMYK
+        if pixels.dtype != np.uint8 or pixels.shape[-1] < 4:
+            raise ImageError("a CMYK TIFF of more than 8 bits", "save it as RGB")
+        inks = np.ascontiguousarray(pixels[..., :4])
+        return np.asarray(PILImage.fromarray(inks, "CMYK").convert("RGB"))
+    if photometric not in (0, 1, 2, 3, 6) or (photometric == 6 and int(page.compression) not in _JPEG):
+        raise ImageError(f"a TIFF of {page.photometric.name} colours", "save it as RGB or grey")
+    colours = 3 if photometric in (2, 6) else 1
+    extra = [int(kind) for kind in page.extrasamples or ()]
+    # Beside a single channel, one that is not said to be alpha is another channel of the microscope.
+    beside_grey = samples == 2 and colours == 1 and extra not in ([1], [2])
+    if samples > colours + 1 or pixels.shape[-1] < colours or beside_grey:
+        raise ImageError(f"a TIFF of {samples} channels", "keep one channel, or three as RGB")
+    return pixels[..., :colours]

@@ -1,0 +1,1 @@
+"""Masks from an exported model, for images of any size."""

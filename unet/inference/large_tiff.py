@@ -1,0 +1,124 @@
+"""TIFF files that are larger than memory likes: read as rows, written tile by tile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unet.images import tiff
+from unet.images.raster import ImageError, damaged
+from unet.inference.scratch import scratch_array
+
+LARGE_PIXELS = 1 << 26  # above which an image is taken in strips
+TILE = 512  # pixels, of the files that are written: viewers of large images read tiles
+_BIG_TIFF = 3_500_000_000  # bytes of pixels from which on offsets of 32 bits may not do
+_GREY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations whose black is 0
+_JPEG = 7  # compression; its decoder makes RGB of YCbCr
+
+
+def page_sizes(path: Path) -> list[tuple[int, int]]:
+    """Height and width of the pages of a TIFF, thumbnails not counted; reads headers alone.
+
+    Raises:
+        ImageError: no TIFF, or a damaged one.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            return [(int(p.imagelength), int(p.imagewidth)) for p in file.pages if not p.is_reduced]
+    except Exception as error:  # on damaged bytes it raises nearly anything
+        raise damaged(error) from error
+
+
+def open_page(path: Path, page: int, scratch: Path | None = None) -> NDArray[Any] | None:
+    """A plain page, [H, W, 1 or 3] uint8 or uint16, that is read from disk as it is used.
+
+    Uncompressed pages are mapped as they lie in the file. Others are decoded into a temporary file, a strip
+    or tile at a time.
+
+    Args:
+        path: of a TIFF.
+        page: from 0, thumbnails not counted.
+        scratch: folder for temporary files.
+
+    Returns:
+        The pixels; None if the page is not plain grey or RGB of 8 or 16 bits, upright.
+
+    Raises:
+        ImageError: a damaged file, or no room for the temporary one.
+    """
+    try:
+        with tifffile.TiffFile(path) as file:
+            wanted: Any = [p for p in file.pages if not p.is_reduced][page]
+            wanted = wanted.aspage() if hasattr(wanted, "aspage") else wanted
+            if not _is_plain(wanted):
+                return None
+            tiff.require_strips(wanted, file.filehandle.size)
+            samples = int(wanted.samplesperpixel)
+            shape = (int(wanted.imagelength), int(wanted.imagewidth), samples)
+            if wanted.is_memmappable:
+                place = int(wanted.dataoffsets[0])
+                stored: NDArray[Any] = np.memmap(
+                    path, wanted.dtype.newbyteorder(file.byteorder), "r", place, shape
+                )
+            else:
+                stored = scratch_array(shape, wanted.dtype, scratch)
+                wanted.asarray(out=stored.reshape(wanted.shape))
+    except ImageError:
+        raise
+    except Exception as error:  # on damaged bytes the decoders raise nearly anything
+        raise damaged(error) from error
+    return stored[..., : 1 if samples < 3 else 3]
+
+
+def write_tiff(path: Path, plane: NDArray[Any], values: NDArray[Any] | None = None) -> None:
+    """Writes a tiled TIFF with Deflate, a tile at a time; BigTIFF where the size needs it.
+
+    Args:
+        path: of the file.
+        plane: [H, W] of integers.
+        values: what to write for each of them: [classes] or [classes, 3]; None: they themselves.
+    """
+    dtype = plane.dtype if values is None else values.dtype
+    shape = plane.shape if values is None else (*plane.shape, *values.shape[1:])
+
+    def tiles() -> Iterator[NDArray[Any]]:
+        for top in range(0, plane.shape[0], TILE):
+            for left in range(0, plane.shape[1], TILE):
+                tile = np.asarray(plane[top : top + TILE, left : left + TILE])
+                yield tile if values is None else values[tile]
+
+    tifffile.imwrite(
+        path,
+        tiles(),
+        shape=shape,
+        dtype=dtype,
+        tile=(TILE, TILE),
+        photometric="rgb" if len(shape) == 3 else "minisblack",
+        compression="zlib",
+        compressionargs={"level": 1},  # higher ones take several times as long for a few per cent
+        bigtiff=math.prod(shape) * dtype.itemsize > _BIG_TIFF,
+        metadata=None,
+    )
+
+
+def _is_plain(page: Any) -> bool:
+    photometric, samples = int(page.photometric), int(page.samplesperpixel)
+    # A second channel that is not said to be alpha is another one of the microscope: not plain.
+    alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
+    grey = photometric == _GREY and (samples == 1 or (samples == 2 and alpha))
+    decoded = photometric == _YCBCR and int(page.compression) == _JPEG
+    return (
+        page.dtype in (np.uint8, np.uint16)
+        and int(page.bitspersample) == page.dtype.itemsize * 8
+        and (grey or ((photometric == _RGB or decoded) and samples in (3, 4)))
+        and (samples == 1 or int(page.planarconfig) == 1)
+        and page.imagedepth == 1
+        and page.tags.valueof("Orientation") in (None, 1)
+        and int(page.compression) not in tiff.FAX
+    )

@@ -1,0 +1,300 @@
+"""Masks of images, through exported models: `predict` for Python, and what the command of that name uses.
+
+    from unet.inference.model import predict
+
+    masks = predict(["a.png", array], "runs/serving/unet/1795557723")
+
+TensorFlow is imported as a model is loaded, not before.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet.errors import BadInput
+from unet.images.formats import count_pages
+from unet.images.raster import ImageError
+from unet.images.reader import decode, encode_png
+from unet.inference import tiled
+from unet.inference.inputs import Picture, read
+from unet.inference.large_tiff import LARGE_PIXELS
+from unet.inference.scratch import scratch_array
+from unet.registry.versions import digest, training_record
+
+Source = str | Path | bytes | NDArray[Any]
+Progress = Callable[[float], None]
+# What callers of the signature `network` need to know.
+_NEEDED = (
+    "classes",
+    "class_values",
+    "channels",
+    "normalisation",
+    "scale",
+    "geometry",
+    "base_filters",
+    "max_area",
+)
+_ADVICE = "cut it into parts"  # whatever is no canonical image was refused before
+_ALIKE = ("classes", "class_values", "channels", "value_range", "scale", "geometry")
+
+
+class ModelError(BadInput):
+    """A folder that holds no model of this pipeline, or models that cannot be averaged."""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """An answer; of a large image the arrays lie on disk.
+
+    Attributes:
+        indices: uint8 [H, W], the index of the class of each pixel.
+        maps: uint16 [classes, H, W], round(65535 p); None if nobody asked.
+    """
+
+    indices: NDArray[np.uint8]
+    maps: NDArray[np.uint16] | None
+
+
+def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
+    """The training record of models that answer together; raises `ModelError` if they cannot.
+
+    Of a single model it may be empty: one from elsewhere answers, too, but with masks of small images alone.
+    """
+    records = [training_record(model) for model in models]
+    if len(models) > 1:
+        for model, record in zip(models, records, strict=True):
+            missing = [key for key in _NEEDED if key not in record]
+            if missing:
+                raise ModelError(f"{model}: no training record of this pipeline, so it cannot be averaged")
+            differing = [key for key in _ALIKE if record.get(key) != records[0].get(key)]
+            if differing:
+                names = ", ".join(differing)
+                raise ModelError(f"{model}: {names} differ from {models[0]}: average models of the same data")
+    return records[0]
+
+
+def mean_record(models: Sequence[Path], symmetries: bool) -> dict[str, Any]:
+    """What the training record of their mean says of the models it is made of, see `unet.export.average`.
+
+    Args:
+        models: folders of SavedModels with training records.
+        symmetries: whether the mean is to answer with that over the symmetries; it does if one of these does.
+    """
+    records = [training_record(model) for model in models]
+    parts = [
+        {"sha256": digest(model), "learning_rate": record.get("learning_rate")}
+        for model, record in zip(models, records, strict=True)
+    ]
+    turned = symmetries or any(record["symmetries"] for record in records)
+    return {"symmetries": turned, "mean_of": parts}
+
+
+class Model:
+    """One exported model, or several that answer with the mean of their probabilities."""
+
+    def __init__(self, *folders: str | Path, scratch: Path | None = None):
+        """Loads them.
+
+        Args:
+            folders: of SavedModels.
+            scratch: folder for large temporary files; None: the system's.
+
+        Raises:
+            ModelError: they cannot be loaded, or not be averaged.
+        """
+        paths = [Path(folder) for folder in folders]
+        for path in paths:
+            if not (path / "saved_model.pb").is_file():
+                raise ModelError(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
+        self.record = common_record(paths)
+        self._records = [training_record(path) for path in paths]
+        self._scratch = scratch
+        tf = _tensorflow()
+        self._errors = tf.errors.OpError
+        # The objects must live as long as their signatures are called.
+        self._loaded, self._signatures = [], []
+        for path in paths:
+            try:
+                self._loaded.append(tf.saved_model.load(str(path)))
+                self._signatures.append(dict(self._loaded[-1].signatures))
+                self._signatures[-1]["serving_default"]
+            except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+                message = f"{path}: not a model of this pipeline, or a damaged one: {error}"
+                raise ModelError(message) from error
+
+    def serves(self, picture: Picture) -> bool:
+        """Whether the exported graph answers as it does on a server; else `segment` has to."""
+        most = min(self.record.get("max_pixels", LARGE_PIXELS), LARGE_PIXELS)
+        small = picture.encoded is not None and picture.height * picture.width <= most
+        return len(self._signatures) == 1 and small
+
+    def served_mask(self, picture: Picture) -> bytes:
+        """PNG of class values, as the server gives it, of an image that it `serves`.
+
+        Raises:
+            ImageError: the model refuses the image.
+        """
+        return bytes(self._serve("serving_default", picture)["mask_bytes"][0].numpy())
+
+    def served_probabilities(self, picture: Picture) -> list[bytes]:
+        """A grey PNG of 16 bits for each class, as the server gives them, of an image that it `serves`."""
+        maps = self._serve("probabilities", picture)["probabilities_bytes"][0]
+        return [bytes(data) for data in maps.numpy()]
+
+    def segment(
+        self, picture: Picture, probabilities: bool = False, progress: Progress = lambda share: None
+    ) -> Segmented:
+        """Classes, and probabilities if asked for, of an image of any size, in bounded memory.
+
+        Args:
+            picture: what `read` gave.
+            probabilities: whether `maps` are filled.
+            progress: called with the share that is done, 0 to 1.
+
+        Raises:
+            ImageError: no room for temporary files, or a model without a training record.
+        """
+        shape, classes = (picture.height, picture.width), len(self._networks()[0].record["classes"])
+        indices = scratch_array(shape, np.uint8, self._scratch)
+        maps = scratch_array((classes, *shape), np.uint16, self._scratch) if probabilities else None
+        for top, left, block in self._blocks(picture, progress):
+            bottom, right = top + block.shape[0], left + block.shape[1]
+            indices[top:bottom, left:right] = block.argmax(-1)
+            if maps is not None:
+                maps[:, top:bottom, left:right] = np.moveaxis(np.rint(block * 65535), -1, 0)
+        return Segmented(indices, maps)
+
+    def mask(self, image: Source) -> NDArray[Any]:
+        """Class values, [H, W], or colours, [H, W, 3], of the pixels of an image.
+
+        Args:
+            image: a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3].
+
+        Raises:
+            ImageError: the image cannot be used.
+            ValueError: an array of another shape or type.
+        """
+        picture = self._picture(image)
+        if self.serves(picture):
+            mask = decode(self.served_mask(picture))
+            return mask[..., 0] if mask.shape[-1] == 1 else mask
+        return self.values[self.segment(picture).indices]
+
+    def probabilities(self, image: Source) -> NDArray[np.float32]:
+        """Probabilities of all classes, [H, W, classes], of an image; see `mask`."""
+        picture = self._picture(image)
+        classes = len(self._networks()[0].record["classes"])
+        found = np.empty((picture.height, picture.width, classes), np.float32)
+        for top, left, block in self._blocks(picture, lambda share: None):
+            found[top : top + block.shape[0], left : left + block.shape[1]] = block
+        return found
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """What a mask holds for each class: [classes], or [classes, 3] of colours; uint8 or uint16."""
+        return class_values(self.record)
+
+    def _picture(self, image: Source) -> Picture:
+        if isinstance(image, np.ndarray):
+            if image.dtype not in (np.uint8, np.uint16) or not (
+                image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 3)
+            ):
+                raise ValueError(
+                    "An image must be uint8 or uint16, [H, W] or [H, W, 3]. "
+                    f"Received: dtype={image.dtype}, shape={image.shape}"
+                )
+            if not image.size:
+                raise ValueError(f"An image has at least one pixel. Received: shape={image.shape}")
+            height, width = image.shape[:2]
+            alone = len(self._signatures) == 1 and height * width <= LARGE_PIXELS
+            encoded = encode_png(image) if alone else None
+            return Picture(height, width, encoded, image.reshape(height, width, -1))
+        if not isinstance(image, bytes) and count_pages(image) > 1:
+            raise ImageError("a file of several pages", "give each page as an array (tifffile.imread)")
+        return read(image, value_range=self.record.get("value_range"), scratch=self._scratch)
+
+    def _blocks(self, picture: Picture, progress: Progress) -> Iterator[tiled.Block]:
+        try:
+            yield from tiled.probabilities(self._networks(), picture.pixels, self._scratch, progress)
+        except self._errors as error:
+            raise ImageError(f"the model cannot answer ({error.message})", _ADVICE) from error
+
+    def _networks(self) -> list[tiled.Network]:
+        if any(key not in self.record for key in _NEEDED):
+            found = "the model has no training record of this pipeline, which images of this size need"
+            raise ImageError(found, "export it again, or cut the image into parts")
+        pairs = zip(self._signatures, self._records, strict=True)
+        return [tiled.Network(signatures["network"], record) for signatures, record in pairs]
+
+    def _serve(self, signature: str, picture: Picture) -> Mapping[str, Any]:
+        import tensorflow as tf
+
+        try:
+            return self._signatures[0][signature](image_bytes=tf.constant([picture.encoded]))
+        except self._errors as error:
+            raise ImageError(f"the model cannot answer ({error.message})", _ADVICE) from error
+
+
+def class_values(record: Mapping[str, Any]) -> NDArray[Any]:
+    """What a mask holds for each class of a training record: see `Model.values`."""
+    values = np.asarray(record["class_values"])
+    return values.astype(np.uint8 if values.max() < 256 else np.uint16)
+
+
+def class_indices(mask: NDArray[Any], values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Index of the class of each pixel, [H, W], of a mask [H, W, 1 or 3] of these `class_values`.
+
+    Raises:
+        ImageError: the mask holds others.
+    """
+    indices, found = np.zeros(mask.shape[:2], np.uint8), np.zeros(mask.shape[:2], bool)
+    for index, value in enumerate(values.reshape(len(values), -1)):
+        here = (mask == value).all(-1)
+        indices[here] = index
+        found |= here
+    if not found.all():
+        raise ImageError("a mask with values of no class", "predict it again, with --overwrite")
+    return indices
+
+
+def predict(images: Iterable[Source], model: str | Path | Sequence[str | Path] | Model) -> list[NDArray[Any]]:
+    """Masks of images, as the exported model serves them.
+
+    Args:
+        images: each a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3]; their sizes
+            may differ.
+        model: folder of a SavedModel; several: the mean of their probabilities decides; or a `Model`, which
+            is not loaded again.
+
+    Returns:
+        For each image an array of class values [H, W], or of colours [H, W, 3].
+
+    Raises:
+        ModelError: the model cannot be used.
+        ImageError: an image cannot be used.
+        ValueError: an array of another shape or type.
+    """
+    if isinstance(images, (str, Path, bytes, np.ndarray)):
+        raise TypeError("predict takes a list of images: give [image]")
+    if not isinstance(model, Model):
+        model = Model(model) if isinstance(model, (str, Path)) else Model(*model)
+    return [model.mask(image) for image in images]
+
+
+def _tensorflow() -> Any:
+    # As run_pipeline.py does it, for those who come from Python.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import tensorflow as tf
+    return tf

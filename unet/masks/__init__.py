@@ -1,0 +1,1 @@
+"""Masks become classes: what the values in a mask mean."""

@@ -1,0 +1,117 @@
+"""What a mask file holds, whatever its values mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image as PILImage
+
+from unet.images.raster import ImageError, Raster
+
+_COLOURS = 1 << 16  # colours that a blurred mask may hold
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a mask file holds, whatever its values mean.
+
+    Attributes:
+        kind: grey, palette or colour; a file of three equal channels is grey.
+        height, width: in pixels.
+        depth: bits of a value.
+        format: of the file, as in `Raster`.
+        counts: pixels of each value: a grey value or an index as stored, or 0xRRGGBB.
+        palette: 0xRRGGBB of each index, or empty.
+        white_is_zero: whether it is of one bit and shows 0 as white; it is then read as it looks, 1 is black.
+    """
+
+    kind: str
+    height: int
+    width: int
+    depth: int
+    format: str
+    counts: dict[int, int]
+    palette: list[int]
+    white_is_zero: bool = False
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Survey:
+        """What `dataclasses.asdict` made, also after a journey through JSON, whose keys are strings."""
+        return cls(**{**fields, "counts": {int(value): n for value, n in fields["counts"].items()}})
+
+
+def take_survey(raster: Raster) -> tuple[np.ndarray, Survey]:
+    """The values of a mask, [H, W] of integers, and how many there are of each."""
+    pixels, kind = raster.pixels, "grey" if raster.palette is None else "palette"
+    if pixels.dtype.kind == "f":
+        if bad := int(pixels.size - np.isfinite(pixels).sum()):
+            raise ImageError(
+                f"a mask with {bad} pixels of NaN or infinity", "give each the number of its class"
+            )
+        if not (pixels == np.rint(pixels)).all():
+            raise ImageError(
+                "a mask of fractions", "save the value of a class in each pixel, as a whole number"
+            )
+        pixels = pixels.astype(np.int64)
+    if pixels.dtype.kind == "i" and pixels.min() < 0:
+        raise ImageError(f"a mask of negative values, down to {pixels.min()}", "use values from 0")
+    # Numbers are taken as stored, whatever is shown as white. But which of two colours is stored as 1 is
+    # chance, as with the compressions of scanners.
+    inverted = raster.white_is_zero and raster.depth == 1
+    if inverted:
+        pixels = 1 - pixels
+    height, width = pixels.shape[:2]
+    if pixels.shape[-1] == 3 and not (pixels == pixels[..., :1]).all():
+        if pixels.dtype != np.uint8:
+            raise ImageError("a mask in colours of 16 bits", "save it with 8 bits a channel")
+        kind = "colour"
+        colours = PILImage.fromarray(pixels).getcolors(_COLOURS)
+        if colours is None:
+            raise ImageError(
+                f"a mask of more than {_COLOURS} colours", "it may be an image: save the mask as PNG"
+            )
+        counts = {r << 16 | g << 8 | b: n for n, (r, g, b) in colours}  # type: ignore[misc]
+        red, green, blue = (pixels[..., i].astype(np.uint32) for i in range(3))
+        values = red << 16 | green << 8 | blue
+    else:
+        values = np.ascontiguousarray(pixels[..., 0])
+        counts = count_values(values)
+    palette = [] if raster.palette is None else [r << 16 | g << 8 | b for r, g, b in raster.palette.tolist()]
+    found = Survey(kind, height, width, raster.depth, raster.format, counts, palette, inverted)
+    return values, found
+
+
+def count_values(values: np.ndarray) -> dict[int, int]:
+    """Pixels of each value that occurs in [H, W] of integers."""
+    # Most masks hold two values, and comparing is many times as fast as any histogram of long runs.
+    extremes = {int(v): int(np.count_nonzero(values == v)) for v in (values.min(), values.max())}
+    if sum(extremes.values()) == values.size:
+        return extremes
+    if values.dtype == np.uint8:
+        counts = np.array(PILImage.fromarray(values).histogram())
+    elif values.dtype == np.uint16:
+        counts = np.bincount(values.reshape(-1))
+    else:
+        found, counts = np.unique(values, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+    present = np.flatnonzero(counts)
+    return dict(zip(present.tolist(), counts[present].tolist(), strict=True))
+
+
+def number_of(survey: Survey, value: int, highest: int) -> int:
+    """A stored grey value as a legend whose highest value is `highest` counts it."""
+    if survey.depth < 8 and survey.kind == "grey" and (survey.depth == 1 or highest < 256):
+        return value if highest < 1 << survey.depth else value * (255 // ((1 << survey.depth) - 1))
+    return value
+
+
+def colour_of(survey: Survey, value: int) -> int:
+    """0xRRGGBB of a stored value."""
+    if survey.kind == "palette":
+        return survey.palette[value] if value < len(survey.palette) else 0
+    if survey.kind == "colour":
+        return value
+    return min(number_of(survey, value, 255), 255) * 0x010101

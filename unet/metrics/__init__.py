@@ -1,0 +1,1 @@
+"""Metrics of masks, a definition of each, without TensorFlow."""

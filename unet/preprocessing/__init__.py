@@ -1,0 +1,1 @@
+"""What happens to pixels inside a TensorFlow graph before the network sees them."""

@@ -1,0 +1,137 @@
+"""Decoding inside a graph, for Transform and for the exported model: the same pixels as the offline reader's.
+
+TensorFlow's decoders mangle some images silently (16 bits to 8, palettes, alpha): those are refused here.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from unet.preprocessing.exif import orientation, upright
+
+# decode_png(dtype=uint16) makes 8 bits exactly x257: divided by it, all bit depths live on the 0..255 scale.
+DEPTH_SCALE = 257.0
+
+# Signature, length and name of the header: decoders take other chunks before it, whose bytes are not its.
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_HEADER_BYTES = 33  # all of the header
+LEAST_SIDE = 188  # what a shorter side costs the network
+PNG_GREY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+ACCEPTED = (
+    "accepted are PNG (grey or RGB, no palette, no alpha; 16 bits are kept) and JPEG (grey or RGB): "
+    "convert others, TIFF among them, to PNG"
+)
+
+
+def decode_image(
+    encoded: tf.Tensor, channels: int, max_pixels: int | None = None, name: tf.Tensor | str = "image"
+) -> tf.Tensor:
+    """Decodes a PNG of up to 16 bits or a JPEG, each grey or RGB, and turns it upright.
+
+    RGB becomes grey by (299 R + 587 G + 114 B + 500) // 1000 on the stored integers (the luma weights of
+    ITU-R BT.601, rounded), grey becomes RGB by repetition. What the header tells is tested before anything
+    is decoded.
+
+    Args:
+        encoded: scalar string.
+        channels: of the answer, 1 or 3.
+        max_pixels: images of more `counted_pixels` are refused; None: none are.
+        name: of the image in messages.
+
+    Returns:
+        [H, W, channels] uint16; 8 bits are scaled by `DEPTH_SCALE`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: another format, or a palette, alpha or CMYK image, of which
+            TensorFlow's decoders would silently make something else; too many pixels; or a damaged file.
+    """
+    length = tf.strings.length(encoded)
+    is_png = (tf.strings.substr(encoded, 0, 16) == PNG_START) & (length >= PNG_HEADER_BYTES)
+    is_jpeg = tf.strings.substr(encoded, 0, 3) == JPEG_SIGNATURE
+    is_tiff = tf.reduce_any(tf.strings.substr(encoded, 0, 4) == TIFF_SIGNATURES)
+    kind = tf.where(is_tiff, "a TIFF file", "neither")
+    encoded = checked(encoded, is_png | is_jpeg, f"{ACCEPTED}; this is", kind, "of bytes:", length, name=name)
+    pixels = tf.cond(
+        is_png,
+        lambda: _decode_png(encoded, channels, max_pixels, name),
+        lambda: _decode_jpeg(encoded, channels, max_pixels, name),
+    )
+    pixels = upright(pixels, orientation(encoded, is_png))
+    return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def counted_pixels(height: int, width: int) -> int:
+    """Pixels by which an image is limited: a line of one pixel costs as much as a band of `LEAST_SIDE`."""
+    return max(height, LEAST_SIDE) * max(width, LEAST_SIDE)
+
+
+def checked(
+    value: tf.Tensor, condition: tf.Tensor, *message: tf.Tensor | str, name: tf.Tensor | str = ""
+) -> tf.Tensor:
+    """`value`, once `condition` holds; a graph runs an assertion before what follows only if told so.
+
+    Args:
+        value: any tensor, which is returned.
+        condition: scalar bool.
+        message: said if it does not hold; texts and what was found.
+        name: of what is tested, said before it.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when the graph runs and `condition` is false.
+    """
+    with tf.control_dependencies([tf.debugging.Assert(condition, [name, *message])]):
+        return tf.identity(value)
+
+
+def _small_enough(
+    encoded: tf.Tensor, sides: tf.Tensor, max_pixels: int | None, name: tf.Tensor | str
+) -> tf.Tensor:
+    if max_pixels is None:
+        return encoded
+    pixels = tf.reduce_prod(tf.cast(tf.maximum(sides, LEAST_SIDE), tf.int64))
+    limit = f"images may have {max_pixels} pixels at most (a side of less than {LEAST_SIDE} counts as that); "
+    limit += "sides of this one:"
+    return checked(encoded, pixels <= max_pixels, limit, sides, name=name)
+
+
+def _decode_png(
+    encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
+) -> tf.Tensor:
+    # Bytes 16 to 25 of every PNG: width and height, bits of a sample, colour type.
+    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)
+    bits, colour = header[0], header[1]
+    is_rgb = colour == PNG_RGB
+    known = is_rgb | (colour == PNG_GREY)
+    encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", colour, name=name)
+    encoded = _small_enough(encoded, sides, max_pixels, name)
+    if channels == 3:
+        return tf.io.decode_png(encoded, 3, tf.uint16)
+    unit = tf.where(bits > 8, 1, int(DEPTH_SCALE))
+    stored = tf.io.decode_png(encoded, 0, tf.uint16)
+    return tf.cond(is_rgb, lambda: _grey(stored, unit), lambda: stored)
+
+
+def _decode_jpeg(
+    encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
+) -> tf.Tensor:
+    shape = tf.io.extract_jpeg_shape(encoded)
+    components = shape[2]
+    known = (components == 1) | (components == 3)
+    encoded = checked(encoded, known, f"{ACCEPTED}; components of this JPEG:", components, name=name)
+    encoded = _small_enough(encoded, shape[:2], max_pixels, name)
+    # The default method differs from other decoders in most values, by one.
+    stored = tf.io.decode_jpeg(encoded, 3 if channels == 3 else 0, dct_method="INTEGER_ACCURATE")
+    scaled = tf.cast(stored, tf.uint16) * int(DEPTH_SCALE)
+    if channels == 3:
+        return scaled
+    return tf.cond(components == 3, lambda: _grey(scaled, int(DEPTH_SCALE)), lambda: scaled)
+
+
+def _grey(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:
+    """[H, W, 3] uint16 -> [H, W, 1] uint16; `unit` is what a step of the stored integers has become."""
+    # 1000 * 65535 fits into int32.
+    red, green, blue = (tf.cast(rgb[..., i : i + 1], tf.int32) // unit for i in range(3))
+    return tf.cast((299 * red + 587 * green + 114 * blue + 500) // 1000 * unit, tf.uint16)

@@ -1,0 +1,141 @@
+"""The card of a pushed model: what it is, what it was made of, how good it is; as JSON and as Markdown.
+
+It travels inside the SavedModel, in `assets.extra`, to people who never see this project (after Mitchell et
+al. 2019, "Model Cards for Model Reporting").
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from unet.registry.versions import CARDS, training_record
+
+LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
+
+
+def licence_of(data: Path) -> str:
+    """First line of the licence file in a folder of data; empty without one."""
+    for name in LICENCE_FILES:
+        if (data / name).is_file():
+            text = (data / name).read_text(encoding="utf-8", errors="replace")
+            return next((line.strip("# ").strip() for line in text.splitlines() if line.strip()), "")
+    return ""
+
+
+def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Adds the card to the copy of a SavedModel that is about to be pushed.
+
+    Args:
+        model: folder of the SavedModel, with its training record.
+        version: that it is pushed as.
+        facts: what only the run knows: `data_sha256`, `data_licence`, `images` (number in each split),
+            `code`, `configuration` (fingerprints).
+        metrics: of the gate, on the test split.
+    """
+    record = training_record(model)
+    card = {
+        "version": version,
+        "pushed": _now(),
+        "input": "PNG (grey or RGB, 8 or 16 bits) or JPEG, of any size",
+        "output": "PNG of the same size, a value of `class_values` for each pixel",
+        "classes": record.get("classes"),
+        "class_values": record.get("class_values"),
+        "channels": record.get("channels"),
+        "normalisation": record.get("normalisation"),
+        "scale": record.get("scale"),
+        "geometry": record.get("geometry"),
+        "training": {
+            "learning_rate": record.get("learning_rate"),
+            **record.get("recipe", {}),
+            **record.get("tuned", {}),  # in place of what it was chosen from
+        },
+        # JSON has no NaN.
+        "metrics_on_test_split": {k: None if math.isnan(v) else v for k, v in metrics.items()},
+        **facts,
+    }
+    _write(model, card)
+
+
+def read_card(model: Path) -> dict[str, Any]:
+    """The card of a model; empty where it has none that can be read."""
+    try:
+        card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
+def renumber_card(model: Path, version: int) -> None:
+    """Says in the card of a copied version which version it is, and which one it was."""
+    path = model / CARDS[0]
+    if path.is_file():
+        card = json.loads(path.read_text(encoding="utf-8"))
+        _write(model, {**card, "version": version, "rolled_back_to": card["version"], "pushed": _now()})
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _write(model: Path, card: Mapping[str, Any]) -> None:
+    as_json, as_markdown = (model / name for name in CARDS)
+    as_json.parent.mkdir(exist_ok=True)
+    as_json.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    as_markdown.write_text(_markdown(card), encoding="utf-8")
+
+
+def _markdown(card: Mapping[str, Any]) -> str:
+    classes = zip(card["classes"] or [], card["class_values"] or [], strict=False)
+    rows = {
+        "input": card["input"],
+        "output": card["output"],
+        "classes": ", ".join(f"{name} = {value}" for name, value in classes),
+        "channels": card["channels"],
+        "normalisation": _normalisation(card["normalisation"]),
+        "images": ", ".join(f"{count} {split}" for split, count in card["images"].items()),
+        "data (SHA-256)": card["data_sha256"],
+        "licence of the data": card["data_licence"] or "not stated",
+        "code, configuration": f"{card['code']}, {card['configuration']}",
+        "pushed": card["pushed"],
+    }
+    if "rolled_back_to" in card:
+        rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
+    if "promoted" in card:
+        told = card["promoted"]
+        rows["past the gate"] = f"by {told['who']}, {told['when']}, from run {told['run']}: {told['reason']}"
+    lines = [
+        f"# U-Net, version {card['version']}",
+        "",
+        "Semantic segmentation by a U-Net (Ronneberger, Fischer, Brox 2015): an encoded image in, a mask of",
+        "the same size out. What this model has not seen in training it may get wrong without a warning.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {key} | {_cell(value)} |" for key, value in rows.items()),
+        "",
+        "| metric on the test split | value |",
+        "|---|---|",
+        *(
+            f"| {name} | {'-' if value is None else format(value, '.4f')} |"
+            for name, value in card["metrics_on_test_split"].items()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", r"\|")
+
+
+def _normalisation(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return ""
+    if found["over"] == "image":
+        return "each image to mean 0 and standard deviation 1"
+    return f"mean {found['mean']}, standard deviation {found['stddev']} on the scale of 0 to 255"

@@ -1,0 +1,197 @@
+"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it.
+
+`latest.json` beside them says which version is in service and which models were withdrawn, for those who do
+not want to poll; it is replaced as a whole after a version is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unet.files import replace
+
+# Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.
+TRAINING_RECORD = "assets.extra/training.json"
+# What is written as a model is pushed: it does not make it another model.
+CARDS = ("assets.extra/model_card.json", "assets.extra/model_card.md")
+LATEST = "latest.json"
+
+
+class VersionError(ValueError):
+    """There is no such version; the message says which there are."""
+
+
+class Withdrawn(Exception):
+    """The model was taken out of service by `roll_back`."""
+
+
+def training_record(model: Path) -> dict[str, Any]:
+    """What a SavedModel says of its training, `components.trainer` what that is; or nothing."""
+    record = model / TRAINING_RECORD
+    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+
+
+def versions(folder: Path) -> list[int]:
+    """The complete versions in a folder of versions, ascending. Other names are ignored."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()
+    )
+
+
+def newest_version(folder: Path) -> int | None:
+    """The highest version in a folder of versions; None if it has none."""
+    return max(versions(folder), default=None)
+
+
+def digest(model: Path) -> str:
+    """SHA-256 of what a SavedModel holds but its card: equal for equal models, whenever they were pushed."""
+    found = hashlib.sha256()
+    names = sorted(p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file())
+    for name in names:
+        if name not in CARDS:
+            found.update(name.encode() + b"\0" + hashlib.sha256((model / name).read_bytes()).digest())
+    return found.hexdigest()
+
+
+def push(
+    model: Path,
+    folder: Path,
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+    even_withdrawn: bool = False,
+) -> tuple[Path, bool]:
+    """Copies a SavedModel to `folder/VERSION`; a reader sees the whole version or none of it.
+
+    The version is the time in seconds, or one more than the highest number there is, if the clock is behind.
+
+    Args:
+        model: folder of a SavedModel.
+        folder: of the versions; created where missing.
+        describe: called with the copy and its version before anybody sees it, to write its card.
+        even_withdrawn: push a withdrawn model, too, which then is withdrawn no more.
+
+    Returns:
+        Folder of the version that holds the model, and whether it was pushed now (False: it was the newest
+        version already).
+
+    Raises:
+        Withdrawn: by `roll_back`; nothing was pushed.
+    """
+    _tidy(folder)
+    known = digest(model)
+    newest = newest_version(folder)
+    if newest is not None and digest(folder / str(newest)) == known:
+        _write_latest(folder, newest, known, _withdrawn(folder))
+        return folder / str(newest), False
+    withdrawn = _withdrawn(folder)
+    if known in withdrawn and not even_withdrawn:
+        raise Withdrawn
+    return _add(model, folder, known, [w for w in withdrawn if w != known], describe), True
+
+
+def roll_back(
+    folder: Path,
+    version: int | None = None,
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+) -> Path:
+    """Makes an older version the newest, as a version of its own; the models after it are withdrawn.
+
+    A withdrawn model is not pushed again: a run on unchanged data would do just that.
+
+    Args:
+        folder: of the versions.
+        version: to go back to; None: the newest that holds another model than the newest and a good one.
+        describe: as for `push`.
+
+    Returns:
+        Folder of the new version.
+
+    Raises:
+        VersionError: there is no such version, or it is the newest already.
+    """
+    _tidy(folder)
+    present = versions(folder)
+    listed = ", ".join(map(str, present)) or "none"
+    target = _before_the_newest(folder, present) if version is None else version
+    if target is None:
+        raise VersionError(f"{folder}: no good version before the newest; there are: {listed}")
+    if target not in present:
+        raise VersionError(f"{folder}: no version {target}; there are: {listed}")
+    if target == present[-1]:
+        raise VersionError(f"{folder}: {target} is the newest version already")
+    wanted = digest(folder / str(target))
+    after = {digest(folder / str(v)) for v in present if v > target}
+    withdrawn = sorted((set(_withdrawn(folder)) | after) - {wanted})
+    return _add(folder / str(target), folder, wanted, withdrawn, describe)
+
+
+def _before_the_newest(folder: Path, present: list[int]) -> int | None:
+    """The newest version whose model is neither the newest's nor withdrawn."""
+    if not present:
+        return None
+    bad = {*_withdrawn(folder), digest(folder / str(present[-1]))}
+    return next((v for v in reversed(present) if digest(folder / str(v)) not in bad), None)
+
+
+def _add(
+    model: Path,
+    folder: Path,
+    known: str,
+    withdrawn: list[str],
+    describe: Callable[[Path, int], None] = lambda copy, version: None,
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
+    version = max([int(time.time()), *(v + 1 for v in taken)])
+    # A hidden sibling: on the same file system, so that the rename is atomic, and no number, so that no
+    # server takes it for a version.
+    hidden = folder / f".pushing-{version}"
+    shutil.copytree(model, hidden)
+    describe(hidden, version)
+    for path in [*hidden.rglob("*"), hidden]:
+        _fsync(path)
+    hidden.rename(folder / str(version))
+    _fsync(folder)
+    _write_latest(folder, version, known, withdrawn)
+    return folder / str(version)
+
+
+def _tidy(folder: Path) -> None:
+    """Removes what a push left behind that was killed; the caller holds the lock of the root."""
+    for leftover in folder.glob(".pushing-*"):
+        shutil.rmtree(leftover)
+
+
+def _withdrawn(folder: Path) -> list[str]:
+    # A file that cannot be read says nothing: the versions themselves are what counts.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return list(json.loads((folder / LATEST).read_text(encoding="utf-8"))["withdrawn"])
+    return []
+
+
+def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) -> None:
+    content = {"version": version, "path": str(version), "sha256": known, "withdrawn": withdrawn}
+    text = json.dumps(content, indent=2) + "\n"
+    path = folder / LATEST
+    with contextlib.suppress(OSError):
+        if path.read_text(encoding="utf-8") == text:
+            return
+    replace(path, text)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""One training of one network, and the search of its settings."""

@@ -1,0 +1,307 @@
+"""From stored tiles to batches: the tf.data pipeline of training, and the tiles of validation."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import dataclasses
+import struct
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from unet.errors import BadInput
+from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.tiling import Geometry
+from unet.training import augmentation as augment
+from unet.training.augmentation import Augmentation
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """All tiles of one split, still encoded.
+
+    Attributes:
+        features: arrays of shape [tiles, ...], see `components.transform.preprocessing_fn`.
+        mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
+        planes: what stored masks hold for each pixel: 1, its class, or 2, with the term of
+            `unet.masks.weight_map.border`, too.
+    """
+
+    features: dict[str, NDArray]
+    mean: NDArray[np.float32]
+    stddev: NDArray[np.float32]
+    planes: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images, as the network sees them."""
+        return self.mean.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.features["tile"])
+
+
+HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
+_SCALARS = {"tile": tf.string, "tile_mask": tf.string, "name": tf.string} | dict.fromkeys(
+    ("top", "left", "height", "width", "tiles"), tf.int64
+)
+
+
+def read_tiles(patterns: Sequence[str]) -> Tiles:
+    """Reads the tiles that Transform wrote, in a fixed order.
+
+    Args:
+        patterns: globs of GZIP TFRecord files of tf.Examples.
+
+    Raises:
+        BadInput: there is no tile, or an image lacks some of its tiles.
+    """
+    files = sorted(tf.io.gfile.glob(list(patterns)))
+    spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
+    varying = {
+        key: tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+        for key, dtype in (("mean", tf.float32), ("stddev", tf.float32), ("class_pixels", tf.int64))
+    }
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    rows = list(records.map(lambda r: tf.io.parse_single_example(r, spec | varying)).as_numpy_iterator())
+    if not rows:
+        raise BadInput(f"no tiles in {', '.join(patterns)}")
+    # The order of Beam's output is not promised: sort, so that the same seed sees the same data.
+    rows.sort(key=lambda row: (row["name"], row["top"], row["left"]))
+    found = collections.Counter(row["name"] for row in rows)
+    for row in rows:
+        if found[row["name"]] != row["tiles"]:
+            name = row["name"].decode()
+            raise BadInput(
+                f"{name}: {found[row['name']]} of {row['tiles']} tiles arrived; delete the run's root"
+            )
+    features = {
+        key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
+        for key, d in _SCALARS.items()
+    }
+    mean, stddev, features["class_pixels"] = (np.stack([row[key] for row in rows]) for key in varying)
+    planes = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
+    return Tiles(features, mean, stddev, planes)
+
+
+def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a stored tile (PNG of 8 or 16 bits) to [H, W, channels] float32 on the 0..255 scale."""
+    return _grey_values(tf.io.decode_png(tile, channels, tf.uint16))
+
+
+def _grey_values(pixels: tf.Tensor) -> tf.Tensor:
+    """uint16 pixels as float32 on the 0..255 scale."""
+    return tf.cast(pixels, tf.float32) / DEPTH_SCALE
+
+
+class _Pixels:
+    """The pixels of stored tiles: decoded once where they fit into `held` bytes, else anew for every window.
+
+    Decoding takes most of the time of a window; encoded, a split of any size takes the memory of its files.
+    """
+
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, held: int):
+        self._channels, self._dtype = channels, dtype
+        # Width and height lie at a fixed place of a PNG.
+        sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]
+        values = sides.prod(1) * channels
+        self._decoded = values.sum() * dtype.size <= held
+        ends = values.cumsum()
+        with tf.device("CPU"):
+            self._pngs = tf.constant([] if self._decoded else pngs.tolist(), tf.string)
+            self._sides, self._ends = tf.constant(sides), tf.constant(ends)
+            if self._decoded:
+                all_values = np.empty(ends[-1], dtype.as_numpy_dtype)
+
+                def fill(i: int) -> None:
+                    all_values[ends[i] - values[i] : ends[i]] = self._decode(pngs[i]).numpy().ravel()
+
+                with concurrent.futures.ThreadPoolExecutor() as pool:
+                    list(pool.map(fill, range(len(pngs))))
+                self._values = tf.constant(all_values)
+
+    def __call__(self, index: tf.Tensor) -> tf.Tensor:
+        """[H, W, channels] of a tile."""
+        if not self._decoded:
+            return self._decode(tf.gather(self._pngs, index))
+        height, width = tf.unstack(self._sides[index])
+        end = self._ends[index]
+        values = self._values[end - height * width * self._channels : end]
+        return tf.reshape(values, [height, width, self._channels])
+
+    def _decode(self, png: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.io.decode_png(png, dtype=self._dtype), [None, None, self._channels])
+
+
+def training_batches(
+    tiles: Tiles,
+    *,
+    window: int,
+    geometry: Geometry,
+    batch_size: int,
+    seed: int,
+    augmentation: Augmentation,
+    rare: float,
+    first: int = 0,
+    held: int = HELD,
+) -> tf.data.Dataset:
+    """An endless stream of augmented windows; the same seed gives the same stream.
+
+    What the n-th window shows is a function of n and the seed alone, so a training that was killed goes on
+    with the very window that comes next, and the images of any batch can be named afterwards.
+
+    Args:
+        tiles: of the training split.
+        window: side of the network's input, in pixels.
+        geometry: of the network.
+        batch_size: windows in a batch.
+        seed: of order, position and augmentation.
+        augmentation: what is changed at random.
+        rare: share of the windows that are laid around a pixel of a class drawn at random from all but the
+            first one, however rare it is.
+        first: number of batches to leave out.
+        held: bytes of decoded images, and of masks, that are worth their memory.
+
+    Returns:
+        Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out,
+        out, K] uint8 of the valid centre, out = window - 2 * halo: class indices or `masks.IGNORE`, and what
+        else the mask of a tile holds.
+    """
+    choose = _Order(tiles, seed, rare)
+    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, held)
+    masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8, held)
+    extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
+    mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
+
+    def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 5)
+        index, wanted = choose(number)
+        image, mask = images(index), masks(index)
+        first_pixel, last_pixel = tf.unstack(extent[index])
+        top, left = _offset(mask, wanted, window, geometry.halo, last_pixel, seeds[0])
+        place = augment.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
+        warped = tf.random.stateless_uniform([], seeds[1]) < augmentation.warp
+
+        def bent() -> tuple[tf.Tensor, tf.Tensor]:
+            return augment.warp(_grey_values(image), mask, place, augmentation, seeds[2])
+
+        def as_it_is() -> tuple[tf.Tensor, tf.Tensor]:
+            pixels, classes = augment.cut(image, mask, place)
+            return _grey_values(pixels), classes
+
+        image, mask = tf.cond(warped, bent, as_it_is)
+        if augmentation.flip:
+            image, mask = augment.flip_and_turn(image, mask, seeds[3])
+        image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
+        return augment.vary_grey_values(image, seeds[4], augmentation.grey), mask
+
+    ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
+    ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # The step runs on all cores: two batches ahead are enough to hide the decoding.
+    return ds.batch(batch_size, drop_remainder=True).prefetch(2)
+
+
+def names_of_batch(tiles: Tiles, *, batch: int, batch_size: int, seed: int, rare: float) -> list[str]:
+    """Names of the images that a batch of `training_batches` was cut from."""
+    choose = _Order(tiles, seed, rare)
+    numbers = range(batch * batch_size, (batch + 1) * batch_size)
+    names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
+    return sorted(set(names))
+
+
+class _Order:
+    """Which tile the n-th window is cut from, and around which class."""
+
+    def __init__(self, tiles: Tiles, seed: int, rare: float):
+        self._count, self._seed, self._rare = len(tiles), seed, rare
+        holding = [np.flatnonzero(pixels) for pixels in tiles.features["class_pixels"].T]
+        self._classes = tf.constant([c for c, found in enumerate(holding) if c and len(found)], tf.int64)
+        self._holding = tf.ragged.constant([found.tolist() for found in holding], tf.int64, ragged_rank=1)
+
+    def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Index of the tile and class to lay the window around, or -1; int64 scalars."""
+        epoch, place = number // self._count, number % self._count
+        key = tf.stack([tf.constant(self._seed, tf.int64), epoch])
+        in_turn = tf.random.experimental.index_shuffle(place, key, tf.constant(self._count - 1, tf.int64))
+        if not self._rare or not len(self._classes):
+            return in_turn, tf.constant(-1, tf.int64)
+        drawn = tf.random.stateless_uniform([3], tf.stack([tf.constant(self._seed + 1, tf.int64), number]))
+        wanted = self._classes[_pick(drawn[1], len(self._classes))]
+        candidates = self._holding[wanted]
+        there = candidates[_pick(drawn[2], tf.size(candidates))]
+        by_class = drawn[0] < self._rare
+        return tf.where(by_class, there, in_turn), tf.where(by_class, wanted, -1)
+
+
+def _pick(fraction: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
+    """An index below `count` from a number in [0, 1)."""
+    return tf.minimum(tf.cast(fraction * tf.cast(count, tf.float32), tf.int32), count - 1)
+
+
+def _offset(
+    mask: tf.Tensor, wanted: tf.Tensor, window: int, halo: int, last: tf.Tensor, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """First pixel of a window: anywhere its centre shows some of the image, or a pixel of a class."""
+    # The largest offset on each axis. A tile is up to 15 pixels larger than it has to be: in a window
+    # that is laid beyond an image of a few pixels there would be nothing to learn.
+    room = tf.minimum(tf.shape(mask)[:2] - window, last - halo - 1)
+    drawn = tf.random.stateless_uniform([3], seed)
+
+    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
+
+    def around() -> tf.Tensor:
+        pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))
+        # A pixel outside of the tile stands for none, where none is found.
+        pixels = tf.concat([tf.cast(pixels, tf.int32), -tf.ones([1, 2], tf.int32)], 0)
+        pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]
+        return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (window - 2 * halo), tf.int32), 0, room)
+
+    top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
+    return top, left
+
+
+def _extent(tiles: Tiles, geometry: Geometry) -> NDArray[np.int64]:
+    """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, one past the last."""
+    f = tiles.features
+    first = geometry.halo - np.stack([f["top"], f["left"]], -1)
+    return np.stack([first, first + np.stack([f["height"], f["width"]], -1)], 1)
+
+
+def validation_tiles(
+    tiles: Tiles, geometry: Geometry
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], int, int]]:
+    """Every tile once, with the part of it that belongs to it alone.
+
+    The parts of an image's tiles cover it exactly once, and each tile has the whole context of its part:
+    counts added up over tiles are those of whole images, without any padding.
+
+    Yields:
+        x [1, H, W, channels] normalised; class indices [rows, columns] of the part; rows; columns.
+        The part is the top left [rows, columns] of the network's output.
+    """
+    f, halo = tiles.features, geometry.halo
+    next_top, next_left = _next_offsets(f, "top"), _next_offsets(f, "left")
+    for i in range(len(tiles)):
+        x = decode_tile(tf.constant(f["tile"][i]), tiles.channels).numpy()
+        mask = tf.io.decode_png(f["tile_mask"][i], channels=1).numpy()[..., 0]
+        rows = int(min(next_top[i], f["height"][i]) - f["top"][i])
+        columns = int(min(next_left[i], f["width"][i]) - f["left"][i])
+        part = mask[halo : halo + rows, halo : halo + columns]
+        yield ((x - tiles.mean[i]) / tiles.stddev[i])[None], part, rows, columns
+
+
+def _next_offsets(features: dict[str, NDArray], axis: str) -> NDArray[np.int64]:
+    """For each tile, the offset of its image's next tile on an axis, or a number beyond any image."""
+    offsets: dict[bytes, set[int]] = collections.defaultdict(set)
+    for name, offset in zip(features["name"], features[axis], strict=True):
+        offsets[name].add(int(offset))
+    beyond = np.iinfo(np.int64).max
+    return np.array(
+        [
+            min((o for o in offsets[name] if o > offset), default=beyond)
+            for name, offset in zip(features["name"], features[axis], strict=True)
+        ]
+    )

@@ -1,0 +1,181 @@
+"""What happens between the steps of a training: the rate, the budget, checkpoints, what is shown."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from unet import progress
+from unet.errors import TrainingFailed
+from unet.training.checkpoint import Checkpoints
+from unet.training.schedule import rate_factor
+from unet.training.settings import TrainSettings
+from unet.training.validation import WholeImageValidation
+
+Curves = dict[str, list[float]]
+
+
+class NotFinite(TrainingFailed):
+    """A loss or a gradient became NaN or infinite at a step (from 0)."""
+
+    def __init__(self, what: str, value: float, step: int):
+        """Args: what: loss or gradient norm; value: of it."""
+        super().__init__(f"the {what} is {value} at step {step + 1}")
+        self.step = step
+
+
+class Course(keras.callbacks.Callback):
+    """Drives a training through its budget: the rate of each step, what is shown, when it ends.
+
+    Attributes:
+        step: steps done.
+        seconds: what they and their validations took, over all processes that worked on this training.
+        curves: values by name, one for each epoch.
+    """
+
+    def __init__(self, settings: TrainSettings, learning_rate: float, title: str):
+        """Args: learning_rate: the highest; title: what is being trained."""
+        super().__init__()
+        self.step, self.seconds, self.curves = 0, 0.0, Curves()
+        self._settings, self._rate, self._title = settings, learning_rate, title
+        self._sums: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """The part of the budget that is spent, 0 to 1."""
+        if self._settings.minutes is None:
+            return self.step / self._settings.steps
+        return (self.seconds + time.monotonic() - self._since) / (60 * self._settings.minutes)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """The clock runs from here."""
+        self._since = time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Sets the learning rate of the step."""
+        factor = rate_factor(self._settings.schedule, self.spent, self.step)
+        self.model.optimizer.learning_rate = self._rate * factor
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Raises `NotFinite` when loss or gradients are not finite."""
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        for name, value in values.items():
+            # Where the loss is scaled, the optimizer leaves out a step of infinite gradients by itself.
+            scaled = name == "gradient_norm" and hasattr(self.model.optimizer, "dynamic_scale")
+            if not (math.isfinite(value) or scaled):
+                raise NotFinite(name.replace("_", " "), value, self.step)
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self.step += 1
+        if self.spent >= 1:
+            self.model.stop_training = True  # in the middle of the last epoch; it is validated like any other
+        shown = {"loss": self._sums["loss"] / (batch + 1)}
+        if best := self.curves.get("val_foreground_iou"):
+            shown["IoU"] = best[-1]
+        every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
+        # With a budget in minutes: how many it seems to be enough for.
+        steps = self._settings.steps if self._settings.minutes is None else round(self.step / self.spent)
+        progress.report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds a row to the curves: means of what the steps told, and the validation."""
+        steps = self.step - sum(map(int, self.curves.get("steps", [])))
+        row = {name: total / steps for name, total in self._sums.items()}
+        row |= {name: float(value) for name, value in (logs or {}).items() if name.startswith("val_")}
+        row |= {"steps": steps, "learning_rate": float(self.model.optimizer.learning_rate)}
+        for name, value in row.items():
+            self.curves.setdefault(name, []).append(value)
+        self._sums = {}
+        self.seconds, self._since = self.seconds + time.monotonic() - self._since, time.monotonic()
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """Ends a training whose time is over before its steps are; what it has learned by then is validated."""
+
+    def __init__(self, minutes: float):
+        """Args: minutes: from the first step on."""
+        super().__init__()
+        self._seconds, self._since = 60 * minutes, 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """The clock runs from here."""
+        self._since = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Looks at the clock."""
+        if time.monotonic() - self._since >= self._seconds:
+            self.model.stop_training = True
+
+
+class Save(keras.callbacks.Callback):
+    """Writes a checkpoint after every epoch, and goes on from one."""
+
+    def __init__(self, checkpoints: Checkpoints, validation: WholeImageValidation, course: Course):
+        """Args: validation, course: whose state belongs to the training."""
+        super().__init__()
+        self._checkpoints, self._validation, self._course = checkpoints, validation, course
+
+    def restore(self, network: keras.Model) -> None:
+        """Goes on from the newest checkpoint, if there is one."""
+        with network.distribute_strategy.scope():
+            network.optimizer.build(network.trainable_variables)
+        if not (found := self._checkpoints.load()):
+            return
+        arrays, state = found
+        for variables, values in ((network.variables, "network"), (network.optimizer.variables, "optimizer")):
+            for variable, value in zip(variables, arrays.get(values, []), strict=True):
+                variable.assign(value)
+        self._validation.best_weights = arrays["best"]
+        self._validation.best_score, self._validation.stale = state["best_score"], state["stale"]
+        self._course.step, self._course.seconds = state["step"], state["seconds"]
+        self._course.curves = state["curves"]
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Saves everything that the training goes on from."""
+        network, validation, course = self.model, self._validation, self._course
+        arrays = {
+            "network": [np.asarray(variable) for variable in network.variables],
+            "optimizer": [np.asarray(variable) for variable in network.optimizer.variables],
+            "best": validation.best_weights,
+        }
+        state = {
+            "best_score": validation.best_score,
+            "stale": validation.stale,
+            "step": course.step,
+            "seconds": course.seconds,
+            "curves": course.curves,
+        }
+        self._checkpoints.save(course.step, arrays, state)
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Curves, and a few validation images, for TensorBoard; a training that goes on tells its past, too."""
+
+    def __init__(self, folder: str, validation: WholeImageValidation, course: Course, images: int = 3):
+        """Args: folder: of the event files; images: how many are shown."""
+        super().__init__()
+        self._writer = tf.summary.create_file_writer(folder)
+        self._validation, self._course, self._images = validation, course, images
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Writes what was before this process."""
+        for row in range(len(self._course.curves.get("steps", []))):
+            self._write(row)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Writes the newest values and the answers to some images."""
+        self._write(len(self._course.curves["steps"]) - 1)
+        with self._writer.as_default(self._course.step):
+            for name, picture in self._validation.pictures(self._images):
+                tf.summary.image(name, picture[None])
+        self._writer.flush()
+
+    def _write(self, row: int) -> None:
+        curves = self._course.curves
+        with self._writer.as_default(int(sum(curves["steps"][: row + 1]))):
+            for name, values in curves.items():
+                tf.summary.scalar(name, values[row])

@@ -1,0 +1,120 @@
+"""Losses on logits: a weighted sum of the usual terms, none of which counts ignored pixels.
+
+Everything is computed from logits: the logarithm of a float32 softmax saturates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from unet.masks.labels import IGNORE
+
+TERMS = ("cross_entropy", "dice", "focal", "tversky")
+FOCUS = 2.0  # gamma of the focal loss
+MISSED = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
+
+
+class SegmentationLoss(keras.losses.Loss):
+    """A weighted sum of terms, over the pixels that count.
+
+    - `cross_entropy`: the paper's equation 1, as a mean: each pixel weighs w(x) of equation 2.
+    - `focal`: the same times (1 - p)^2, p being the probability of the true class (Lin et al. 2017, eq. 5).
+    - `dice`: 1 - soft Dice coefficient, mean over all classes but the first (Milletari et al. 2016, with
+      plain sums in the denominator).
+    - `tversky`: 1 - soft Tversky index, mean over the same classes (Salehi et al. 2017, eq. 2, beta = 0.7).
+
+    Dice and Tversky take the batch as one image, so that a window without a class does not upset them.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, float],
+        class_weights: Sequence[float],
+        border_weight: float = 0.0,
+    ):
+        """Puts the sum together.
+
+        Args:
+            terms: weight of each term, by its name.
+            class_weights: w_c of equation 2, for each class.
+            border_weight: w_0 of equation 2.
+        """
+        super().__init__(name="loss")
+        if unknown := set(terms) - set(TERMS):
+            raise ValueError(f"`terms` must be of {TERMS}. Received: {sorted(unknown)}")
+        self._terms = {name: weight for name, weight in terms.items() if weight}
+        self._class_weights, self._border_weight = list(class_weights), border_weight
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of a batch, a scalar; 0 if no pixel of it counts.
+
+        Args:
+            y_true: [B, H, W, 1 or 2], class indices or `IGNORE`; and the border term in steps of 1/255.
+            y_pred: [B, H, W, classes] logits.
+        """
+        classes = y_pred.shape[-1]
+        indices = tf.cast(y_true[..., 0], tf.int32)
+        counted = indices != IGNORE
+        mask = tf.cast(counted, tf.float32)
+        indices = tf.where(counted, indices, 0)
+        weights = pixel_weights(y_true, self._class_weights, self._border_weight)
+        pixels = tf.maximum(tf.reduce_sum(mask), 1)
+        total = tf.constant(0.0)
+        truth = tf.one_hot(indices, classes)
+        if "cross_entropy" in self._terms or "focal" in self._terms:
+            # In half the time of TensorFlow's own operation, on CPUs.
+            entropy = tf.reduce_logsumexp(y_pred, -1) - tf.reduce_sum(y_pred * truth, -1)
+        if "cross_entropy" in self._terms:
+            total += self._terms["cross_entropy"] * tf.reduce_sum(weights * entropy) / pixels
+        if "focal" in self._terms:
+            focused = weights * entropy * (1 - tf.exp(-entropy)) ** FOCUS
+            total += self._terms["focal"] * tf.reduce_sum(focused) / pixels
+        if "dice" in self._terms or "tversky" in self._terms:
+            predicted = tf.nn.softmax(y_pred) * mask[..., None]
+            truth *= mask[..., None]
+            hit, found, there = (
+                tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * truth, predicted, truth)
+            )
+        if "dice" in self._terms:
+            total += self._terms["dice"] * _lack(2 * hit, found + there)
+        if "tversky" in self._terms:
+            total += self._terms["tversky"] * _lack(hit, MISSED * there + (1 - MISSED) * found)
+        return total
+
+
+def pixel_weights(y_true: tf.Tensor, class_weights: Sequence[float], border_weight: float) -> tf.Tensor:
+    """w(x) of the paper's equation 2, [B, H, W] float32; 0 for pixels that do not count.
+
+    Args:
+        y_true: [B, H, W, 1 or 2], class indices or `IGNORE`; and the border term in steps of 1/255.
+        class_weights: w_c of each class.
+        border_weight: w_0; the border term is looked at only if it is not 0.
+    """
+    indices = tf.cast(y_true[..., 0], tf.int32)
+    counted = indices != IGNORE
+    mask = tf.cast(counted, tf.float32)
+    weights = mask
+    if len(set(class_weights)) > 1 or class_weights[0] != 1:
+        weights *= tf.gather(tf.constant(class_weights, tf.float32), tf.where(counted, indices, 0))
+    if border_weight:
+        weights += mask * tf.cast(y_true[..., 1], tf.float32) * (border_weight / 255)
+    return weights
+
+
+def balanced_weights(pixels: Sequence[int]) -> list[float]:
+    """w_c of equation 2 for classes of so many pixels: inversely proportional to their number.
+
+    Returns:
+        Weights whose mean over all pixels is 1, so that the learning rate keeps its meaning; 1 for a class
+        without any pixel.
+    """
+    present = sum(1 for n in pixels if n)
+    return [sum(pixels) / (present * n) if n else 1.0 for n in pixels]
+
+
+def _lack(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    """1 - the mean of part / whole; a class that is neither there nor predicted lacks nothing."""
+    return 1 - tf.reduce_mean((part + 1) / (whole + 1))  # one pixel each, for the empty ones

@@ -1,0 +1,100 @@
+"""Pictures of what a training saw: a few windows before and after augmentation, with their targets.
+
+Their index says which file is what; whoever shows a run reads it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from unet.images.reader import encode_png
+from unet.masks.labels import IGNORE
+from unet.tiling import Geometry
+from unet.training.augmentation import Augmentation
+from unet.training.batches import Tiles, names_of_batch, training_batches
+from unet.training.files import SAMPLES_INDEX
+from unet.training.loop import class_weights
+from unet.training.losses import pixel_weights
+from unet.training.settings import TrainSettings
+
+_COUNT = 4
+_STILL = Augmentation(flip=False, warp=0.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
+_BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown so
+_QUALITY = 88  # of JPEGs
+
+
+def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = _COUNT) -> None:
+    """Writes the first windows of a training that show more than background, one an image.
+
+    Args:
+        folder: made for them; it gets `index.json`: for each window the image's `name`, the side of the
+            window and its `halo` in pixels, and the files `before` and `after` (JPEG, as the network sees it,
+            stretched to be seen), `mask_before` and `mask_after` (PNG of class indices; `IGNORE` where
+            nothing is learned, the halo too), and, where the background between objects weighs more,
+            `weight`: 8-bit PNG of which 255 is `weight_most`, the largest weight of a pixel in the loss.
+        tiles: of the training split.
+        settings: of the training.
+        count: of windows.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    halo = Geometry(settings.depth).halo
+    weights = class_weights(settings, tiles)
+    rows: list[dict[str, Any]] = []
+    both = (_windows(tiles, settings, how) for how in (_STILL, settings.augmentation))
+    for number, ((x, y), (bent, target)) in enumerate(itertools.islice(zip(*both, strict=True), 3 * count)):
+        [name] = names_of_batch(tiles, batch=number, batch_size=1, seed=settings.seed, rare=settings.rare)
+        empty = not ((target[..., 0] > 0) & (target[..., 0] != IGNORE)).any()
+        if name in (row["name"] for row in rows) or (empty and number < 2 * count):
+            continue
+        start = f"{len(rows)}-"
+        row: dict[str, Any] = {"name": name, "weight": None, "weight_most": None}
+        black, white = np.percentile(x, [_BLACK, _WHITE])
+        for key, values in (("before", x), ("after", bent)):
+            row[key] = f"{start}{key}.jpg"
+            grey = np.clip((values - black) / max(white - black, 1e-6), 0, 1) * 255
+            stored = grey.astype(np.uint8)
+            picture = Image.fromarray(stored[..., 0] if stored.shape[-1] == 1 else stored)
+            picture.save(folder / row[key], quality=_QUALITY)
+        for key, mask in (("mask_before", y), ("mask_after", target)):
+            row[key] = f"{start}{key}.png"
+            whole = np.pad(mask[..., 0], halo, constant_values=IGNORE)
+            (folder / row[key]).write_bytes(encode_png(whole))
+        if settings.border_weight:
+            weight = pixel_weights(target[None], weights, settings.border_weight)[0].numpy()
+            row["weight"], row["weight_most"] = f"{start}weight.png", float(weight.max())
+            shown = (np.pad(weight, halo) * (255 / max(weight.max(), 1e-6))).astype(np.uint8)
+            (folder / row["weight"]).write_bytes(encode_png(shown))
+        rows.append(row)
+        if len(rows) == count:
+            break
+    (folder / SAMPLES_INDEX).write_text(json.dumps(rows, indent=2), encoding="utf-8")
+
+
+def _windows(
+    tiles: Tiles, settings: TrainSettings, how: Augmentation
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+    """The windows of the training in its order, [S, S, C], with their masks [T, T, K].
+
+    Where a window lies does not depend on how it is changed: the n-th without changes is the n-th with them,
+    as it was.
+    """
+    batches = training_batches(
+        tiles,
+        window=settings.window,
+        geometry=Geometry(settings.depth),
+        batch_size=1,
+        seed=settings.seed,
+        augmentation=how,
+        rare=settings.rare,
+        held=0,  # a few windows
+    )
+    for x, y in batches.as_numpy_iterator():
+        yield x[0], y[0]

@@ -1,0 +1,87 @@
+"""Validation on whole images while training, by the metrics of the gate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from unet.masks.labels import IGNORE
+from unet.metrics.confusion import summarize
+from unet.tiling import Geometry
+from unet.training.batches import Tiles, validation_tiles
+from unet.training.settings import TrainSettings
+
+
+class WholeImageValidation(keras.callbacks.Callback):
+    """Validates on whole images after every epoch and keeps the weights of the best mean foreground IoU."""
+
+    def __init__(self, network: keras.Model, tiles: Tiles, settings: TrainSettings):
+        """Args: network: of any input size; its weights are overwritten with those in training."""
+        super().__init__()
+        self._network, self._tiles, self._settings = network, tiles, settings
+        # One trace for all sizes of tiles and all validations.
+        self._predict = tf.function(
+            lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),
+            input_signature=[tf.TensorSpec([1, None, None, tiles.channels], tf.float32)],
+        )
+        self.best_score = -math.inf
+        self.best_weights: list[NDArray] = []
+        self.stale = 0  # validations since the best one
+
+    def confusion(self) -> NDArray[np.int64]:
+        """Pixel counts over all whole images, [classes, classes], row = truth, column = prediction.
+
+        The images are as large as the network sees them; `scale` is undone in the exported model alone.
+        """
+        count = len(self._settings.classes)
+        total = np.zeros(count * count, np.int64)
+        for x, truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
+            counted = truth != IGNORE
+            predicted = self._predict(x).numpy()[:rows, :columns]
+            pairs = truth[counted].astype(np.int32) * count + predicted[counted]
+            total += np.bincount(pairs, minlength=count * count)
+        return total.reshape(count, count)
+
+    def pictures(self, count: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Name, and [H, 3 W, 1 or 3] from 0 to 1: image, truth and prediction of one tile an image."""
+        seen: set[str] = set()
+        highest = len(self._settings.classes) - 1
+        geometry = Geometry(self._settings.depth)
+        parts = validation_tiles(self._tiles, geometry)
+        for encoded, (x, truth, rows, columns) in zip(self._tiles.features["name"], parts, strict=True):
+            if len(seen) == count:
+                return
+            if (name := encoded.decode()) in seen:
+                continue
+            seen.add(name)
+            image = x[0, geometry.halo :, geometry.halo :][:rows, :columns]
+            image = (image - image.min()) / max(np.ptp(image), 1e-6)
+            masks = (np.minimum(truth, highest), self._predict(x).numpy()[:rows, :columns])
+            grey = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]
+            yield name, np.concatenate([image, *grey], 1).astype(np.float32)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Adds all metrics of `unet.metrics.confusion` to the logs, as `val_NAME`."""
+        self._network.set_weights(self.model.get_weights())
+        values = summarize(self.confusion(), list(self._settings.classes))
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in values.items()})
+        score = values["foreground_iou"]
+        self.stale += 1
+        # The first validation always counts: a network that finds nothing yet may score NaN.
+        if not self.best_weights or score > self.best_score:
+            self.best_score = -math.inf if math.isnan(score) else score
+            self.best_weights = self._network.get_weights()
+            self.stale = 0
+        if self.stale == self._settings.patience > 0:
+            self.model.stop_training = True
+
+    def restore_best(self) -> keras.Model:
+        """The network of any input size, with the best weights."""
+        self._network.set_weights(self.best_weights)
+        return self._network
