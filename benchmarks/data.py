@@ -71,7 +71,7 @@ class _EnoughError(Exception):
 
 def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
     """Seconds and peak memory of each step on the images of a folder, in this process."""
-    from pipeline.commands.check import check
+    from pipeline.check.check import check
     from pipeline.config import profile
     from pipeline.root import Root
 

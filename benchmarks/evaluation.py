@@ -36,10 +36,10 @@ def write_model(folder: Path, filters: int) -> None:
     import keras
 
     from unet.export import signatures
-    from unet.export.graph import Segmenter, tile_area
+    from unet.export.graph import Segmenter
     from unet.network import create_unet
-    from unet.registry.versions import TRAINING_RECORD
-    from unet.tiling import Geometry
+    from unet.registry.records import TRAINING_RECORD
+    from unet.tiling import Geometry, tile_area
 
     keras.utils.set_random_seed(0)
     network = create_unet((None, None, 1), base_filters=filters, decoder="paper", activation="softmax")

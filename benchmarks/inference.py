@@ -46,8 +46,8 @@ def keras_network(filters: int) -> Any:
 def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], object]:
     """The exported model's own graph."""
     network = keras_network(filters)
-    from unet.export.graph import Segmenter, tile_area
-    from unet.tiling import Geometry
+    from unet.export.graph import Segmenter
+    from unet.tiling import Geometry, tile_area
 
     area = tile_area(1e9 * memory, filters, Geometry())
     segmenter = Segmenter(network, Geometry(), 1, 128.0, 60.0, (0, 255), max_area=area)

@@ -43,7 +43,7 @@ def tiles_of(settings: list[str], folder: Path) -> tuple:
 
     with contextlib.suppress(EnoughError):
         runner.run(graph.create_pipeline(config, Root(folder)), "benchmark", on_end=end)
-    from unet.training.batches import read_tiles
+    from unet.training.tiles import read_tiles
 
     return config, read_tiles([f"{found[0]}/Split-train/*.gz"])
 
@@ -70,7 +70,8 @@ def main() -> None:
     from pipeline.config.settings import settings_of
     from unet.tiling import Geometry
     from unet.training.batches import training_batches
-    from unet.training.loop import begin, compile_network
+    from unet.training.build import compile_network
+    from unet.training.loop import begin
     from unet.training.settings import TrainSettings
 
     settings = settings_of(TrainSettings, config)

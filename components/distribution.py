@@ -16,13 +16,10 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
-from tfx.dsl.components.common import resolver
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics
 
-from components.resolvers import mlmd
-from unet.dataset.plan import SERVING
-from unet.dataset.sample import FRACTION_PREFIX, SPLITS
+from unet.dataset.sample import FRACTION_PREFIX, SERVING, SPLITS
 from unet.errors import BadInput
 
 FROZEN = ("bit_depth", "channels")  # new values of these are another kind of images, however few
@@ -176,27 +173,3 @@ def DistributionValidator(  # type: ignore[no-untyped-def]
         raise BadInput("\n".join(["the images are not what is expected", *wrong, *changed, advice]).strip())
     report.set_string_custom_property("warnings", "\n".join(changed))
     report.split_names = artifact_utils.encode_split_names([])
-
-
-class BlessedStatisticsStrategy(resolver.ResolverStrategy):
-    """The statistics of the data that the last blessed model was judged on, by their lineage.
-
-    Takes `current`, `baseline` (all statistics there are) and `blessing`; leaves `baseline` with one or none:
-    the current ones are nothing to compare with, and a run of unchanged data stays in the cache.
-    """
-
-    def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """See the class; `store` is the store of ML Metadata."""
-        [current] = input_dict["current"]
-        known = {artifact.id: artifact for artifact in input_dict["baseline"]}
-        for blessing in mlmd.blessed(store, input_dict["blessing"]):
-            evaluations = mlmd.executions(store, [blessing.id], mlmd.OUTPUT)
-            examples = mlmd.artifacts(store, evaluations, mlmd.INPUT, "examples")
-            readers = mlmd.executions(store, examples, mlmd.INPUT)
-            written = mlmd.artifacts(store, readers, mlmd.OUTPUT, "statistics")
-            found = [i for i in written if i in known]
-            if found:
-                newest = max(found)
-                same = newest == current.id
-                return {"current": [current], "baseline": [] if same else [known[newest]], "blessing": []}
-        return {"current": [current], "baseline": [], "blessing": []}

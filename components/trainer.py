@@ -15,15 +15,16 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
-from unet.export.saved_model import ExportSettings, export
 from unet.training import warm_start
-from unet.training.batches import read_tiles
+from unet.training.build import class_weights, compile_network
 from unet.training.callbacks import Curves
 from unet.training.checkpoint import Checkpoints, identity
+from unet.training.export import ExportSettings, export
 from unet.training.files import CURVES, SAMPLES
-from unet.training.loop import begin, class_weights, compile_network, fit
+from unet.training.loop import begin, fit
 from unet.training.samples import write_samples
 from unet.training.settings import TrainSettings, recipe, with_choice
+from unet.training.tiles import read_tiles
 
 
 def run_fn(fn_args: FnArgs) -> None:

@@ -17,13 +17,14 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from unet.errors import TrainingFailed
-from unet.registry.versions import newest_version, training_record
-from unet.training.batches import read_tiles
+from unet.registry.records import training_record
+from unet.registry.versions import newest_version
 from unet.training.checkpoint import identity
 from unet.training.files import TRIALS, TRIALS_PLOT
 from unet.training.search import Row, Search, TuneSettings, choose, describe
 from unet.training.search_plot import plot
 from unet.training.settings import TrainSettings, recipe
+from unet.training.tiles import read_tiles
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:

@@ -19,12 +19,14 @@ from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 from tfx.utils import json_utils
 
 from components import schema
-from components.distribution import BlessedStatisticsStrategy, DistributionValidator
+from components.distribution import DistributionValidator
 from components.evaluator.component import Evaluator
 from components.example_gen.component import ImageMaskExampleGen
 from components.infra_validator.component import InfraValidator
 from components.pusher import Pusher
 from components.resolvers.baseline import BlessedBaselineStrategy
+from components.resolvers.statistics import BlessedStatisticsStrategy
+from components.resolvers.warm_start import WarmStartStrategy
 from components.trainer import Trainer
 from components.transform import TileSettings
 from components.tuner import Tuner
@@ -32,13 +34,12 @@ from pipeline import code_version
 from pipeline.config.component_settings import data_settings
 from pipeline.config.settings import PipelineConfig, settings_of
 from pipeline.root import Root
-from unet.dataset.plan import SERVING
+from unet.dataset.sample import SERVING
 from unet.evaluation.gate import GateSettings
-from unet.export.saved_model import ExportSettings
 from unet.registry.model_card import licence_of
+from unet.training.export import ExportSettings
 from unet.training.search import TuneSettings
 from unet.training.settings import TrainSettings
-from unet.training.warm_start import WarmStartStrategy
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
@@ -56,7 +57,7 @@ def create_pipeline(
     Args:
         config: with `channels` resolved to a number.
         root: where everything goes that the pipeline makes.
-        skip: names of samples to leave out, see `unet.dataset.plan.Settings`.
+        skip: names of samples to leave out, see `unet.dataset.settings.Settings`.
         rebaseline: do not compare the model with the last blessed one.
     """
     classes = list(config.classes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
 MODEL_NAME = "unet"
@@ -57,3 +59,17 @@ class Root:
     def run(self, run_id: str) -> Path:
         """Log and summary of one run."""
         return self.path / "runs" / run_id
+
+
+def link(root: Root, run_id: str, model_run: Path) -> None:
+    """Links what a run's Trainer wrote for TensorBoard; where links are not possible, does nothing.
+
+    Args:
+        root: where the run is.
+        run_id: of the run that trained.
+        model_run: folder of the event files.
+    """
+    with contextlib.suppress(OSError):
+        root.tensorboard.mkdir(exist_ok=True)
+        # Relative: a root may be moved.
+        (root.tensorboard / run_id).symlink_to(os.path.relpath(model_run, root.tensorboard))

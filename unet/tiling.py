@@ -20,6 +20,8 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from unet import tiling
+
 Int = Any  # an int, or an int32 scalar tensor in a graph
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -291,3 +293,13 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
     if whole is None:
         raise ValueError("There is nothing to stitch. Received: outputs=()")
     return whole
+
+
+# Bytes of activations that a pixel of a tile takes for each filter of the first level; see
+# benchmarks/inference.py.
+_BYTES_PER_FILTER = 30
+
+
+def tile_area(memory: float, base_filters: int, geometry: tiling.Geometry) -> int:
+    """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
+    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), tiling.smallest_area(geometry))

@@ -17,8 +17,8 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
-from unet.dataset.sample import COLUMN_PREFIX
-from unet.evaluation.slices import GROUP, slices_of
+from unet.dataset.sample import COLUMN_PREFIX, GROUP
+from unet.evaluation.slices import slices_of
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
 from unet.masks.labels import IGNORE

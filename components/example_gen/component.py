@@ -15,7 +15,8 @@ from tfx.types import component_spec, standard_artifacts
 from tfx.types.channel import Channel
 
 from components.example_gen.executor import Executor
-from unet.dataset.plan import Settings, make_plan
+from unet.dataset.plan import make_plan
+from unet.dataset.settings import Settings
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):

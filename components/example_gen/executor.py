@@ -18,9 +18,9 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from unet import progress
-from unet.dataset.inspection import cores, in_order
-from unet.dataset.plan import SERVING, Settings, make_plan
-from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, Sample
+from unet.dataset.plan import make_plan
+from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
+from unet.dataset.settings import Settings
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.memory import one_at_a_time
@@ -28,6 +28,7 @@ from unet.images.reader import Image, encode_png, read_image
 from unet.masks import labels, weight_map
 from unet.masks.reader import read_mask
 from unet.masks.values import count_values
+from unet.parallel import cores, in_order
 
 # Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
 _count: progress.Count | None = None

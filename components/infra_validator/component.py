@@ -23,7 +23,7 @@ from components.infra_validator import probe as serving_probe
 from components.infra_validator import reference
 from unet.errors import ExportRejected
 from unet.preprocessing.decoding import counted_pixels
-from unet.registry.versions import training_record
+from unet.registry.records import training_record
 
 # Where the two best probabilities are closer, float rounding decides which one it is.
 CLOSE = 1e-4

@@ -15,7 +15,7 @@ from tfx.utils import path_utils
 from components.resolvers import mlmd
 from unet.evaluation.results import Baseline
 from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS
-from unet.registry.versions import training_record
+from unet.registry.records import training_record
 
 
 class BlessedBaselineStrategy(resolver.ResolverStrategy):

@@ -19,8 +19,7 @@ from rich.text import Text
 from pipeline.check.estimates import Estimate
 from pipeline.check.proposals import Proposal
 from unet.dataset.inspection import Facts
-from unet.dataset.plan import SERVING
-from unet.dataset.sample import SPLITS, Problem
+from unet.dataset.sample import SERVING, SPLITS, Problem
 from unet.masks.values import Survey
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them

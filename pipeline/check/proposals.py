@@ -14,11 +14,12 @@ from scipy import ndimage
 
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
-from unet.dataset.inspection import Facts, cores
-from unet.dataset.plan import Settings
+from unet.dataset.inspection import Facts
 from unet.dataset.sample import Sample
+from unet.dataset.settings import Settings
 from unet.images.memory import one_at_a_time
 from unet.masks.reader import read_mask
+from unet.parallel import cores
 from unet.tiling import Geometry
 
 _MASKS = 64  # masks in which objects are measured

@@ -13,8 +13,8 @@ from pipeline.prediction.models import find_models
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
-from unet.inference.model import ModelError, common_record, mean_record
-from unet.registry.versions import newest_version, push, training_record
+from unet.registry.records import ModelError, common_record, mean_record, training_record
+from unet.registry.versions import newest_version, push
 
 
 def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: bool) -> int:

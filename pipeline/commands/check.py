@@ -2,98 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-from pipeline.check.estimates import estimate
-from pipeline.check.findings import Report, Summary, print_report
-from pipeline.check.proposals import propose, training_time
-from pipeline.config.component_settings import data_settings
+from pipeline.check.check import check
+from pipeline.check.findings import print_report
 from pipeline.config.settings import PipelineConfig
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
-from unet.dataset import splits
-from unet.dataset.cache import Checked
-from unet.dataset.inspection import Facts, cores, inspect
-from unet.dataset.plan import SERVING, images_in_service
-from unet.dataset.sample import Problem
-from unet.errors import BadInput
-from unet.images import raster
-from unet.images.memory import one_at_a_time
-from unet.images.reader import read_image
-
-
-def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
-    """Reads every file of the data and tries to split it; changes nothing.
-
-    Args:
-        config: where the data are, and how they are read.
-        root: whose remembered splits count.
-        skip_bad: leave out what is wrong with single files instead of stopping at it.
-        proposals: also look for better settings, which reads up to 64 masks again.
-    """
-    settings = data_settings(config, root)
-    samples, problems = settings.find(config.data)
-    with Checked() as checked:
-        inspection = inspect(
-            samples,
-            settings.legend,
-            max_pixels=config.max_pixels,
-            value_range=config.value_range,
-            checked=checked,
-        )
-    problems += [problem for several in inspection.problems.values() for problem in several]
-    facts = inspection.facts
-    skipped: list[Problem] = []
-    skip: list[str] | None = None
-    if skip_bad and facts:
-        samples = [sample for sample in samples if sample.name not in inspection.problems]
-        skipped = [problem for problem in problems if not problem.of_the_set]
-        problems = [problem for problem in problems if problem.of_the_set]
-        skip = sorted(inspection.problems)
-    split_of: dict[str, str | None] = {}
-    copies: list[tuple[str, str]] = []
-    if samples:
-        hashes = {sample.name: sample.name for sample in samples}
-        hashes.update({fact.name: fact.content for fact in facts})
-        try:
-            split_of, copies, _ = settings.split(samples, hashes)
-        except splits.EmptySplit as error:
-            if not problems:  # else it may well be for want of what is wrong
-                problems.append(_problem(config.data, error))
-        except BadInput as error:
-            problems.append(_problem(config.data, error))
-    if split_of and len(facts) == len(samples):  # else a class may be in what could not be read
-        problems += _unlearnable(config.data, facts, split_of)
-    serving: list[Path] = []
-    try:
-        serving = images_in_service(settings.serving_data)
-    except BadInput as error:
-        problems.append(_problem(config.data, error))
-    problems += _unreadable(serving, config)
-    summary = Summary.of(facts, split_of, inspection.surveys)
-    if serving:
-        summary.splits[SERVING] = len(serving)
-    channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
-    proposed = []
-    if proposals and split_of and not problems:
-        usable = {fact.name for fact in facts}
-        proposed = propose([s for s in samples if s.name in usable], facts, settings, config)
-    return Report(
-        config.data,
-        problems,
-        skipped,
-        skip,
-        copies,
-        summary,
-        proposed,
-        training_time(proposed, config),
-        None if problems else estimate(facts, split_of, config, channels),
-    )
 
 
 def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, run: str) -> int:
@@ -105,37 +22,3 @@ def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad
     else:
         print_report(report, make_console(sys.stdout), run)
     return OK if report.ok else BAD_INPUT
-
-
-def _problem(data: Path, error: BadInput) -> Problem:
-    found, _, advice = str(error).partition("; ")
-    return Problem(str(data), found, advice)
-
-
-def _unlearnable(data: Path, facts: Sequence[Facts], split_of: Mapping[str, str | None]) -> list[Problem]:
-    missing: dict[str, list[str]] = {}
-    for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
-        missing.setdefault(name, []).append(split)
-    advice = (
-        "add images that show it, set their split in a manifest, try another seed with --set, or remove it"
-        " from classes"
-    )
-    return [
-        Problem(str(data), f"class {name!r} occurs in no mask of the {' and '.join(where)} split", advice)
-        for name, where in missing.items()
-    ]
-
-
-def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
-    """What is wrong with the images of `serving_data`."""
-
-    def read(path: Path) -> Problem | None:
-        try:
-            with one_at_a_time():
-                read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
-        except raster.ImageError as error:
-            return Problem(str(path), error.found, error.advice)
-        return None
-
-    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        return [problem for problem in pool.map(read, paths) if problem]

@@ -24,7 +24,8 @@ from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.root import Root
 from pipeline.terminal.predict_progress import PredictionProgress
 from unet.images.raster import ImageError
-from unet.inference.model import Model, ModelError, common_record
+from unet.inference.model import Model
+from unet.registry.records import ModelError, common_record
 
 
 @dataclass(frozen=True)

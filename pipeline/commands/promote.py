@@ -16,7 +16,8 @@ from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
 from unet.evaluation.results import EvaluationDamaged, metrics_of, read_verdict
 from unet.registry.model_card import write_card
-from unet.registry.versions import digest, newest_version, push
+from unet.registry.records import digest
+from unet.registry.versions import newest_version, push
 
 
 class Refused(ValueError):

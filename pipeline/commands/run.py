@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline import curve_links
+from pipeline import root as curve_links
+from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
-from pipeline.commands.check import check
 from pipeline.commands.report import open_page
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
@@ -25,11 +25,12 @@ from pipeline.history.runs import runs
 from pipeline.history.summary import Summary
 from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
+from pipeline.process.failures import explain
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
-from pipeline.terminal.ending import command_of, explain, print_end
+from pipeline.terminal.ending import command_of, print_end
 from pipeline.terminal.run_progress import Board
 from unet.dataset.sample import Problem
 

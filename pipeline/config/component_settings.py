@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.config.settings import PipelineConfig, settings_of
 from pipeline.root import Root
-from unet.dataset.plan import Settings
+from unet.dataset.settings import Settings
 
 
 def data_settings(config: PipelineConfig, root: Root, skip: list[str] | None = None) -> Settings:

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.history.executions import Artifact, Node
 from unet.dataset.sample import SPLITS
 from unet.evaluation.results import EvaluationDamaged, Verdict, read_verdict
-from unet.registry.versions import training_record
+from unet.registry.records import training_record
 
 SERVED = "Format-Serving"  # where TFX has the SavedModel in the folder of a model
 

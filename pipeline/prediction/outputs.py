@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.palette import class_colours
 from pipeline.prediction.tasks import COCO, Outputs, Task
-from unet.images.display import overlay
+from unet.images.display import class_colours, overlay
 from unet.images.reader import decode, encode_png
 from unet.inference.inputs import Picture, read
 from unet.inference.large_tiff import write_tiff

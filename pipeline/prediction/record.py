@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unet.registry.versions import digest
+from unet.registry.records import digest
 
 NAME = ".predict.jsonl"
 _FORMAT = 1  # another one, whenever the same models would give other files

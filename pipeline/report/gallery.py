@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.palette import class_colours
 from pipeline.report import pictures
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
 from unet.evaluation.results import PICTURES, Picture
+from unet.images.display import class_colours
 
 _SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
 _BYTES = 340_000  # of all pictures of one image, as text

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from components.palette import class_colours
 from pipeline.report.evidence import Missing
+from unet.images.display import class_colours
 from unet.masks.labels import IGNORE
 
 RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4

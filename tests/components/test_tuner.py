@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components.tuner import pushed_choice
-from unet.registry.versions import TRAINING_RECORD
+from unet.registry.records import TRAINING_RECORD
 
 RECIPE = {"base_filters": [8, 16], "dropout": 0.0}
 

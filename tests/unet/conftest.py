@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unet.images.reader import encode_png
-from unet.training.batches import Tiles
+from unet.training.tiles import Tiles
 
 
 @pytest.fixture(scope="session")

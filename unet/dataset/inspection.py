@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from unet import progress
 from unet.dataset.cache import Checked
 from unet.dataset.sample import Problem, Sample
+from unet.files import hash_of
 from unet.images import raster
 from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
@@ -22,9 +21,7 @@ from unet.masks import advice as mask_advice
 from unet.masks.labels import Legend
 from unet.masks.reader import count_classes, survey_mask
 from unet.masks.values import Survey
-
-Answer = TypeVar("Answer")
-Item = TypeVar("Item")
+from unet.parallel import cores, in_order
 
 
 @dataclass(frozen=True)
@@ -253,38 +250,8 @@ def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem 
     return Problem(str(mask), f"transposed: {found}" if transposed else found, advice)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _is_large(path: Path) -> bool:
     try:
         return path.stat().st_size > LARGE_FILE
     except OSError:
         return False  # reading it will tell
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file, in little memory; empty if it cannot be read, which reading its pages will tell."""
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError:
-        return ""
-    return digest.hexdigest()
-
-
-def in_order(
-    pool: concurrent.futures.ThreadPoolExecutor, function: Callable[[Item], Answer], items: Iterable[Item]
-) -> Iterator[Answer]:
-    """`pool.map`, except that only a few answers wait at any time, however many items there are."""
-    waiting: deque[concurrent.futures.Future[Answer]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > 2 * cores():
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

@@ -83,3 +83,9 @@ def natural_key(text: str) -> tuple[object, ...]:
     """Sort key that puts slice_2 before slice_10."""
     parts = re.split("([0-9]+)", text)
     return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), text
+
+
+SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
+
+
+GROUP = "group"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.contrast import stretch_table
 from unet.evaluation.results import PICTURES, ImageRow
+from unet.images.display import stretch_table
 from unet.images.reader import to_grey
 
 SCORE = "foreground_iou"

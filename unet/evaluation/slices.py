@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 SIZES = {"small": 512**2, "medium": 1024**2, "large": math.inf}
 SHARES = {"none": 0.0, "low": 0.05, "medium": 0.25, "high": 1.0}
 DEPTHS = (8, 16)
-GROUP = "group"
 BUILT_IN = {
     "size": list(SIZES),
     "bit_depth": [str(depth) for depth in DEPTHS],

@@ -16,9 +16,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet.export.saved_model import write
-from unet.inference.model import ModelError, common_record, mean_record
 from unet.network import create_unet
-from unet.registry.versions import training_record
+from unet.registry.records import ModelError, common_record, mean_record, training_record
 
 _OF_ONE_TRAINING = ("start", "steps", "best_step", "class_weights")
 

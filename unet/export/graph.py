@@ -21,15 +21,6 @@ from unet.preprocessing.resizing import resize, resize_image
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
 
-# Bytes of activations that a pixel of a tile takes for each filter of the first level; see
-# benchmarks/inference.py.
-_BYTES_PER_FILTER = 30
-
-
-def tile_area(memory: float, base_filters: int, geometry: tiling.Geometry) -> int:
-    """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
-    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), tiling.smallest_area(geometry))
-
 
 class Segmenter(tf.Module):
     """A trained network with everything that lies between files and it."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.palette import class_colours
 from unet.export.graph import Segmenter, most_likely
+from unet.images.display import class_colours
 from unet.masks.labels import IGNORE
 from unet.preprocessing.decoding import DEPTH_SCALE, checked, decode_image
 
@@ -27,7 +27,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
-    - `coloured`: the same, PNGs in the colours of `components.palette`, to be looked at.
+    - `coloured`: the same, PNGs in the colours of `unet.images.display`, to be looked at.
     - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or

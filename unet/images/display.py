@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.contrast import stretch_table
 from unet.images.reader import to_grey
 
 LARGEST = 1 << 25  # pixels of an overlay; of larger images it shows each n-th pixel of each n-th row
@@ -53,3 +52,37 @@ def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
     outline[:, 1:] |= right
     outline[:, :-1] |= right
     return outline
+
+
+_LOOKED_AT = 1 << 20  # pixels, for the percentiles
+
+
+def stretch_table(grey: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+    """What is shown for each stored value: two percentiles of the grey values become black and white.
+
+    A table instead of arithmetic on each pixel, which would take floats of the whole image.
+
+    Args:
+        grey: uint8 or uint16, any shape.
+        black: percentile of what is shown black, 0 to 100.
+        white: likewise, above it.
+
+    Returns:
+        [256] or [65536], by the type of the pixels.
+    """
+    some = grey.reshape(-1)[:: max(1, grey.size // _LOOKED_AT)]
+    low, high = np.percentile(some, [black, white])
+    values = np.arange(np.iinfo(grey.dtype).max + 1)
+    return (np.clip((values - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
+
+
+# Okabe and Ito 2008, told apart whatever eyes one has; black is the background. More classes begin again.
+PALETTE = (
+    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
+    (204, 121, 167),
+)  # fmt: skip
+
+
+def class_colours(classes: int) -> list[tuple[int, int, int]]:
+    """Red, green and blue of each class, 0 to 255; the first is the background."""
+    return [PALETTE[0], *(PALETTE[1:][i % (len(PALETTE) - 1)] for i in range(classes - 1))]

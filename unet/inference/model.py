@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.errors import BadInput
 from unet.images.formats import count_pages
 from unet.images.raster import ImageError
 from unet.images.reader import decode, encode_png
@@ -27,27 +26,11 @@ from unet.inference import tiled
 from unet.inference.inputs import Picture, read
 from unet.inference.large_tiff import LARGE_PIXELS
 from unet.inference.scratch import scratch_array
-from unet.registry.versions import digest, training_record
+from unet.registry.records import _NEEDED, ModelError, common_record, training_record
 
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
-# What callers of the signature `network` need to know.
-_NEEDED = (
-    "classes",
-    "class_values",
-    "channels",
-    "normalisation",
-    "scale",
-    "geometry",
-    "base_filters",
-    "max_area",
-)
 _ADVICE = "cut it into parts"  # whatever is no canonical image was refused before
-_ALIKE = ("classes", "class_values", "channels", "value_range", "scale", "geometry")
-
-
-class ModelError(BadInput):
-    """A folder that holds no model of this pipeline, or models that cannot be averaged."""
 
 
 @dataclass(frozen=True)
@@ -61,40 +44,6 @@ class Segmented:
 
     indices: NDArray[np.uint8]
     maps: NDArray[np.uint16] | None
-
-
-def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
-    """The training record of models that answer together; raises `ModelError` if they cannot.
-
-    Of a single model it may be empty: one from elsewhere answers, too, but with masks of small images alone.
-    """
-    records = [training_record(model) for model in models]
-    if len(models) > 1:
-        for model, record in zip(models, records, strict=True):
-            missing = [key for key in _NEEDED if key not in record]
-            if missing:
-                raise ModelError(f"{model}: no training record of this pipeline, so it cannot be averaged")
-            differing = [key for key in _ALIKE if record.get(key) != records[0].get(key)]
-            if differing:
-                names = ", ".join(differing)
-                raise ModelError(f"{model}: {names} differ from {models[0]}: average models of the same data")
-    return records[0]
-
-
-def mean_record(models: Sequence[Path], symmetries: bool) -> dict[str, Any]:
-    """What the training record of their mean says of the models it is made of, see `unet.export.average`.
-
-    Args:
-        models: folders of SavedModels with training records.
-        symmetries: whether the mean is to answer with that over the symmetries; it does if one of these does.
-    """
-    records = [training_record(model) for model in models]
-    parts = [
-        {"sha256": digest(model), "learning_rate": record.get("learning_rate")}
-        for model, record in zip(models, records, strict=True)
-    ]
-    turned = symmetries or any(record["symmetries"] for record in records)
-    return {"symmetries": turned, "mean_of": parts}
 
 
 class Model:

@@ -121,7 +121,7 @@ def _tiled(
 
 
 def _tile_area(record: Mapping[str, Any], geometry: tiling.Geometry) -> int:
-    from unet.export.graph import tile_area
+    from unet.tiling import tile_area
 
     return min(tile_area(MEMORY, record["base_filters"], geometry), record["max_area"])
 

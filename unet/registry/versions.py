@@ -7,21 +7,16 @@ not want to poll; it is replaced as a whole after a version is there.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from unet.files import replace
+from unet.registry.records import digest
 
-# Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.
-TRAINING_RECORD = "assets.extra/training.json"
-# What is written as a model is pushed: it does not make it another model.
-CARDS = ("assets.extra/model_card.json", "assets.extra/model_card.md")
 LATEST = "latest.json"
 
 
@@ -31,12 +26,6 @@ class VersionError(ValueError):
 
 class Withdrawn(Exception):
     """The model was taken out of service by `roll_back`."""
-
-
-def training_record(model: Path) -> dict[str, Any]:
-    """What a SavedModel says of its training, `components.trainer` what that is; or nothing."""
-    record = model / TRAINING_RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
 
 def versions(folder: Path) -> list[int]:
@@ -51,16 +40,6 @@ def versions(folder: Path) -> list[int]:
 def newest_version(folder: Path) -> int | None:
     """The highest version in a folder of versions; None if it has none."""
     return max(versions(folder), default=None)
-
-
-def digest(model: Path) -> str:
-    """SHA-256 of what a SavedModel holds but its card: equal for equal models, whenever they were pushed."""
-    found = hashlib.sha256()
-    names = sorted(p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file())
-    for name in names:
-        if name not in CARDS:
-            found.update(name.encode() + b"\0" + hashlib.sha256((model / name).read_bytes()).digest())
-    return found.hexdigest()
 
 
 def push(

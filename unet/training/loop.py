@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
-from unet.network import create_unet
 from unet.tiling import Geometry
-from unet.training import losses
-from unet.training.batches import Tiles, names_of_batch, training_batches
+from unet.training.batches import names_of_batch, training_batches
+from unet.training.build import build_network
 from unet.training.callbacks import Course, Curves, NotFinite, Save, TensorBoard, TimeLimit
 from unet.training.checkpoint import Checkpoints
 from unet.training.settings import TrainSettings
+from unet.training.tiles import Tiles
 from unet.training.validation import WholeImageValidation
 
 
@@ -25,123 +22,6 @@ def begin(settings: TrainSettings) -> None:
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-def build_network(
-    settings: TrainSettings, channels: int, side: int | None, activation: str | None, precision: str
-) -> keras.Model:
-    """The U-Net of these settings, for inputs of `side` pixels (None: any legal side)."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        return create_unet(
-            (side, side, channels),
-            classes=len(settings.classes),
-            base_filters=settings.base_filters,
-            depth=settings.depth,
-            decoder=settings.decoder,
-            dropout=settings.dropout,
-            activation=activation,
-        )
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def make_optimizer(settings: TrainSettings, learning_rate: float) -> keras.optimizers.Optimizer:
-    """The optimizer; its learning rate is set before every step."""
-    clip = settings.clip or None
-    if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(learning_rate, momentum=settings.momentum, global_clipnorm=clip)
-    elif settings.optimizer == "adamw":
-        decay = settings.weight_decay
-        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=decay, global_clipnorm=clip)
-    else:
-        optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip)
-    # Gradients too small for half precision would be lost.
-    scaled = precision_of(settings.precision) == "mixed_float16"
-    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
-
-
-def precision_of(setting: str) -> str:
-    """The Keras policy of a `precision`; "auto" is mixed where the hardware has units for it."""
-    if setting != "auto":
-        return setting
-    for device in tf.config.list_physical_devices("GPU"):
-        capability = tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
-        return "mixed_bfloat16" if capability >= (8, 0) else "float32"
-    return "mixed_bfloat16" if "amx_bf16" in _cpu_flags() else "float32"
-
-
-def _cpu_flags() -> frozenset[str]:
-    """What the processor can do, as Linux names it; nothing where that is not told."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("flags"):
-                return frozenset(line.split())
-    return frozenset()
-
-
-class Trainee(keras.Model):
-    """A network in training, whose step also tells the norm of the gradients."""
-
-    def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """One step; loss and norm are those of this batch alone."""
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        norm = tf.linalg.global_norm(gradients) * (loss / scaled if scaled is not loss else 1.0)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return {"loss": loss, "gradient_norm": norm}
-
-
-class Crop(keras.layers.Cropping2D):
-    """Keras' own, but its gradient is a padding.
-
-    That of a strided slice, which Keras' own has, takes an eighth of a step on CPUs.
-    """
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] to what is left of it."""
-        (top, bottom), (left, right) = self.cropping
-        batch, height, width, channels = tf.unstack(tf.shape(inputs))
-        size = [batch, height - top - bottom, width - left - right, channels]
-        cropped = tf.slice(inputs, [0, top, left, 0], size)
-        return tf.ensure_shape(cropped, self.compute_output_shape(inputs.shape))
-
-
-def _trainee(network: keras.Model) -> Trainee:
-    """The same layers, but for the crops; what is saved is another network, of Keras layers alone."""
-    network = keras.models.clone_model(
-        network,
-        clone_function=lambda layer: (
-            Crop.from_config(layer.get_config()) if isinstance(layer, keras.layers.Cropping2D) else layer
-        ),
-    )
-    return Trainee(network.inputs, network.outputs[0])
-
-
-def compile_network(settings: TrainSettings, train: Tiles, learning_rate: float) -> keras.Model:
-    """A network that returns logits, compiled to train on windows of `train`; replicated on several GPUs."""
-    several = len(tf.config.list_physical_devices("GPU")) > 1
-    strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
-    with strategy.scope():
-        network = _trainee(
-            build_network(settings, train.channels, settings.window, None, precision_of(settings.precision))
-        )
-        loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
-        network.compile(make_optimizer(settings, learning_rate), loss)
-    return network
-
-
-def class_weights(settings: TrainSettings, train: Tiles) -> list[float]:
-    """w_c of the paper's equation 2 for each class."""
-    if settings.class_weights == "balanced":
-        return losses.balanced_weights(train.features["class_pixels"].sum(0).tolist())
-    if isinstance(settings.class_weights, Mapping):
-        return [settings.class_weights.get(name, 1.0) for name in settings.classes]
-    return [1.0] * len(settings.classes)
 
 
 def fit(

@@ -19,11 +19,12 @@ from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
 from unet.tiling import Geometry
 from unet.training.augmentation import Augmentation
-from unet.training.batches import Tiles, names_of_batch, training_batches
+from unet.training.batches import names_of_batch, training_batches
+from unet.training.build import class_weights
 from unet.training.files import SAMPLES_INDEX
-from unet.training.loop import class_weights
 from unet.training.losses import pixel_weights
 from unet.training.settings import TrainSettings
+from unet.training.tiles import Tiles
 
 _COUNT = 4
 _STILL = Augmentation(flip=False, warp=0.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)

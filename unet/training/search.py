@@ -17,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
-from unet.training.batches import Tiles
-from unet.training.loop import begin, compile_network, fit
+from unet.training.build import compile_network
+from unet.training.loop import begin, fit
 from unet.training.settings import TrainSettings, with_choice
+from unet.training.tiles import Tiles
 
 DIVERGED = -1.0  # score of a trial whose loss became NaN or infinite: below any IoU
 COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "failed"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
 from unet.tiling import Geometry
-from unet.training.batches import Tiles, validation_tiles
 from unet.training.settings import TrainSettings
+from unet.training.tiles import Tiles, validation_tiles
 
 
 class WholeImageValidation(keras.callbacks.Callback):

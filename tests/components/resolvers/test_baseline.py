@@ -13,7 +13,7 @@ from tfx.types.standard_artifacts import Model, ModelBlessing
 from components.resolvers import baseline
 from components.resolvers import mlmd as lineage
 from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS
-from unet.registry.versions import TRAINING_RECORD
+from unet.registry.records import TRAINING_RECORD
 
 
 def saved(outputs=EVALUATE_OUTPUTS):

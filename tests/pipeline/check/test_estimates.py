@@ -7,8 +7,8 @@ import pytest
 
 from data.synthetic import write_cells
 from pipeline.check import estimates
+from pipeline.check.check import check
 from pipeline.check.estimates import Estimate, estimate
-from pipeline.commands.check import check
 from pipeline.config.profile import load
 from pipeline.root import Root
 from unet.training.batches import HELD

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.check.check import check
 from pipeline.check.proposals import Proposal, training_time
-from pipeline.commands.check import check
 from pipeline.config.profile import load
 from pipeline.root import Root
 

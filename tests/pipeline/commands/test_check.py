@@ -17,9 +17,9 @@ from rich.console import Console
 from scipy import ndimage
 
 from data.synthetic import write_cells
+from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
 from pipeline.cli import main
-from pipeline.commands.check import check
 from pipeline.config.component_settings import data_settings
 from pipeline.config.profile import load, parse_overrides
 from pipeline.root import Root

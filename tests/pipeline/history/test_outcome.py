@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.history.executions import Artifact, Node
 from pipeline.history.outcome import SERVED, note
-from unet.registry.versions import TRAINING_RECORD
+from unet.registry.records import TRAINING_RECORD
 
 
 @pytest.mark.parametrize(

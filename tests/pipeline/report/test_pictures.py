@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.palette import PALETTE
 from pipeline.report import pictures
 from pipeline.report.evidence import Missing
 from pipeline.report.pictures import ERROR_COLOURS, MISSED, OTHER, RIGHT, TOO_MUCH
+from unet.images.display import PALETTE
 from unet.masks.labels import IGNORE
 
 

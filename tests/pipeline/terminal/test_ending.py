@@ -13,8 +13,9 @@ from rich.console import Console
 
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import Summary
+from pipeline.process.failures import explain
 from pipeline.root import Root
-from pipeline.terminal.ending import command_of, explain, print_end
+from pipeline.terminal.ending import command_of, print_end
 from unet.errors import BadInput, TrainingFailed
 
 

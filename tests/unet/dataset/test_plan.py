@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from data.synthetic import write_cells
-from pipeline.commands.check import check
+from pipeline.check.check import check
 from pipeline.config.component_settings import data_settings
 from pipeline.config.profile import load
 from pipeline.root import Root

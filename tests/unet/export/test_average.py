@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from unet.export.average import average
-from unet.inference.model import Model, ModelError
-from unet.registry.versions import digest, training_record
+from unet.inference.model import Model
+from unet.registry.records import ModelError, digest, training_record
 from unet.tiling import Geometry
 
 CLOSE = 1e-5

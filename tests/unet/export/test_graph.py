@@ -17,10 +17,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.palette import PALETTE
 from tests.unet.encoded_images import grey_by_hand, noise, pillow, png
 from unet.export.graph import Segmenter
 from unet.export.signatures import EVALUATE_OUTPUTS, export
+from unet.images.display import PALETTE
 from unet.network import create_unet
 from unet.preprocessing.resizing import resize, resize_image
 from unet.tiling import Geometry

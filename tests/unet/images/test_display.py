@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from components.palette import class_colours
 from unet.images import display
-from unet.images.display import overlay
+from unet.images.display import class_colours, overlay
 
 COLOURS = class_colours(3)
 

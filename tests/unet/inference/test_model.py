@@ -16,7 +16,8 @@ from unet.images.raster import ImageError
 from unet.images.reader import decode, encode_png
 from unet.inference import tiled
 from unet.inference.inputs import Picture
-from unet.inference.model import Model, ModelError, class_indices, predict
+from unet.inference.model import Model, class_indices, predict
+from unet.registry.records import ModelError
 
 CLOSE = 1e-5
 CHECKOUT = Path(__file__).parents[3]

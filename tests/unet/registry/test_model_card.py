@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from unet.registry.model_card import licence_of, renumber_card, write_card
-from unet.registry.versions import TRAINING_RECORD
+from unet.registry.records import TRAINING_RECORD
 
 FACTS = {
     "data_sha256": "ab",

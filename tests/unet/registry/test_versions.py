@@ -11,15 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from unet.registry.versions import (
-    VersionError,
-    Withdrawn,
-    newest_version,
-    push,
-    roll_back,
-    training_record,
-    versions,
-)
+from unet.registry.records import training_record
+from unet.registry.versions import VersionError, Withdrawn, newest_version, push, roll_back, versions
 
 
 def make_model(folder: Path, content: str = "x") -> Path:

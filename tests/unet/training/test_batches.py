@@ -15,14 +15,8 @@ from unet.masks.labels import IGNORE
 from unet.tiling import Geometry
 from unet.training import batches as input_pipeline
 from unet.training.augmentation import Augmentation
-from unet.training.batches import (
-    Tiles,
-    decode_tile,
-    names_of_batch,
-    read_tiles,
-    training_batches,
-    validation_tiles,
-)
+from unet.training.batches import names_of_batch, training_batches
+from unet.training.tiles import Tiles, decode_tile, read_tiles, validation_tiles
 
 GEOMETRY = Geometry(4)
 SIZES = {"tiny": (1, 1), "strip": (3, 150), "small": (60, 17), "large": (90, 171)}

@@ -9,8 +9,9 @@ import tensorflow as tf
 from unet.errors import TrainingFailed
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
+from unet.training.build import build_network, compile_network
 from unet.training.checkpoint import Checkpoints
-from unet.training.loop import begin, build_network, compile_network, fit
+from unet.training.loop import begin, fit
 from unet.training.settings import TrainSettings
 from unet.training.validation import WholeImageValidation
 

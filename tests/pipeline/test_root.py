@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.curve_links import link
-from pipeline.root import Root
+from pipeline.root import Root, link
 
 
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):

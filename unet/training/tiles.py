@@ -1,0 +1,129 @@
+"""The stored training tiles, as Transform wrote them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from unet.errors import BadInput
+from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.tiling import Geometry
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """All tiles of one split, still encoded.
+
+    Attributes:
+        features: arrays of shape [tiles, ...], see `components.transform.preprocessing_fn`.
+        mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
+        planes: what stored masks hold for each pixel: 1, its class, or 2, with the term of
+            `unet.masks.weight_map.border`, too.
+    """
+
+    features: dict[str, NDArray]
+    mean: NDArray[np.float32]
+    stddev: NDArray[np.float32]
+    planes: int = 1
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images, as the network sees them."""
+        return self.mean.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.features["tile"])
+
+
+_SCALARS = {"tile": tf.string, "tile_mask": tf.string, "name": tf.string} | dict.fromkeys(
+    ("top", "left", "height", "width", "tiles"), tf.int64
+)
+
+
+def read_tiles(patterns: Sequence[str]) -> Tiles:
+    """Reads the tiles that Transform wrote, in a fixed order.
+
+    Args:
+        patterns: globs of GZIP TFRecord files of tf.Examples.
+
+    Raises:
+        BadInput: there is no tile, or an image lacks some of its tiles.
+    """
+    files = sorted(tf.io.gfile.glob(list(patterns)))
+    spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
+    varying = {
+        key: tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+        for key, dtype in (("mean", tf.float32), ("stddev", tf.float32), ("class_pixels", tf.int64))
+    }
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    rows = list(records.map(lambda r: tf.io.parse_single_example(r, spec | varying)).as_numpy_iterator())
+    if not rows:
+        raise BadInput(f"no tiles in {', '.join(patterns)}")
+    # The order of Beam's output is not promised: sort, so that the same seed sees the same data.
+    rows.sort(key=lambda row: (row["name"], row["top"], row["left"]))
+    found = collections.Counter(row["name"] for row in rows)
+    for row in rows:
+        if found[row["name"]] != row["tiles"]:
+            name = row["name"].decode()
+            raise BadInput(
+                f"{name}: {found[row['name']]} of {row['tiles']} tiles arrived; delete the run's root"
+            )
+    features = {
+        key: np.array([row[key] for row in rows], dtype=object if d == tf.string else None)
+        for key, d in _SCALARS.items()
+    }
+    mean, stddev, features["class_pixels"] = (np.stack([row[key] for row in rows]) for key in varying)
+    planes = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
+    return Tiles(features, mean, stddev, planes)
+
+
+def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a stored tile (PNG of 8 or 16 bits) to [H, W, channels] float32 on the 0..255 scale."""
+    return _grey_values(tf.io.decode_png(tile, channels, tf.uint16))
+
+
+def _grey_values(pixels: tf.Tensor) -> tf.Tensor:
+    """uint16 pixels as float32 on the 0..255 scale."""
+    return tf.cast(pixels, tf.float32) / DEPTH_SCALE
+
+
+def validation_tiles(
+    tiles: Tiles, geometry: Geometry
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], int, int]]:
+    """Every tile once, with the part of it that belongs to it alone.
+
+    The parts of an image's tiles cover it exactly once, and each tile has the whole context of its part:
+    counts added up over tiles are those of whole images, without any padding.
+
+    Yields:
+        x [1, H, W, channels] normalised; class indices [rows, columns] of the part; rows; columns.
+        The part is the top left [rows, columns] of the network's output.
+    """
+    f, halo = tiles.features, geometry.halo
+    next_top, next_left = _next_offsets(f, "top"), _next_offsets(f, "left")
+    for i in range(len(tiles)):
+        x = decode_tile(tf.constant(f["tile"][i]), tiles.channels).numpy()
+        mask = tf.io.decode_png(f["tile_mask"][i], channels=1).numpy()[..., 0]
+        rows = int(min(next_top[i], f["height"][i]) - f["top"][i])
+        columns = int(min(next_left[i], f["width"][i]) - f["left"][i])
+        part = mask[halo : halo + rows, halo : halo + columns]
+        yield ((x - tiles.mean[i]) / tiles.stddev[i])[None], part, rows, columns
+
+
+def _next_offsets(features: dict[str, NDArray], axis: str) -> NDArray[np.int64]:
+    """For each tile, the offset of its image's next tile on an axis, or a number beyond any image."""
+    offsets: dict[bytes, set[int]] = collections.defaultdict(set)
+    for name, offset in zip(features["name"], features[axis], strict=True):
+        offsets[name].add(int(offset))
+    beyond = np.iinfo(np.int64).max
+    return np.array(
+        [
+            min((o for o in offsets[name] if o > offset), default=beyond)
+            for name, offset in zip(features["name"], features[axis], strict=True)
+        ]
+    )
