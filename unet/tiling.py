@@ -20,8 +20,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from unet import tiling
-
 Int = Any  # an int, or an int32 scalar tensor in a graph
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -300,6 +298,6 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
 _BYTES_PER_FILTER = 30
 
 
-def tile_area(memory: float, base_filters: int, geometry: tiling.Geometry) -> int:
+def tile_area(memory: float, base_filters: int, geometry: Geometry) -> int:
     """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
-    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), tiling.smallest_area(geometry))
+    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), smallest_area(geometry))
