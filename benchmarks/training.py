@@ -67,27 +67,15 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config, tiles = tiles_of(options.set, Path(folder))
-    from pipeline.config.settings import settings_of
-    from unet.tiling import Geometry
     from unet.training.batches import training_batches
     from unet.training.build import compile_network
     from unet.training.loop import begin
     from unet.training.settings import TrainSettings
 
-    settings = settings_of(TrainSettings, config)
+    settings = TrainSettings.of(config)
     begin(settings)
-    network = compile_network(settings, tiles, settings.learning_rate)
-    data = iter(
-        training_batches(
-            tiles,
-            window=settings.window,
-            geometry=Geometry(settings.depth),
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            augmentation=settings.augmentation,
-            rare=settings.rare,
-        )
-    )
+    network = compile_network(settings, tiles)
+    data = iter(training_batches(tiles, settings))
     alone = milliseconds(lambda: next(data), options.steps)
     stays = next(data)
     for _ in range(5):

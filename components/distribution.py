@@ -6,11 +6,10 @@ from the profile, from the data of the last blessed model, and from images as th
 
 # No `from __future__ import annotations` here: TFX reads the annotations of a component function as objects.
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
@@ -20,6 +19,7 @@ from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics
 
 from unet.dataset.sample import FRACTION_PREFIX, SERVING, SPLITS
+from unet.dataset.settings import Drift
 from unet.errors import BadInput
 
 FROZEN = ("bit_depth", "channels")  # new values of these are another kind of images, however few
@@ -151,24 +151,23 @@ def DistributionValidator(  # type: ignore[no-untyped-def]
 ):
     """Stops a run whose images are not those that the model in service was made for.
 
-    Args of the component: `settings`, a JSON object of domains, max_drift and on_drift as in the
-    configuration; `baseline`, statistics of the data of the last blessed model, if there is one. Raises
-    `BadInput` with a sentence for each difference; with on_drift = "warn" they become the property `warnings`
-    of the report, but for values outside their domains.
+    Args of the component: `settings`, a `Drift` as JSON; `baseline`, statistics of the data of the last
+    blessed model, if there is one. Raises `BadInput` with a sentence for each difference; with on_drift =
+    "warn" they become the property `warnings` of the report, but for values outside their domains.
     """
-    options: dict[str, Any] = json.loads(settings)
+    options = Drift.model_validate_json(settings)
     current = load_statistics(statistics.uri)
-    wrong = outside_domains(current, options["domains"])
+    wrong = outside_domains(current, options.domains)
     changed = []
     if baseline is not None:
         before = load_statistics(baseline.uri)
         what = "drifted from that of the last blessed model's images"
         changed += new_kinds(current, before)
-        changed += differences(current["train"], before["train"], options["max_drift"], what)
+        changed += differences(current["train"], before["train"], options.max_drift, what)
     if SERVING in current:
         what = "differs between the images in service (now) and those to train on (before)"
-        changed += differences(current[SERVING], current["train"], options["max_drift"], what)
-    if wrong or (changed and options["on_drift"] == "stop"):
+        changed += differences(current[SERVING], current["train"], options.max_drift, what)
+    if wrong or (changed and options.on_drift == "stop"):
         advice = "To train on them knowingly: --set on_drift=warn" if changed else ""
         raise BadInput("\n".join(["the images are not what is expected", *wrong, *changed, advice]).strip())
     report.set_string_custom_property("warnings", "\n".join(changed))

@@ -15,11 +15,12 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
+from unet.export.settings import ExportSettings
 from unet.training import warm_start
 from unet.training.build import class_weights, compile_network
 from unet.training.callbacks import Curves
 from unet.training.checkpoint import Checkpoints, identity
-from unet.training.export import ExportSettings, export
+from unet.training.export import export
 from unet.training.files import CURVES, SAMPLES
 from unet.training.loop import begin, fit
 from unet.training.samples import write_samples
@@ -30,18 +31,18 @@ from unet.training.tiles import read_tiles
 def run_fn(fn_args: FnArgs) -> None:
     """Called by TFX.
 
-    `fn_args.custom_config` holds `train` and `export`, the fields of `TrainSettings` and `ExportSettings` as
-    JSON, what is searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to
-    `warm_start`, and the folder of the ModelRun to `start_from`. Writes the SavedModel to
-    `fn_args.serving_model_dir`, and the Keras model, the curves, samples of the windows and what TensorBoard
-    reads to `model_run_dir`. A killed training goes on from its last checkpoint.
+    `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON, what is
+    searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to `warm_start`, and
+    the folder of the ModelRun to `start_from`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
+    Keras model, the curves, samples of the windows and what TensorBoard reads to `model_run_dir`. A killed
+    training goes on from its last checkpoint.
     """
-    configured = TrainSettings(**json.loads(fn_args.custom_config["train"]))
+    configured = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     settings = with_choice(configured, choice)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
     begin(settings)
-    network = compile_network(settings, train, settings.learning_rate)
+    network = compile_network(settings, train)
     start = ""
     if fn_args.custom_config["warm_start"]:
         start = warm_start.start(network, fn_args.custom_config["start_from"])
@@ -55,7 +56,6 @@ def run_fn(fn_args: FnArgs) -> None:
         train,
         validation,
         "training",
-        learning_rate=settings.learning_rate,
         checkpoints=checkpoints,
         tensorboard=str(run_dir),
     )
@@ -64,7 +64,7 @@ def run_fn(fn_args: FnArgs) -> None:
     export(
         [best],
         settings,
-        ExportSettings(**json.loads(fn_args.custom_config["export"])),
+        ExportSettings.model_validate_json(fn_args.custom_config["export"]),
         train,
         Path(fn_args.serving_model_dir),
         {

@@ -7,7 +7,6 @@ afterwards. Pixels stay encoded; only the constants of the normalisation travel 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import tensorflow as tf
@@ -18,25 +17,9 @@ from unet.masks.labels import IGNORE
 from unet.preprocessing.decoding import DEPTH_SCALE, decode_image
 from unet.preprocessing.normalisation import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
+from unet.preprocessing.settings import TileSettings
 
 PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
-
-
-@dataclasses.dataclass(frozen=True)
-class TileSettings:
-    """See `pipeline.config.settings.PipelineConfig` for the meaning of each; `depth` is that of the network.
-
-    `classes` is their number; with `border` examples hold the border term of the weight map.
-    """
-
-    channels: int
-    classes: int
-    border: bool
-    normalise: str
-    scale: float
-    depth: int
-    window: int
-    tile_stride: int
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
@@ -44,7 +27,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 
     Args:
         inputs: `image`, `mask`, `border` (encoded), `name`, each of shape [B]; `bit_depth`, shape [B, 1].
-        custom_config: the fields of `TileSettings`.
+        custom_config: `tiles`, a `TileSettings` as JSON.
 
     Returns:
         For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
@@ -54,14 +37,16 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         each class among the pixels that the tile is responsible for; and, shape [N, channels], `mean` and
         `stddev` of all training pixels or of the image.
     """
-    settings = TileSettings(**custom_config)
+    settings = TileSettings.model_validate_json(custom_config["tiles"])
     constants = None
     if settings.normalise == "dataset":
         sums = tf.map_fn(
-            lambda image: pixel_sums(resize_image(decode_image(image, settings.channels), settings.scale)),
+            lambda image: pixel_sums(
+                resize_image(decode_image(image, settings.image_channels), settings.scale)
+            ),
             inputs["image"],
             parallel_iterations=1,  # each holds an image
-            fn_output_signature=tf.TensorSpec([3, settings.channels], tf.float64),
+            fn_output_signature=tf.TensorSpec([3, settings.image_channels], tf.float64),
         )
         # The full pass over the training split; Transform puts its result into its graph.
         constants = moments(tft.sum(sums, reduce_instance_dims=False))
@@ -71,9 +56,9 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         return _cut(image, mask, border, name, deep, settings, constants)
 
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
-    ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.classes], tf.int64, ragged_rank=0)
+    ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.class_count], tf.int64, ragged_rank=0)
     for key in ("mean", "stddev"):
-        ragged[key] = tf.RaggedTensorSpec([None, settings.channels], tf.float32, ragged_rank=0)
+        ragged[key] = tf.RaggedTensorSpec([None, settings.image_channels], tf.float32, ragged_rank=0)
     deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
     examples = (*(inputs[key] for key in ("image", "mask", "border", "name")), deep)
     rows = tf.map_fn(cut, examples, parallel_iterations=1, fn_output_signature=tuple(ragged.values()))
@@ -102,10 +87,12 @@ def _cut(
     constants: tuple[tf.Tensor, tf.Tensor] | None,
 ) -> tuple[tf.Tensor, ...]:
     """All tiles of one image: what `preprocessing_fn` returns, in the order of its `ragged`."""
-    geometry = tiling.Geometry(settings.depth)
-    planes = [tf.io.decode_png(plane, channels=1) for plane in (mask, border)[: 2 if settings.border else 1]]
+    geometry = tiling.Geometry(settings.levels)
+    planes = [
+        tf.io.decode_png(plane, channels=1) for plane in (mask, border)[: 2 if settings.with_border else 1]
+    ]
     # [H, W, C] uint16 and [H, W, 1 or 2] uint8, as large as the network sees them
-    pixels = resize_image(decode_image(image, settings.channels), settings.scale)
+    pixels = resize_image(decode_image(image, settings.image_channels), settings.scale)
     indices = resize_mask(tf.concat(planes, -1), settings.scale)
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
     # A training window fits into every tile.
@@ -140,11 +127,11 @@ def _cut(
             encode(tile),
             tf.io.encode_png(tile_mask, PNG_LEVEL),
             *position,
-            tf.ensure_shape(found[: settings.classes], [settings.classes]),
+            tf.ensure_shape(found[: settings.class_count], [settings.class_count]),
         )
 
     count = rows.count * columns.count
-    counts = tf.TensorSpec([settings.classes], tf.int64)
+    counts = tf.TensorSpec([settings.class_count], tf.int64)
     tiles, masks, tops, lefts, class_pixels = tf.map_fn(
         one,
         tf.range(count),

@@ -21,16 +21,17 @@ from unet.registry.records import training_record
 from unet.registry.versions import newest_version
 from unet.training.checkpoint import identity
 from unet.training.files import TRIALS, TRIALS_PLOT
-from unet.training.search import Row, Search, TuneSettings, choose, describe
+from unet.training.search import Row, Search, choose, describe
 from unet.training.search_plot import plot
+from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, recipe
 from unet.training.tiles import read_tiles
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     """Called by TFX: the tuner and the data it searches with."""
-    search = TuneSettings(**json.loads(fn_args.custom_config["search"]))
-    settings = TrainSettings(**json.loads(fn_args.custom_config["train"]))
+    search = TuneSettings.model_validate_json(fn_args.custom_config["search"])
+    settings = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
     # TFX's own working folder is a new one in every run; in one of ours, finished trials are found again.
     name = identity(settings, search, data=(train, validation))
@@ -67,14 +68,14 @@ class Executor(tuner_executor.Executor):
             TrainingFailed: a trial could not be run, or none can be used.
         """
         config = json_utils.loads(exec_properties["custom_config"])
-        search = TuneSettings(**json.loads(config["search"]))
-        settings = TrainSettings(**json.loads(config["train"]))
+        search = TuneSettings.model_validate_json(config["search"])
+        settings = TrainSettings.model_validate_json(config["train"])
         best = artifact_utils.get_single_instance(output_dict["best_hyperparameters"])
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
         rows: list[Row] = []
         choice = None
-        if search.reuse_from:
-            choice = pushed_choice(Path(search.reuse_from), recipe(settings, search.tune_over))
+        if search.tune == "first":
+            choice = pushed_choice(Path(config["pushed"]), recipe(settings, search.tune_over))
         if choice:
             reason = f"{describe(choice)}, that of the last pushed model"
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -28,17 +27,18 @@ from components.resolvers.baseline import BlessedBaselineStrategy
 from components.resolvers.statistics import BlessedStatisticsStrategy
 from components.resolvers.warm_start import WarmStartStrategy
 from components.trainer import Trainer
-from components.transform import TileSettings
 from components.tuner import Tuner
 from pipeline import code_version
-from pipeline.config.component_settings import data_settings
-from pipeline.config.settings import PipelineConfig, settings_of
+from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset.sample import SERVING
-from unet.evaluation.gate import GateSettings
+from unet.dataset.settings import Drift
+from unet.evaluation.settings import GateSettings
+from unet.export.settings import ExportSettings
+from unet.preprocessing.settings import TileSettings
 from unet.registry.model_card import licence_of
-from unet.training.export import ExportSettings
-from unet.training.search import TuneSettings
+from unet.registry.versions import MODEL_NAME
+from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings
 
 # In memory and in this process. A plain DirectRunner first tries to download another runner.
@@ -57,7 +57,7 @@ def create_pipeline(
     Args:
         config: with `channels` resolved to a number.
         root: where everything goes that the pipeline makes.
-        skip: names of samples to leave out, see `unet.dataset.settings.Settings`.
+        skip: names of samples to leave out, see `unet.dataset.settings.ReadSettings`.
         rebaseline: do not compare the model with the last blessed one.
     """
     classes = list(config.classes)
@@ -65,7 +65,7 @@ def create_pipeline(
     # Images and masks -> tf.Examples in train, eval and test; the cache key holds their content.
     examples = ImageMaskExampleGen(
         input_base=str(config.data.absolute()),
-        settings=data_settings(config, root, skip),
+        settings=config.reading(root.splits, skip),
         source_file=str(root.source),
     )
 
@@ -91,24 +91,29 @@ def create_pipeline(
     distribution = DistributionValidator(
         statistics=statistics.outputs["statistics"],
         baseline=blessed_data.outputs["baseline"],
-        settings=json.dumps({key: getattr(config, key) for key in ("domains", "max_drift", "on_drift")}),
+        settings=Drift.of(config).model_dump_json(),
     )
 
     # Normalisation constants of the training split, and tiles. The test split is never touched here.
+    tiles = TileSettings.of(
+        config,
+        image_channels=config.channels,
+        class_count=len(classes),
+        with_border=config.border_weight > 0,
+        levels=config.depth,
+    )
     transform = Transform(
         examples=examples.outputs["examples"],
         schema=inferred.outputs["schema"],
         preprocessing_fn="components.transform.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
-        custom_config=dataclasses.asdict(
-            settings_of(TileSettings, config, classes=len(classes), border=config.border_weight > 0)
-        ),
+        custom_config={"tiles": tiles.model_dump_json()},
         disable_statistics=True,
     )
     transform.add_upstream_nodes([validator, distribution])
 
     # As JSON of our own: TFX sorts the keys of what it encodes, and the order of the classes is their index.
-    train = json.dumps(dataclasses.asdict(settings_of(TrainSettings, config)))
+    train = TrainSettings.of(config).model_dump_json()
     components: list[Any] = [examples, statistics, inferred, validator, blessed_data, distribution, transform]
 
     # The learning rate, and what else is asked for: searched on the eval split, or reused.
@@ -117,16 +122,14 @@ def create_pipeline(
         "transform_graph": transform.outputs["transform_graph"],
     }
     if config.tune != "never":
-        reuse_from = str(root.serving) if config.tune == "first" else ""
         tuner = Tuner(
             tuner_fn="components.tuner.tuner_fn",
             **trained_on,
             custom_config={
                 "train": train,
                 "checkpoints": str(root.checkpoints),
-                "search": json.dumps(
-                    dataclasses.asdict(settings_of(TuneSettings, config, reuse_from=reuse_from))
-                ),
+                "search": TuneSettings.of(config).model_dump_json(),
+                "pushed": str(root.serving),
             },
         )
         trained_on["hyperparameters"] = tuner.outputs["best_hyperparameters"]
@@ -136,7 +139,7 @@ def create_pipeline(
     custom_config = {
         "train": train,
         "tune_over": json.dumps({} if config.tune == "never" else config.tune_over),
-        "export": json.dumps(dataclasses.asdict(settings_of(ExportSettings, config))),
+        "export": ExportSettings.of(config).model_dump_json(),
         "checkpoints": str(root.checkpoints),
         "warm_start": int(config.warm_start),
     }
@@ -169,7 +172,7 @@ def create_pipeline(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        settings=settings_of(GateSettings, config, classes=classes),
+        settings=GateSettings.of(config, class_names=classes),
         rebaseline=rebaseline,
     )
 
@@ -192,7 +195,7 @@ def create_pipeline(
         facts=json.dumps(_facts(config)),
     )
     return Pipeline(
-        pipeline_name="unet",
+        pipeline_name=MODEL_NAME,
         pipeline_root=str(root.artifacts),
         components=[*components, trainer, baseline, gate, infra, pusher],
         enable_cache=True,

@@ -7,7 +7,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-MODEL_NAME = "unet"
+from unet.registry.versions import MODEL_NAME
 
 
 @dataclasses.dataclass(frozen=True)

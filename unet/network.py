@@ -6,15 +6,15 @@ conv6 to conv9 expand (with another depth, conv1 to conv{depth + 1} and on to co
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import get_args
 
 import keras
 from keras import layers
 
+from unet.network_settings import Decoder
 from unet.tiling import Geometry
 
-Decoder = Literal["published", "paper"]
-DECODERS: tuple[str, ...] = ("published", "paper")
+DECODERS: tuple[str, ...] = get_args(Decoder)
 
 
 def _conv_pair(

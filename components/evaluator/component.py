@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ from components.evaluator import tfma_metric
 from components.resolvers import baseline, mlmd
 from unet.errors import ImagesLost
 from unet.evaluation import gate, pictures
-from unet.evaluation.gate import GateSettings
 from unet.evaluation.results import Verdict, write_images, write_pictures, write_verdict
+from unet.evaluation.settings import GateSettings
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
 from unet.metrics import measurement
@@ -44,13 +42,13 @@ class Executor(tfx_evaluator.Executor):
         Raises:
             ImagesLost: not every image of the test split was measured.
         """
-        settings = GateSettings(**json.loads(exec_properties["settings"]))
+        settings = GateSettings.model_validate_json(exec_properties["settings"])
         [candidate] = input_dict["model"]
         about, chosen = baseline.choose(
             candidate, input_dict.get("baseline_model", []), bool(exec_properties["rebaseline"])
         )
         config = tfma_metric.eval_config(
-            settings.classes, settings.boundary_tolerance, settings.segment_scores, settings.slices
+            settings.class_names, settings.boundary_tolerance, settings.segment_scores, settings.slices
         )
         inputs = {key: input_dict[key] for key in ("examples", "model")}
         if chosen is not None:
@@ -69,7 +67,7 @@ class Executor(tfx_evaluator.Executor):
         if len(measured) != expected:
             raise ImagesLost(f"{len(measured)} of {expected} images arrived at the Evaluator: run again")
         verdict = gate.decide(measured, settings, about)
-        rows = gate.table(measured, settings.classes)
+        rows = gate.table(measured, settings.class_names)
         write_images(folder, rows)
         split = artifact_utils.get_split_uri([examples], SPLIT)
         _write_pictures(Path(folder), rows, path_utils.serving_model_path(candidate.uri), split)
@@ -181,7 +179,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
                 examples=examples,
                 model=model,
                 baseline_model=baseline_model,
-                settings=json.dumps(dataclasses.asdict(settings)),
+                settings=settings.model_dump_json(),
                 rebaseline=int(rebaseline),
                 evaluation=Channel(type=standard_artifacts.ModelEvaluation),
                 blessing=Channel(type=standard_artifacts.ModelBlessing),

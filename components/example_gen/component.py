@@ -16,7 +16,7 @@ from tfx.types.channel import Channel
 
 from components.example_gen.executor import Executor
 from unet.dataset.plan import make_plan
-from unet.dataset.settings import Settings
+from unet.dataset.settings import ReadSettings
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
@@ -37,7 +37,7 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
             BadInput: the folder holds no usable set of samples.
         """
         properties = execution_info.exec_properties
-        settings = Settings(**json.loads(properties["settings"]))
+        settings = ReadSettings.model_validate_json(properties["settings"])
         plan = make_plan(Path(properties["input_base"]), settings)
         result = driver_output_pb2.DriverOutput()
         # Where the data lie and how they are read is not what they hold: without them, a moved folder or a
@@ -73,7 +73,7 @@ class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
     DRIVER_CLASS = Driver
 
-    def __init__(self, input_base: str, settings: Settings, source_file: str):
+    def __init__(self, input_base: str, settings: ReadSettings, source_file: str):
         """Declares the component.
 
         Args:
@@ -84,7 +84,7 @@ class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
         super().__init__(
             ImageMaskExampleGenSpec(
                 input_base=input_base,
-                settings=settings.to_json(),
+                settings=settings.model_dump_json(),
                 source_file=source_file,
                 examples=Channel(type=standard_artifacts.Examples),
             )

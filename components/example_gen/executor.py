@@ -20,7 +20,7 @@ from tfx.types import artifact_utils
 from unet import progress
 from unet.dataset.plan import make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
-from unet.dataset.settings import Settings
+from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.memory import one_at_a_time
@@ -36,7 +36,7 @@ _count: progress.Count | None = None
 SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
 
 
-def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
+def to_example(sample: Sample, settings: ReadSettings) -> tf.train.Example:
     """Reads one sample.
 
     Returns:
@@ -55,9 +55,9 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     if mask.indices.shape != (image.height, image.width):
         raise BadInput(f"{sample.name}: mask is {mask.indices.shape}, image is {(image.height, image.width)}")
     border = b""
-    if settings.border_sigma:
+    if settings.sigma:
         cells = weight_map.label_cells(mask.indices, mask.instances)
-        border = encode_png(weight_map.border(cells, settings.border_sigma))
+        border = encode_png(weight_map.border(cells, settings.sigma))
     features: dict[str, Any] = {
         "image": image.data,
         "mask": encode_png(mask.indices),
@@ -76,7 +76,7 @@ def to_example(sample: Sample, settings: Settings) -> tf.train.Example:
     return _example(features)
 
 
-def to_serving_example(path: Path, settings: Settings) -> tf.train.Example:
+def to_serving_example(path: Path, settings: ReadSettings) -> tf.train.Example:
     """Reads an image as it comes in service: its `name` and the scalars of the image, nothing else."""
     try:
         image = _read_image(path, 0, settings)
@@ -85,7 +85,7 @@ def to_serving_example(path: Path, settings: Settings) -> tf.train.Example:
     return _example({"name": path.name.encode(), **_scalars(image)})
 
 
-def _read_image(path: Path, page: int, settings: Settings) -> Image:
+def _read_image(path: Path, page: int, settings: ReadSettings) -> Image:
     return read_image(path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range)
 
 
@@ -108,7 +108,7 @@ def _feature(value: bytes | int | float) -> tf.train.Feature:
 class WriteShard(beam.DoFn):
     """Reads the samples of one shard and writes them to one TFRecord file; a retried shard is the same."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: ReadSettings):
         """Args: settings: how files are read."""
         self._settings = settings
 
@@ -148,7 +148,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         """Runs the Beam pipeline; raises `BadInput` for a file that cannot be used."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         source = json.loads(Path(exec_properties["source_file"]).read_text(encoding="utf-8"))
-        folder, settings = source["folder"], Settings(**json.loads(source["settings"]))
+        folder, settings = source["folder"], ReadSettings.model_validate_json(source["settings"])
         plan = make_plan(Path(folder), settings)
         if plan.fingerprint != exec_properties["fingerprint"]:
             raise BadInput(f"{folder} changed while it was read; run again")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pipeline.config import profile
-from pipeline.config.settings import CHECKOUT, PipelineConfig
+from pipeline.config.settings import PipelineConfig
+from unet.dataset.settings import CHECKOUT
 
 _NAMES = {
     bool: "true, false",
@@ -22,13 +21,14 @@ _NAMES = {
 
 
 def sections() -> dict[str, list[str]]:
-    """Names of the settings under each heading (`# ---- Data ----`) of `PipelineConfig`, in its order."""
+    """Names of the settings under each heading, that with which the docstring of their section begins."""
     found: dict[str, list[str]] = {}
-    for line in inspect.getsource(PipelineConfig).splitlines():
-        if heading := re.match(r"    # -+ (.+?) -+$", line):
-            names = found[heading[1]] = []
-        elif (setting := re.match(r"    (\w+): ", line)) and setting[1] in PipelineConfig.model_fields:
-            names.append(setting[1])
+    for section in reversed(PipelineConfig.__mro__):
+        if names := [
+            name for name in vars(section).get("__annotations__", {}) if name in PipelineConfig.model_fields
+        ]:
+            heading = (section.__doc__ or "").partition(":")[0]
+            found.setdefault(heading, []).extend(names)
     return found
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 from pipeline.check.estimates import estimate
 from pipeline.check.findings import Report, Summary
 from pipeline.check.proposals import propose, training_time
-from pipeline.config.component_settings import data_settings
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import Checked
 from unet.dataset.inspection import Facts, inspect
-from unet.dataset.plan import images_in_service
+from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem
 from unet.errors import BadInput
 from unet.images import raster
@@ -33,8 +32,8 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         skip_bad: leave out what is wrong with single files instead of stopping at it.
         proposals: also look for better settings, which reads up to 64 masks again.
     """
-    settings = data_settings(config, root)
-    samples, problems = settings.find(config.data)
+    settings = config.reading(root.splits)
+    samples, problems = find(config.data, settings)
     with Checked() as checked:
         inspection = inspect(
             samples,
@@ -58,7 +57,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         hashes = {sample.name: sample.name for sample in samples}
         hashes.update({fact.name: fact.content for fact in facts})
         try:
-            split_of, copies, _ = settings.split(samples, hashes)
+            split_of, copies, _ = assign_splits(samples, hashes, settings)
         except splits.EmptySplit as error:
             if not problems:  # else it may well be for want of what is wrong
                 problems.append(_problem(config.data, error))

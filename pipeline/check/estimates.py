@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pipeline.config.settings import PipelineConfig
 from unet import tiling
 from unet.dataset.inspection import Facts
+from unet.preprocessing.settings import HELD
 
 # Measured with `make run` and with one image of 20,000 x 20,000 pixels; see benchmarks/data.py.
 _LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before there is any image
 _COPIES = 6  # of the largest image, in bytes a value of 8 bits: decoded to 16 bits, padded, cut
 _ACTIVATIONS = 120  # bytes for each filter of the first level and each pixel of a batch, forth and back
-_HELD = 2**28  # bytes of decoded images, and of masks, that it holds, see unet.training.batches
 _PNG_BYTES = 0.6  # bytes a value of 8 bits takes as PNG where the file is no PNG: noise hardly compresses
 
 
@@ -58,7 +58,7 @@ def estimate(
     # The Trainer holds the tiles encoded, and decoded where they are few: images in 16 bits, masks in one
     # plane or two of 8.
     decoded = (train_pixels * 2 * channels, train_pixels * (2 if config.border_weight else 1))
-    held = tile_bytes + sum(count for count in decoded if count <= _HELD)
+    held = tile_bytes + sum(count for count in decoded if count <= HELD)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
     filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
     step = config.batch_size * config.window**2 * filters * _ACTIVATIONS

@@ -16,7 +16,7 @@ from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
 from unet.dataset.inspection import Facts
 from unet.dataset.sample import Sample
-from unet.dataset.settings import Settings
+from unet.dataset.settings import ReadSettings
 from unet.images.memory import one_at_a_time
 from unet.masks.reader import read_mask
 from unet.parallel import cores
@@ -49,7 +49,7 @@ class Proposal:
 
 
 def propose(
-    samples: Sequence[Sample], facts: Sequence[Facts], settings: Settings, config: PipelineConfig
+    samples: Sequence[Sample], facts: Sequence[Facts], settings: ReadSettings, config: PipelineConfig
 ) -> list[Proposal]:
     """Proposals for `normalise`, `scale`, `loss`, `base_filters`, `window`, `tile_stride` and `steps`.
 
@@ -164,7 +164,7 @@ def _steps(megapixels: float, window: int, config: PipelineConfig) -> tuple[int,
     return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
 
 
-def _object_diameter(samples: Sequence[Sample], settings: Settings) -> float | None:
+def _object_diameter(samples: Sequence[Sample], settings: ReadSettings) -> float | None:
     """Pixels across a circle of the typical object's area; None where there are no separate objects."""
     step = max(1, len(samples) // _MASKS)
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
@@ -180,7 +180,7 @@ def _object_diameter(samples: Sequence[Sample], settings: Settings) -> float | N
     return float(2 * np.sqrt(typical / np.pi))
 
 
-def _areas(sample: Sample, settings: Settings) -> tuple[NDArray[np.int64], int]:
+def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], int]:
     """Pixels of each object in the middle of a mask, and of that middle."""
     with one_at_a_time():
         mask = read_mask(sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels)

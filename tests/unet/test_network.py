@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from unet.network import Decoder, create_unet, decode, encode
+from unet.network import create_unet, decode, encode
+from unet.network_settings import Decoder
 from unet.tiling import Geometry
 
 # Name, type, output shape and parameters of each layer of the published Keras network, in its order.

@@ -6,19 +6,70 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unet.dataset import spans, splits
+from unet.dataset import layouts, spans, splits
 from unet.dataset.cache import Checked
 from unet.dataset.inspection import content_of
-from unet.dataset.sample import SERVING, SPLITS, Sample, is_ignored
-from unet.dataset.settings import Settings
+from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
+from unet.dataset.settings import ReadSettings, _only
 from unet.errors import BadInput
 from unet.files import hash_of
 from unet.images import raster
 from unet.images.formats import read_file
 from unet.parallel import cores
+
+
+def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Problem]]:
+    """The samples of a data folder, see `source.find_samples`; their columns are the declared ones."""
+    samples, problems = layouts.find_samples(
+        folder,
+        block=settings.block,
+        mask_suffix=settings.mask_suffix,
+        group_pattern=settings.group_pattern,
+        span_window=settings.span_window,
+    )
+    there = {name for sample in samples for name, _ in sample.columns}
+    for name in settings.columns if samples else ():
+        if name not in there:
+            known = ", ".join(sorted(there)) or "none, which a manifest.csv could have"
+            found = f"no column {name!r}, which slices declares"
+            advice = f"correct the setting, or add it; further columns there are: {known}"
+            problems.append(Problem(str(folder), found, advice, of_the_set=True))
+    return [replace(sample, columns=_only(sample, settings.columns)) for sample in samples], problems
+
+
+def assign_splits(
+    samples: Sequence[Sample], hashes: dict[str, str], settings: ReadSettings
+) -> tuple[dict[str, str | None], list[tuple[str, str]], dict[str, str]]:
+    """Decides the splits, in this order: fixed, remembered, new; then copies leave.
+
+    Args:
+        samples: all that can be used.
+        hashes: `Image.content` of each, or whatever else copies alone have in common.
+        settings: shares, folds, seed and the file of what is remembered.
+
+    Returns:
+        Split of each sample, None for one that is left out; the copies that were left out, each with the
+        sample it is a copy of; and what a later run has to remember.
+
+    Raises:
+        BadInput: see `splits.assign`.
+    """
+    remembered = splits.load(Path(settings.splits_file))
+    assignment = splits.assign(
+        samples,
+        settings.shares,
+        remembered=remembered,
+        seed=settings.seed,
+        fold=settings.fold,
+        folds=settings.folds,
+    )
+    assignment, copies = splits.leave_out_duplicates(samples, assignment, hashes, remembered=remembered)
+    return assignment, copies, {**remembered, **splits.to_remember(samples, assignment)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +85,7 @@ class Plan:
     span: int
 
 
-def make_plan(folder: Path, settings: Settings) -> Plan:
+def make_plan(folder: Path, settings: ReadSettings) -> Plan:
     """Finds, groups and splits the samples of a folder, and remembers the splits of new groups.
 
     Costs one read of every file for the hash of its content: two masks swapped with sizes and times
@@ -44,7 +95,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     Raises:
         BadInput: with a line for each problem.
     """
-    samples, problems = settings.find(folder)
+    samples, problems = find(folder, settings)
     if settings.skip is not None and samples:
         problems = [problem for problem in problems if problem.of_the_set]
     if problems:
@@ -69,7 +120,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
 
     with Checked() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
-    assignment, _, now = settings.split(samples, alike)
+    assignment, _, now = assign_splits(samples, alike, settings)
     splits_file = Path(settings.splits_file)
     if now != splits.load(splits_file):
         splits.save(splits_file, now)
@@ -95,7 +146,7 @@ def make_plan(folder: Path, settings: Settings) -> Plan:
     return Plan(by_split, serving, digest.hexdigest(), spans.newest_span(folder))
 
 
-def images_in_service(folder: str | None) -> list[Path]:
+def images_in_service(folder: Path | None) -> list[Path]:
     """The images of `serving_data`; none without such a folder.
 
     Raises:
@@ -103,18 +154,16 @@ def images_in_service(folder: str | None) -> list[Path]:
     """
     if folder is None:
         return []
-    files = sorted(p for p in Path(folder).glob("*") if p.is_file() and not is_ignored(p))
+    files = sorted(p for p in folder.glob("*") if p.is_file() and not is_ignored(p))
     if not files:
         raise BadInput(f"{folder}: no images in the folder of serving_data; correct the path, or unset it")
     return files
 
 
-def _meaning(settings: Settings) -> str:
+def _meaning(settings: ReadSettings) -> str:
     """The settings that change what is made of the same files; the others show in who is in which split."""
     classes = list(settings.classes.items())  # a list: the order of the classes is their index
-    return json.dumps(
-        [classes, settings.ignore, settings.mask_values, settings.value_range, settings.border_sigma]
-    )
+    return json.dumps([classes, settings.ignore, settings.mask_values, settings.value_range, settings.sigma])
 
 
 def _hash_of(path: Path) -> str:

@@ -5,7 +5,6 @@ One function of what was measured on the test images; docs/explanation/gate.md s
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
@@ -14,32 +13,15 @@ from typing import Any, TypedDict
 import numpy as np
 
 from unet.evaluation.results import Baseline, Check, ImageRow, Slice, Verdict
+from unet.evaluation.settings import GateSettings
 from unet.metrics import bootstrap, calibration, measurement
 from unet.metrics.confusion import Floats
 from unet.metrics.measurement import Measured
-from unet.metrics.names import LOWER_IS_BETTER, gate_names, split_key
+from unet.metrics.names import LOWER_IS_BETTER, split_key
 
 SIGNIFICANT = 0.05
 _ROUNDING = 1e-9  # so that float rounding never rejects an equal model where no drop is allowed
 _BASELINE = "baseline "  # before the names of its metrics
-
-
-@dataclasses.dataclass(frozen=True)
-class GateSettings:
-    """See `pipeline.config.settings.PipelineConfig` for the meaning of each; `classes` are names."""
-
-    classes: list[str]
-    thresholds: dict[str, float]
-    max_drop: float
-    segment_scores: bool
-    boundary_tolerance: int
-    slices: list[str]
-    seed: int
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all metrics."""
-        return gate_names(self.classes, self.segment_scores)
 
 
 class Image(TypedDict):
@@ -79,7 +61,7 @@ def decide(images: Sequence[Image], settings: GateSettings, baseline: Baseline) 
     return {
         "blessed": not failed,
         "reason": "; ".join(failed) or f"{len(checks)} of {len(checks)} checks passed",
-        "classes": settings.classes,
+        "classes": settings.class_names,
         "images": len(images),
         "baseline": baseline,
         "checks": checks,
@@ -132,12 +114,12 @@ class _Part:
         self._images, self._settings, self._compared = images, settings, compared
         self.count = len(images)
         self.candidate = Measured.stack([image["candidate"] for image in images])
-        self.values = measurement.of_all(self.candidate, settings.classes)
+        self.values = measurement.of_all(self.candidate, settings.class_names)
         self._baseline: Measured | None = None
         self.before: dict[str, float] | None = None
         if compared:
             self._baseline = Measured.stack([image["baseline"] or {} for image in images])
-            self.before = measurement.of_all(self._baseline, settings.classes)
+            self.before = measurement.of_all(self._baseline, settings.class_names)
 
     def of_slice(self, name: str) -> _Part:
         chosen = [image for image in self._images if name in image["slices"]]
@@ -153,7 +135,7 @@ class _Part:
     @functools.cached_property
     def _comparable(self) -> dict[str, int]:
         models = [model for model in (self.candidate, self._baseline) if model is not None]
-        each = [measurement.of_each(model, self._settings.classes) for model in models]
+        each = [measurement.of_each(model, self._settings.class_names) for model in models]
         nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
         return {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
 
@@ -166,7 +148,7 @@ class _Part:
         return bootstrap.distribution(self.count, self._settings.seed, self._metrics)
 
     def _metrics(self, chosen: Any) -> dict[str, Floats]:
-        classes = self._settings.classes
+        classes = self._settings.class_names
         found = measurement.of_resamples(self.candidate, classes, chosen)
         if self._baseline is not None:
             before = measurement.of_resamples(self._baseline, classes, chosen)

@@ -13,9 +13,8 @@ from unet.export import signatures
 from unet.export.graph import Segmenter
 from unet.export.warmup import write_warmup
 from unet.registry.records import TRAINING_RECORD
+from unet.registry.versions import MODEL_NAME
 from unet.tiling import Geometry
-
-MODEL_NAME = "unet"
 
 
 def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path) -> None:

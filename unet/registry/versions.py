@@ -17,6 +17,7 @@ from pathlib import Path
 from unet.files import replace
 from unet.registry.records import digest
 
+MODEL_NAME = "unet"  # by which servers know it, and its folder
 LATEST = "latest.json"
 
 

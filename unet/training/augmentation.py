@@ -11,7 +11,6 @@ of a mirrored border says is nobody's truth: pixels of the centre that come from
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -24,21 +23,10 @@ from scipy.interpolate import CubicSpline
 
 from unet.masks.labels import IGNORE
 from unet.tiling import mirror_index
+from unet.training.settings import Augmentation
 
 _GRID = 3  # control points of the elastic deformation on each axis
 _MARGIN = 3  # pixels around a tile, so that every tap of a cubic exists
-
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """Strengths, as in `pipeline.config.settings.PipelineConfig`. 0 turns a part off."""
-
-    flip: bool
-    warp: float
-    rotation: float
-    zoom: float
-    elastic: float
-    grey: float
 
 
 class Window(NamedTuple):

@@ -9,12 +9,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from unet.preprocessing.settings import HELD
 from unet.tiling import Geometry
-from unet.training import augmentation as augment
-from unet.training.augmentation import Augmentation
+from unet.training import augmentation
+from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles, _grey_values
-
-HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
 
 
 class _Pixels:
@@ -57,16 +56,7 @@ class _Pixels:
 
 
 def training_batches(
-    tiles: Tiles,
-    *,
-    window: int,
-    geometry: Geometry,
-    batch_size: int,
-    seed: int,
-    augmentation: Augmentation,
-    rare: float,
-    first: int = 0,
-    held: int = HELD,
+    tiles: Tiles, settings: TrainSettings, *, first: int = 0, held: int = HELD
 ) -> tf.data.Dataset:
     """An endless stream of augmented windows; the same seed gives the same stream.
 
@@ -75,13 +65,8 @@ def training_batches(
 
     Args:
         tiles: of the training split.
-        window: side of the network's input, in pixels.
-        geometry: of the network.
-        batch_size: windows in a batch.
-        seed: of order, position and augmentation.
-        augmentation: what is changed at random.
-        rare: share of the windows that are laid around a pixel of a class drawn at random from all but the
-            first one, however rare it is.
+        settings: size, number, order and augmentation of the windows; of `rare`, their share that is laid
+            around a pixel of a class drawn at random from all but the first one, however rare it is.
         first: number of batches to leave out.
         held: bytes of decoded images, and of masks, that are worth their memory.
 
@@ -90,33 +75,34 @@ def training_batches(
         out, K] uint8 of the valid centre, out = window - 2 * halo: class indices or `masks.IGNORE`, and what
         else the mask of a tile holds.
     """
-    choose = _Order(tiles, seed, rare)
+    window, geometry, batch_size = settings.window, Geometry(settings.depth), settings.batch_size
+    choose = _Order(tiles, settings.seed, settings.rare)
     images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, held)
     masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8, held)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 
     def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 5)
+        seeds = tf.random.split(tf.stack([tf.constant(settings.seed, tf.int64), number]), 5)
         index, wanted = choose(number)
         image, mask = images(index), masks(index)
         first_pixel, last_pixel = tf.unstack(extent[index])
         top, left = _offset(mask, wanted, window, geometry.halo, last_pixel, seeds[0])
-        place = augment.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
-        warped = tf.random.stateless_uniform([], seeds[1]) < augmentation.warp
+        place = augmentation.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
+        warped = tf.random.stateless_uniform([], seeds[1]) < settings.warp
 
         def bent() -> tuple[tf.Tensor, tf.Tensor]:
-            return augment.warp(_grey_values(image), mask, place, augmentation, seeds[2])
+            return augmentation.warp(_grey_values(image), mask, place, settings, seeds[2])
 
         def as_it_is() -> tuple[tf.Tensor, tf.Tensor]:
-            pixels, classes = augment.cut(image, mask, place)
+            pixels, classes = augmentation.cut(image, mask, place)
             return _grey_values(pixels), classes
 
         image, mask = tf.cond(warped, bent, as_it_is)
-        if augmentation.flip:
-            image, mask = augment.flip_and_turn(image, mask, seeds[3])
+        if settings.flip:
+            image, mask = augmentation.flip_and_turn(image, mask, seeds[3])
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
-        return augment.vary_grey_values(image, seeds[4], augmentation.grey), mask
+        return augmentation.vary_grey_values(image, seeds[4], settings.grey), mask
 
     ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -124,10 +110,10 @@ def training_batches(
     return ds.batch(batch_size, drop_remainder=True).prefetch(2)
 
 
-def names_of_batch(tiles: Tiles, *, batch: int, batch_size: int, seed: int, rare: float) -> list[str]:
-    """Names of the images that a batch of `training_batches` was cut from."""
-    choose = _Order(tiles, seed, rare)
-    numbers = range(batch * batch_size, (batch + 1) * batch_size)
+def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[str]:
+    """Names of the images that a batch of `training_batches` was cut from; `batch`: its number, from 0."""
+    choose = _Order(tiles, settings.seed, settings.rare)
+    numbers = range(batch * settings.batch_size, (batch + 1) * settings.batch_size)
     names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
     return sorted(set(names))
 

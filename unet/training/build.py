@@ -34,16 +34,16 @@ def build_network(
         keras.config.set_dtype_policy(before)
 
 
-def make_optimizer(settings: TrainSettings, learning_rate: float) -> keras.optimizers.Optimizer:
+def make_optimizer(settings: TrainSettings) -> keras.optimizers.Optimizer:
     """The optimizer; its learning rate is set before every step."""
-    clip = settings.clip or None
+    rate, clip = settings.learning_rate, settings.clip or None
     if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(learning_rate, momentum=settings.momentum, global_clipnorm=clip)
+        optimizer = keras.optimizers.SGD(rate, momentum=settings.momentum, global_clipnorm=clip)
     elif settings.optimizer == "adamw":
         decay = settings.weight_decay
-        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=decay, global_clipnorm=clip)
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, global_clipnorm=clip)
     else:
-        optimizer = keras.optimizers.Adam(learning_rate, global_clipnorm=clip)
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
     # Gradients too small for half precision would be lost.
     scaled = precision_of(settings.precision) == "mixed_float16"
     return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
@@ -109,7 +109,7 @@ def _trainee(network: keras.Model) -> Trainee:
     return Trainee(network.inputs, network.outputs[0])
 
 
-def compile_network(settings: TrainSettings, train: Tiles, learning_rate: float) -> keras.Model:
+def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
     """A network that returns logits, compiled to train on windows of `train`; replicated on several GPUs."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
@@ -118,7 +118,7 @@ def compile_network(settings: TrainSettings, train: Tiles, learning_rate: float)
             build_network(settings, train.channels, settings.window, None, precision_of(settings.precision))
         )
         loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
-        network.compile(make_optimizer(settings, learning_rate), loss)
+        network.compile(make_optimizer(settings), loss)
     return network
 
 

@@ -37,11 +37,11 @@ class Course(keras.callbacks.Callback):
         curves: values by name, one for each epoch.
     """
 
-    def __init__(self, settings: TrainSettings, learning_rate: float, title: str):
-        """Args: learning_rate: the highest; title: what is being trained."""
+    def __init__(self, settings: TrainSettings, title: str):
+        """Args: settings: the rate, the schedule and the budget; title: what is being trained."""
         super().__init__()
         self.step, self.seconds, self.curves = 0, 0.0, Curves()
-        self._settings, self._rate, self._title = settings, learning_rate, title
+        self._settings, self._title = settings, title
         self._sums: dict[str, float] = {}
         self._since = time.monotonic()
 
@@ -59,7 +59,7 @@ class Course(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the learning rate of the step."""
         factor = rate_factor(self._settings.schedule, self.spent, self.step)
-        self.model.optimizer.learning_rate = self._rate * factor
+        self.model.optimizer.learning_rate = self._settings.learning_rate * factor
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Raises `NotFinite` when loss or gradients are not finite."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,11 @@ from typing import Any
 import keras
 
 from unet.export.saved_model import write
+from unet.export.settings import ExportSettings
 from unet.masks.labels import served_values
 from unet.tiling import Geometry, tile_area
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportSettings:
-    """See `pipeline.config.settings.PipelineConfig` for the meaning of each."""
-
-    symmetries: bool
-    serving_memory: float
-    serving_max_pixels: int
 
 
 def export(

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
-from unet.tiling import Geometry
 from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import build_network
 from unet.training.callbacks import Course, Curves, NotFinite, Save, TensorBoard, TimeLimit
@@ -31,7 +30,6 @@ def fit(
     validation: Tiles,
     title: str,
     *,
-    learning_rate: float,
     checkpoints: Checkpoints | None = None,
     tensorboard: str = "",
     limit: float | None = None,
@@ -44,7 +42,6 @@ def fit(
         train: tiles to learn from.
         validation: tiles to choose the weights by.
         title: what is being trained, for the progress.
-        learning_rate: the highest of the schedule.
         checkpoints: where to save, and what to go on from.
         tensorboard: folder of its event files, or empty.
         limit: minutes after which it ends, whatever is left of the budget.
@@ -58,7 +55,7 @@ def fit(
     best = WholeImageValidation(
         build_network(settings, train.channels, None, "softmax", "float32"), validation, settings
     )
-    course = Course(settings, learning_rate, title)
+    course = Course(settings, title)
     watchers: list[keras.callbacks.Callback] = [best, course]
     if limit:
         watchers.append(TimeLimit(limit))
@@ -70,16 +67,7 @@ def fit(
     stale = settings.patience and best.stale >= settings.patience
     if course.spent < 1 and not stale:
         every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
-        data = training_batches(
-            train,
-            window=settings.window,
-            geometry=Geometry(settings.depth),
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            augmentation=settings.augmentation,
-            rare=settings.rare,
-            first=course.step,
-        )
+        data = training_batches(train, settings, first=course.step)
         try:
             network.fit(
                 data,
@@ -90,13 +78,7 @@ def fit(
                 verbose=0,
             )
         except NotFinite as error:
-            names = names_of_batch(
-                train,
-                batch=error.step,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                rare=settings.rare,
-            )
+            names = names_of_batch(train, settings, error.step)
             where = f"; the last good weights are in {checkpoints.folder}" if checkpoints else ""
             raise TrainingFailed(
                 f"{error}, with windows of {', '.join(names)}: look at these images, or lower the learning "

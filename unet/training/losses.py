@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from unet.masks.labels import IGNORE
+from unet.training.settings import TERMS
 
-TERMS = ("cross_entropy", "dice", "focal", "tversky")
 FOCUS = 2.0  # gamma of the focal loss
 MISSED = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
 

@@ -18,7 +18,6 @@ from PIL import Image
 from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
 from unet.tiling import Geometry
-from unet.training.augmentation import Augmentation
 from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import class_weights
 from unet.training.files import SAMPLES_INDEX
@@ -27,7 +26,7 @@ from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
 
 _COUNT = 4
-_STILL = Augmentation(flip=False, warp=0.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
+_STILL = {"flip": False, "warp": 0.0, "grey": 0.0}
 _BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown so
 _QUALITY = 88  # of JPEGs
 
@@ -49,9 +48,10 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
     halo = Geometry(settings.depth).halo
     weights = class_weights(settings, tiles)
     rows: list[dict[str, Any]] = []
-    both = (_windows(tiles, settings, how) for how in (_STILL, settings.augmentation))
+    one = settings.model_copy(update={"batch_size": 1})
+    both = (_windows(tiles, how) for how in (one.model_copy(update=_STILL), one))
     for number, ((x, y), (bent, target)) in enumerate(itertools.islice(zip(*both, strict=True), 3 * count)):
-        [name] = names_of_batch(tiles, batch=number, batch_size=1, seed=settings.seed, rare=settings.rare)
+        [name] = names_of_batch(tiles, one, number)
         empty = not ((target[..., 0] > 0) & (target[..., 0] != IGNORE)).any()
         if name in (row["name"] for row in rows) or (empty and number < 2 * count):
             continue
@@ -80,22 +80,13 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
 
 
 def _windows(
-    tiles: Tiles, settings: TrainSettings, how: Augmentation
+    tiles: Tiles, settings: TrainSettings
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """The windows of the training in its order, [S, S, C], with their masks [T, T, K].
 
     Where a window lies does not depend on how it is changed: the n-th without changes is the n-th with them,
     as it was.
     """
-    batches = training_batches(
-        tiles,
-        window=settings.window,
-        geometry=Geometry(settings.depth),
-        batch_size=1,
-        seed=settings.seed,
-        augmentation=how,
-        rare=settings.rare,
-        held=0,  # a few windows
-    )
+    batches = training_batches(tiles, settings, held=0)  # a few windows
     for x, y in batches.as_numpy_iterator():
         yield x[0], y[0]

@@ -19,6 +19,7 @@ import tensorflow as tf
 from unet.errors import TrainingFailed
 from unet.training.build import compile_network
 from unet.training.loop import begin, fit
+from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, with_choice
 from unet.training.tiles import Tiles
 
@@ -28,19 +29,6 @@ COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "fail
 HYPERBAND_COST = {27: 17, 9: 10, 3: 4}
 _DEATHS = 2  # processes that may die in a trial before it is left out
 _OBJECTIVE = "foreground_iou"
-
-
-@dataclasses.dataclass(frozen=True)
-class TuneSettings:
-    """The search, as in `PipelineConfig`. `reuse_from`: folder of pushed models, or empty."""
-
-    tune_search: str
-    tune_over: dict[str, list[Any]]
-    tune_trials: int
-    tune_steps: int
-    tune_minutes: float
-    tune_range: tuple[float, float]
-    reuse_from: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,13 +102,8 @@ class Search(keras_tuner.Tuner):
         steps = self._search.tune_steps
         if epochs := values.get("tuner/epochs"):
             steps = math.ceil(steps * epochs / self.oracle.max_epochs)
-        return dataclasses.replace(
-            with_choice(self._settings, _choice(values)),
-            steps=steps,
-            minutes=None,
-            validate_every=steps,
-            patience=0,
-        )
+        budget = {"steps": steps, "minutes": None, "validate_every": steps, "patience": 0}
+        return with_choice(self._settings, _choice(values)).model_copy(update=budget)
 
     def run_trial(self, trial: Any, train: Tiles, validation: Tiles) -> dict[str, float]:
         """Trains one network; one that diverges or finds no memory is recorded, and the search goes on."""
@@ -130,7 +113,7 @@ class Search(keras_tuner.Tuner):
                 keras.utils.clear_session()  # the networks of the trials before
                 # Every trial starts from the same weights: only what is searched differs.
                 begin(settings)
-                network = compile_network(settings, train, settings.learning_rate)
+                network = compile_network(settings, train)
                 _, curves = fit(
                     network,
                     settings,
@@ -138,7 +121,6 @@ class Search(keras_tuner.Tuner):
                     validation,
                     f"trial {int(trial.trial_id) + 1}"
                     + (f"/{self.oracle.max_trials}" if self.oracle.max_trials else ""),
-                    learning_rate=settings.learning_rate,
                     limit=self._search.tune_minutes,
                 )
         except TrainingFailed as error:

@@ -1,61 +1,136 @@
-"""What shapes a training."""
+"""The settings of a training: its loss and optimizer, its budget, and how windows are changed at random."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from unet.masks.labels import Value
-from unet.network import Decoder
-from unet.training.augmentation import Augmentation
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from unet.dataset.settings import Scaling, Values
+from unet.network_settings import Network
+from unet.preprocessing.settings import Window
+from unet.settings import Section, Seed
+
+Term = Literal["cross_entropy", "dice", "focal", "tversky"]
+TERMS: tuple[str, ...] = get_args(Term)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainSettings:
-    """What shapes a training; see `pipeline.config.settings.PipelineConfig` for the meaning of each."""
+def sum_of_terms(value: str) -> str:
+    """Checks a loss that is written as a sum of terms, such as "cross_entropy+dice"."""
+    terms = value.split("+")
+    if strange := [term for term in terms if term not in TERMS]:
+        raise ValueError(f"unknown term {strange[0]!r}: a loss is one of {', '.join(TERMS)}, or a sum: a+b")
+    if len(set(terms)) < len(terms):
+        raise ValueError("a term is there twice")
+    return value
 
-    classes: dict[str, Value]
-    ignore: Value | None
-    value_range: tuple[float, float] | None
-    scale: float
-    decoder: Decoder
-    base_filters: int
-    depth: int
-    dropout: float
-    window: int
-    batch_size: int
-    steps: int
-    minutes: float | None
-    validate_every: int
-    patience: int
-    loss: dict[str, float]
-    class_weights: str | dict[str, float]
-    border_weight: float
-    border_sigma: float
-    optimizer: str
-    momentum: float
-    weight_decay: float
-    clip: float
-    learning_rate: float
-    schedule: str
-    precision: str
-    flip: bool
-    warp: float
-    rotation: float
-    zoom: float
-    elastic: float
-    grey: float
-    rare: float
-    normalise: str
-    deterministic: bool
-    seed: int
 
-    @property
-    def augmentation(self) -> Augmentation:
-        """How windows are changed at random."""
-        names = (field.name for field in dataclasses.fields(Augmentation))
-        return Augmentation(**{name: getattr(self, name) for name in names})
+def _weights(value: Any) -> Any:
+    return dict.fromkeys(sum_of_terms(value).split("+"), 1.0) if isinstance(value, str) else value
+
+
+Loss = Annotated[dict[Term, float], BeforeValidator(_weights)]
+
+
+class Training(Section):
+    """Training: budget, loss and optimizer."""
+
+    steps: int = Field(2000, ge=1, description="Training steps.")
+    minutes: float | None = Field(
+        None, gt=0, description="Training time instead of steps; not reproducible to the last digit."
+    )
+    batch_size: int = Field(2, ge=1, description="Windows in a training step, over all GPUs.")
+    validate_every: int = Field(
+        250, ge=1, description="Steps between validations on whole images, and between checkpoints."
+    )
+    patience: int = Field(
+        0, ge=0, description="Validations without a better one after which training stops; 0: never."
+    )
+    loss: Loss = Field(
+        {"cross_entropy": 1.0},
+        description="Weight of each term of the loss: cross_entropy, dice, focal, tversky; "
+        '"cross_entropy+dice" gives each the weight 1.',
+    )
+    class_weights: Literal["none", "balanced"] | dict[str, float] = Field(
+        "none",
+        description="Weight of each class in the loss, w_c of the paper's equation 2; balanced: inversely "
+        "proportional to its pixels.",
+    )
+    border_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Additional weight of the background between two objects, w_0 of the paper's equation 2 "
+        "(there 10); 0: none.",
+    )
+    border_sigma: float = Field(
+        5.0, gt=0, description="How far apart two objects are for it, sigma of equation 2, in pixels."
+    )
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Adam, AdamW, or the paper's SGD.")
+    momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
+    weight_decay: float = Field(0.004, ge=0, description="Weight decay of AdamW.")
+    clip: float = Field(0.0, ge=0, description="Largest global norm of the gradients; 0: any.")
+    learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
+    schedule: Literal["cosine", "polynomial", "constant"] = Field(
+        "cosine", description="Course of the learning rate; all but constant begin with a warm-up."
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "auto", description="Of the training; auto: mixed_bfloat16 on processors and GPUs with units for it."
+    )
+    deterministic: bool = Field(
+        False, description="Same weights in every run on GPUs, too, which is slower there."
+    )
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _weights_are_named(cls, value: Any) -> Any:
+        # Pydantic would say what each kind of the union lacks.
+        if isinstance(value, dict):
+            numbers = [w for w in value.values() if isinstance(w, int | float) and not isinstance(w, bool)]
+            if len(numbers) < len(value) or min(numbers, default=0) < 0:
+                raise ValueError("each weight is a number, none below 0")
+        elif value not in ("none", "balanced"):
+            raise ValueError('must be "none", "balanced", or weights by class, such as { nucleus = 2.0 }')
+        return value
+
+    @model_validator(mode="after")
+    def _loss_weighs_something(self) -> Training:
+        if min(self.loss.values(), default=0) < 0 or not any(self.loss.values()):
+            raise ValueError(f"loss = {self.loss}: no weight may be below 0, and one must be above")
+        return self
+
+
+class WarmStart(Section):
+    """Training: what it starts from."""
+
+    warm_start: bool = Field(
+        False, description="Start from the weights of the last blessed model, where they fit the network."
+    )
+
+
+class Augmentation(Section):
+    """Augmentation: how windows are changed at random; 0 turns a part off."""
+
+    flip: bool = Field(True, description="Random flips and quarter turns.")
+    warp: float = Field(
+        0.0, ge=0, le=1, description="Share of the windows that are rotated, zoomed and deformed."
+    )
+    rotation: float = Field(180.0, ge=0, le=180, description="Largest angle of rotation, in degrees.")
+    zoom: float = Field(0.0, ge=0, le=1, description="Largest zoom: 0.25 is from 1 / 1.25 to 1.25.")
+    elastic: float = Field(
+        10.0,
+        ge=0,
+        description="Standard deviation, in pixels, of the displacement at 3 x 3 points of a window "
+        "(the paper, section 3.1).",
+    )
+    grey: float = Field(0.1, ge=0, lt=1, description="Strength of random changes of grey values.")
+    rare: float = Field(
+        0.0, ge=0, le=1, description="Share of the windows laid around a class drawn at random."
+    )
+
+
+class TrainSettings(Values, Scaling, Network, Window, Training, Augmentation, Seed):
+    """What shapes a training."""
 
 
 def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSettings:
@@ -63,7 +138,7 @@ def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSett
     changes = dict(choice)
     if "loss" in changes:
         changes["loss"] = dict.fromkeys(changes["loss"].split("+"), 1.0)
-    return dataclasses.replace(settings, **changes)
+    return settings.model_copy(update=changes)
 
 
 def recipe(settings: TrainSettings, tune_over: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -74,7 +149,7 @@ def recipe(settings: TrainSettings, tune_over: Mapping[str, Sequence[Any]]) -> d
         tune_over: what is searched besides the learning rate; these values stand in place of the configured.
     """
     # What a training costs, and what does not change it.
-    budget = ("classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
-              "deterministic", "seed")  # fmt: skip
-    values = {**dataclasses.asdict(settings), **tune_over}
+    budget = {"classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
+              "deterministic", "seed"}  # fmt: skip
+    values = {**settings.model_dump(mode="json"), **tune_over}
     return {key: value for key, value in values.items() if key not in budget}

@@ -11,7 +11,7 @@ from pipeline.check.check import check
 from pipeline.check.estimates import Estimate, estimate
 from pipeline.config.profile import load
 from pipeline.root import Root
-from unet.training.batches import HELD
+from unet.preprocessing.settings import HELD
 
 
 def estimated(folder: Path, size: tuple[int, int], count: int = 6, **settings: Any) -> Estimate:

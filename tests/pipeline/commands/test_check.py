@@ -20,7 +20,6 @@ from data.synthetic import write_cells
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
 from pipeline.cli import main
-from pipeline.config.component_settings import data_settings
 from pipeline.config.profile import load, parse_overrides
 from pipeline.root import Root
 from unet.dataset.plan import make_plan
@@ -212,7 +211,7 @@ def test_what_concerns_the_whole_set_is_not_skipped(tmp_path: Path) -> None:
     report = check(load(overrides={"data": tmp_path}), Root(tmp_path / "root"), skip_bad=True)
     assert [problem.found for problem in report.problems] == ["group 'p' is in splits test, train"]
     assert [problem.found for problem in report.skipped] == ["an empty file (0 bytes)"]
-    settings = data_settings(load(overrides={"data": tmp_path}), Root(tmp_path / "root"), report.skip)
+    settings = load(overrides={"data": tmp_path}).reading(Root(tmp_path / "root").splits, report.skip)
     with pytest.raises(BadInput, match="group 'p'"):
         make_plan(tmp_path, settings)
 

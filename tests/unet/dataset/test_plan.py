@@ -12,7 +12,6 @@ from PIL import Image
 
 from data.synthetic import write_cells
 from pipeline.check.check import check
-from pipeline.config.component_settings import data_settings
 from pipeline.config.profile import load
 from pipeline.root import Root
 from unet.dataset.plan import Plan, make_plan
@@ -30,7 +29,7 @@ def planned(data: Path, **settings: Any) -> Plan:
     config, root = load(overrides={"data": data, **settings}), Root(data.parent / f"{data.name}-root")
     report = check(config, root)
     assert report.ok, report.problems
-    plan = make_plan(data, data_settings(config, root))
+    plan = make_plan(data, config.reading(root.splits))
     left_out = {name for name, _ in report.copies}
     names = {s.name for samples in plan.samples.values() for s in samples}
     assert not names & left_out
@@ -97,8 +96,8 @@ def test_what_the_check_decoded_is_not_decoded_again(tmp_path: Path, cache: Path
             marked = json.dumps({**json.loads(value), "content": "x"})
             database.execute("UPDATE checked SET value = ? WHERE key = ?", (marked, key))
     database.close()
-    settings = data_settings(
-        load(overrides={"data": tmp_path}), Root(tmp_path.parent / f"{tmp_path.name}-root")
+    settings = load(overrides={"data": tmp_path}).reading(
+        tmp_path.parent / f"{tmp_path.name}-root" / "splits.json"
     )
     with pytest.raises(BadInput, match="would be empty"):
         make_plan(tmp_path, settings)

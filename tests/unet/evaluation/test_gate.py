@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from unet.evaluation import gate
-from unet.evaluation.gate import GateSettings
 from unet.evaluation.results import Baseline
+from unet.evaluation.settings import GateSettings
 from unet.metrics.measurement import Measured
 
 CLASSES = ["background", "cell"]
@@ -18,7 +18,7 @@ NONE: Baseline = {"state": "none", "why": "no other model was blessed before", "
 
 def settings(**change):
     values = {
-        "classes": CLASSES,
+        "class_names": CLASSES,
         "thresholds": {"foreground_iou": 0.5},
         "max_drop": 0.01,
         "segment_scores": False,

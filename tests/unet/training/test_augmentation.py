@@ -1,7 +1,5 @@
 """Augmentation moves image and mask together, learns no padding, and the same seed does the same."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,9 +7,9 @@ from scipy import ndimage
 
 from unet.masks.labels import IGNORE
 from unet.training import augmentation
-from unet.training.augmentation import Augmentation, Window
+from unet.training.augmentation import Window
 
-STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0)
+STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0, rare=0.0)
 HALO = 4
 
 
@@ -57,7 +55,7 @@ def test_a_warp_of_no_strength_is_a_cut(top, left, border):
 @pytest.mark.parametrize("shape", [(60, 60), (41, 75)])
 def test_a_warp_shows_image_and_mask_of_the_same_place(seed, shape):
     image, mask = tile(shape[0], shape[1], channels=3)
-    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.3, elastic=3.0)
+    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.3, "elastic": 3.0})
     x, y = augmentation.warp(image, mask, window(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
     # The mask holds where each pixel came from, to half a pixel: there the image must look as it does here.
     rows, columns = y[..., 0].numpy().astype(int), y[..., 1].numpy().astype(int)
@@ -90,7 +88,7 @@ def test_no_padding_is_ever_learned(seed):
     image, _ = tile(40, 40)
     mask = np.ones((40, 40, 1), np.uint8)
     mask[8:-8, 8:-8] = 0  # padding would be class 1
-    strong = dataclasses.replace(STILL, rotation=180.0, zoom=0.5, elastic=5.0)
+    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.5, "elastic": 5.0})
     place = window(4, 6, 30, 40, 40, border=8)
     for change in (
         augmentation.cut(image, tf.constant(mask), place),
@@ -101,7 +99,7 @@ def test_no_padding_is_ever_learned(seed):
 
 def test_displacements_are_as_large_as_the_paper_says():
     image = np.zeros((101, 101, 1), np.float32)
-    elastic = dataclasses.replace(STILL, elastic=10.0)
+    elastic = STILL.model_copy(update={"elastic": 10.0})
     rows, columns = np.indices((101, 101)).astype(np.uint8)
     mask = tf.constant(np.stack([rows, columns], -1))
     place = Window(tf.constant(0), tf.constant(0), 101, 0, tf.constant([0, 0]), tf.constant([101, 101]))

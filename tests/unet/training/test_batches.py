@@ -1,7 +1,5 @@
 """Tiles from Transform's real preprocessing function to batches and validation parts."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,17 +10,26 @@ from components import transform
 from unet.errors import BadInput
 from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
+from unet.preprocessing.settings import TileSettings
 from unet.tiling import Geometry
 from unet.training import batches as input_pipeline
-from unet.training.augmentation import Augmentation
 from unet.training.batches import names_of_batch, training_batches
+from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles, decode_tile, read_tiles, validation_tiles
 
 GEOMETRY = Geometry(4)
 SIZES = {"tiny": (1, 1), "strip": (3, 150), "small": (60, 17), "large": (90, 171)}
-SETTINGS = {"channels": 1, "classes": 2, "border": True, "normalise": "dataset", "scale": 1.0, "depth": 4,
-            "window": 204, "tile_stride": 64}  # fmt: skip
-STILL = Augmentation(flip=False, warp=0.0, rotation=180.0, zoom=0.0, elastic=10.0, grey=0.0)
+TILES = TileSettings(
+    image_channels=1,
+    class_count=2,
+    with_border=True,
+    levels=4,
+    normalise="dataset",
+    window=204,
+    tile_stride=64,
+)
+STILL = TrainSettings(window=204, batch_size=4, flip=False, warp=0.0, grey=0.0, rare=0.0)
+STRONG = {"flip": True, "warp": 0.5, "grey": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +65,7 @@ def patterns(images, tmp_path_factory):
     ]
     with tft_beam.Context(temp_dir=str(folder / "tmp")):
         (tiles, _), _ = (rows, metadata) | tft_beam.AnalyzeAndTransformDataset(
-            lambda inputs: transform.preprocessing_fn(inputs, SETTINGS)
+            lambda inputs: transform.preprocessing_fn(inputs, {"tiles": TILES.model_dump_json()})
         )
     with tf.io.TFRecordWriter(str(folder / "tiles.gz"), tf.io.TFRecordOptions("GZIP")) as writer:
         for tile in tiles:
@@ -123,11 +130,9 @@ def test_windows_show_image_and_mask_of_the_same_place(patterns):
     np.testing.assert_allclose(255 - centre, y[..., 1], atol=1e-3)
 
 
-def batches(tiles, seed, augmentation=STILL, **how):
-    how = {"rare": 0.0, **how}
-    return training_batches(
-        tiles, window=204, geometry=GEOMETRY, batch_size=4, seed=seed, augmentation=augmentation, **how
-    )
+def batches(tiles, seed, changes=None, **how):
+    settings = STILL.model_copy(update={"seed": seed, **(changes or {})})
+    return training_batches(tiles, settings, **how)
 
 
 def test_class_pixels_are_those_of_all_images(images, patterns):
@@ -139,30 +144,30 @@ def test_class_pixels_are_those_of_all_images(images, patterns):
 @pytest.mark.parametrize("rare", [0.0, 1.0])
 def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
     tiles = read_tiles(patterns)
-    counted = [(y[..., 0] != IGNORE).numpy().any((1, 2)) for _, y in batches(tiles, 0, rare=rare).take(20)]
+    counted = [
+        (y[..., 0] != IGNORE).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"rare": rare}).take(20)
+    ]
     assert np.concatenate(counted).all()
 
 
 @pytest.mark.parametrize("rare", [0.0, 0.5])
 def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare):
     tiles = read_tiles(patterns)
-    strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
-    whole = list(batches(tiles, 1, strong, rare=rare).take(5))
-    for (x, y), (again, y_again) in zip(
-        whole[3:], batches(tiles, 1, strong, rare=rare, first=3), strict=False
-    ):
+    changes = {**STRONG, "rare": rare}
+    whole = list(batches(tiles, 1, changes).take(5))
+    for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, changes, first=3), strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
-    names = names_of_batch(tiles, batch=3, batch_size=4, seed=1, rare=rare)
+    names = names_of_batch(tiles, STILL.model_copy(update={"seed": 1, **changes}), 3)
     assert set(names) <= set(SIZES)
     assert names
 
 
 def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns):
     tiles = read_tiles(patterns)
-    strong = dataclasses.replace(STILL, flip=True, warp=0.5, grey=0.2)
-    decoded = list(batches(tiles, 1, strong, rare=0.5).take(5))
-    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, strong, rare=0.5, held=0), strict=False):
+    changes = {**STRONG, "rare": 0.5}
+    decoded = list(batches(tiles, 1, changes).take(5))
+    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, changes, held=0), strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
 
@@ -187,7 +192,7 @@ def test_windows_around_a_rare_class_hold_it(tmp_path):
     features["tile_mask"] = np.array([encode_png(m) for m in masks], object)
     features["class_pixels"] = np.array([[516**2 - 1, 1], [516**2, 0]])
     tiles = Tiles(features, np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32))
-    held = [(y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, rare=1.0).take(5)]
+    held = [(y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"rare": 1.0}).take(5)]
     assert np.concatenate(held).all()
 
 

@@ -26,11 +26,10 @@ SETTINGS = TrainSettings(
 
 
 def train(tiles, checkpoints=None, **changes):
-    settings = dataclasses.replace(SETTINGS, **changes)
+    settings = SETTINGS.model_copy(update=changes)
     begin(settings)
-    network = compile_network(settings, tiles, settings.learning_rate)
-    rate = settings.learning_rate
-    return fit(network, settings, tiles, tiles, "test", learning_rate=rate, checkpoints=checkpoints)
+    network = compile_network(settings, tiles)
+    return fit(network, settings, tiles, tiles, "test", checkpoints=checkpoints)
 
 
 def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
@@ -91,14 +90,14 @@ def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles):
 
 def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
     begin(SETTINGS)
-    network = compile_network(SETTINGS, tiles, 1e-3)
-    _, curves = fit(network, SETTINGS, tiles, tiles, "test", learning_rate=1e-3, limit=1e-6)
+    network = compile_network(SETTINGS, tiles)
+    _, curves = fit(network, SETTINGS, tiles, tiles, "test", limit=1e-6)
     assert curves["steps"] == [1]
     assert len(curves["val_foreground_iou"]) == 1
 
 
 def test_a_network_takes_single_batches_too(tiles):
-    network = compile_network(SETTINGS, tiles, 1e-3)
+    network = compile_network(SETTINGS, tiles)
     x = np.zeros([2, 72, 72, tiles.channels], np.float32)
     side = network.output_shape[1]
     loss = network.train_on_batch(x, np.zeros([2, side, side, 1], np.uint8))
@@ -106,8 +105,8 @@ def test_a_network_takes_single_batches_too(tiles):
 
 
 def test_the_network_in_training_is_the_one_that_is_exported(tiles):
-    settings = dataclasses.replace(SETTINGS, dropout=0.0)
-    trainee = compile_network(settings, tiles, 1e-3)
+    settings = SETTINGS.model_copy(update={"dropout": 0.0})
+    trainee = compile_network(settings, tiles)
     plain = build_network(settings, tiles.channels, None, None, "float32")
     plain.set_weights(trainee.get_weights())
     x = tf.constant(np.random.default_rng(0).normal(size=[2, 72, 72, tiles.channels]), tf.float32)

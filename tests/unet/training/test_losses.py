@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from unet.masks.labels import IGNORE
-from unet.training.losses import TERMS, SegmentationLoss, balanced_weights
+from unet.training.losses import SegmentationLoss, balanced_weights
+from unet.training.settings import TERMS
 
 NUMBERS = np.random.default_rng(0)
 LOGITS = NUMBERS.normal(0, 3, (2, 5, 6, 3)).astype(np.float32)

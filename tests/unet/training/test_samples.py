@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config.settings import PipelineConfig, settings_of
+from pipeline.config.settings import PipelineConfig
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
 from unet.training.files import SAMPLES_INDEX as INDEX
@@ -19,7 +19,7 @@ HALO = 20  # of depth 2
 
 def settings(**change):
     base = {"depth": 2, "window": 60, "tile_stride": 16, "channels": 1, "grey": 0.0}
-    return settings_of(TrainSettings, PipelineConfig(**(base | change)))
+    return TrainSettings.of(PipelineConfig(**(base | change)))
 
 
 def picture(folder, name):

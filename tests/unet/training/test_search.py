@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipeline.config.settings import PipelineConfig, settings_of
+from pipeline.config.settings import PipelineConfig
 from unet.errors import TrainingFailed
 from unet.training import loop
 from unet.training.search import (
@@ -15,10 +15,10 @@ from unet.training.search import (
     NOT_FINITE,
     Row,
     Search,
-    TuneSettings,
     choose,
     make_oracle,
 )
+from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, recipe, with_choice
 
 TINY = {
@@ -29,7 +29,7 @@ TINY = {
 
 def settings(**changes) -> tuple[TrainSettings, TuneSettings]:
     config = PipelineConfig(**{**TINY, **changes})
-    return settings_of(TrainSettings, config), settings_of(TuneSettings, config, reuse_from="")
+    return TrainSettings.of(config), TuneSettings.of(config)
 
 
 def run(tiles, folder, **changes):

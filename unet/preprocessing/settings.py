@@ -1,0 +1,38 @@
+"""The settings of the tiles that a training stores, and of the windows that are cut from them."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unet.dataset.settings import Scaling
+from unet.settings import Section
+
+HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
+
+
+class Window(Section):
+    """Tiling: what the network gets in a training."""
+
+    window: int = Field(444, description="Side of the network's input while training.")
+
+
+class Stride(Section):
+    """Tiling: what is stored."""
+
+    tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
+
+
+class TileSettings(Scaling, Window, Stride):
+    """What shapes the stored tiles: settings, and what follows from others.
+
+    Attributes:
+        image_channels: of the images as the network sees them.
+        class_count: how many classes there are.
+        with_border: whether the border term of the weight map is stored, too.
+        levels: depth of the network.
+    """
+
+    image_channels: int
+    class_count: int
+    with_border: bool
+    levels: int
