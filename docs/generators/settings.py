@@ -24,9 +24,8 @@ def sections() -> dict[str, list[str]]:
     """Names of the settings under each heading, that with which the docstring of their section begins."""
     found: dict[str, list[str]] = {}
     for section in reversed(PipelineConfig.__mro__):
-        if names := [
-            name for name in vars(section).get("__annotations__", {}) if name in PipelineConfig.model_fields
-        ]:
+        declared = vars(section).get("__annotations__", {})
+        if names := [name for name in declared if name in PipelineConfig.model_fields]:
             heading = (section.__doc__ or "").partition(":")[0]
             found.setdefault(heading, []).extend(names)
     return found

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
+from unet.network_settings import Dropout, Filters
 from unet.settings import Section
 from unet.training.settings import sum_of_terms
 
@@ -22,8 +23,8 @@ def _at_least_two(values: list[T]) -> list[T]:
 class TuneOver(TypedDict, total=False):
     """Values to choose from, by setting; "cross_entropy+dice" is a loss of two terms, each of weight 1."""
 
-    base_filters: Annotated[list[Annotated[int, Field(ge=1)]], AfterValidator(_at_least_two)]
-    dropout: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], AfterValidator(_at_least_two)]
+    base_filters: Annotated[list[Filters], AfterValidator(_at_least_two)]
+    dropout: Annotated[list[Dropout], AfterValidator(_at_least_two)]
     loss: Annotated[list[Annotated[str, AfterValidator(sum_of_terms)]], AfterValidator(_at_least_two)]
 
 

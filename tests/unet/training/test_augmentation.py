@@ -8,6 +8,7 @@ from scipy import ndimage
 from unet.masks.labels import IGNORE
 from unet.training import augmentation
 from unet.training.augmentation import Window
+from unet.training.settings import Augmentation
 
 STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0, rare=0.0)
 HALO = 4

@@ -98,7 +98,7 @@ def test_every_tile_has_room_for_a_window_and_is_a_legal_input(patterns):
     tiles = read_tiles(patterns)
     for tile in tiles.features["tile"]:
         sides = decode_tile(tile, 1).shape[:2]
-        assert all(side >= SETTINGS["window"] and GEOMETRY.is_legal(side) for side in sides)
+        assert all(side >= TILES.window and GEOMETRY.is_legal(side) for side in sides)
 
 
 def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns):
