@@ -14,14 +14,19 @@ numpy arrays and TensorFlow's int32 tensors share: the same lines run offline an
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import math
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+
+# NumPy is imported where arrays are made: what checks a configuration needs `Geometry` alone, at once.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Int = Any  # an int, or an int32 scalar tensor in a graph
-Scalar = TypeVar("Scalar", bound=np.generic)
+Scalar = TypeVar("Scalar", bound="np.generic")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +175,9 @@ def smallest_area(geometry: Geometry) -> int:
     return (geometry.smallest + geometry.step) ** 2
 
 
-def plan_image(height: Int, width: Int, max_area: int, geometry: Geometry, xp: Any = np) -> tuple[Axis, Axis]:
+def plan_image(
+    height: Int, width: Int, max_area: int, geometry: Geometry, xp: Any = None
+) -> tuple[Axis, Axis]:
     """Tiles of an image that are the least work of all whose memory is bounded.
 
     Tries every number of rows that tiles may stand in, gives each the largest columns that the bound leaves,
@@ -182,7 +189,7 @@ def plan_image(height: Int, width: Int, max_area: int, geometry: Geometry, xp: A
         width: likewise.
         max_area: largest input of a tile in pixels, at least `smallest_area(geometry)`.
         geometry: of the network.
-        xp: numpy, or the module `tensorflow`, of whose type the answer is.
+        xp: the module `tensorflow` where the answer is to be tensors; None: numpy.
 
     Returns:
         The tiles of both axes.
@@ -192,6 +199,7 @@ def plan_image(height: Int, width: Int, max_area: int, geometry: Geometry, xp: A
     """
     if max_area < smallest_area(geometry):
         raise ValueError(f"max_area must be at least {smallest_area(geometry)} pixels. Received: {max_area=}")
+    xp = xp or importlib.import_module("numpy")
     arange = xp.arange if hasattr(xp, "arange") else xp.range
     step, least = geometry.step, geometry.smallest
     beyond = _larger(height - geometry.smallest_output, 1)
@@ -204,11 +212,11 @@ def plan_image(height: Int, width: Int, max_area: int, geometry: Geometry, xp: A
     work = (rows.count * rows.tile_side(geometry) / height) * (
         columns.count * columns.tile_side(geometry) / width
     )
-    best = xp.argmin(xp.where(room >= step, work, np.inf * xp.ones_like(work)))
+    best = xp.argmin(xp.where(room >= step, work, math.inf * xp.ones_like(work)))
     return Axis(rows.count[best], rows.stride[best]), Axis(columns.count[best], columns.stride[best])
 
 
-def mirror_index(start: Int, length: Int, size: Int, xp: Any = np) -> Any:
+def mirror_index(start: Int, length: Int, size: Int, xp: Any = None) -> Any:
     """Where the pixels of a mirror-padded axis come from.
 
     Reflects without repeating the border pixel, as `np.pad(mode="reflect")` does, again and again where the
@@ -218,11 +226,12 @@ def mirror_index(start: Int, length: Int, size: Int, xp: Any = np) -> Any:
         start: first position on the image's axis, in pixels; negative for padding before the image.
         length: number of positions.
         size: side of the image, at least 1.
-        xp: numpy, or the module `tensorflow`, of whose type the answer is.
+        xp: the module `tensorflow` where the answer is to be tensors; None: numpy.
 
     Returns:
         Integer indices into the image's axis, shape [length], each in [0, size).
     """
+    xp = xp or importlib.import_module("numpy")
     arange = xp.arange if hasattr(xp, "arange") else xp.range
     period = 2 * size - 2 + 1 // size  # 1 // size: one pixel has period 1, and no division by zero
     return size - 1 - abs(arange(start, start + length) % period - (size - 1))
@@ -281,6 +290,8 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
     Raises:
         ValueError: there is no output.
     """
+    import numpy as np
+
     whole: NDArray[Scalar] | None = None
     for top, left, output in outputs:
         if whole is None:
