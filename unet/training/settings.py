@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -141,7 +141,7 @@ def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSett
     return settings.model_copy(update=changes)
 
 
-def recipe(settings: TrainSettings, tune_over: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def recipe(settings: TrainSettings, tune_over: Mapping[str, object]) -> dict[str, Any]:
     """What a choice was made for: with another recipe, another learning rate is the best one.
 
     Args:

@@ -6,12 +6,10 @@ from typing import Any
 import pytest
 
 from data.synthetic import write_cells
-from pipeline.check import estimates
 from pipeline.check.check import check
 from pipeline.check.estimates import Estimate, estimate
 from pipeline.config.profile import load
 from pipeline.root import Root
-from unet.preprocessing.settings import HELD
 
 
 def estimated(folder: Path, size: tuple[int, int], count: int = 6, **settings: Any) -> Estimate:
@@ -41,7 +39,3 @@ def test_a_larger_step_takes_more_memory(setting: dict[str, Any], tmp_path: Path
 
 def test_nothing_is_estimated_of_nothing() -> None:
     assert estimate([], {}, load(), 1) is None
-
-
-def test_what_the_trainer_holds_decoded_is_known_here() -> None:
-    assert estimates._HELD == HELD
