@@ -117,9 +117,7 @@ def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
         network = _trainee(
             build_network(settings, train.channels, settings.window, None, precision_of(settings.precision))
         )
-        loss = losses.SegmentationLoss(
-            {**settings.loss}, class_weights(settings, train), settings.border_weight
-        )
+        loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
         network.compile(make_optimizer(settings), loss)
     return network
 

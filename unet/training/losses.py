@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from unet.masks.labels import IGNORE
-from unet.training.settings import TERMS
+from unet.training.settings import TERMS, Term
 
 FOCUS = 2.0  # gamma of the focal loss
 MISSED = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
@@ -31,7 +31,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        terms: Mapping[str, float],
+        terms: Mapping[Term, float],
         class_weights: Sequence[float],
         border_weight: float = 0.0,
     ):

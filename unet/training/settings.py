@@ -13,7 +13,7 @@ from unet.preprocessing.settings import Window
 from unet.settings import Section, Seed
 
 Term = Literal["cross_entropy", "dice", "focal", "tversky"]
-TERMS: tuple[str, ...] = get_args(Term)
+TERMS: tuple[Term, ...] = get_args(Term)
 
 
 def sum_of_terms(value: str) -> str:

@@ -72,7 +72,7 @@ def test_a_batch_of_ignored_pixels_has_a_finite_loss_without_gradient(term):
 
 def test_an_unknown_term_is_refused():
     with pytest.raises(ValueError, match="hinge"):
-        SegmentationLoss({"hinge": 1.0}, [1, 1])
+        SegmentationLoss({"hinge": 1.0}, [1, 1])  # type: ignore[dict-item]
 
 
 def test_balanced_weights_make_classes_count_alike():
