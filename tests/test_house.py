@@ -26,7 +26,7 @@ NOT_IN_UNET = {
     "apache_beam", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis",
     "tensorflow_transform", "tfx", "tfx_bsl",
 }  # fmt: skip
-GROUND = {"errors", "files", "parallel", "progress"}  # of unet: free to all its rooms
+GROUND = {"errors", "files", "parallel", "progress", "settings"}  # of unet: free to all its rooms
 ROOMS = {
     "images": set(),
     "masks": {"images"},
@@ -39,7 +39,15 @@ ROOMS = {
     "registry": set(),
     "export": {"images", "masks", "network", "preprocessing", "registry", "tiling"},
     "inference": {"images", "preprocessing", "registry", "tiling"},
-    "training": {"export", "images", "masks", "metrics", "network", "preprocessing", "tiling"},
+    "training": {
+        "export",
+        "images",
+        "masks",
+        "metrics",
+        "network",
+        "preprocessing",
+        "tiling",
+    },
 }
 WITHOUT_TENSORFLOW = (
     "unet.images",

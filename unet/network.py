@@ -11,7 +11,7 @@ from typing import get_args
 import keras
 from keras import layers
 
-from unet.network_settings import Decoder
+from unet.settings import Decoder
 from unet.tiling import Geometry
 
 DECODERS: tuple[str, ...] = get_args(Decoder)

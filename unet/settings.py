@@ -1,12 +1,18 @@
-"""What all sections of settings have in common; each section is declared in the room where it acts."""
+"""What all sections of settings have in common, and the two sections of no single room.
+
+Every other section is declared in the room where it acts.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 S = TypeVar("S", bound="Section")
+Decoder = Literal["paper", "published"]
+Filters = Annotated[int, Field(ge=1)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -34,3 +40,15 @@ class Seed(Section):
     """Data: where all chance comes from."""
 
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
+
+
+class Network(Section):
+    """Network: its layers."""
+
+    decoder: Decoder = Field(
+        "paper",
+        description="Transposed convolutions that halve the channels, or the published constant width.",
+    )
+    base_filters: Filters = Field(8, description="Filters of the first convolution; doubled at each level.")
+    depth: int = Field(4, ge=1, le=6, description="Number of 2x2 poolings.")
+    dropout: Dropout = Field(0.0, description="Dropout at the end of the contracting path.")

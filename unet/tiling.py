@@ -19,7 +19,6 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-
 # NumPy is imported where arrays are made: what checks a configuration needs `Geometry` alone, at once.
 if TYPE_CHECKING:
     import numpy as np

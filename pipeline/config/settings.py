@@ -1,7 +1,7 @@
 """The configuration of a run: the settings of all sections together, and what must fit between them.
 
-A run is described by a TOML *profile* (`pipeline/config/profiles/*.toml`, or a file of the user's) that states
-only what differs from the defaults, and by `--set key=value` on top of it (`pipeline.config.profile`).
+A run is described by a TOML *profile* (`pipeline/config/profiles/*.toml`, or a file of the user's) that
+states only what differs from the defaults, and by `--set key=value` on top of it (`pipeline.config.profile`).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from pathlib import Path
 from pydantic import model_validator
 
 from unet.dataset.sample import FRACTION_PREFIX, GROUP, SCALARS
-from unet.dataset.settings import Data, Drift, Folder, ReadSettings, Scaling, Values
+from unet.dataset.settings import Data, Drift, Folder, ReadSettings
 from unet.evaluation.settings import Gate
 from unet.evaluation.slices import why_unknown
 from unet.export.settings import ExportSettings
 from unet.masks.labels import INSTANCES
+from unet.masks.settings import Values
 from unet.metrics.names import SEGMENT_SCORES, gate_names, split_key
-from unet.network_settings import Network
-from unet.preprocessing.settings import Stride, Window
-from unet.settings import Seed
+from unet.preprocessing.settings import Scaling, Stride, Window
+from unet.settings import Network, Seed
 from unet.tiling import Geometry
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import Augmentation, Training, WarmStart

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unet.network import create_unet, decode, encode
-from unet.network_settings import Decoder
+from unet.settings import Decoder
 from unet.tiling import Geometry
 
 # Name, type, output shape and parameters of each layer of the published Keras network, in its order.

@@ -15,7 +15,7 @@ from unet.dataset import layouts, spans, splits
 from unet.dataset.cache import Checked
 from unet.dataset.inspection import content_of
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
-from unet.dataset.settings import ReadSettings, _only
+from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
 from unet.files import hash_of
 from unet.images import raster
@@ -171,3 +171,8 @@ def _hash_of(path: Path) -> str:
     if not sha256:
         read_file(path)  # raises, and says why
     return sha256
+
+
+def _only(sample: Sample, declared: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    values = dict(sample.columns)
+    return tuple((name, values.get(name, "")) for name in declared)

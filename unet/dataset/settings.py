@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from unet.dataset.sample import SPLITS, Sample
-from unet.masks.labels import INSTANCES, Legend, Value, is_colour
+from unet.dataset.sample import SPLITS
+from unet.masks.labels import Legend
+from unet.masks.settings import Values
 from unet.settings import Section, Seed
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -29,56 +29,6 @@ class Folder(Section):
     @classmethod
     def _data_expands(cls, value: Any) -> Any:
         return Path(value).expanduser() if isinstance(value, str) else value
-
-
-class Values(Section):
-    """Data: what the values of pixels mean."""
-
-    classes: dict[str, int | str] = Field(
-        {"background": 0, "foreground": 255},
-        description='Name of each class and its value in the masks: a number, a colour "#rrggbb", or '
-        '"instances" (any value that is not declared, each an object); the first one is the background.',
-    )
-    ignore: int | str | None = Field(
-        None, description="Value or colour in the masks of pixels that count in no loss, metric or statistic."
-    )
-    value_range: tuple[float, float] | None = Field(
-        None, description="Black and white of images of floating-point, signed or 32-bit values."
-    )
-
-    @field_validator("classes")
-    @classmethod
-    def _classes_are_distinct(cls, value: dict[str, Value]) -> dict[str, Value]:
-        if len(value) < 2:
-            raise ValueError("at least two classes are needed")
-        value = {name: _canonical(v) for name, v in value.items()}
-        if len(set(value.values())) < len(value):
-            raise ValueError("two classes have the same value")
-        if len(value) > 255:
-            raise ValueError("at most 255 classes are possible: masks are stored with 8 bits")
-        if len({is_colour(v) for v in value.values()}) > 1:
-            raise ValueError('values must be numbers (and "instances"), or all be colours')
-        if not all(name and "/" not in name and not name.startswith(".") for name in value):
-            raise ValueError("names become parts of file names: they must not hold '/' or start with '.'")
-        return value
-
-    @field_validator("ignore")
-    @classmethod
-    def _ignore_is_a_value(cls, value: Value | None) -> Value | None:
-        if value == INSTANCES:
-            raise ValueError('must be a number or a colour "#rrggbb"')
-        return None if value is None else _canonical(value)
-
-    @model_validator(mode="after")
-    def _values_fit_together(self) -> Values:
-        if self.ignore is not None:
-            if self.ignore in self.classes.values():
-                raise ValueError(f"ignore = {self.ignore!r} is the value of a class")
-            if is_colour(self.ignore) != all(is_colour(v) for v in self.classes.values()):
-                raise ValueError("ignore and the values of classes must all be numbers, or all be colours")
-        if self.value_range and not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
-        return self
 
 
 class Data(Section):
@@ -139,17 +89,6 @@ class Data(Section):
         return {split: value[split] / total for split in SPLITS}
 
 
-class Scaling(Section):
-    """Data: the images as the network sees them."""
-
-    scale: float = Field(
-        1.0, ge=0.05, le=4, description="Size of the images that the network sees, as a part of their own."
-    )
-    normalise: Literal["dataset", "image"] = Field(
-        "image", description="Mean 0 and deviation 1 over each image by itself, or over all training images."
-    )
-
-
 class Drift(Section):
     """Data: how far the images may be from those that the model was made for."""
 
@@ -191,21 +130,3 @@ class ReadSettings(Values, Data, Seed):
     def legend(self) -> Legend:
         """What values in the masks mean."""
         return Legend(self.classes, self.ignore, self.mask_values)
-
-
-def _canonical(value: Value) -> Value:
-    """A value of a mask as a number, or a colour in small letters."""
-    if isinstance(value, str) and value.isdecimal():
-        value = int(value)
-    if isinstance(value, int):
-        if not 0 <= value <= 65535:
-            raise ValueError("values must lie between 0 and 65535")
-        return value
-    if value != INSTANCES and not is_colour(value):
-        raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
-    return value.lower()
-
-
-def _only(sample: Sample, declared: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    values = dict(sample.columns)
-    return tuple((name, values.get(name, "")) for name in declared)

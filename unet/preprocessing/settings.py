@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from unet.dataset.settings import Scaling
 from unet.settings import Section
 
 HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
+
+
+class Scaling(Section):
+    """Data: the images as the network sees them."""
+
+    scale: float = Field(
+        1.0, ge=0.05, le=4, description="Size of the images that the network sees, as a part of their own."
+    )
+    normalise: Literal["dataset", "image"] = Field(
+        "image", description="Mean 0 and deviation 1 over each image by itself, or over all training images."
+    )
 
 
 class Window(Section):

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from unet.network_settings import Dropout, Filters
-from unet.settings import Section
+from unet.settings import Dropout, Filters, Section
 from unet.training.settings import sum_of_terms
 
 T = TypeVar("T")

@@ -7,10 +7,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from unet.dataset.settings import Scaling, Values
-from unet.network_settings import Network
-from unet.preprocessing.settings import Window
-from unet.settings import Section, Seed
+from unet.masks.settings import Values
+from unet.preprocessing.settings import Scaling, Window
+from unet.settings import Network, Section, Seed
 
 Term = Literal["cross_entropy", "dice", "focal", "tversky"]
 TERMS: tuple[Term, ...] = get_args(Term)

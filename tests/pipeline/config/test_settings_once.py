@@ -35,9 +35,10 @@ MADE = {
 
 
 def declarations() -> dict[str, list[str]]:
-    """The classes of `components` and `pipeline` that annotate a setting's name as a field."""
+    """The classes of the packages that annotate a setting's name as a field."""
     found = defaultdict(list)
-    for path in sorted([*(CHECKOUT / "components").rglob("*.py"), *(CHECKOUT / "pipeline").rglob("*.py")]):
+    packages = ("components", "pipeline", "unet")
+    for path in sorted(path for package in packages for path in (CHECKOUT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
                 place = f"{path.relative_to(CHECKOUT)} {node.name}"
@@ -61,7 +62,7 @@ def test_each_exception_is_needed():
 def test_a_setting_that_does_not_exist_is_refused_before_anything_heavy_is_imported():
     code = """
 import sys
-from pipeline import profile
+from pipeline.config import profile
 try:
     profile.load("default", {"stepz": 7})
 except profile.ConfigError as error:

@@ -1,0 +1,71 @@
+"""The settings that say what the values of pixels mean."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator, model_validator
+
+from unet.masks.labels import INSTANCES, Value, is_colour
+from unet.settings import Section
+
+
+class Values(Section):
+    """Data: what the values of pixels mean."""
+
+    classes: dict[str, int | str] = Field(
+        {"background": 0, "foreground": 255},
+        description='Name of each class and its value in the masks: a number, a colour "#rrggbb", or '
+        '"instances" (any value that is not declared, each an object); the first one is the background.',
+    )
+    ignore: int | str | None = Field(
+        None, description="Value or colour in the masks of pixels that count in no loss, metric or statistic."
+    )
+    value_range: tuple[float, float] | None = Field(
+        None, description="Black and white of images of floating-point, signed or 32-bit values."
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _classes_are_distinct(cls, value: dict[str, Value]) -> dict[str, Value]:
+        if len(value) < 2:
+            raise ValueError("at least two classes are needed")
+        value = {name: _canonical(v) for name, v in value.items()}
+        if len(set(value.values())) < len(value):
+            raise ValueError("two classes have the same value")
+        if len(value) > 255:
+            raise ValueError("at most 255 classes are possible: masks are stored with 8 bits")
+        if len({is_colour(v) for v in value.values()}) > 1:
+            raise ValueError('values must be numbers (and "instances"), or all be colours')
+        if not all(name and "/" not in name and not name.startswith(".") for name in value):
+            raise ValueError("names become parts of file names: they must not hold '/' or start with '.'")
+        return value
+
+    @field_validator("ignore")
+    @classmethod
+    def _ignore_is_a_value(cls, value: Value | None) -> Value | None:
+        if value == INSTANCES:
+            raise ValueError('must be a number or a colour "#rrggbb"')
+        return None if value is None else _canonical(value)
+
+    @model_validator(mode="after")
+    def _values_fit_together(self) -> Values:
+        if self.ignore is not None:
+            if self.ignore in self.classes.values():
+                raise ValueError(f"ignore = {self.ignore!r} is the value of a class")
+            if is_colour(self.ignore) != all(is_colour(v) for v in self.classes.values()):
+                raise ValueError("ignore and the values of classes must all be numbers, or all be colours")
+        if self.value_range and not self.value_range[0] < self.value_range[1]:
+            raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
+        return self
+
+
+def _canonical(value: Value) -> Value:
+    """A value of a mask as a number, or a colour in small letters."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, int):
+        if not 0 <= value <= 65535:
+            raise ValueError("values must lie between 0 and 65535")
+        return value
+    if value != INSTANCES and not is_colour(value):
+        raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
+    return value.lower()
