@@ -20,9 +20,8 @@ from unet.errors import TrainingFailed
 from unet.registry.records import training_record
 from unet.registry.versions import newest_version
 from unet.training.checkpoint import identity
-from unet.training.files import TRIALS, TRIALS_PLOT
+from unet.training.files import TRIALS
 from unet.training.search import Row, Search, choose, describe
-from unet.training.search_plot import plot
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, recipe
 from unet.training.tiles import read_tiles
@@ -62,7 +61,7 @@ class Executor(tuner_executor.Executor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the chosen hyperparameters, what became of all trials, and their plot.
+        """Writes the chosen hyperparameters, and what became of all trials.
 
         Raises:
             TrainingFailed: a trial could not be run, or none can be used.
@@ -85,8 +84,6 @@ class Executor(tuner_executor.Executor):
                 raise TrainingFailed(f"a trial failed: {error}") from error
             rows = tuner.rows()
             choice, reason = choose(rows, settings)
-            title = f"Foreground IoU of {len(rows)} trials on the eval images"
-            (results / TRIALS_PLOT).write_text(plot(rows, choice, title), encoding="utf-8")
         (results / TRIALS).write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
         chosen = keras_tuner.HyperParameters()
         for name, value in choice.items():

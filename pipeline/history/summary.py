@@ -6,6 +6,7 @@ A function of the root and the run's id, over `pipeline.history.runs`: it can be
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pipeline.history.executions import CACHED, DONE, WAITING
 from pipeline.history.record import Unreadable, read_json, write_json
 from pipeline.history.runs import Run, load
 from unet.evaluation.results import EvaluationDamaged, read_verdict
-from unet.training.files import TRIALS, TRIALS_PLOT
+from unet.training.files import TRIALS
 
 SUMMARY = "summary.json"
 
@@ -33,7 +34,6 @@ class Summary:
         verdict: blessed, not_blessed, or empty before the gate.
         learning_rate: what the Tuner chose, and why.
         trials: file with what became of each trial of the search, empty where none was made.
-        trials_plot: file with its plot, score against learning rate, as SVG.
         steps, best_step: of the training, and after which its weights were the best on the eval images.
         start: what the training started from, where a warm start was asked for.
         model: folder of the SavedModel that the Trainer wrote.
@@ -56,7 +56,6 @@ class Summary:
     verdict: str = ""
     learning_rate: str = ""
     trials: str = ""
-    trials_plot: str = ""
     steps: int = 0
     best_step: int = 0
     start: str = ""
@@ -95,9 +94,8 @@ def summarize(run: Run) -> Summary:
         summary.warnings = report.text("warnings").splitlines()
     if hyperparameters := run.artifact("Tuner", "best_hyperparameters"):
         summary.learning_rate = hyperparameters.text("reason")
-    if (trials := run.artifact("Tuner", "tuner_results")) and Path(trials.uri, TRIALS_PLOT).is_file():
+    if (trials := run.artifact("Tuner", "tuner_results")) and _lists_trials(Path(trials.uri, TRIALS)):
         summary.trials = str(Path(trials.uri, TRIALS))
-        summary.trials_plot = str(Path(trials.uri, TRIALS_PLOT))
     if model := run.artifact("Trainer", "model"):
         summary.model = str(outcome.model_path(model))
         trained = outcome.training(model)
@@ -151,3 +149,11 @@ def _written(run: Run) -> dict[str, Any]:
         return {}
     known = {field.name for field in dataclasses.fields(Summary)}
     return {name: value for name, value in values.items() if name in known}
+
+
+def _lists_trials(path: Path) -> bool:
+    """Whether the Tuner searched in this run: without a search its list of trials is empty."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return False

@@ -24,8 +24,17 @@ class Series:
 class Frame:
     """The axes of a chart: where values lie, and the marks drawn so far."""
 
-    def __init__(self, x: Point, y: Point, x_label: str, counts: bool = False):
-        """Args: x, y: lowest and highest value; x_label: under the axis; counts: y has no fractions."""
+    def __init__(self, x: Point, y: Point, x_label: str, counts: bool = False, log: bool = False):
+        """Draws the axes.
+
+        Args:
+            x: lowest and highest value.
+            y: lowest and highest value.
+            x_label: stands under the axis.
+            counts: whether values of y have no fractions.
+            log: whether x is on a logarithmic scale; then its values are above 0.
+        """
+        self._log = log
         self._x, self._y = x, y
         self._parts: list[Markup] = []
         bottom = _HEIGHT - _BOTTOM
@@ -33,7 +42,7 @@ class Frame:
             at = self.y(value)
             self.add(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
             self.add(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{text}</text>')
-        for value, text in _ticks(*x, 5):
+        for value, text in _decades(*x) if log else _ticks(*x, 5):
             self.add(f'<text x="{self.x(value):.1f}" y="{bottom + 16}" text-anchor="middle">{text}</text>')
         self.add(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{bottom}" y2="{bottom}"/>')
         middle = (_LEFT + _WIDTH - _RIGHT) / 2
@@ -46,6 +55,8 @@ class Frame:
     def x(self, value: float) -> float:
         """Where a value lies from the left."""
         low, high = self._x
+        if self._log:
+            value, low, high = math.log(value), math.log(low), math.log(high)
         return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
@@ -171,6 +182,28 @@ def scatter(title: str, points: Sequence[tuple[float, float, str]], x_label: str
     return frame.svg(title)
 
 
+def trials(title: str, points: Sequence[tuple[float, float | None, str]], x_label: str) -> Markup:
+    """A dot for each trial of a search, the best one filled.
+
+    Args:
+        title: tells what the chart shows to those who do not see it.
+        points: value searched (above 0, on a logarithmic scale), score from 0 to 1 (None: no score), and
+            what the dot says; at least one.
+        x_label: stands under the axis.
+    """
+    values = [value for value, _, _ in points]
+    scores = [score for _, score, _ in points if score is not None]
+    frame = Frame((min(values) / 1.2, max(values) * 1.2), (0, max([0.1, *scores]) * 1.05), x_label, log=True)
+    for value, score, text in points:
+        x, y = frame.x(value), frame.y(score or 0)
+        if score is None:
+            frame.add(f'<path class="line s1" d="M{x - 4:.1f} {y - 4:.1f}l8 8m0 -8l-8 8"/>', text)
+        else:
+            kind = "" if score == max(scores) else " open"
+            frame.add(f'<circle class="dot s1{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>', text)
+    return frame.svg(title)
+
+
 def spark(title: str, bars: Sequence[tuple[float, float, float]], low: float, high: float) -> Markup:
     """A histogram without axes: bars of (from, to, how many) on an axis from `low` to `high`."""
     width, height = 120, 26
@@ -218,6 +251,13 @@ def _ticks(low: float, high: float, about: int, least: float = 0) -> list[tuple[
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(i * step, _text(i * step, digits)) for i in range(first, last + 1)]
+
+
+def _decades(low: float, high: float) -> list[tuple[float, str]]:
+    """Values of a logarithmic axis, 1, 2 and 5 of each power of ten, and their text."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = (digit * 10.0**power for power in powers for digit in (1, 2, 5))
+    return [(value, f"{value:.0e}".replace("e-0", "e−")) for value in values if low <= value <= high]
 
 
 def _text(value: float, digits: int) -> str:

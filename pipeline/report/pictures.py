@@ -119,19 +119,6 @@ def errors(kinds: NDArray[np.uint8]) -> str:
     return _indexed(kinds, colours)
 
 
-def drawing(path: Path) -> str:
-    """A data URI of an SVG file; as an image it cannot run anything.
-
-    Raises:
-        Missing: it cannot be read.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Missing(f"{path} cannot be read: {error.strerror}.") from None
-    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
-
-
 def _indexed(indices: NDArray[np.uint8], colours: Mapping[int, Sequence[int]]) -> str:
     """An indexed PNG; colours are red, green, blue and opacity."""
     used = np.unique(indices)

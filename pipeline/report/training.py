@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from markupsafe import Markup
 
 from pipeline.report import charts, pictures
 from pipeline.report.charts import Series
 from pipeline.report.evidence import Evidence, Missing, NotReached
 from pipeline.report.formats import count, finite, metric, number, short
 from pipeline.report.pictures import Panel
-from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
+from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
 
 _SIDE = 320  # of a sample, in pixels
 _ROWS = 100  # of the table of the curves
@@ -107,9 +110,7 @@ def search(evidence: Evidence) -> dict[str, Any]:
         context["rows"] = [
             (
                 int(row["trial"]) + 1,
-                ", ".join(
-                    f"{name} {short(v) if isinstance(v, float) else v}" for name, v in row["choice"].items()
-                ),
+                _tried(row),
                 f"{row['steps']:,}",
                 row["status"],
                 number(row["score"]),
@@ -118,10 +119,28 @@ def search(evidence: Evidence) -> dict[str, Any]:
             for row in rows
         ]
         if rows:
-            context["plot"] = pictures.drawing(folder / TRIALS_PLOT)
+            context["plot"] = _plot_of(rows)
     except Missing as missing:
         context["note"] = str(missing)
     return context
+
+
+def _tried(row: Mapping[str, Any]) -> str:
+    """The values that a trial tried, by name."""
+    values = row["choice"].items()
+    return ", ".join(f"{name} {short(v) if isinstance(v, float) else v}" for name, v in values)
+
+
+def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Score against learning rate, a dot for each trial."""
+    points = []
+    for row in rows:
+        score = "no score" if row["score"] is None else f"IoU {number(row['score'])}"
+        text = (
+            f"trial {int(row['trial']) + 1}: {_tried(row)}; {row['steps']:,} steps, {row['status']}, {score}"
+        )
+        points.append((row["choice"]["learning_rate"], row["score"], text))
+    return charts.trials("Foreground IoU of each trial on the eval images", points, "learning rate")
 
 
 def samples(evidence: Evidence) -> dict[str, Any]:

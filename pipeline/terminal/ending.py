@@ -86,8 +86,8 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
     elif summary.status == "failed":
         hints = [f"  log       {folder / 'log.txt'}", *hints]
         hints.append("  next      mend it and run the same command: what was finished is kept")
-    if summary.trials_plot:
-        hints.append(f"  trials    {summary.trials_plot}")
+    if summary.trials:
+        hints.append(f"  trials    {summary.trials}")
     return hints
 
 

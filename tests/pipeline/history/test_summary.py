@@ -16,7 +16,7 @@ from tests.pipeline.recorded_runs import CACHED, COMPLETE, FAILED, HASH, NODES, 
 # Schedulers read these.
 FIELDS = {
     "run_id", "config", "started", "status", "reason", "seconds", "components", "images", "metrics",
-    "baseline", "thresholds", "verdict", "learning_rate", "trials", "trials_plot", "steps", "best_step",
+    "baseline", "thresholds", "verdict", "learning_rate", "trials", "steps", "best_step",
     "start", "model", "data_hash", "pushed", "warnings", "peak_memory_mb", "versions",
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from pipeline.history.executions import Artifact, Node
 from pipeline.history.record import RunRecord
 from pipeline.history.runs import Run
 from pipeline.root import Root
-from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS, TRIALS_PLOT
+from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS
 
 RUN = "20261125-004505"
 OUTPUTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -128,7 +128,6 @@ def write_trials(folder: Path) -> None:
         )
     ]  # fmt: skip
     (folder / TRIALS).write_text(json.dumps(rows))
-    (folder / TRIALS_PLOT).write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>')
 
 
 def write_training(folder: Path) -> None:

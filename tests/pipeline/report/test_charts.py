@@ -77,3 +77,17 @@ def test_images_are_counted_in_whole_numbers(count: int):
     ticks = re.findall(r'text-anchor="end">([^<]+)<', str(svg))
     assert ticks
     assert all("." not in tick for tick in ticks)
+
+
+def test_trials_lie_on_a_logarithmic_scale_and_the_best_is_filled():
+    chart = charts.trials(
+        "Trials", [(1e-3, 0.5, "a"), (1e-2, 0.8, "b <"), (1e-1, None, "c")], "learning rate"
+    )
+    dots = list(tree(chart).iter("circle"))
+    assert [dot.get("class") for dot in dots] == ["dot s1 open", "dot s1"]
+    first, second = (float(dot.get("cx", "")) for dot in dots)
+    [cross] = tree(chart).iter("path")
+    third = float(cross.get("d", "").removeprefix("M").split()[0]) + 4
+    assert third - second == pytest.approx(second - first, abs=0.2)
+    assert [mark.findtext("title") for mark in (*dots, cross)] == ["a", "b <", "c"]
+    assert float(dots[0].get("cy", "")) > float(dots[1].get("cy", ""))
