@@ -1,7 +1,10 @@
 """Settings that TensorFlow reads once, at its import; a cache folder of the tests' own; tiny models."""
 
+import fcntl
+import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,22 +19,24 @@ _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
 
 
+# What makes another graph of a model; whatever else its record says does not.
+_GRAPH = ("channels", "scale", "class_values", "normalisation", "symmetries", "max_pixels", "base_filters")
+
+
 @pytest.fixture(scope="session")
-def export_tiny() -> Callable[..., Path]:
+def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a tiny untrained model with its signatures and training record: `export_tiny(folder, seed=0)`.
 
     Other arguments change what the record says; `channels`, `scale`, `class_values`, and `normalisation`
-    change the model with it.
+    change the model with it. Each model is exported once for all tests, of all processes, and copied.
     """
+    made = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        made = made.parent
+    made = made / "tiny-models"
+    made.mkdir(exist_ok=True)
 
     def export(folder: Path, seed: int = 0, **change: Any) -> Path:
-        import keras
-
-        from unet.export import signatures
-        from unet.export.graph import Segmenter
-        from unet.network import create_unet
-        from unet.tiling import Geometry
-
         record: dict[str, Any] = {
             "classes": ["background", "cell", "other"],
             "class_values": [0, 100, 255],
@@ -46,24 +51,43 @@ def export_tiny() -> Callable[..., Path]:
             "max_area": 2**22,
             "recipe": {"decoder": "paper"},
         } | change
-        keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
-        channels = record["channels"]
-        network = create_unet(
-            (None, None, channels), classes=3, base_filters=4, depth=2, decoder="paper", activation="softmax"
-        )
-        constants = record["normalisation"]
-        segmenter = Segmenter(
-            network,
-            Geometry(2),
-            channels,
-            constants.get("mean"),
-            constants.get("stddev"),
-            record["class_values"],
-            scale=record["scale"],
-        )
-        signatures.export(segmenter, folder, record["max_pixels"])
+        graph = json.dumps([seed, *(record[name] for name in _GRAPH)])
+        model = made / hashlib.sha256(graph.encode()).hexdigest()[:16]
+        with (made / f"{model.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not model.exists():
+                part = model.with_suffix(".part")
+                _export(part, seed, record)
+                part.rename(model)
+        shutil.copytree(model, folder)
         (folder / "assets.extra").mkdir()
         (folder / "assets.extra" / "training.json").write_text(json.dumps(record))
         return folder
 
     return export
+
+
+def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
+    """Exports an untrained network."""
+    import keras
+
+    from unet.export import signatures
+    from unet.export.graph import Segmenter
+    from unet.network import create_unet
+    from unet.tiling import Geometry
+
+    keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
+    channels, constants = record["channels"], record["normalisation"]
+    network = create_unet(
+        (None, None, channels), classes=3, base_filters=4, depth=2, decoder="paper", activation="softmax"
+    )
+    segmenter = Segmenter(
+        network,
+        Geometry(2),
+        channels,
+        constants.get("mean"),
+        constants.get("stddev"),
+        record["class_values"],
+        scale=record["scale"],
+    )
+    signatures.export(segmenter, folder, record["max_pixels"])

@@ -104,19 +104,23 @@ class Segmenter(tf.Module):
             self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
-        self._class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
-        self._predict_fn = tf.function(
+        # Signatures share its trace: tracing the tiles takes most of the time of an export.
+        self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
+        predict = tf.function(
             lambda image: self.answer(image, tf.identity, tf.float32, of_probabilities=True),
             input_signature=pixels,
         )
+        # Behind a function that tf.Module does not see, or it would be traced for each SavedModel, where no
+        # signature needs it.
+        self._predict = lambda image: predict(image)
 
     def segment(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Class index of each pixel, [H, W], of an image [H, W, channels]."""
-        return self._class_indices_fn(_sixteen_bits(image)).numpy()[..., 0]
+        return self.class_indices_fn(_sixteen_bits(image)).numpy()[..., 0]
 
     def predict(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
         """Probabilities of all classes, [H, W, classes], of an image [H, W, channels]."""
-        return self._predict_fn(_sixteen_bits(image)).numpy()
+        return self._predict(_sixteen_bits(image)).numpy()
 
     def probabilities(self, windows: tf.Tensor) -> tf.Tensor:
         """What the network itself says: normalised [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""

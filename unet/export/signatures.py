@@ -75,7 +75,12 @@ class _Signatures:
     """One method a signature, each for one element: `name` is what messages call it."""
 
     def __init__(self, segmenter: Segmenter, max_pixels: int | None):
-        self._segmenter, self._max_pixels = segmenter, max_pixels
+        self._segmenter = segmenter
+        # Traced once for all signatures that read images.
+        self._decoded = tf.function(
+            lambda encoded, name: decode_image(encoded, segmenter.channels, max_pixels, name),
+            input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.string)],
+        )
 
     def mask_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         values = self._segmenter.values
@@ -139,16 +144,10 @@ class _Signatures:
         maps = _grey_pngs(answer[..., 1:], self._segmenter.classes - 1, compression=0)
         return self._count(answer[..., :1], features["mask"], name), maps, features["mask"]
 
-    def _decoded(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        return decode_image(encoded, self._segmenter.channels, self._max_pixels, name)
-
     def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
         """PNG of the values of the classes, [classes, 1 or 3]."""
-
-        def look_up(outputs: tf.Tensor) -> tf.Tensor:
-            return tf.gather(values, most_likely(outputs)[..., 0])
-
-        return tf.io.encode_png(self._segmenter.answer(pixels, look_up, values.dtype))
+        indices = self._segmenter.class_indices_fn(pixels)  # [H, W, 1] uint8
+        return tf.io.encode_png(tf.gather(values, tf.cast(indices[..., 0], tf.int32)))  # [H, W, 1 or 3]
 
     def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
