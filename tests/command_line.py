@@ -1,4 +1,4 @@
-"""The command line, called as a function: what it prints and returns, without a process that loads TensorFlow."""
+"""The command line, called as a function: what it prints and returns, without a process of its own."""
 
 from __future__ import annotations
 
