@@ -35,8 +35,8 @@ TINY = {
     "validate_every": 30,
     "batch_size": 2,
     "tune_trials": 2,
-    "tune_steps": 20,
-    "tune_range": "[0.01, 0.05]",  # so that a trial of few steps finds a cell
+    "tune_steps": 30,
+    "tune_range": "[0.01, 0.03]",  # so that a trial of few steps finds a cell
     "thresholds": "{ pixel_error = 0.9 }",  # so few steps may find no cell at all
 }
 
