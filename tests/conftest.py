@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-# Property tests: few examples, always the same; many new ones where HYPOTHESIS_PROFILE=thorough asks for them.
+# Property tests: few examples, always the same; many new ones by HYPOTHESIS_PROFILE=thorough.
 hypothesis.settings.register_profile("ci", derandomize=True, max_examples=50, deadline=None, database=None)
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
