@@ -29,14 +29,12 @@ CHECKOUT = Path(__file__).parent.parent
 TINY = {
     "classes": "{ surroundings = 0, cell = 255 }",  # not in alphabetical order
     "base_filters": 2,
-    "depth": 2,
-    "window": 60,
+    "window": 204,
     "steps": 60,
     "validate_every": 30,
     "batch_size": 2,
     "tune_trials": 2,
-    "tune_steps": 30,
-    "tune_range": "[0.01, 0.03]",  # so that a trial of few steps finds a cell
+    "tune_steps": 10,
     "thresholds": "{ pixel_error = 0.9 }",  # so few steps may find no cell at all
 }
 
