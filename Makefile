@@ -18,12 +18,15 @@ setup-serving: setup
 serve: setup-serving  ## serve the pushed model on this machine; make serve ARGS="--help" lists the limits
 	@exec .venv-serving/bin/python -m serving $(ARGS)
 
+# As many at once as there are cores and memory for; tests that share what is expensive to make share a process.
+PYTEST := $(PY) -m pytest -n auto --dist loadgroup --durations=15
+
 test: setup     ## every test that needs this environment alone
-	@$(PY) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
-	@$(PY) -m pytest -m "server or docs" $(ARGS)
+	@$(PYTEST) -m "server or docs" $(ARGS)
 
 docs: setup     ## build the documentation into build/docs; a warning is an error
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs

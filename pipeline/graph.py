@@ -41,8 +41,14 @@ from unet.registry.versions import MODEL_NAME
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings
 
-# In memory and in this process. A plain DirectRunner first tries to download another runner.
-BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--direct_num_workers=1"]
+# In memory and in this process. A plain DirectRunner first tries to download another runner. Without the name
+# of an image, which nothing here looks at, TFX packs all of itself for other machines, for seconds, into a
+# temporary folder that stays: once for each component.
+BEAM_ARGS = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
+    "--direct_num_workers=1",
+    "--sdk_container_image=none",
+]
 
 # What a process takes that serves an exported model, beside the tile at work: TensorFlow, the weights, the
 # largest test image.

@@ -10,13 +10,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# Property tests: few examples, always the same; many new ones by HYPOTHESIS_PROFILE=thorough.
+hypothesis.settings.register_profile("ci", derandomize=True, max_examples=50, deadline=None, database=None)
+hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+_GIGABYTES_OF_A_WORKER = 3  # TensorFlow, TFX, and a run of tiny images
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # What earlier checks found lies in the user's cache folder; tests must neither use nor fill that one.
 _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as there are cores to use, and memory for."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    return max(1, min(len(os.sched_getaffinity(0)), kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
 
 
 # What makes another graph of a model; whatever else its record says does not.

@@ -252,12 +252,13 @@ def test_what_may_not_be_read_is_in_the_table(closed: str, option: str, tmp_path
 
 LIMITED = """
 import resource, sys, time
-from components import images
+from unet.images.raster import ImageError
+from unet.images.reader import read_image
 resource.setrlimit(resource.RLIMIT_AS, (500 << 20, 500 << 20))
 start = time.monotonic()
 try:
-    images.read_image(sys.argv[1])
-except images.ImageError as error:
+    read_image(sys.argv[1])
+except ImageError as error:
     print(time.monotonic() - start, error)
 """
 

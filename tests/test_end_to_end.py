@@ -1,6 +1,7 @@
-"""The whole pipeline on tiny synthetic cells, as a user runs it: by the command line, in its own processes.
+"""The whole pipeline on tiny synthetic cells, as a user runs it: by the command line.
 
-One root is used by all tests of this file, in order: what a night after night of runs would do.
+The first run is made once, and each test begins with the root and the data as that run left them. Only what
+is about a process, such as a signal, starts one: each loads TensorFlow and TFX anew.
 """
 
 import json
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ import pytest
 from PIL import Image
 
 from data.synthetic import write_cells
+from tests.command_line import call
+
+pytestmark = pytest.mark.xdist_group("end to end")
 
 CHECKOUT = Path(__file__).parent.parent
 TINY = {
@@ -35,14 +40,26 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with `data`, ten images of several sizes, and room for the `root`."""
-    folder = tmp_path_factory.mktemp("end to end")
+def first(tmp_path_factory):
+    """The first run, and its folder: `data`, ten images of several sizes, and the `root`."""
+    folder = tmp_path_factory.mktemp("end to end") / "place"
     write_cells(folder / "data", 8, (96, 96), seed=1)
     write_cells(folder / "more", 2, (150, 61), seed=2)
     for kind in ("images", "masks"):
         for path in (folder / "more" / kind).iterdir():
             path.rename(folder / "data" / kind / f"wide_{path.name}")
+    done = command(folder, "run", "--data", str(folder / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copytree(folder, folder.parent / "kept", symlinks=True)
+    return folder, done
+
+
+@pytest.fixture
+def place(first):
+    """The folder as the first run left it, at the same path: the records of a root hold paths."""
+    folder, _ = first
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / "kept", folder, symlinks=True)
     return folder
 
 
@@ -50,8 +67,7 @@ def command(place: Path, *words: str, under: str = "root", **settings: object) -
     """Runs the command line with the tiny settings."""
     values = {**TINY, **settings} if words[0] == "run" else {}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-    arguments = [sys.executable, CHECKOUT / "run_pipeline.py", *words, "--root", place / under, *sets]
-    return subprocess.run([*map(str, arguments)], capture_output=True, text=True, cwd=place, check=False)
+    return call(*words, "--root", place / under, *sets, cwd=place)
 
 
 def last_summary(place: Path) -> dict:
@@ -72,9 +88,8 @@ def versions(place: Path) -> list[Path]:
     return sorted(serving.glob("[0-9]*"))  # latest.json lies beside them
 
 
-def test_first_run_pushes_a_model(place):
-    done = command(place, "run", "--data", str(place / "data"))
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_first_run_pushes_a_model(place, first):
+    _, done = first
     summary = last_summary(place)
     assert summary["status"] == "pushed"
     assert not any(c["cached"] for c in summary["components"].values())
@@ -116,17 +131,23 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
 
 def test_a_report_that_cannot_be_written_costs_nothing_else(place):
     before = set((place / "root" / "runs").iterdir())
-    process = start(place, steps=TINY["steps"], tune="first")  # as the runs before: nothing is computed
-    while not (new := set((place / "root" / "runs").iterdir()) - before):
-        assert process.poll() is None
-        time.sleep(0.02)
-    [folder] = new
-    (folder / "report.html").mkdir()  # no file can take its place
-    output, _ = process.communicate()
-    assert process.returncode == 0, output
+    ended = threading.Event()
+
+    def take_its_place() -> None:
+        while not (new := set((place / "root" / "runs").iterdir()) - before):
+            if ended.wait(0.02):
+                return
+        (new.pop() / "report.html").mkdir()  # no file can take its place
+
+    other = threading.Thread(target=take_its_place)
+    other.start()
+    done = command(place, "run", "--data", str(place / "data"))  # as the run before: nothing is computed
+    ended.set()
+    other.join()
+    assert done.returncode == 0, done.stdout + done.stderr
     assert last_summary(place)["status"] == "unchanged"
-    assert "the report could not be written: " in output
-    assert "Traceback" not in output
+    assert "the report could not be written: " in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(place):
@@ -145,9 +166,10 @@ def test_swapped_masks_are_noticed_and_the_new_model_is_compared_with_the_old(pl
     assert "that of the last pushed model" in summary["learning_rate"]  # tune = "first"
     assert "foreground_iou" in summary["baseline"]
     assert len(versions(place)) == 2
+    two_runs_are_compared(place)
 
 
-def test_two_runs_are_compared(place):
+def two_runs_are_compared(place: Path) -> None:
     first, *_, last = sorted(path.name for path in (place / "root" / "runs").iterdir())
     done = command(place, "report", first, "latest")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -227,7 +249,7 @@ def test_a_search_over_more_than_the_rate_shapes_the_network_the_record_and_the_
     settings: dict[str, Any] = {
         "tune": "always", "tune_search": "hyperband", "tune_trials": 4, "tune_steps": 6, "max_drop": 1,
         "tune_over": '{ base_filters = [3, 4], loss = ["cross_entropy", "cross_entropy+dice"] }',
-        "warm_start": "true", "learning_rate": 2e-3,
+        "warm_start": "true", "learning_rate": 2e-3, "steps": 20,
     }  # fmt: skip
     done = command(place, "run", "--data", str(place / "data"), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -367,7 +389,7 @@ model, image, out = sys.argv[1:]
 serve = tf.saved_model.load(model).signatures["serving_default"]
 data = open(image, "rb").read()
 open(out, "wb").write(serve(image_bytes=tf.constant([data]))["mask_bytes"][0].numpy())
-assert not [name for name in sys.modules if name.split(".")[0] in ("components", "pipeline")]
+assert not [name for name in sys.modules if name.split(".")[0] in ("components", "pipeline", "unet")]
 """
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.synthetic import write_cells
+from tests.command_line import call
 
 CHECKOUT = Path(__file__).parent.parent
 
@@ -43,7 +44,7 @@ def test_what_must_answer_at_once_imports_no_tensorflow(words, code):
 
 
 def test_check_as_json(folder):
-    done = command("check", "--data", str(folder), "--json")
+    done = call("check", "--data", folder, "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 0
     assert report["ok"]
@@ -56,7 +57,7 @@ def test_all_problems_are_listed_and_nothing_is_written(folder, tmp_path_factory
     masks[0].unlink()
     images[1].write_bytes(b"")
     images[2].write_bytes(images[3].read_bytes()[:100])
-    done = command("run", "--data", str(folder), "--root", str(root))
+    done = call("run", "--data", folder, "--root", root)
     assert done.returncode == 2
     for path in images[:3]:
         assert path.name in done.stdout

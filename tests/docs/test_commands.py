@@ -27,7 +27,7 @@ from PIL import Image
 
 from tests.docs.blocks import CHECKOUT, README, Block, blocks, pages
 
-pytestmark = pytest.mark.docs
+pytestmark = [pytest.mark.docs, pytest.mark.xdist_group("commands of the documentation")]
 
 BUDGET = {
     "steps": "20",
@@ -96,12 +96,18 @@ class Reader:
         rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
         table.write_text(rows[0] + "".join(kept), encoding="utf-8")
-        defaults = self.checkout / "pipeline/config/settings.py"
-        text = defaults.read_text(encoding="utf-8")
+        sections = [
+            *self.checkout.glob("unet/**/*settings.py"),
+            self.checkout / "pipeline/config/settings.py",
+        ]
         for name, value in BUDGET.items():
-            text, count = re.subn(rf"(\n    {name}: [^=]+ = Field\(\s*)[^,]+", rf"\g<1>{value}", text)
-            assert count == 1, name
-        defaults.write_text(text, encoding="utf-8")
+            changed = 0
+            for section in sections:
+                text = section.read_text(encoding="utf-8")
+                text, count = re.subn(rf"(\n    {name}: [^=]+ = Field\(\s*)[^,]+", rf"\g<1>{value}", text)
+                section.write_text(text, encoding="utf-8")
+                changed += count
+            assert changed == 1, name
         self.environment = {
             # What `make test-all ARGS=...` was given is not for the reader's make.
             **{k: v for k, v in os.environ.items() if not k.startswith(_NOT_OF_THE_READER)},

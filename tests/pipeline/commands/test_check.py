@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pipeline.check.findings import Report, print_report
 from pipeline.cli import main
 from pipeline.config.profile import load, parse_overrides
 from pipeline.root import Root
+from tests.command_line import call
 from unet.dataset.plan import make_plan
 from unet.errors import BadInput
 
@@ -253,15 +253,12 @@ def test_it_ends_with_the_command_that_takes_what_it_proposes(
     load(overrides=parse_overrides([word for word in found if "=" in word]))
 
 
-def test_names_are_whole_in_a_file(tmp_path: Path) -> None:
+def test_names_are_whole_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_cells(tmp_path, 6)
     name = "images/a_slide_of_week_3.png"
     (tmp_path / "images" / "cell_000.png").rename(tmp_path / name)
-    command = [sys.executable, "run_pipeline.py", "check", "--data", str(tmp_path)]
-    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, check=False
-    )
+    monkeypatch.delenv("COLUMNS", raising=False)
+    done = call("check", "--data", tmp_path, "--root", tmp_path / "root")
     assert done.returncode == 2
     assert name in done.stdout
 

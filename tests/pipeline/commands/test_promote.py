@@ -1,21 +1,15 @@
 """What promote refuses, in one sentence; promotions themselves are in tests/test_gate_end_to_end.py."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from pipeline.process.lock import exclusive
 from pipeline.root import Root
+from tests.command_line import call
 from tests.pipeline.recorded_runs import COMPLETE, RecordedRuns
-
-CHECKOUT = Path(__file__).parents[3]
 
 
 def promote(*words: object, reason: str = "why not") -> tuple[int, str, str]:
-    command = [sys.executable, str(CHECKOUT / "run_pipeline.py"), "promote", *map(str, words)]
-    done = subprocess.run([*command, "--reason", reason], capture_output=True, text=True, check=False)
+    done = call("promote", *words, "--reason", reason)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,16 +1,13 @@
 """The command as it is typed, on a folder of versions."""
 
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-CHECKOUT = Path(__file__).parents[3]
+from tests.command_line import call
 
 
 def rollback(*words: object) -> tuple[int, str, str]:
-    command = [sys.executable, str(CHECKOUT / "run_pipeline.py"), "rollback", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = call("rollback", *words)
     return done.returncode, done.stdout, done.stderr
 
 

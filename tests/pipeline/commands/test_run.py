@@ -49,14 +49,15 @@ def test_a_damaged_metadata_store_is_a_sentence_before_anything_is_loaded(conten
 ENDING = """
 import sys
 from pathlib import Path
-from pipeline import history, interruption
+from pipeline.history import runs
+from pipeline.process import signals
 from pipeline.commands.run import EXIT_CODE_OF, _Work
 from pipeline.root import Root
 root = Root(Path(sys.argv[1]))
-run = history.load(root.path, "1")
-interruption.install()
+run = runs.load(root.path, "1")
+signals.install()
 work = _Work(root, run.record, sys.stdout)
-interruption.watch(work.give_up)
+signals.watch(work.give_up)
 work.nodes = run.nodes
 work.end("pushed", "")
 sys.exit(EXIT_CODE_OF["pushed"])

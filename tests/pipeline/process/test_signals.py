@@ -9,8 +9,8 @@ import pytest
 
 SWALLOW = """
 import signal, sys, time
-from pipeline import interruption
-interruption.install()
+from pipeline.process import signals
+signals.install()
 print("ready", flush=True)
 try:
     try:
@@ -19,9 +19,9 @@ try:
         pass  # as a library's callback would
     time.sleep(60)
 except KeyboardInterrupt:
-    interruption.settle()
-    time.sleep(2 * interruption.SECONDS_BETWEEN)
-    sys.exit(75 if interruption.happened() else 1)
+    signals.settle()
+    time.sleep(2 * signals.SECONDS_BETWEEN)
+    sys.exit(75 if signals.happened() else 1)
 """
 
 
@@ -46,9 +46,9 @@ def test_a_background_job_that_ignores_ctrl_c_still_obeys_sigterm():
 
 STUCK = """
 import hashlib, sys
-from pipeline import interruption
-interruption.install()
-interruption.watch(lambda: print("last words", flush=True))
+from pipeline.process import signals
+signals.install()
+signals.watch(lambda: print("last words", flush=True))
 while True:
     try:
         print("ready", flush=True)
@@ -82,16 +82,16 @@ def test_native_code_does_not_keep_a_process_that_is_to_stop(number):
 
 SETTLING = """
 import time
-from pipeline import interruption
-interruption.install()
-interruption.watch(lambda: print("too late", flush=True))
+from pipeline.process import signals
+signals.install()
+signals.watch(lambda: print("too late", flush=True))
 try:
     print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
-    interruption.settle()
+    signals.settle()
     print("settled", flush=True)
-    time.sleep(interruption.SECONDS_TO_STOP + 1)  # what is told at the end may take its time
+    time.sleep(signals.SECONDS_TO_STOP + 1)  # what is told at the end may take its time
     print("end", flush=True)
 """
 
