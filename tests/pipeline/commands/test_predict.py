@@ -105,7 +105,7 @@ def test_everything_that_can_be_written(
     assert sum(a["area"] for a in found) == area
     # The same through the tiling of large images, whose masks and probabilities are TIFFs.
     tifffile.imwrite(tmp_path / "b.tif", pixels(photos / "b.png"))
-    monkeypatch.setattr("unet.inference.large_tiff.LARGE_PIXELS", 1000)
+    monkeypatch.setattr("unet.inference.inputs.LARGE_PIXELS", 1000)
     assert predict(root, tmp_path / "b.tif", "--out", tmp_path / "large", *more, "geojson") == 0
     assert written(tmp_path / "large") == {"b.tif", "b.background.tif", "b.cell.tif", "b.other.tif",
                                            "b.overlay.png", "b.geojson"}  # fmt: skip
