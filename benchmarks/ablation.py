@@ -24,10 +24,10 @@ BUDGET = {
 }  # fmt: skip
 # Where a variant does not say otherwise, the default: flips, quarter turns and changes of grey values; Adam.
 VARIANTS: dict[str, dict[str, object]] = {
-    "none": {"flip": "false", "grey": 0},
-    "flips": {"grey": 0},
-    "grey": {},
-    "elastic": {"warp": 0.5},
+    "none": {"flip": "false", "brightness_contrast": 0},
+    "flips": {"brightness_contrast": 0},
+    "brightness and contrast": {},
+    "elastic": {"spatial_augment_prob": 0.5},
     "weights": {"border_weight": 10},
     "dice": {"loss": "{cross_entropy=1.0, dice=1.0}"},
     "adamw": {"optimizer": "adamw"},

@@ -9,7 +9,7 @@ weights: one pass to warm up, then the fastest of `--repeats`.
 
 aligned       what is exported: the tiles of `unet.tiling.plan_image`
 naive         tiles of 572 pixels, 388 apart, one after the other: the usual code, with seams
-half          windows of 572 pixels, 194 apart, whose probabilities are averaged: the usual sliding window
+half          patches of 572 pixels, 194 apart, whose probabilities are averaged: the usual sliding window
 torch         the same network in PyTorch, eager, channels_last, one pass over the whole image
 """
 
@@ -55,7 +55,7 @@ def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], obje
 
 
 def windows(image: np.ndarray, filters: int, stride: int) -> Callable[[], object]:
-    """Windows of a fixed size; where they overlap, probabilities are averaged."""
+    """Patches of a fixed size; where they overlap, probabilities are averaged."""
     network = keras_network(filters)
     import tensorflow as tf
 

@@ -1,7 +1,7 @@
 """What the data cost a training step: the step in the pipeline beside its twin on tensors in memory.
 
     python benchmarks/training.py
-    python benchmarks/training.py --set warp=0.25 --set window=316
+    python benchmarks/training.py --set spatial_augment_prob=0.25 --set patch_size=316
 
 Cuts the bundled images into tiles as the pipeline does, then times the same compiled step twice: fed by
 the tf.data pipeline, and by one batch that stays in memory. The two alternate; medians are compared. The

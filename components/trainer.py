@@ -34,7 +34,7 @@ def run_fn(fn_args: FnArgs) -> None:
     `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON, what is
     searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to `warm_start`, and
     the folder of the ModelRun to `start_from`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
-    Keras model, the curves, samples of the windows and what TensorBoard reads to `model_run_dir`. A killed
+    Keras model, the curves, samples of the patches and what TensorBoard reads to `model_run_dir`. A killed
     training goes on from its last checkpoint.
     """
     configured = TrainSettings.model_validate_json(fn_args.custom_config["train"])

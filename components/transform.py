@@ -1,7 +1,7 @@
 """The preprocessing of TFX Transform: normalisation constants over all training images, and tiling.
 
-One image becomes one or more *tiles*: windows of the mirror-padded image that keep their whole context, with
-the mask over the same window, so that training may warp or rotate a tile first and crop the valid centre
+One image becomes one or more *tiles*: patches of the mirror-padded image that keep their whole context, with
+the mask over the same patch, so that training may warp or rotate a tile first and crop the valid centre
 afterwards. Pixels stay encoded; only the constants of the normalisation travel beside them.
 """
 
@@ -30,7 +30,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
         custom_config: `tiles`, a `TileSettings` as JSON.
 
     Returns:
-        For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same window of the mirror-padded image and
+        For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same patch of the mirror-padded image and
         mask; with `border` the mask has it as its second channel), `name` of the image, `top` and `left`
         (first pixel of the image that the tile is responsible for), `height` and `width` of the image (all
         four after `scale`), `tiles` (how many the image has); shape [N, classes], `class_pixels`, those of
@@ -39,7 +39,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     """
     settings = TileSettings.model_validate_json(custom_config["tiles"])
     constants = None
-    if settings.normalise == "dataset":
+    if settings.normalize == "dataset":
         sums = tf.map_fn(
             lambda image: pixel_sums(
                 resize_image(decode_image(image, settings.image_channels), settings.scale)
@@ -95,8 +95,8 @@ def _cut(
     pixels = resize_image(decode_image(image, settings.image_channels), settings.scale)
     indices = resize_mask(tf.concat(planes, -1), settings.scale)
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-    # A training window fits into every tile.
-    least = settings.window - geometry.smallest
+    # A training patch fits into every tile.
+    least = settings.patch_size - geometry.smallest
     rows, columns = (
         tiling.plan(size, settings.tile_stride, geometry, min_stride=least) for size in (height, width)
     )

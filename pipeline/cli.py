@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
         "--out", required=True, type=Path, metavar="DIR", help="folder of versions to add it to"
     )
     average.add_argument(
-        "--symmetries", action="store_true", help="average over the eight flips and quarter turns, too"
+        "--test-time-augmentation",
+        action="store_true",
+        help="average over the eight flips and quarter turns, too",
     )
     _add_root(average)
 
@@ -187,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "average":
             from pipeline.commands.average import average
 
-            return average(options.model, options.out, options.root, options.symmetries)
+            return average(options.model, options.out, options.root, options.test_time_augmentation)
         if options.command == "report":
             from pipeline.commands.report import report
 

@@ -188,7 +188,7 @@ def create_pipeline(
         examples=examples.outputs["examples"],
         model_run=trainer.outputs["model_run"],
         images=3,
-        timeout=300 * (8 if config.symmetries else 1),
+        timeout=300 * (8 if config.test_time_augmentation else 1),
         memory=round(1000 * (config.serving_memory + _SERVER_GIGABYTES)),
     )
     pusher = Pusher(

@@ -36,7 +36,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 # What makes another graph of a model; whatever else its record says does not.
-_GRAPH = ("channels", "scale", "class_values", "normalisation", "symmetries", "max_pixels", "base_filters")
+_GRAPH = (
+    "channels",
+    "scale",
+    "class_values",
+    "normalisation",
+    "test_time_augmentation",
+    "max_pixels",
+    "base_filters",
+)
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +68,7 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             "value_range": None,
             "normalisation": {"over": "image"},
             "scale": 1.0,
-            "symmetries": False,
+            "test_time_augmentation": False,
             "max_pixels": 10**6,
             "geometry": {"depth": 2},
             "base_filters": 4,

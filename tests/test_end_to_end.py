@@ -29,7 +29,7 @@ CHECKOUT = Path(__file__).parent.parent
 TINY = {
     "classes": "{ surroundings = 0, cell = 255 }",  # not in alphabetical order
     "base_filters": 2,
-    "window": 204,
+    "patch_size": 204,
     "steps": 60,
     "validate_every": 30,
     "batch_size": 2,
@@ -336,7 +336,7 @@ def last_network(root: Path) -> keras.Model:
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     settings: dict[str, Any] = {
-        "tune": "never", "learning_rate": 2e-3, "steps": 150, "max_drop": 1, "warp": 0.3,
+        "tune": "never", "learning_rate": 2e-3, "steps": 150, "max_drop": 1, "spatial_augment_prob": 0.3,
         "border_weight": 5.0, "dropout": 0.2,
     }  # fmt: skip
     process = start(place, **settings)

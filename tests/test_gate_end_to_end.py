@@ -25,8 +25,8 @@ from unet.registry.versions import push
 pytestmark = pytest.mark.xdist_group("gate end to end")
 
 TINY = {
-    "classes": "{ surroundings = 0, cell = 255 }", "base_filters": 2, "depth": 2, "window": 60, "steps": 20,
-    "validate_every": 20, "tune": "never", "slices": '["site", "group"]', "max_drop": 1,
+    "classes": "{ surroundings = 0, cell = 255 }", "base_filters": 2, "depth": 2, "patch_size": 60,
+    "steps": 20, "validate_every": 20, "tune": "never", "slices": '["site", "group"]', "max_drop": 1,
     "thresholds": '{ pixel_error = 0.9, "pixel_error@site=north" = 0.9 }',
 }  # fmt: skip
 

@@ -58,7 +58,11 @@ def _tiled(network: keras.Model, x: NDArray[np.float32], record: Mapping[str, An
     stride = _STRIDE // geometry.step * geometry.step
     rows, cols = (tiling.plan(side, stride, geometry) for side in x.shape[:2])
     padded = tiling.pad(x, rows, cols, geometry)
-    turns = [(k, flip) for k in range(4) for flip in (False, True)] if record["symmetries"] else [(0, False)]
+    turns = (
+        [(k, flip) for k in range(4) for flip in (False, True)]
+        if record["test_time_augmentation"]
+        else [(0, False)]
+    )
 
     def answer(tile: NDArray[np.float32]) -> NDArray[np.float32]:
         total: Any = 0

@@ -44,7 +44,7 @@ def estimate(
     if not used:
         return None
     geometry = tiling.Geometry(config.depth)
-    least = config.window - geometry.smallest
+    least = config.patch_size - geometry.smallest
     tiles, tile_bytes, train_pixels = 0, 0.0, 0
     for fact in used:
         sides = [max(1, round(side * config.scale)) for side in (fact.height, fact.width)]
@@ -61,7 +61,7 @@ def estimate(
     held = tile_bytes + sum(count for count in decoded if count <= HELD)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
     filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
-    step = config.batch_size * config.window**2 * filters * _ACTIVATIONS
+    step = config.batch_size * config.patch_size**2 * filters * _ACTIVATIONS
     return Estimate(
         tiles=tiles,
         disk=round(sum(fact.stored for fact in used) * 1.05 + tile_bytes),

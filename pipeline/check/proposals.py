@@ -51,7 +51,7 @@ class Proposal:
 def propose(
     samples: Sequence[Sample], facts: Sequence[Facts], settings: ReadSettings, config: PipelineConfig
 ) -> list[Proposal]:
-    """Proposals for `normalise`, `scale`, `loss`, `base_filters`, `window`, `tile_stride` and `steps`.
+    """Proposals for `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
     Args:
         samples: the usable ones.
@@ -65,18 +65,18 @@ def propose(
     normalise, why_normalise = _normalise(facts)
     scale, why_scale = _scale(diameter, Geometry(config.depth))
     side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
-    window, why_window = _window(side, Geometry(config.depth))
+    patch_size, why_patch_size = _patch_size(side, Geometry(config.depth))
     stride, why_stride = _tile_stride(facts, scale)
     megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
     filters, why_filters = _filters(megapixels)
-    steps, why_steps = _steps(megapixels, window, config)
+    steps, why_steps = _steps(megapixels, patch_size, config)
     loss, loss_in_use, why_loss = _loss(facts, config)
     proposed = [
-        ("normalise", f'"{normalise}"', f'"{config.normalise}"', why_normalise),
+        ("normalize", f'"{normalise}"', f'"{config.normalize}"', why_normalise),
         ("scale", f"{scale:g}", f"{config.scale:g}", why_scale),
         ("loss", loss, loss_in_use, why_loss),
         ("base_filters", f"{filters}", f"{config.base_filters}", why_filters),
-        ("window", f"{window}", f"{config.window}", why_window),
+        ("patch_size", f"{patch_size}", f"{config.patch_size}", why_patch_size),
         ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
         ("steps", f"{steps}", f"{config.steps}", why_steps),
     ]
@@ -88,8 +88,8 @@ def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> floa
     values = {proposal.key: proposal.value for proposal in proposals}
     if not values or config.minutes:
         return 1.0
-    filters, window, steps = (float(values[key]) for key in ("base_filters", "window", "steps"))
-    a_step = (filters / config.base_filters) ** _FILTERS_COST * (window / config.window) ** 2
+    filters, patch_size, steps = (float(values[key]) for key in ("base_filters", "patch_size", "steps"))
+    a_step = (filters / config.base_filters) ** _FILTERS_COST * (patch_size / config.patch_size) ** 2
     return a_step * steps / config.steps
 
 
@@ -130,20 +130,20 @@ def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str
     return current if terms.keys() & {"dice", "tversky"} else '"cross_entropy+dice"', current, why
 
 
-def _window(side: float, geometry: Geometry) -> tuple[int, str]:
+def _patch_size(side: float, geometry: Geometry) -> tuple[int, str]:
     _, needed = geometry.nearest_legal(round(side) + 2 * geometry.halo)
     default = geometry.nearest_legal(444)[1]
     if needed < default:
-        return needed, f"images are about {side:.0f} pixels wide here: a larger window holds mirrored borders"
+        return needed, f"images are about {side:.0f} pixels wide here: a larger patch holds mirrored borders"
     output = geometry.output_side(default)
-    return default, f"gives {output} x {output} pixels a window, at 2.9 times the work of each"
+    return default, f"gives {output} x {output} pixels a patch, at 2.9 times the work of each"
 
 
 def _tile_stride(facts: Sequence[Facts], scale: float) -> tuple[int, str]:
     largest = max(max(fact.height, fact.width) for fact in facts) * scale
     if largest > 2048:
         return 1024, f"images of up to {largest:.0f} pixels: larger tiles overlap less and take less disk"
-    return 512, "tiles hold a window anywhere in them, and take at most 2 times the pixels of a large image"
+    return 512, "tiles hold a patch anywhere in them, and take at most 2 times the pixels of a large image"
 
 
 def _filters(megapixels: float) -> tuple[int, str]:
@@ -155,9 +155,9 @@ def _filters(megapixels: float) -> tuple[int, str]:
     return 8, f"{seen}: a small network learns in minutes and forgets less"
 
 
-def _steps(megapixels: float, window: int, config: PipelineConfig) -> tuple[int, str]:
+def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[int, str]:
     geometry = Geometry(config.depth)
-    a_step = config.batch_size * geometry.output_side(window) ** 2 / 1e6
+    a_step = config.batch_size * geometry.output_side(patch_size) ** 2 / 1e6
     passes = _PASSES * megapixels / a_step
     steps = int(min(20000, max(2000, round(passes, -2))))
     times = steps * a_step / max(megapixels, 1e-6)

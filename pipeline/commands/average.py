@@ -17,7 +17,7 @@ from unet.registry.records import ModelError, common_record, mean_record, traini
 from unet.registry.versions import newest_version, push
 
 
-def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: bool) -> int:
+def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augmentation: bool) -> int:
     """Writes a version into a folder of versions, whose answer is the mean of the models' probabilities.
 
     Args:
@@ -25,7 +25,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
         out: folder of versions, as a server polls it, but not the one of `root`, into which runs push;
             created where missing. If its newest version is this mean already, nothing is written.
         root: of the pipeline.
-        symmetries: average over the eight flips and quarter turns of the image, too.
+        test_time_augmentation: average over the eight flips and quarter turns of the image, too.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -33,8 +33,8 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
     folders, problems = find_models(models, Root(root.absolute()).serving)
     if len(set(folders)) < len(folders):
         problems.append("a model is given twice")
-    if len(folders) == 1 and not symmetries:
-        problems.append("a single model is its own mean: give another --model, or --symmetries")
+    if len(folders) == 1 and not test_time_augmentation:
+        problems.append("a single model is its own mean: give another --model, or --test-time-augmentation")
     if out.resolve() == Root(root.absolute()).serving.resolve():
         problems.append(f"{out}: runs push here what passes the gate: give another folder")
     elif out.exists() and not out.is_dir():
@@ -50,10 +50,10 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT
 
-    turned = " over the eight flips and turns" if symmetries else ""
+    turned = " over the eight flips and turns" if test_time_augmentation else ""
     what = f"the mean of {len(folders)} models{turned}" if len(folders) > 1 else f"the mean{turned}"
     newest = newest_version(out)
-    if newest is not None and _is_mean(out / str(newest), folders, symmetries):
+    if newest is not None and _is_mean(out / str(newest), folders, test_time_augmentation):
         print(f"{out / str(newest)}: {what}, as it was")
         return OK
 
@@ -65,7 +65,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
 
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
         try:
-            mean.average(folders, Path(scratch, "model"), symmetries)
+            mean.average(folders, Path(scratch, "model"), test_time_augmentation)
             with exclusive(out / ".lock"):
                 version, _ = push(Path(scratch, "model"), out)
         except ModelError as error:
@@ -78,7 +78,9 @@ def average(models: Sequence[str | Path], out: Path, root: Path, symmetries: boo
     return OK
 
 
-def _is_mean(version: Path, folders: Sequence[Path], symmetries: bool) -> bool:
+def _is_mean(version: Path, folders: Sequence[Path], test_time_augmentation: bool) -> bool:
     """Whether a model is this mean. Its files cannot tell: TensorFlow never writes the same ones twice."""
     record = training_record(version)
-    return all(record.get(key) == value for key, value in mean_record(folders, symmetries).items())
+    return all(
+        record.get(key) == value for key, value in mean_record(folders, test_time_augmentation).items()
+    )

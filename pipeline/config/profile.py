@@ -57,12 +57,27 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
     return validated({**values, **(overrides or {})}, source)
 
 
+# Former names of settings, for whoever still has them in a profile or a script.
+RENAMED = {
+    "block": "slices_per_group",
+    "elastic": "elastic_sigma",
+    "grey": "brightness_contrast",
+    "normalise": "normalize",
+    "rare": "oversample_rare",
+    "symmetries": "test_time_augmentation",
+    "warp": "spatial_augment_prob",
+    "window": "patch_size",
+}
+
+
 def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
     """Turns plain values into a `PipelineConfig`, or raises one `ConfigError` that lists every mistake."""
     known = list(PipelineConfig.model_fields)
     mistakes = []
     for key in values:
-        if key not in known:
+        if key in RENAMED:
+            mistakes.append(f"{key!r} is called {RENAMED[key]!r} now")
+        elif key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
             mistakes.append(f"unknown key {key!r}: {hint}")

@@ -18,7 +18,7 @@ from unet.export.settings import ExportSettings
 from unet.masks.labels import INSTANCES
 from unet.masks.settings import Values
 from unet.metrics.names import SEGMENT_SCORES, gate_names, split_key
-from unet.preprocessing.settings import Scaling, Stride, Window
+from unet.preprocessing.settings import Patch, Scaling, Stride
 from unet.settings import Network, Seed
 from unet.tiling import Geometry
 from unet.training.search_settings import TuneSettings
@@ -34,7 +34,7 @@ class PipelineConfig(
     WarmStart,
     Training,
     Stride,
-    Window,
+    Patch,
     Network,
     Seed,
     Drift,
@@ -65,16 +65,17 @@ class PipelineConfig(
         if strange := [name for name in self.domains if name not in known]:
             raise ValueError(f"domains: unknown statistic {strange[0]!r}, known: {', '.join(known)}")
         geometry = Geometry(self.depth)
-        if not geometry.is_legal(self.window):
-            below, above = geometry.nearest_legal(self.window)
+        if not geometry.is_legal(self.patch_size):
+            below, above = geometry.nearest_legal(self.patch_size)
             raise ValueError(
-                f"window = {self.window} is not a legal side of the network: try {below} or {above}"
+                f"patch_size = {self.patch_size} is not a valid input size of the "
+                f"network: try {below} or {above}"
             )
         if self.tile_stride % geometry.step:
             raise ValueError(f"tile_stride = {self.tile_stride} is not a multiple of {geometry.step}")
-        least = self.window - geometry.smallest
+        least = self.patch_size - geometry.smallest
         if self.tile_stride < least:
-            raise ValueError(f"tile_stride = {self.tile_stride}: tiles must hold a window: at least {least}")
+            raise ValueError(f"tile_stride = {self.tile_stride}: tiles must hold a patch: at least {least}")
         if isinstance(self.class_weights, dict) and (
             strange := [name for name in self.class_weights if name not in self.classes]
         ):

@@ -39,7 +39,7 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
     if isinstance(error, OSError) and error.filename:
         return "failed", f"{where}{error.filename}: {error.strerror}"
     if name in _OUT_OF_MEMORY:
-        return "failed", f"{where}out of memory: lower window, batch_size or base_filters with --set"
+        return "failed", f"{where}out of memory: lower patch_size, batch_size or base_filters with --set"
     first = next(iter(message.splitlines()), "")
     return "failed", f"{where}{name}: {first}".removesuffix(": ")
 

@@ -20,7 +20,7 @@ _SIDE = 320  # of a sample, in pixels
 _ROWS = 100  # of the table of the curves
 _CHARTS = 4  # of the IoU of single classes; the table has those of all
 CURVES = (
-    ("loss", "Loss of the training windows"),
+    ("loss", "Loss of the training patches"),
     ("val_foreground_iou", "Foreground IoU of the validation images"),
     ("learning_rate", "Learning rate"),
 )
@@ -144,11 +144,11 @@ def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def samples(evidence: Evidence) -> dict[str, Any]:
-    """Windows of the training before and after augmentation, with their targets and weights."""
+    """Patches of the training before and after augmentation, with their targets and weights."""
     folder = evidence.folder("Trainer", "model_run") / SAMPLES
     shown = []
     weighted = False
-    for row in evidence.json(folder / SAMPLES_INDEX, "sample of the training windows"):
+    for row in evidence.json(folder / SAMPLES_INDEX, "sample of the training patches"):
         name = row["name"]
         panels = []
         for when, label in (("before", "as stored"), ("after", "as trained on")):
@@ -157,8 +157,8 @@ def samples(evidence: Evidence) -> dict[str, Any]:
             height, width = mask.shape
             panels.append(
                 Panel(
-                    f"Window, {label}",
-                    f"Window of {name}, {label}",
+                    f"Patch, {label}",
+                    f"Patch of {name}, {label}",
                     width,
                     height,
                     pictures.photograph(image),
@@ -166,7 +166,7 @@ def samples(evidence: Evidence) -> dict[str, Any]:
             )
             drawn = pictures.mask(mask, len(evidence.classes))
             panels.append(
-                Panel(f"Target, {label}", f"True classes of that window, {label}", width, height, drawn)
+                Panel(f"Target, {label}", f"True classes of that patch, {label}", width, height, drawn)
             )
         if row["weight"]:
             weighted = True
@@ -176,7 +176,7 @@ def samples(evidence: Evidence) -> dict[str, Any]:
             panels.append(
                 Panel(
                     label,
-                    f"Weight of each pixel of that window in the loss, at most {most}",
+                    f"Weight of each pixel of that patch in the loss, at most {most}",
                     weight.shape[1],
                     weight.shape[0],
                     pictures.ramp(weight),

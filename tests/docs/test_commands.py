@@ -34,7 +34,7 @@ BUDGET = {
     "validate_every": "20",
     "tune_trials": "1",
     "tune_steps": "5",
-    "window": "316",
+    "patch_size": "316",
     "thresholds": '{"pixel_error": 0.95}',
     "max_drop": "1",
 }

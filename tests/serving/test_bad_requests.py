@@ -108,8 +108,8 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "text for numbers": (
         PREDICT, '{"signature_name": "tensors", "instances": [[[["x"]]]]}', 400, "the value is something else"
     ),
-    "windows of another size": (
-        PREDICT, '{"signature_name": "network", "instances": [[[[0]]]]}', 400, "sides of windows must be"
+    "patches of another size": (
+        PREDICT, '{"signature_name": "network", "instances": [[[[0]]]]}', 400, "sides of patches must be"
     ),
     "V2: version": ("/v2/models/unet/versions/9/infer", v2(["x"], [1]), 404, "version 9 is not served"),
 }  # fmt: skip

@@ -42,7 +42,7 @@ Found = tuple[list[Sample], list[Problem]]
 def find_samples(
     folder: Path,
     *,
-    block: int = 0,
+    slices_per_group: int = 0,
     mask_suffix: str = "_mask",
     group_pattern: str | None = None,
     span_window: int = 0,
@@ -51,7 +51,7 @@ def find_samples(
 
     Args:
         folder: see the table above.
-        block: so many consecutive samples, or pages of a stack, form one group.
+        slices_per_group: so many consecutive samples, or pages of a stack, form one group.
         mask_suffix: what the name of a mask has after that of its image, where they are not the same.
         group_pattern: samples for whose names (without span) its match is the same form one group. A
             manifest's groups win over it, and it wins over blocks; without either a stack is one group and
@@ -63,7 +63,7 @@ def find_samples(
     """
     if not is_pattern(folder):
         samples, problems = _find(folder, mask_suffix)
-        samples = _grouped(samples, block, group_pattern)
+        samples = _grouped(samples, slices_per_group, group_pattern)
     else:
         samples, problems, spans = [], [], {}
         try:
@@ -76,7 +76,7 @@ def find_samples(
         for span, path in spans.items():
             found, more = _find(path, mask_suffix)
             problems += more
-            for sample in _grouped(found, block, group_pattern):
+            for sample in _grouped(found, slices_per_group, group_pattern):
                 is_block = sample.group.startswith(BLOCK_PREFIX)
                 group = sample.group.removeprefix(BLOCK_PREFIX)
                 # A group that a person named may go on in the next span; one made of a name may not.
@@ -275,7 +275,7 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
     return pages, problems
 
 
-def _grouped(samples: Sequence[Sample], block: int, pattern: str | None) -> list[Sample]:
+def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | None) -> list[Sample]:
     """Gives each sample without a group one; see `find_samples`."""
     position: dict[str, int] = {}  # of the next sample, in each stack and in all the rest
     grouped = []
@@ -285,9 +285,9 @@ def _grouped(samples: Sequence[Sample], block: int, pattern: str | None) -> list
         match = re.search(pattern, sample.name) if pattern else None
         if match:
             group = "-".join(part or "" for part in match.groups()) or match[0]
-        elif block:
+        elif slices_per_group:
             stack = f"{sample.stack}-" if sample.stack else ""
-            group = f"{BLOCK_PREFIX}{stack}{number // block:03d}"
+            group = f"{BLOCK_PREFIX}{stack}{number // slices_per_group:03d}"
         else:
             group = sample.stack or sample.name
         grouped.append(replace(sample, group=sample.group or group))

@@ -27,7 +27,7 @@ def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Probl
     """The samples of a data folder, see `source.find_samples`; their columns are the declared ones."""
     samples, problems = layouts.find_samples(
         folder,
-        block=settings.block,
+        slices_per_group=settings.slices_per_group,
         mask_suffix=settings.mask_suffix,
         group_pattern=settings.group_pattern,
         span_window=settings.span_window,

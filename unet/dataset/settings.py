@@ -43,7 +43,9 @@ class Data(Section):
     channels: Literal["auto", 1, 3] = Field(
         "auto", description="Channels the network sees; auto: 3 if any image is in colour, else 1."
     )
-    block: int = Field(0, ge=0, description="Consecutive slices that form one group; 0: each image is one.")
+    slices_per_group: int = Field(
+        0, ge=0, description="Consecutive slices that form one group; 0: each image is one."
+    )
     group_pattern: str | None = Field(
         None, description="Regular expression; images for whose names its match is the same are a group."
     )

@@ -224,9 +224,9 @@ def _require_all_splits(counts: Mapping[str, int], samples: Sequence[Sample]) ->
     elif len(samples) < len(SPLITS):
         advice = f"{needed}: add images"
     elif all(group.startswith(BLOCK_PREFIX) for group in groups):
-        advice = f"{needed}: lower block, for example --set block={_block(samples)}"
+        advice = f"{needed}: lower slices_per_group, for example --set slices_per_group={_block(samples)}"
     elif any(sample.stack for sample in samples):
-        advice = f"{needed}: split the stack in blocks of pages, for example --set block={_block(samples)}"
+        advice = f"{needed}: split the stack in blocks, for example --set slices_per_group={_block(samples)}"
     else:
         advice = f"{needed}: add images, or make smaller groups"
     raise EmptySplit(f"the {' and '.join(empty)} split would be empty (images: {found}); {advice}")

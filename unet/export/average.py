@@ -22,7 +22,7 @@ from unet.registry.records import ModelError, common_record, mean_record, traini
 _OF_ONE_TRAINING = ("start", "steps", "best_step", "class_weights")
 
 
-def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
+def average(models: Sequence[Path], path: Path, test_time_augmentation: bool) -> None:
     """Writes a SavedModel whose probabilities are the mean of those of others, with all its signatures.
 
     Args:
@@ -30,8 +30,8 @@ def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
             its own training images, or all over each image; one that is a mean itself counts as what it is
             made of.
         path: folder to write.
-        symmetries: whether it answers with the mean over the eight flips and quarter turns, too; it does
-            where a model of these did.
+        test_time_augmentation: whether it answers with the mean over the eight flips and quarter turns, too;
+            it does where a model of these did.
 
     Raises:
         ModelError: they cannot be averaged.
@@ -42,11 +42,11 @@ def average(models: Sequence[Path], path: Path, symmetries: bool) -> None:
     networks: list[keras.Model] = []
     for model, record in zip(models, records, strict=True):
         if record.get("normalisation", {}).get("over") != first.get("normalisation", {}).get("over"):
-            raise ModelError(f"{model}: not normalised as {models[0]} is: average models of one `normalise`")
+            raise ModelError(f"{model}: not normalised as {models[0]} is: average models of one `normalize`")
         networks += _networks(model, record, first)
     # The largest network decides what fits into the memory of a tile.
     area, filters = min((record["max_area"], record["base_filters"]) for record in records)
-    together = {"max_area": area, "base_filters": filters, **mean_record(models, symmetries)}
+    together = {"max_area": area, "base_filters": filters, **mean_record(models, test_time_augmentation)}
     own = {key: value for key, value in first.items() if key not in _OF_ONE_TRAINING}
     write(networks, {**own, **together}, path)
 

@@ -35,7 +35,7 @@ class Segmenter(tf.Module):
         class_values: Sequence[int] | Sequence[Sequence[int]],
         max_area: int = 2**22,
         scale: float = 1.0,
-        symmetries: bool = False,
+        test_time_augmentation: bool = False,
     ) -> None:
         """Puts the graph together; it is traced by the first use.
 
@@ -49,9 +49,9 @@ class Segmenter(tf.Module):
             stddev: likewise, above 0.
             class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep. Or
                 red, green and blue of each, 0 to 255: masks in colour.
-            symmetries: the answer is the mean over the eight flips and quarter turns of each tile, for eight
-                times the work. Tiles are squares or not, but turned tiles are as legal as they were, and pair
-                the same pixels: this is exact at any size, too.
+            test_time_augmentation: the answer is the mean over the eight flips and quarter turns of each
+                tile, for eight times the work. Tiles are squares or not, but turned tiles are as valid as
+                they were, and pair the same pixels: this is exact at any size, too.
             max_area: largest tile in pixels, see `tile_area`; bounds the memory, not the result.
             scale: size of the images that the network sees as a part of their own. Its answers have the
                 original size; probabilities of the resized image are then held in memory.
@@ -99,7 +99,7 @@ class Segmenter(tf.Module):
         if len(networks) > 1:
             each = [_probabilities_of(network) for network in networks]
             self._logits, self._softmax = lambda x: tf.add_n([f(x) for f in each]) / len(each), tf.identity
-        if symmetries:
+        if test_time_augmentation:
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
@@ -122,9 +122,9 @@ class Segmenter(tf.Module):
         """Probabilities of all classes, [H, W, classes], of an image [H, W, channels]."""
         return self._predict(_sixteen_bits(image)).numpy()
 
-    def probabilities(self, windows: tf.Tensor) -> tf.Tensor:
+    def probabilities(self, patches: tf.Tensor) -> tf.Tensor:
         """What the network itself says: normalised [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""
-        return self._softmax(self._logits(windows))
+        return self._softmax(self._logits(patches))
 
     def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """[H, W, channels] uint16 -> [H, W, 1] uint8."""
@@ -177,12 +177,12 @@ class Segmenter(tf.Module):
 
         def strip(i: tf.Tensor) -> tf.Tensor:
             """Row i of the tiles: [rows.kept(i), W, K]."""
-            window = row_index[i * rows.stride :][: rows.tile_side(geometry)]
-            context = tf.gather(pixels, window)  # still integers
+            index = row_index[i * rows.stride :][: rows.tile_side(geometry)]
+            context = tf.gather(pixels, index)  # still integers
 
             def tile(j: tf.Tensor) -> tf.Tensor:
-                window = col_index[j * cols.stride :][: cols.tile_side(geometry)]
-                x = tf.cast(tf.gather(context, window, axis=1), tf.float32) / DEPTH_SCALE
+                index = col_index[j * cols.stride :][: cols.tile_side(geometry)]
+                x = tf.cast(tf.gather(context, index, axis=1), tf.float32) / DEPTH_SCALE
                 outputs = self._logits(((x - mean) / stddev)[None])[0]
                 kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]
                 return tf.transpose(kept, [1, 0, 2])  # tiles are joined along the first axis

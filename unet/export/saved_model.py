@@ -35,7 +35,7 @@ def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path
         class_values=record["class_values"],
         scale=record["scale"],
         max_area=record["max_area"],
-        symmetries=record["symmetries"],
+        test_time_augmentation=record["test_time_augmentation"],
     )
     signatures.export(segmenter, path, record["max_pixels"])
     write_warmup(path, MODEL_NAME, record["channels"], record["max_pixels"])

@@ -10,7 +10,7 @@ from unet.settings import Section
 class ExportSettings(Section):
     """Export: how the model answers."""
 
-    symmetries: bool = Field(
+    test_time_augmentation: bool = Field(
         False,
         description="The exported model answers with the mean over the eight flips and quarter turns: eight "
         "times the work.",

@@ -32,7 +32,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
       [N, H, W, 3], colours.
-    - `network`: `windows` [N, h, w, channels] float32, normalised, of legal sides, no more pixels in all than
+    - `network`: `patches` [N, h, w, channels] float32, normalised, of legal sides, no more pixels in all than
       the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
     - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
@@ -50,7 +50,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     examples = tf.TensorSpec([None], tf.string, "examples")
     arrays = tf.TensorSpec([None, None, None, channels], tf.float32, "images")
-    windows = tf.TensorSpec([None, None, None, channels], tf.float32, "windows")
+    patches = tf.TensorSpec([None, None, None, channels], tf.float32, "patches")
     mask = tf.TensorSpec([], tf.string, "mask_bytes")
     maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
     signatures = {
@@ -58,7 +58,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
         COLOURED: _batch(s.coloured_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
         TENSORS: tf.function(s.masks, input_signature=[arrays]),
-        NETWORK: tf.function(s.network, input_signature=[windows]),
+        NETWORK: tf.function(s.network, input_signature=[patches]),
         EVALUATE: _batch(
             s.evaluate,
             examples,
@@ -118,16 +118,16 @@ class _Signatures:
         )
         return {"masks": found[..., 0] if values.shape[1] == 1 else found}
 
-    def network(self, windows: tf.Tensor) -> dict[str, tf.Tensor]:
-        geometry, sides = self._segmenter.geometry, tf.shape(windows)[1:3]
+    def network(self, patches: tf.Tensor) -> dict[str, tf.Tensor]:
+        geometry, sides = self._segmenter.geometry, tf.shape(patches)[1:3]
         legal = tf.reduce_all(
             (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
         )
-        message = f"sides of windows must be {geometry.smallest} + {geometry.step} k; sides of these:"
-        windows = checked(windows, legal, message, sides)
-        area, most = tf.reduce_prod(tf.cast(tf.shape(windows)[:3], tf.int64)), self._segmenter.max_area
-        message = f"windows may have {most} pixels in all; these have:"
-        return {"probabilities": self._segmenter.probabilities(checked(windows, area <= most, message, area))}
+        message = f"sides of patches must be {geometry.smallest} + {geometry.step} k; sides of these:"
+        patches = checked(patches, legal, message, sides)
+        area, most = tf.reduce_prod(tf.cast(tf.shape(patches)[:3], tf.int64)), self._segmenter.max_area
+        message = f"patches may have {most} pixels in all; these have:"
+        return {"probabilities": self._segmenter.probabilities(checked(patches, area <= most, message, area))}
 
     def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:

@@ -104,14 +104,14 @@ def _tiled(
     )
     constants = [_constants(network.record, image) for network in networks]
     for i in range(rows.count):
-        window = row_index[i * rows.stride :][: rows.tile_side(geometry)]
-        first = int(window.min())
-        context = image[first : int(window.max()) + 1][window - first]  # still integers
+        index = row_index[i * rows.stride :][: rows.tile_side(geometry)]
+        first = int(index.min())
+        context = image[first : int(index.max()) + 1][index - first]  # still integers
         for j in range(cols.count):
-            window = col_index[j * cols.stride :][: cols.tile_side(geometry)]
-            x = context[:, window].astype(np.float32) / np.float32(_DEPTH_SCALE)
+            index = col_index[j * cols.stride :][: cols.tile_side(geometry)]
+            x = context[:, index].astype(np.float32) / np.float32(_DEPTH_SCALE)
             total = sum(
-                network.call(windows=((x - mean) / deviation)[None])["probabilities"][0].numpy()
+                network.call(patches=((x - mean) / deviation)[None])["probabilities"][0].numpy()
                 for network, (mean, deviation) in zip(networks, constants, strict=True)
             )
             top, left = i * rows.stride, j * cols.stride

@@ -77,9 +77,9 @@ def _border_of_block(cells: NDArray[np.int32], sigma: float, reach: int) -> NDAr
     for number, part in enumerate(parts, 1):
         if part is None:
             continue
-        window = tuple(slice(max(0, axis.start - reach), axis.stop + reach) for axis in part)
-        distance = ndimage.distance_transform_edt(numbered[window] != number).astype(np.float32)
-        one, two = nearest[window], second[window]
+        patch = tuple(slice(max(0, axis.start - reach), axis.stop + reach) for axis in part)
+        distance = ndimage.distance_transform_edt(numbered[patch] != number).astype(np.float32)
+        one, two = nearest[patch], second[patch]
         np.minimum(two, np.maximum(one, distance), out=two)
         np.minimum(one, distance, out=one)
     term = np.exp(-np.square(nearest + second) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""The settings of the tiles that a training stores, and of the windows that are cut from them."""
+"""The settings of the tiles that a training stores, and of the patches that are cut from them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Scaling(Section):
     scale: float = Field(
         1.0, ge=0.05, le=4, description="Size of the images that the network sees, as a part of their own."
     )
-    normalise: Literal["dataset", "image"] = Field(
+    normalize: Literal["dataset", "image"] = Field(
         "image", description="Mean 0 and deviation 1 over each image by itself, or over all training images."
     )
 
 
-class Window(Section):
+class Patch(Section):
     """Tiling: what the network gets in a training."""
 
-    window: int = Field(444, description="Side of the network's input while training.")
+    patch_size: int = Field(444, description="Side of the network's input while training.")
 
 
 class Stride(Section):
@@ -34,7 +34,7 @@ class Stride(Section):
     tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
 
 
-class TileSettings(Scaling, Window, Stride):
+class TileSettings(Scaling, Patch, Stride):
     """What shapes the stored tiles: settings, and what follows from others.
 
     Attributes:

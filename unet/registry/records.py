@@ -48,20 +48,21 @@ def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
     return records[0]
 
 
-def mean_record(models: Sequence[Path], symmetries: bool) -> dict[str, Any]:
+def mean_record(models: Sequence[Path], test_time_augmentation: bool) -> dict[str, Any]:
     """What the training record of their mean says of the models it is made of, see `unet.export.average`.
 
     Args:
         models: folders of SavedModels with training records.
-        symmetries: whether the mean is to answer with that over the symmetries; it does if one of these does.
+        test_time_augmentation: whether the mean is to answer with that over the eight flips and quarter
+            turns; it does if one of these models does.
     """
     records = [training_record(model) for model in models]
     parts = [
         {"sha256": digest(model), "learning_rate": record.get("learning_rate")}
         for model, record in zip(models, records, strict=True)
     ]
-    turned = symmetries or any(record["symmetries"] for record in records)
-    return {"symmetries": turned, "mean_of": parts}
+    turned = test_time_augmentation or any(record["test_time_augmentation"] for record in records)
+    return {"test_time_augmentation": turned, "mean_of": parts}
 
 
 # Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.

@@ -1,10 +1,10 @@
-"""Random changes of training windows: where a window lies, how it is bent, turned and lit.
+"""Random changes of training patches: where a patch lies, how it is bent, turned and lit.
 
 What the paper does (section 3.1, "Data Augmentation"): shift and rotation, elastic deformations "using
 random displacement vectors on a coarse 3 by 3 grid" from "a Gaussian distribution with 10 pixels standard
 deviation", displacements of pixels "computed using bicubic interpolation", and grey-value variations.
 
-A window is cut from a tile and bent in one step, and only then is its valid centre the target. What the mask
+A patch is cut from a tile and bent in one step, and only then is its valid centre the target. What the mask
 of a mirrored border says is nobody's truth: pixels of the centre that come from outside the image are marked
 `IGNORE`, so no padding is ever learned.
 """
@@ -29,12 +29,12 @@ _GRID = 3  # control points of the elastic deformation on each axis
 _MARGIN = 3  # pixels around a tile, so that every tap of a cubic exists
 
 
-class Window(NamedTuple):
-    """A window to be cut from a tile, in pixels of the tile.
+class Patch(NamedTuple):
+    """A patch to be cut from a tile, in pixels of the tile.
 
     Attributes:
         top, left: its first pixel, int32 scalars.
-        side: of the window.
+        side: of the patch.
         halo: what its valid centre lacks on each side.
         first, last: int32 [2], rows and columns of the tile that show the image itself: [first, last).
     """
@@ -47,18 +47,18 @@ class Window(NamedTuple):
     last: tf.Tensor
 
 
-def cut(image: tf.Tensor, mask: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts a window as it is.
+def cut(image: tf.Tensor, mask: tf.Tensor, patch: Patch) -> tuple[tf.Tensor, tf.Tensor]:
+    """Cuts a patch as it is.
 
     Args:
         image: [H, W, C], of any type.
         mask: [H, W, K] uint8, class indices first.
-        window: lies inside of the tile.
+        patch: lies inside of the tile.
 
     Returns:
         [side, side, C], and the centre of the mask, [side - 2 halo, side - 2 halo, K].
     """
-    top, left, side, halo, first, last = window
+    top, left, side, halo, first, last = patch
     image = image[top : top + side, left : left + side, :]
     top, left, out = top + halo, left + halo, side - 2 * halo
     mask = mask[top : top + out, left : left + out, :]
@@ -73,37 +73,37 @@ def cut(image: tf.Tensor, mask: tf.Tensor, window: Window) -> tuple[tf.Tensor, t
 
 
 def warp(
-    image: tf.Tensor, mask: tf.Tensor, window: Window, augmentation: Augmentation, seed: tf.Tensor
+    image: tf.Tensor, mask: tf.Tensor, patch: Patch, augmentation: Augmentation, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Cuts a window that is rotated, zoomed and elastically deformed.
+    """Cuts a patch that is rotated, zoomed and elastically deformed.
 
     The image is interpolated by cubics, the mask takes the nearest pixel. Compiled by XLA, which makes one
-    loop of it, it takes a quarter of the time; that needs a fixed size, so a square that holds the window at
+    loop of it, it takes a quarter of the time; that needs a fixed size, so a square that holds the patch at
     any angle is cut from the tile first, and mirrored where the tile ends.
 
     Args:
         image: [H, W, C] float32.
         mask: [H, W, K] uint8, class indices first.
-        window: where it would lie without the deformation.
+        patch: where it would lie without the deformation.
         augmentation: strengths.
         seed: shape [2].
 
     Returns:
         As `cut`.
     """
-    around = math.ceil((math.sqrt(2) - 1) / 2 * window.side)
-    side = window.side + 2 * around
-    start = tf.stack([window.top, window.left]) - around
+    around = math.ceil((math.sqrt(2) - 1) / 2 * patch.side)
+    side = patch.side + 2 * around
+    start = tf.stack([patch.top, patch.left]) - around
     for axis in (0, 1):
         index = mirror_index(start[axis], side, tf.shape(mask)[axis], tf)
         image, mask = (tf.gather(values, index, axis=axis) for values in (image, mask))
     seeds = tf.random.split(seed, 2)
     angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))
-    vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic)
-    return _warp(window.side, window.halo)(
+    vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic_sigma)
+    return _warp(patch.side, patch.halo)(
         tf.ensure_shape(image, [side, side, image.shape[-1]]),
         tf.ensure_shape(mask, [side, side, mask.shape[-1]]),
-        tf.stack([window.first, window.last]) - start,
+        tf.stack([patch.first, patch.last]) - start,
         angle * math.radians(augmentation.rotation),
         # As often smaller as larger: exponents of the same base.
         tf.pow(1 + augmentation.zoom, zoom),
@@ -112,7 +112,7 @@ def warp(
 
 
 def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Applies one of the eight symmetries of the square to a window [S, S, C] and its mask [T, T, K]."""
+    """Applies one of the eight symmetries of the square to a patch [S, S, C] and its mask [T, T, K]."""
     choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)
     for i, change in enumerate(_SYMMETRIES):
         wanted = choices[i] > 0
@@ -137,7 +137,7 @@ def vary_grey_values(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.T
 
 @functools.cache
 def _warp(side: int, halo: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """The compiled part of `warp`, for windows of one size."""
+    """The compiled part of `warp`, for patches of one size."""
 
     def bend(
         image: tf.Tensor,
@@ -162,10 +162,10 @@ def _warp(side: int, halo: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
 
 
 def positions(side: int, angle: tf.Tensor, ratio: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
-    """Where each pixel of a warped window comes from, [2, side, side] float32, from the window's centre.
+    """Where each pixel of a warped patch comes from, [2, side, side] float32, from the patch's centre.
 
     Args:
-        side: of the window.
+        side: of the patch.
         angle: of the rotation, in radians.
         ratio: of the zoom.
         vectors: displacements of the elastic deformation, [2, 3, 3], in pixels.
@@ -181,7 +181,7 @@ def positions(side: int, angle: tf.Tensor, ratio: tf.Tensor, vectors: tf.Tensor)
 
 @functools.cache
 def _spline(side: int) -> NDArray[np.float32]:
-    """What each of `_GRID` points over the window adds to the natural cubic spline at each pixel."""
+    """What each of `_GRID` points over the patch adds to the natural cubic spline at each pixel."""
     knots = np.linspace(0, side - 1, _GRID)
     return CubicSpline(knots, np.eye(_GRID), bc_type="natural")(np.arange(side)).astype(np.float32)
 

@@ -17,9 +17,9 @@ from unet.training.tiles import Tiles, _grey_values
 
 
 class _Pixels:
-    """The pixels of stored tiles: decoded once where they fit into `held` bytes, else anew for every window.
+    """The pixels of stored tiles: decoded once where they fit into `held` bytes, else anew for every patch.
 
-    Decoding takes most of the time of a window; encoded, a split of any size takes the memory of its files.
+    Decoding takes most of the time of a patch; encoded, a split of any size takes the memory of its files.
     """
 
     def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, held: int):
@@ -58,25 +58,25 @@ class _Pixels:
 def training_batches(
     tiles: Tiles, settings: TrainSettings, *, first: int = 0, held: int = HELD
 ) -> tf.data.Dataset:
-    """An endless stream of augmented windows; the same seed gives the same stream.
+    """An endless stream of augmented patches; the same seed gives the same stream.
 
-    What the n-th window shows is a function of n and the seed alone, so a training that was killed goes on
-    with the very window that comes next, and the images of any batch can be named afterwards.
+    What the n-th patch shows is a function of n and the seed alone, so a training that was killed goes on
+    with the very patch that comes next, and the images of any batch can be named afterwards.
 
     Args:
         tiles: of the training split.
-        settings: size, number, order and augmentation of the windows; of `rare`, their share that is laid
-            around a pixel of a class drawn at random from all but the first one, however rare it is.
+        settings: size, number, order and augmentation of the patches; a share of `oversample_rare` of them is
+            laid around a pixel of a class drawn at random from all but the first one, however rare it is.
         first: number of batches to leave out.
         held: bytes of decoded images, and of masks, that are worth their memory.
 
     Returns:
-        Batches of (x, y): x [batch_size, window, window, channels] float32, normalised; y [batch_size, out,
-        out, K] uint8 of the valid centre, out = window - 2 * halo: class indices or `masks.IGNORE`, and what
-        else the mask of a tile holds.
+        Batches of (x, y): x [batch_size, patch_size, patch_size, channels] float32, normalised; y
+        [batch_size, out, out, K] uint8 of the valid centre, out = patch_size - 2 * halo: class indices or
+        `masks.IGNORE`, and what else the mask of a tile holds.
     """
-    window, geometry, batch_size = settings.window, Geometry(settings.depth), settings.batch_size
-    choose = _Order(tiles, settings.seed, settings.rare)
+    patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
+    choose = _Order(tiles, settings.seed, settings.oversample_rare)
     images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, held)
     masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8, held)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
@@ -87,9 +87,9 @@ def training_batches(
         index, wanted = choose(number)
         image, mask = images(index), masks(index)
         first_pixel, last_pixel = tf.unstack(extent[index])
-        top, left = _offset(mask, wanted, window, geometry.halo, last_pixel, seeds[0])
-        place = augmentation.Window(top, left, window, geometry.halo, first_pixel, last_pixel)
-        warped = tf.random.stateless_uniform([], seeds[1]) < settings.warp
+        top, left = _offset(mask, wanted, patch_size, geometry.halo, last_pixel, seeds[0])
+        place = augmentation.Patch(top, left, patch_size, geometry.halo, first_pixel, last_pixel)
+        warped = tf.random.stateless_uniform([], seeds[1]) < settings.spatial_augment_prob
 
         def bent() -> tuple[tf.Tensor, tf.Tensor]:
             return augmentation.warp(_grey_values(image), mask, place, settings, seeds[2])
@@ -102,7 +102,7 @@ def training_batches(
         if settings.flip:
             image, mask = augmentation.flip_and_turn(image, mask, seeds[3])
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
-        return augmentation.vary_grey_values(image, seeds[4], settings.grey), mask
+        return augmentation.vary_grey_values(image, seeds[4], settings.brightness_contrast), mask
 
     ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -112,14 +112,14 @@ def training_batches(
 
 def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[str]:
     """Names of the images that a batch of `training_batches` was cut from; `batch`: its number, from 0."""
-    choose = _Order(tiles, settings.seed, settings.rare)
+    choose = _Order(tiles, settings.seed, settings.oversample_rare)
     numbers = range(batch * settings.batch_size, (batch + 1) * settings.batch_size)
     names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
     return sorted(set(names))
 
 
 class _Order:
-    """Which tile the n-th window is cut from, and around which class."""
+    """Which tile the n-th patch is cut from, and around which class."""
 
     def __init__(self, tiles: Tiles, seed: int, rare: float):
         self._count, self._seed, self._rare = len(tiles), seed, rare
@@ -128,7 +128,7 @@ class _Order:
         self._holding = tf.ragged.constant([found.tolist() for found in holding], tf.int64, ragged_rank=1)
 
     def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Index of the tile and class to lay the window around, or -1; int64 scalars."""
+        """Index of the tile and class to lay the patch around, or -1; int64 scalars."""
         epoch, place = number // self._count, number % self._count
         key = tf.stack([tf.constant(self._seed, tf.int64), epoch])
         in_turn = tf.random.experimental.index_shuffle(place, key, tf.constant(self._count - 1, tf.int64))
@@ -148,12 +148,12 @@ def _pick(fraction: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
 
 
 def _offset(
-    mask: tf.Tensor, wanted: tf.Tensor, window: int, halo: int, last: tf.Tensor, seed: tf.Tensor
+    mask: tf.Tensor, wanted: tf.Tensor, patch_size: int, halo: int, last: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """First pixel of a window: anywhere its centre shows some of the image, or a pixel of a class."""
-    # The largest offset on each axis. A tile is up to 15 pixels larger than it has to be: in a window
+    """First pixel of a patch: anywhere its centre shows some of the image, or a pixel of a class."""
+    # The largest offset on each axis. A tile is up to 15 pixels larger than it has to be: in a patch
     # that is laid beyond an image of a few pixels there would be nothing to learn.
-    room = tf.minimum(tf.shape(mask)[:2] - window, last - halo - 1)
+    room = tf.minimum(tf.shape(mask)[:2] - patch_size, last - halo - 1)
     drawn = tf.random.stateless_uniform([3], seed)
 
     anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
@@ -163,7 +163,7 @@ def _offset(
         # A pixel outside of the tile stands for none, where none is found.
         pixels = tf.concat([tf.cast(pixels, tf.int32), -tf.ones([1, 2], tf.int32)], 0)
         pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]
-        return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (window - 2 * halo), tf.int32), 0, room)
+        return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (patch_size - 2 * halo), tf.int32), 0, room)
 
     top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
     return top, left

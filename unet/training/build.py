@@ -110,12 +110,14 @@ def _trainee(network: keras.Model) -> Trainee:
 
 
 def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
-    """A network that returns logits, compiled to train on windows of `train`; replicated on several GPUs."""
+    """A network that returns logits, compiled to train on patches of `train`; replicated on several GPUs."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     with strategy.scope():
         network = _trainee(
-            build_network(settings, train.channels, settings.window, None, precision_of(settings.precision))
+            build_network(
+                settings, train.channels, settings.patch_size, None, precision_of(settings.precision)
+            )
         )
         loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
         network.compile(make_optimizer(settings), loss)

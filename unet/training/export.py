@@ -34,18 +34,18 @@ def export(
         path: folder to write.
         facts: more for the training record.
     """
-    geometry, over_data = Geometry(settings.depth), settings.normalise == "dataset"
+    geometry, over_data = Geometry(settings.depth), settings.normalize == "dataset"
     constants = {"mean": train.mean[0].tolist(), "stddev": train.stddev[0].tolist()} if over_data else {}
     record = {
         "classes": list(settings.classes),
         "class_values": served_values(settings.classes),
         "channels": train.channels,
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
-        "normalisation": {"over": settings.normalise, **constants},
+        "normalisation": {"over": settings.normalize, **constants},
         "max_pixels": how.serving_max_pixels,
         "base_filters": settings.base_filters,  # the chosen ones; the recipe has what was to be chosen from
         "scale": settings.scale,
-        "symmetries": how.symmetries,
+        "test_time_augmentation": how.test_time_augmentation,
         "max_area": tile_area(1e9 * how.serving_memory, settings.base_filters, geometry),
         # What callers of the signature `network` need to do the tiling.
         "geometry": {key: getattr(geometry, key) for key in ("depth", "halo", "step", "smallest")},

@@ -81,7 +81,7 @@ def fit(
             names = names_of_batch(train, settings, error.step)
             where = f"; the last good weights are in {checkpoints.folder}" if checkpoints else ""
             raise TrainingFailed(
-                f"{error}, with windows of {', '.join(names)}: look at these images, or lower the learning "
+                f"{error}, with patches of {', '.join(names)}: look at these images, or lower the learning "
                 f"rate{where}"
             ) from None
     return best.restore_best(), course.curves

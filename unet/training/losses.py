@@ -26,7 +26,7 @@ class SegmentationLoss(keras.losses.Loss):
       plain sums in the denominator).
     - `tversky`: 1 - soft Tversky index, mean over the same classes (Salehi et al. 2017, eq. 2, beta = 0.7).
 
-    Dice and Tversky take the batch as one image, so that a window without a class does not upset them.
+    Dice and Tversky take the batch as one image, so that a patch without a class does not upset them.
     """
 
     def __init__(

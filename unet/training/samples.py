@@ -1,4 +1,4 @@
-"""Pictures of what a training saw: a few windows before and after augmentation, with their targets.
+"""Pictures of what a training saw: a few patches before and after augmentation, with their targets.
 
 Their index says which file is what; whoever shows a run reads it.
 """
@@ -26,23 +26,23 @@ from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
 
 _COUNT = 4
-_STILL = {"flip": False, "warp": 0.0, "grey": 0.0}
+_STILL = {"flip": False, "spatial_augment_prob": 0.0, "brightness_contrast": 0.0}
 _BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown so
 _QUALITY = 88  # of JPEGs
 
 
 def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = _COUNT) -> None:
-    """Writes the first windows of a training that show more than background, one an image.
+    """Writes the first patches of a training that show more than background, one an image.
 
     Args:
-        folder: made for them; it gets `index.json`: for each window the image's `name`, the side of the
-            window and its `halo` in pixels, and the files `before` and `after` (JPEG, as the network sees it,
+        folder: made for them; it gets `index.json`: for each patch the image's `name`, the side of the
+            patch and its `halo` in pixels, and the files `before` and `after` (JPEG, as the network sees it,
             stretched to be seen), `mask_before` and `mask_after` (PNG of class indices; `IGNORE` where
             nothing is learned, the halo too), and, where the background between objects weighs more,
             `weight`: 8-bit PNG of which 255 is `weight_most`, the largest weight of a pixel in the loss.
         tiles: of the training split.
         settings: of the training.
-        count: of windows.
+        count: of patches.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halo = Geometry(settings.depth).halo
@@ -82,11 +82,11 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
 def _windows(
     tiles: Tiles, settings: TrainSettings
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """The windows of the training in its order, [S, S, C], with their masks [T, T, K].
+    """The patches of the training in its order, [S, S, C], with their masks [T, T, K].
 
-    Where a window lies does not depend on how it is changed: the n-th without changes is the n-th with them,
+    Where a patch lies does not depend on how it is changed: the n-th without changes is the n-th with them,
     as it was.
     """
-    batches = training_batches(tiles, settings, held=0)  # a few windows
+    batches = training_batches(tiles, settings, held=0)  # a few patches
     for x, y in batches.as_numpy_iterator():
         yield x[0], y[0]

@@ -200,7 +200,7 @@ def choose(rows: list[Row], settings: TrainSettings) -> tuple[dict[str, Any], st
         if lost[NOT_FINITE]:
             advice.append("the loss became NaN or infinite: lower tune_range")
         if failed := lost[FAILED]:
-            advice.append(f"{failed[-1].reason}: lower window, batch_size or base_filters")
+            advice.append(f"{failed[-1].reason}: lower patch, batch_size or base_filters")
         raise TrainingFailed(f"no trial of {len(rows)} can be used ({told}); {'; '.join(advice)}")
     # Hyperband's longest are the best of the shorter ones, and stand for a whole training better than these.
     best = max(scored, key=lambda row: (row.steps, row.score))

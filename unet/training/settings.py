@@ -1,4 +1,4 @@
-"""The settings of a training: its loss and optimizer, its budget, and how windows are changed at random."""
+"""The settings of a training: its loss and optimizer, its budget, and how patches are changed at random."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unet.masks.settings import Values
-from unet.preprocessing.settings import Scaling, Window
+from unet.preprocessing.settings import Patch, Scaling
 from unet.settings import Network, Section, Seed
 
 Term = Literal["cross_entropy", "dice", "focal", "tversky"]
@@ -39,7 +39,7 @@ class Training(Section):
     minutes: float | None = Field(
         None, gt=0, description="Training time instead of steps; not reproducible to the last digit."
     )
-    batch_size: int = Field(2, ge=1, description="Windows in a training step, over all GPUs.")
+    batch_size: int = Field(2, ge=1, description="Patches in a training step, over all GPUs.")
     validate_every: int = Field(
         250, ge=1, description="Steps between validations on whole images, and between checkpoints."
     )
@@ -108,27 +108,29 @@ class WarmStart(Section):
 
 
 class Augmentation(Section):
-    """Augmentation: how windows are changed at random; 0 turns a part off."""
+    """Augmentation: how patches are changed at random; 0 turns a part off."""
 
     flip: bool = Field(True, description="Random flips and quarter turns.")
-    warp: float = Field(
-        0.0, ge=0, le=1, description="Share of the windows that are rotated, zoomed and deformed."
+    spatial_augment_prob: float = Field(
+        0.0, ge=0, le=1, description="Share of the patches that are rotated, zoomed and deformed."
     )
     rotation: float = Field(180.0, ge=0, le=180, description="Largest angle of rotation, in degrees.")
     zoom: float = Field(0.0, ge=0, le=1, description="Largest zoom: 0.25 is from 1 / 1.25 to 1.25.")
-    elastic: float = Field(
+    elastic_sigma: float = Field(
         10.0,
         ge=0,
-        description="Standard deviation, in pixels, of the displacement at 3 x 3 points of a window "
+        description="Standard deviation, in pixels, of the displacement at 3 x 3 points of a patch "
         "(the paper, section 3.1).",
     )
-    grey: float = Field(0.1, ge=0, lt=1, description="Strength of random changes of grey values.")
-    rare: float = Field(
-        0.0, ge=0, le=1, description="Share of the windows laid around a class drawn at random."
+    brightness_contrast: float = Field(
+        0.1, ge=0, lt=1, description="Strength of random changes of grey values."
+    )
+    oversample_rare: float = Field(
+        0.0, ge=0, le=1, description="Share of the patches laid around a class drawn at random."
     )
 
 
-class TrainSettings(Values, Scaling, Network, Window, Training, Augmentation, Seed):
+class TrainSettings(Values, Scaling, Network, Patch, Training, Augmentation, Seed):
     """What shapes a training."""
 
 

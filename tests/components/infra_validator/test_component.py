@@ -19,7 +19,7 @@ from unet.network import create_unet
 from unet.tiling import Geometry
 
 RECORD = {
-    "channels": 1, "scale": 1.0, "symmetries": False, "geometry": {"depth": 4},
+    "channels": 1, "scale": 1.0, "test_time_augmentation": False, "geometry": {"depth": 4},
     "normalisation": {"over": "dataset", "mean": [100.0], "stddev": [50.0]},
 }  # fmt: skip
 MEMORY = 3000
@@ -56,15 +56,15 @@ def test_a_good_model_passes(model, image):
     probe(model, [0, 255], [image], 120, MEMORY)
 
 
-@pytest.mark.parametrize("change", [{"symmetries": True}, {"mean": None, "stddev": None}])
+@pytest.mark.parametrize("change", [{"test_time_augmentation": True}, {"mean": None, "stddev": None}])
 def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, change):
     path = tmp_path / "0.image"
     path.write_bytes(encode_png(np.random.default_rng(1).integers(0, 65536, (40, 290, 3), np.uint16)))
     model = Segmenter(
         network, Geometry(4), 1, **({"mean": 100.0, "stddev": 50.0} | change), class_values=(0, 1)
     )
-    record = RECORD | {"symmetries": bool(change.get("symmetries"))}
-    record |= {} if record["symmetries"] else {"normalisation": {"over": "image"}}
+    record = RECORD | {"test_time_augmentation": bool(change.get("test_time_augmentation"))}
+    record |= {} if record["test_time_augmentation"] else {"normalisation": {"over": "image"}}
     found = reference.probabilities(network, path.read_bytes(), record)
     signatures.export(model, tmp_path / "model")
     answer = tf.saved_model.load(str(tmp_path / "model")).signatures["probabilities"]

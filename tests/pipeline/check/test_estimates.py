@@ -31,7 +31,7 @@ def test_more_and_larger_images_take_more(tmp_path: Path) -> None:
     assert str(few).startswith(f"about {few.tiles} tiles, ")
 
 
-@pytest.mark.parametrize("setting", [{"base_filters": 32}, {"batch_size": 8}, {"window": 572}])
+@pytest.mark.parametrize("setting", [{"base_filters": 32}, {"batch_size": 8}, {"patch_size": 572}])
 def test_a_larger_step_takes_more_memory(setting: dict[str, Any], tmp_path: Path) -> None:
     usual = estimated(tmp_path / "a", (64, 64))
     assert estimated(tmp_path / "b", (64, 64), **setting).memory > usual.memory

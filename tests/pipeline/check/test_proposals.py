@@ -51,16 +51,16 @@ def test_scale_brings_objects_to_a_size_the_network_sees(
 def test_normalise_follows_the_exposures(tmp_path: Path) -> None:
     write_discs(tmp_path / "same", 160, 20)
     write_discs(tmp_path / "different", 160, 20, range(0, 150, 30))
-    assert proposed(tmp_path / "same")["normalise"].value == '"dataset"'
-    assert proposed(tmp_path / "different")["normalise"].value == '"image"'
+    assert proposed(tmp_path / "same")["normalize"].value == '"dataset"'
+    assert proposed(tmp_path / "different")["normalize"].value == '"image"'
 
 
 def test_windows_fit_small_images(tmp_path: Path) -> None:
     write_discs(tmp_path, 96, 20)
-    window = proposed(tmp_path)["window"]
-    assert window.value == "284"
-    assert window.changes
-    load(overrides={"window": int(window.value)})  # a legal one
+    patch = proposed(tmp_path)["patch_size"]
+    assert patch.value == "284"
+    assert patch.changes
+    load(overrides={"patch_size": int(patch.value)})  # a legal one
 
 
 def test_tissue_is_no_object(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_rare_class_gets_a_loss_that_counts_classes(
 def test_it_is_told_how_much_longer_a_training_takes(values: tuple[str, ...], times: float) -> None:
     proposals = [
         Proposal(key, value, "", "")
-        for key, value in zip(("base_filters", "window", "steps"), values, strict=True)
+        for key, value in zip(("base_filters", "patch_size", "steps"), values, strict=True)
     ]
     assert training_time(proposals, load()) == pytest.approx(times, rel=0.03)
     assert training_time(proposals, load(overrides={"minutes": 5})) == 1
@@ -109,5 +109,5 @@ def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     from pipeline.config.profile import parse_overrides
 
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
-    assert set(values) == {"normalise", "scale", "loss", "base_filters", "window", "tile_stride", "steps"}
+    assert set(values) == {"normalize", "scale", "loss", "base_filters", "patch_size", "tile_stride", "steps"}
     assert all(p.reason for p in values.values())

@@ -121,7 +121,7 @@ def test_mixed_grey_and_colour_is_shown(tmp_path: Path, colour: int, kind: str) 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"block": 5}, "the eval and test split would be empty"),
+        ({"slices_per_group": 5}, "the eval and test split would be empty"),
         ({"fold": 7}, "fold = 7"),
         ({"max_pixels": 100}, "96 x 96 pixels, more than max_pixels = 100"),
         (
@@ -244,12 +244,19 @@ def test_it_ends_with_the_command_that_takes_what_it_proposes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_cells(tmp_path / "a b", 6, (96, 96))
-    words = ["--data", str(tmp_path / "a b"), "--root", str(tmp_path / "r"), "--set", "grey=0.2"]
+    words = [
+        "--data",
+        str(tmp_path / "a b"),
+        "--root",
+        str(tmp_path / "r"),
+        "--set",
+        "brightness_contrast=0.2",
+    ]
     assert main(["check", *words]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
     found = shlex.split(last)
     assert found[1 : 3 + len(words)] == ["run_pipeline.py", "run", *words]
-    assert "window=284" in found[3 + len(words) :]
+    assert "patch_size=284" in found[3 + len(words) :]
     load(overrides=parse_overrides([word for word in found if "=" in word]))
 
 

@@ -40,7 +40,7 @@ def strict(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def roomy(exported: dict[int, Path], tmp_path: Path) -> Iterator[Server]:
-    """A server whose model gives large answers to small requests: its `network` takes large windows."""
+    """A server whose model gives large answers to small requests: its `network` takes large patches."""
     shutil.copytree(exported[ROOMY], tmp_path / "unet/1")
     command = [str(PYTHON), "-m", "serving"]
     flags = ("--receive-seconds", "2", "--request-seconds", "30")
@@ -149,8 +149,8 @@ def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(strict: S
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(roomy: Server):
     side = Geometry(DEPTH).smallest + 112 * Geometry(DEPTH).step
-    window = [[[0]] * side] * side
-    body = json.dumps({"signature_name": "network", "instances": [window]}, separators=(",", ":")).encode()
+    patch = [[[0]] * side] * side
+    body = json.dumps({"signature_name": "network", "instances": [patch]}, separators=(",", ":")).encode()
     before = gauge(roomy, "process_open_fds")
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -48,7 +48,7 @@ def test_files_pair_by_stem_in_natural_order(tmp_path: Path) -> None:
 )
 def test_blocks_are_consecutive_slices(tmp_path: Path, names: range, block: int, groups: list[str]) -> None:
     touch(tmp_path, *(f"{part}/slice_{i}.png" for part in ("images", "masks") for i in names))
-    assert [sample.group for sample in find_samples(tmp_path, block=block)[0]] == groups
+    assert [sample.group for sample in find_samples(tmp_path, slices_per_group=block)[0]] == groups
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,11 @@ def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: P
     touch(tmp_path, *(f"{i}.png" for i in range(3)), *(f"{i}_m.png" for i in range(3)))
     rows = ["image;mask;group", "0.png;0_m.png;", "1.png;1_m.png;dish", "2.png;2_m.png;"]
     assert manifest(tmp_path, *rows) == []
-    assert [s.group for s in find_samples(tmp_path, block=2)[0]] == ["block-000", "dish", "block-001"]
+    assert [s.group for s in find_samples(tmp_path, slices_per_group=2)[0]] == [
+        "block-000",
+        "dish",
+        "block-001",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +246,7 @@ def test_two_stacks_side_by_side(tmp_path: Path, image: str, mask: str) -> None:
     name = image.removesuffix(".tif")
     assert problems == []
     assert [(s.name, s.page, s.group) for s in samples] == [(f"{name}-{i:04d}", i, name) for i in range(7)]
-    groups = [s.group for s in find_samples(tmp_path, block=3)[0]]
+    groups = [s.group for s in find_samples(tmp_path, slices_per_group=3)[0]]
     assert groups == [f"block-{name}-00{i // 3}" for i in range(7)]
     write_stack(tmp_path / mask, 6)
     assert [p.found for p in find_samples(tmp_path)[1]] == ["6 pages of masks for 7 pages of images"]

@@ -74,7 +74,7 @@ def test_a_page_that_occurs_twice_is_a_copy(tmp_path: Path) -> None:
     pages[10] = pages[0]
     tifffile.imwrite(tmp_path / "s.tif", pages, photometric="minisblack")
     tifffile.imwrite(tmp_path / "s_mask.tif", (pages > 127) * np.uint8(255), photometric="minisblack")
-    assert {"s-0000", "s-0010"} - names(planned(tmp_path, block=1)) == {"s-0000"}
+    assert {"s-0000", "s-0010"} - names(planned(tmp_path, slices_per_group=1)) == {"s-0000"}
 
 
 def test_images_of_the_same_values_are_no_copies(tmp_path: Path) -> None:

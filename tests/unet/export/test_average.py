@@ -25,7 +25,7 @@ def test_its_probabilities_are_the_mean(
     tmp_path: Path, export_tiny: Any, normalisations: list[dict[str, Any]]
 ) -> None:
     folders = exported(tmp_path, export_tiny, *({"normalisation": n} for n in normalisations))
-    average(folders, tmp_path / "mean", symmetries=False)
+    average(folders, tmp_path / "mean", test_time_augmentation=False)
     expected = np.mean([Model(folder).probabilities(IMAGE) for folder in folders], 0)
     np.testing.assert_allclose(Model(tmp_path / "mean").probabilities(IMAGE), expected, atol=CLOSE)
     record = training_record(tmp_path / "mean")
@@ -34,15 +34,15 @@ def test_its_probabilities_are_the_mean(
 
 def test_a_mean_counts_as_what_it_is_made_of(tmp_path: Path, export_tiny: Any) -> None:
     folders = exported(tmp_path, export_tiny, {}, {}, {})
-    average(folders[:2], tmp_path / "two", symmetries=False)
-    average([tmp_path / "two", folders[2]], tmp_path / "three", symmetries=False)
+    average(folders[:2], tmp_path / "two", test_time_augmentation=False)
+    average([tmp_path / "two", folders[2]], tmp_path / "three", test_time_augmentation=False)
     expected = np.mean([Model(folder).probabilities(IMAGE) for folder in folders], 0)
     np.testing.assert_allclose(Model(tmp_path / "three").probabilities(IMAGE), expected, atol=CLOSE)
 
 
 def test_the_symmetries_of_one_model(tmp_path: Path, export_tiny: Any) -> None:
     (folder,) = exported(tmp_path, export_tiny, {})
-    average([folder], tmp_path / "turned", symmetries=True)
+    average([folder], tmp_path / "turned", test_time_augmentation=True)
     turned, model = Model(tmp_path / "turned"), Model(folder)
     # As large as a tile's answer: a padded image would be padded on another side when turned.
     geometry = Geometry(2)
@@ -70,5 +70,5 @@ def test_models_that_do_not_fit_together_are_refused(
     tmp_path: Path, export_tiny: Any, change: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ModelError, match=said):
-        average(exported(tmp_path, export_tiny, {}, change), tmp_path / "mean", symmetries=False)
+        average(exported(tmp_path, export_tiny, {}, change), tmp_path / "mean", test_time_augmentation=False)
     assert not (tmp_path / "mean").exists()

@@ -54,7 +54,7 @@ def segmenter(
         stddev,
         values,
         area(stride),
-        symmetries=symmetries,
+        test_time_augmentation=symmetries,
     )
 
 
@@ -239,15 +239,15 @@ def test_tensors_that_are_no_images(signatures: dict[str, Serve], images: NDArra
 
 
 def test_the_network_itself_for_callers_that_tile(signatures: dict[str, Serve]) -> None:
-    windows = tf.random.stateless_normal([2, 48, 60, 1], [0, 0])
-    answer = signatures["network"](windows=windows)["probabilities"]
-    expected = network(1, "softmax")(windows)
+    patches = tf.random.stateless_normal([2, 48, 60, 1], [0, 0])
+    answer = signatures["network"](patches=patches)["probabilities"]
+    expected = network(1, "softmax")(patches)
     assert answer.shape == (2, 8, 20, 3)
     np.testing.assert_allclose(answer, keras.ops.convert_to_numpy(expected), atol=1e-6)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"44 \+ 4 k; sides of these:\] \[48 61\]"):
-        signatures["network"](windows=tf.zeros([1, 48, 61, 1]))
+        signatures["network"](patches=tf.zeros([1, 48, 61, 1]))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"5776 pixels in all; these have:\] \[6912\]"):
-        signatures["network"](windows=tf.zeros([3, 48, 48, 1]))
+        signatures["network"](patches=tf.zeros([3, 48, 48, 1]))
 
 
 def test_masks_to_be_looked_at(signatures: dict[str, Serve]) -> None:

@@ -7,16 +7,24 @@ from scipy import ndimage
 
 from unet.masks.labels import IGNORE
 from unet.training import augmentation
-from unet.training.augmentation import Window
+from unet.training.augmentation import Patch
 from unet.training.settings import Augmentation
 
-STILL = Augmentation(flip=False, warp=1.0, rotation=0.0, zoom=0.0, elastic=0.0, grey=0.0, rare=0.0)
+STILL = Augmentation(
+    flip=False,
+    spatial_augment_prob=1.0,
+    rotation=0.0,
+    zoom=0.0,
+    elastic_sigma=0.0,
+    brightness_contrast=0.0,
+    oversample_rare=0.0,
+)
 HALO = 4
 
 
-def window(top, left, side, height, width, border=0):
-    """A window of a tile whose outermost `border` pixels are padding."""
-    return Window(
+def patch(top, left, side, height, width, border=0):
+    """A patch of a tile whose outermost `border` pixels are padding."""
+    return Patch(
         tf.constant(top), tf.constant(left), side, HALO,
         tf.constant([border, border]), tf.constant([height - border, width - border]),
     )  # fmt: skip
@@ -34,7 +42,7 @@ def tile(height=40, width=30, *, channels=1):
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
 def test_a_cut_is_the_window_and_its_centre(top, left, channels):
     image, mask = tile(channels=channels)
-    x, y = augmentation.cut(image, mask, window(top, left, 20, 40, 30))
+    x, y = augmentation.cut(image, mask, patch(top, left, 20, 40, 30))
     np.testing.assert_array_equal(x, image[top : top + 20, left : left + 20])
     np.testing.assert_array_equal(y, mask[top + HALO : top + 16, left + HALO : left + 16])
 
@@ -43,7 +51,7 @@ def test_a_cut_is_the_window_and_its_centre(top, left, channels):
 @pytest.mark.parametrize("border", [0, 6])
 def test_a_warp_of_no_strength_is_a_cut(top, left, border):
     image, mask = tile()
-    place = window(top, left, 20, 40, 30, border)
+    place = patch(top, left, 20, 40, 30, border)
     (x, y), (warped, bent) = (
         augmentation.cut(image, mask, place),
         augmentation.warp(image, mask, place, STILL, tf.constant([3, 4])),
@@ -56,8 +64,8 @@ def test_a_warp_of_no_strength_is_a_cut(top, left, border):
 @pytest.mark.parametrize("shape", [(60, 60), (41, 75)])
 def test_a_warp_shows_image_and_mask_of_the_same_place(seed, shape):
     image, mask = tile(shape[0], shape[1], channels=3)
-    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.3, "elastic": 3.0})
-    x, y = augmentation.warp(image, mask, window(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
+    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.3, "elastic_sigma": 3.0})
+    x, y = augmentation.warp(image, mask, patch(10, 12, 28, *shape), strong, tf.constant([seed, 1]))
     # The mask holds where each pixel came from, to half a pixel: there the image must look as it does here.
     rows, columns = y[..., 0].numpy().astype(int), y[..., 1].numpy().astype(int)
     counted = rows != IGNORE
@@ -89,8 +97,8 @@ def test_no_padding_is_ever_learned(seed):
     image, _ = tile(40, 40)
     mask = np.ones((40, 40, 1), np.uint8)
     mask[8:-8, 8:-8] = 0  # padding would be class 1
-    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.5, "elastic": 5.0})
-    place = window(4, 6, 30, 40, 40, border=8)
+    strong = STILL.model_copy(update={"rotation": 180.0, "zoom": 0.5, "elastic_sigma": 5.0})
+    place = patch(4, 6, 30, 40, 40, border=8)
     for change in (
         augmentation.cut(image, tf.constant(mask), place),
         augmentation.warp(image, tf.constant(mask), place, strong, tf.constant([seed, 0])),
@@ -100,10 +108,10 @@ def test_no_padding_is_ever_learned(seed):
 
 def test_displacements_are_as_large_as_the_paper_says():
     image = np.zeros((101, 101, 1), np.float32)
-    elastic = STILL.model_copy(update={"elastic": 10.0})
+    elastic = STILL.model_copy(update={"elastic_sigma": 10.0})
     rows, columns = np.indices((101, 101)).astype(np.uint8)
     mask = tf.constant(np.stack([rows, columns], -1))
-    place = Window(tf.constant(0), tf.constant(0), 101, 0, tf.constant([0, 0]), tf.constant([101, 101]))
+    place = Patch(tf.constant(0), tf.constant(0), 101, 0, tf.constant([0, 0]), tf.constant([101, 101]))
     moved = []
     for seed in range(300):
         _, y = augmentation.warp(tf.constant(image), mask, place, elastic, tf.constant([seed, 7]))

@@ -24,12 +24,19 @@ TILES = TileSettings(
     class_count=2,
     with_border=True,
     levels=4,
-    normalise="dataset",
-    window=204,
+    normalize="dataset",
+    patch_size=204,
     tile_stride=64,
 )
-STILL = TrainSettings(window=204, batch_size=4, flip=False, warp=0.0, grey=0.0, rare=0.0)
-STRONG = {"flip": True, "warp": 0.5, "grey": 0.2}
+STILL = TrainSettings(
+    patch_size=204,
+    batch_size=4,
+    flip=False,
+    spatial_augment_prob=0.0,
+    brightness_contrast=0.0,
+    oversample_rare=0.0,
+)
+STRONG = {"flip": True, "spatial_augment_prob": 0.5, "brightness_contrast": 0.2}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +105,7 @@ def test_every_tile_has_room_for_a_window_and_is_a_legal_input(patterns):
     tiles = read_tiles(patterns)
     for tile in tiles.features["tile"]:
         sides = decode_tile(tile, 1).shape[:2]
-        assert all(side >= TILES.window and GEOMETRY.is_legal(side) for side in sides)
+        assert all(side >= TILES.patch_size and GEOMETRY.is_legal(side) for side in sides)
 
 
 def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns):
@@ -108,12 +115,12 @@ def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns)
     for i, (x, truth, rows, columns) in enumerate(validation_tiles(tiles, GEOMETRY)):
         name = tiles.features["name"][i].decode()
         top, left = tiles.features["top"][i], tiles.features["left"][i]
-        window = np.s_[top : top + rows, left : left + columns]
+        patch = np.s_[top : top + rows, left : left + columns]
         image, mask = images[name]
         pixels = x[0, halo : halo + rows, halo : halo + columns, 0] * tiles.stddev[i] + tiles.mean[i]
-        np.testing.assert_allclose(pixels, image[window], atol=1e-3)
-        np.testing.assert_array_equal(truth, mask[window])
-        seen[name][window] += 1
+        np.testing.assert_allclose(pixels, image[patch], atol=1e-3)
+        np.testing.assert_array_equal(truth, mask[patch])
+        seen[name][patch] += 1
     assert all((counts == 1).all() for counts in seen.values())
 
 
@@ -145,7 +152,8 @@ def test_class_pixels_are_those_of_all_images(images, patterns):
 def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
     tiles = read_tiles(patterns)
     counted = [
-        (y[..., 0] != IGNORE).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"rare": rare}).take(20)
+        (y[..., 0] != IGNORE).numpy().any((1, 2))
+        for _, y in batches(tiles, 0, {"oversample_rare": rare}).take(20)
     ]
     assert np.concatenate(counted).all()
 
@@ -153,7 +161,7 @@ def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare
 @pytest.mark.parametrize("rare", [0.0, 0.5])
 def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare):
     tiles = read_tiles(patterns)
-    changes = {**STRONG, "rare": rare}
+    changes = {**STRONG, "oversample_rare": rare}
     whole = list(batches(tiles, 1, changes).take(5))
     for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, changes, first=3), strict=False):
         np.testing.assert_array_equal(x, again)
@@ -165,7 +173,7 @@ def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare)
 
 def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns):
     tiles = read_tiles(patterns)
-    changes = {**STRONG, "rare": 0.5}
+    changes = {**STRONG, "oversample_rare": 0.5}
     decoded = list(batches(tiles, 1, changes).take(5))
     for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, changes, held=0), strict=False):
         np.testing.assert_array_equal(x, again)
@@ -192,7 +200,9 @@ def test_windows_around_a_rare_class_hold_it(tmp_path):
     features["tile_mask"] = np.array([encode_png(m) for m in masks], object)
     features["class_pixels"] = np.array([[516**2 - 1, 1], [516**2, 0]])
     tiles = Tiles(features, np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32))
-    held = [(y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"rare": 1.0}).take(5)]
+    held = [
+        (y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"oversample_rare": 1.0}).take(5)
+    ]
     assert np.concatenate(held).all()
 
 

@@ -16,11 +16,12 @@ from unet.training.settings import TrainSettings
 from unet.training.validation import WholeImageValidation
 
 SETTINGS = TrainSettings(
-    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.1, window=72,
-    batch_size=2, steps=120, minutes=None, validate_every=60, patience=0, loss={"cross_entropy": 1.0},
-    class_weights="none", border_weight=0.0, border_sigma=5.0, optimizer="adam", momentum=0.9,
-    weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine", precision="float32", flip=True,
-    warp=0.2, rotation=180.0, zoom=0.1, elastic=2.0, grey=0.1, rare=0.2, normalise="dataset",
+    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.1,
+    patch_size=72, batch_size=2, steps=120, minutes=None, validate_every=60, patience=0,
+    loss={"cross_entropy": 1.0}, class_weights="none", border_weight=0.0, border_sigma=5.0,
+    optimizer="adam", momentum=0.9, weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine", precision="float32", flip=True,
+    spatial_augment_prob=0.2, rotation=180.0, zoom=0.1, elastic_sigma=2.0, brightness_contrast=0.1,
+    oversample_rare=0.2, normalize="dataset",
     deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
 )  # fmt: skip
 
@@ -59,7 +60,7 @@ def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, c
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_images(tiles, tmp_path):
     checkpoints = Checkpoints(tmp_path / "here")
     with pytest.raises(
-        TrainingFailed, match=r"is (nan|inf) at step \d+, with windows of (0|1|0, 1): "
+        TrainingFailed, match=r"is (nan|inf) at step \d+, with patches of (0|1|0, 1): "
     ) as error:
         train(tiles, checkpoints, learning_rate=1e20, optimizer="sgd", schedule="constant")
     assert str(checkpoints.folder) in str(error.value)

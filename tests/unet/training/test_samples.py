@@ -1,4 +1,4 @@
-"""What is kept of the windows of a training, for people to look at."""
+"""What is kept of the patches of a training, for people to look at."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ HALO = 20  # of depth 2
 
 
 def settings(**change):
-    base = {"depth": 2, "window": 60, "tile_stride": 16, "channels": 1, "grey": 0.0}
+    base = {"depth": 2, "patch_size": 60, "tile_stride": 16, "channels": 1, "brightness_contrast": 0.0}
     return TrainSettings.of(PipelineConfig(**(base | change)))
 
 

@@ -22,7 +22,7 @@ from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, recipe, with_choice
 
 TINY = {
-    "classes": {"background": 0, "cell": 255}, "base_filters": 2, "depth": 2, "window": 72, "steps": 500,
+    "classes": {"background": 0, "cell": 255}, "base_filters": 2, "depth": 2, "patch_size": 72, "steps": 500,
     "precision": "float32", "tune_steps": 6, "tune_trials": 3, "tune_range": (1e-4, 1e-2), "seed": 0,
 }  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_a_trial_that_diverges_is_recorded_and_not_the_end(tiles, tmp_path, caps
     heavy = {"background": 1e30, "cell": 1e30}
     rows = run(tiles, tmp_path / "x", tune_trials=2, optimizer="sgd", momentum=0.0, class_weights=heavy)
     assert [(row.status, row.score) for row in rows] == [(NOT_FINITE, None)] * 2
-    assert "with windows of" in rows[0].reason
+    assert "with patches of" in rows[0].reason
     with pytest.raises(TrainingFailed, match=r"no trial of 2 .*\(2 diverged\).*lower tune_range"):
         choose(rows, settings()[0])
 
