@@ -21,7 +21,7 @@ from unet.registry.records import training_record
 from unet.registry.versions import newest_version
 from unet.training.checkpoint import identity
 from unet.training.files import TRIALS
-from unet.training.search import Row, Search, choose, describe
+from unet.training.search import Search, Trial, choose, describe
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, recipe
 from unet.training.tiles import read_tiles
@@ -71,7 +71,7 @@ class Executor(tuner_executor.Executor):
         settings = TrainSettings.model_validate_json(config["train"])
         best = artifact_utils.get_single_instance(output_dict["best_hyperparameters"])
         results = Path(artifact_utils.get_single_uri(output_dict["tuner_results"]))
-        rows: list[Row] = []
+        rows: list[Trial] = []
         choice = None
         if search.tune == "first":
             choice = pushed_choice(Path(config["pushed"]), recipe(settings, search.tune_over))

@@ -76,7 +76,7 @@ class Executor(tfx_evaluator.Executor):
         _bless(blessing, verdict, candidate, chosen)
 
 
-def _measured(folder: str, compared: bool) -> list[gate.Image]:
+def _measured(folder: str, compared: bool) -> list[gate.ImageScores]:
     before = {}
     if compared:
         rows = tfma_metric.read_rows(folder, tfma.BASELINE_KEY)

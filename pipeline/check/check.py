@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.check.estimates import estimate
-from pipeline.check.findings import Report, Summary
+from pipeline.check.findings import DataSummary, Report
 from pipeline.check.proposals import propose, training_time
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
@@ -71,7 +71,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     except BadInput as error:
         problems.append(_problem(config.data, error))
     problems += _unreadable(serving, config)
-    summary = Summary.of(facts, split_of, inspection.surveys)
+    summary = DataSummary.of(facts, split_of, inspection.surveys)
     if serving:
         summary.splits[SERVING] = len(serving)
     channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels

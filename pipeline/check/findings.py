@@ -28,7 +28,7 @@ _COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # wit
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class DataSummary:
     """Counts over the images that can be used; `sizes` by "width x height", shares between 0 and 1.
 
     `class_shares` are of the pixels that count, `ignored_share` is of all. `splits` counts images too, under
@@ -50,7 +50,7 @@ class Summary:
     @classmethod
     def of(
         cls, facts: Sequence[Facts], split_of: Mapping[str, str | None], surveys: Sequence[Survey]
-    ) -> Summary:
+    ) -> DataSummary:
         """Counts facts; `split_of` is the split of each sample by name, `surveys` are of the masks."""
         by_channels: dict[int, list[str]] = defaultdict(list)
         pixels: Counter[str] = Counter()
@@ -93,7 +93,7 @@ class Report:
     skipped: list[Problem]
     skip: list[str] | None
     copies: list[tuple[str, str]]
-    summary: Summary
+    summary: DataSummary
     proposals: list[Proposal]
     training_time: float
     estimate: Estimate | None

@@ -22,7 +22,7 @@ from pipeline.history import durations, outcome, summary
 from pipeline.history.executions import DONE, Node, StoreError, require_readable
 from pipeline.history.record import RunRecord
 from pipeline.history.runs import runs
-from pipeline.history.summary import Summary
+from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
@@ -196,7 +196,7 @@ class _Work:
         record.peak_memory_mb = max(
             (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
         )
-        told = Summary(record.run_id, record.config, record.started, status, reason, record.seconds)
+        told = RunSummary(record.run_id, record.config, record.started, status, reason, record.seconds)
         problems = []
         try:
             record.write(self._folder)

@@ -18,7 +18,7 @@ from pipeline.history.durations import in_words
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
 from pipeline.history.lineage import Lineage, lineage, run_of_version
 from pipeline.history.runs import HistoryError, Run, load, runs
-from pipeline.history.summary import Summary, summarize
+from pipeline.history.summary import RunSummary, summarize
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.terminal.console import make_console
 from pipeline.terminal.verdict import print_verdict
@@ -105,7 +105,7 @@ def _console() -> Console:
     return console
 
 
-def _row(run: Run, summary: Summary) -> dict[str, Any]:
+def _row(run: Run, summary: RunSummary) -> dict[str, Any]:
     return {
         "id": run.id,
         "started": run.started,
@@ -156,7 +156,7 @@ def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
                 console.print(f"  {', '.join(filter(None, facts))}", style="dim", soft_wrap=True)
 
 
-def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) -> None:
+def _print_run(run: Run, summary: RunSummary, origin: Lineage, console: Console) -> None:
     reason = f" ({run.reason})" if run.reason else ""
     console.print(f"Run {run.id}: {run.status.replace('_', ' ')}{reason}", style="bold", soft_wrap=True)
     memory = f", peak memory {summary.peak_memory_mb} MB" if summary.peak_memory_mb else ""
@@ -188,7 +188,7 @@ def _print_run(run: Run, summary: Summary, origin: Lineage, console: Console) ->
             console.print(f"  {name.partition('.')[0]:<9}{run.folder / name}", soft_wrap=True)
 
 
-def _print_verdict(run: Run, summary: Summary, console: Console) -> None:
+def _print_verdict(run: Run, summary: RunSummary, console: Console) -> None:
     if not summary.verdict:
         return
     console.print()
@@ -241,7 +241,7 @@ def _print_lineage(run: Run, origin: Lineage, console: Console) -> None:
         console.print("  it came to no data", soft_wrap=True)
 
 
-def _everything(run: Run, summary: Summary, origin: Lineage) -> dict[str, Any]:
+def _everything(run: Run, summary: RunSummary, origin: Lineage) -> dict[str, Any]:
     return {
         **dataclasses.asdict(summary),
         "profile": run.record.profile,

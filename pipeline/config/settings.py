@@ -18,7 +18,7 @@ from unet.export.settings import ExportSettings
 from unet.masks.labels import INSTANCES
 from unet.masks.settings import Values
 from unet.metrics.names import SEGMENT_SCORES, gate_names, split_key
-from unet.preprocessing.settings import Patch, Scaling, Stride
+from unet.preprocessing.settings import PatchSize, Scaling, Stride
 from unet.settings import Network, Seed
 from unet.tiling import Geometry
 from unet.training.search_settings import TuneSettings
@@ -34,7 +34,7 @@ class PipelineConfig(
     WarmStart,
     Training,
     Stride,
-    Patch,
+    PatchSize,
     Network,
     Seed,
     Drift,

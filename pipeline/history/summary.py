@@ -23,7 +23,7 @@ Measured = dict[str, float | None]  # None: could not be measured
 
 
 @dataclasses.dataclass
-class Summary:
+class RunSummary:
     """Everything about one run that a person or a scheduler asks for first.
 
     Attributes:
@@ -67,12 +67,12 @@ class Summary:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def summarize(run: Run) -> Summary:
+def summarize(run: Run) -> RunSummary:
     """The summary of a run, also of one that is at work, failed or was killed.
 
     Where ML Metadata does not know it (any more), the summary that was written at its end counts.
     """
-    summary = Summary(run.id, run.config, run.started, run.status, run.reason, run.seconds)
+    summary = RunSummary(run.id, run.config, run.started, run.status, run.reason, run.seconds)
     summary.versions, summary.peak_memory_mb = run.versions, run.record.peak_memory_mb
     summary.thresholds = run.config.get("thresholds", {})
     before = _written(run)
@@ -109,7 +109,7 @@ def summarize(run: Run) -> Summary:
     return summary
 
 
-def write(root: Path, run_id: str) -> Summary:
+def write(root: Path, run_id: str) -> RunSummary:
     """Makes the summary of a run and writes it into its folder, whole or not at all.
 
     Raises:
@@ -147,7 +147,7 @@ def _written(run: Run) -> dict[str, Any]:
         values = read_json(run.folder / SUMMARY)
     except (FileNotFoundError, Unreadable):
         return {}
-    known = {field.name for field in dataclasses.fields(Summary)}
+    known = {field.name for field in dataclasses.fields(RunSummary)}
     return {name: value for name, value in values.items() if name in known}
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.prediction.tasks import COCO, Outputs, Task
 from unet.images.display import class_colours, overlay
 from unet.images.reader import decode, encode_png
-from unet.inference.inputs import Picture, read
+from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import write_tiff
 from unet.inference.model import Model, Segmented, class_indices, class_values
 
@@ -101,7 +101,7 @@ def require_writable(out: Path) -> None:
 
 
 def _write_served(
-    task: Task, model: Model, picture: Picture, outputs: Outputs, out: Path, polygons: bool
+    task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path, polygons: bool
 ) -> NDArray[np.uint8] | None:
     """Writes mask and probabilities; answers the class indices if anything else needs them."""
     data = model.served_mask(picture)

@@ -13,8 +13,8 @@ from pipeline.root import Root
 from unet.evaluation.results import (
     IMAGES,
     EvaluationDamaged,
+    ExamplePicture,
     ImageRow,
-    Picture,
     Verdict,
     read_images,
     read_pictures,
@@ -70,7 +70,7 @@ class Evidence:
         return rows
 
     @functools.cached_property
-    def pictures(self) -> list[Picture]:
+    def pictures(self) -> list[ExamplePicture]:
         """The test images of which there are pictures."""
         folder = self.folder("Evaluator", "evaluation")
         rows = _read(read_pictures, folder)

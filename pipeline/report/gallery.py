@@ -9,7 +9,7 @@ from pipeline.report import pictures
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
-from unet.evaluation.results import PICTURES, Picture
+from unet.evaluation.results import PICTURES, ExamplePicture
 from unet.images.display import class_colours
 
 _SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
@@ -62,7 +62,7 @@ _KINDS = {
 }
 
 
-def _panels(folder: Path, row: Picture, classes: list[str]) -> tuple[list[Panel], str]:
+def _panels(folder: Path, row: ExamplePicture, classes: list[str]) -> tuple[list[Panel], str]:
     """The pictures of an image, as large as their bytes allow; and what is wrong in it, in words."""
     for side in _SIDES:
         panels, words = _drawn(folder, row, classes, side)
@@ -71,7 +71,7 @@ def _panels(folder: Path, row: Picture, classes: list[str]) -> tuple[list[Panel]
     return panels, words
 
 
-def _drawn(folder: Path, row: Picture, classes: list[str], side: int) -> tuple[list[Panel], str]:
+def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> tuple[list[Panel], str]:
     image = pictures.read(folder / row["image"], "RGB", side)
     truth = pictures.read(folder / row["truth"], "index", side)
     predicted = pictures.read(folder / row["predicted"], "index", side)

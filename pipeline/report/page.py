@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Section:
+class PageSection:
     """A part of a page: its anchor, heading and template, and what fills it."""
 
     id: str
@@ -34,27 +34,27 @@ class Section:
 
 
 SECTIONS = (
-    Section("verdict", "Verdict", verdict.build),
-    Section("images", "Test images", gallery.build),
-    Section("classes", "Classes", quality.classes),
-    Section("distribution", "Image by image", quality.distribution),
-    Section("slices", "Slices", quality.slices),
-    Section("calibration", "Calibration", quality.calibration),
-    Section("blessed", "Against the last blessed model", change.with_blessed),
-    Section("curves", "Learning curves", training.curves),
-    Section("search", "Search of the learning rate", training.search),
-    Section("samples", "What the network was shown", training.samples),
-    Section("data", "Data", data.build),
-    Section("components", "Time and memory", provenance.components),
-    Section("configuration", "Configuration", provenance.configuration),
-    Section("lineage", "Lineage", provenance.lineage),
+    PageSection("verdict", "Verdict", verdict.build),
+    PageSection("images", "Test images", gallery.build),
+    PageSection("classes", "Classes", quality.classes),
+    PageSection("distribution", "Image by image", quality.distribution),
+    PageSection("slices", "Slices", quality.slices),
+    PageSection("calibration", "Calibration", quality.calibration),
+    PageSection("blessed", "Against the last blessed model", change.with_blessed),
+    PageSection("curves", "Learning curves", training.curves),
+    PageSection("search", "Search of the learning rate", training.search),
+    PageSection("samples", "What the network was shown", training.samples),
+    PageSection("data", "Data", data.build),
+    PageSection("components", "Time and memory", provenance.components),
+    PageSection("configuration", "Configuration", provenance.configuration),
+    PageSection("lineage", "Lineage", provenance.lineage),
 )
 COMPARED = (
-    Section("verdicts", "Verdicts and metrics", change.verdicts),
-    Section("changed-images", "Image by image", change.images),
-    Section("both-curves", "Learning curves", change.curves),
-    Section("settings", "What was set differently", change.configurations),
-    Section("times", "Time by component", change.times),
+    PageSection("verdicts", "Verdicts and metrics", change.verdicts),
+    PageSection("changed-images", "Image by image", change.images),
+    PageSection("both-curves", "Learning curves", change.curves),
+    PageSection("settings", "What was set differently", change.configurations),
+    PageSection("times", "Time by component", change.times),
 )
 
 
@@ -114,7 +114,7 @@ def comparison(root: Root, a: Run, b: Run) -> str:
     )
 
 
-def _render(sections: tuple[Section, ...], *evidence: Evidence) -> tuple[list[dict[str, Any]], list[str]]:
+def _render(sections: tuple[PageSection, ...], *evidence: Evidence) -> tuple[list[dict[str, Any]], list[str]]:
     """The sections with their HTML or a sentence; and the titles of those that the run did not come to."""
     shown: list[dict[str, Any]] = []
     unreached = []

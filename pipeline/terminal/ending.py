@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.history.record import RunRecord
-from pipeline.history.summary import Summary
+from pipeline.history.summary import RunSummary
 from pipeline.root import Root
 from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import Verdict
@@ -19,7 +19,7 @@ _EARLY = 0.7  # part of the steps; a schedule that falls to 0 has its best valid
 
 
 def print_end(
-    summary: Summary,
+    summary: RunSummary,
     record: RunRecord,
     finished: int,
     root: Root,
@@ -68,7 +68,7 @@ def _kept(finished: int, total: int, root: Root) -> str:
     return f"Kept: {' and '.join(parts)}." if parts else "Nothing was finished yet."
 
 
-def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> list[str]:
+def _hints(summary: RunSummary, record: RunRecord, root: Root, folder: Path) -> list[str]:
     predict = f"  predict   {_python()} run_pipeline.py predict IMAGES --out MASKS"
     hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
@@ -91,7 +91,7 @@ def _hints(summary: Summary, record: RunRecord, root: Root, folder: Path) -> lis
     return hints
 
 
-def _longer(summary: Summary) -> str:
+def _longer(summary: RunSummary) -> str:
     """Whether more steps seem to help: not where the validations were best long before the end.
 
     Of a network that finds nothing yet the first validation is the best.
@@ -104,7 +104,7 @@ def _longer(summary: Summary) -> str:
     return "train longer (--set steps=...)"
 
 
-def _weakest(summary: Summary) -> list[str]:
+def _weakest(summary: RunSummary) -> list[str]:
     """The class that pulls the means down, where there are several beside the background."""
     classes = list(summary.config.get("classes", {}))[1:]
     values = {name: summary.metrics.get(f"iou_{name}") for name in classes}

@@ -18,7 +18,7 @@ from pipeline.history import durations
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING, Node
 from pipeline.process import signals
 from pipeline.terminal.console import ascii_only, fit, make_console, moves
-from pipeline.terminal.run_view import NOT_RUN, STOPPED, Picture, Row, Step, draw, make_spinner
+from pipeline.terminal.run_view import NOT_RUN, STOPPED, ProgressRow, Step, ViewState, draw, make_spinner
 from unet.progress import shown_by
 
 SECONDS_BETWEEN_LINES = 20
@@ -48,7 +48,7 @@ class Board(logging.Handler):
         """
         super().__init__()
         self._console = make_console(output)
-        self._rows = [Row(name) for name in names]
+        self._rows = [ProgressRow(name) for name in names]
         self._expected, self._repetition = dict(expected or {}), repetition
         self._began = self._start = time.monotonic()
         self._step: Step | None = None
@@ -125,13 +125,13 @@ class Board(logging.Handler):
             self._last_line = now
             self._print(f"        {step}")
 
-    def _row(self, name: str) -> Row:
+    def _row(self, name: str) -> ProgressRow:
         return next(row for row in self._rows if row.name == name)
 
-    def _at_work(self) -> Row | None:
+    def _at_work(self) -> ProgressRow | None:
         return next((row for row in self._rows if row.state == RUNNING), None)
 
-    def _say_what_is_at_work(self, row: Row) -> None:
+    def _say_what_is_at_work(self, row: ProgressRow) -> None:
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - SECONDS_IN_SILENCE))
         usual = self._expected.get(row.name)
         about = f", about {durations.in_words(usual)}" if usual and usual > SECONDS_IN_SILENCE else ""
@@ -141,13 +141,13 @@ class Board(logging.Handler):
         if self._silence:
             self._silence.cancel()
 
-    def _line(self, row: Row) -> None:
+    def _line(self, row: ProgressRow) -> None:
         """A plain line about a component that ended."""
         if not self._moves:
             state = f"{row.seconds:.1f} s" if row.state == DONE else row.state
             self._print(f"{self._place(row)} {row.name:<21} {state:>8}   {row.told}".rstrip())
 
-    def _place(self, row: Row) -> str:
+    def _place(self, row: ProgressRow) -> str:
         return f"[{self._rows.index(row) + 1:2d}/{len(self._rows)}]"
 
     def _print(self, text: str) -> None:
@@ -170,7 +170,7 @@ class Board(logging.Handler):
         )
         size = self._console.size
         elapsed = time.monotonic() - self._began
-        picture = Picture(self._rows, self._step, elapsed, left, size.width, size.height, self._ascii)
+        picture = ViewState(self._rows, self._step, elapsed, left, size.width, size.height, self._ascii)
         return Group(draw(picture, self._spinner))
 
     def _seconds(self) -> Mapping[str, float]:

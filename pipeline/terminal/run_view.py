@@ -32,7 +32,7 @@ _STYLES = {
 
 
 @dataclasses.dataclass
-class Row:
+class ProgressRow:
     """A component on the board; `note`: what it decided."""
 
     name: str
@@ -80,7 +80,7 @@ class Step:
 
 
 @dataclasses.dataclass
-class Picture:
+class ViewState:
     """All that is shown at one moment.
 
     Attributes:
@@ -92,7 +92,7 @@ class Picture:
         ascii_only: no other characters are sure to be shown.
     """
 
-    rows: Sequence[Row]
+    rows: Sequence[ProgressRow]
     step: Step | None
     elapsed: float
     left: float | None
@@ -101,7 +101,7 @@ class Picture:
     ascii_only: bool
 
 
-def draw(picture: Picture, spinner: Spinner) -> RenderableType:
+def draw(picture: ViewState, spinner: Spinner) -> RenderableType:
     """The picture; `spinner` is the one that turns beside the component at work."""
     working = next((row for row in picture.rows if row.state == RUNNING), None)
     lines: list[RenderableType] = [_table(picture, spinner)]
@@ -117,7 +117,7 @@ def make_spinner(ascii_only: bool) -> Spinner:
     return Spinner("line" if ascii_only else "dots")
 
 
-def _table(picture: Picture, spinner: Spinner) -> Table:
+def _table(picture: ViewState, spinner: Spinner) -> Table:
     wide = picture.width >= NARROW
     overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
     table = Table.grid(padding=(0, 1), expand=wide)
@@ -140,7 +140,7 @@ def _table(picture: Picture, spinner: Spinner) -> Table:
     return table
 
 
-def _visible(picture: Picture) -> tuple[Sequence[Row], int, int]:
+def _visible(picture: ViewState) -> tuple[Sequence[ProgressRow], int, int]:
     """The rows that there is room for, around the one at work; how many are left out before and after."""
     room = picture.height - 4  # the bar, its numbers, what is left, and the line of the cursor
     at_end = all(row.state != RUNNING for row in picture.rows)  # nothing moves any more: it may scroll
@@ -154,13 +154,13 @@ def _visible(picture: Picture) -> tuple[Sequence[Row], int, int]:
     return picture.rows[first : first + room], first, len(picture.rows) - first - room
 
 
-def _state(row: Row) -> str:
+def _state(row: ProgressRow) -> str:
     if row.state == DONE:
         return f"{row.seconds:.1f} s" if row.seconds < 60 else in_words(row.seconds)
     return in_words(row.seconds) if row.state == RUNNING else row.state
 
 
-def _bar(picture: Picture, step: Step) -> list[RenderableType]:
+def _bar(picture: ViewState, step: Step) -> list[RenderableType]:
     """A bar with the numbers beside it, or below it where there is no room."""
     overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
     words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
@@ -178,7 +178,7 @@ def _bar(picture: Picture, step: Step) -> list[RenderableType]:
     return [line]
 
 
-def _footer(picture: Picture) -> str:
+def _footer(picture: ViewState) -> str:
     finished = sum(row.state in (DONE, CACHED) for row in picture.rows)
     parts = [f"{finished} of {len(picture.rows)} components"] if picture.width >= NARROW else []
     parts.append(in_words(picture.elapsed))

@@ -24,7 +24,7 @@ _ROUNDING = 1e-9  # so that float rounding never rejects an equal model where no
 _BASELINE = "baseline "  # before the names of its metrics
 
 
-class Image(TypedDict):
+class ImageScores(TypedDict):
     """What is known of one test image; the two last as `Measured.to_json` wrote it."""
 
     name: str
@@ -37,7 +37,7 @@ class Image(TypedDict):
     baseline: dict[str, Any] | None
 
 
-def decide(images: Sequence[Image], settings: GateSettings, baseline: Baseline) -> Verdict:
+def decide(images: Sequence[ImageScores], settings: GateSettings, baseline: Baseline) -> Verdict:
     """Decides whether a model is blessed.
 
     Args:
@@ -83,7 +83,7 @@ def decide(images: Sequence[Image], settings: GateSettings, baseline: Baseline) 
     }
 
 
-def table(images: Sequence[Image], classes: Sequence[str]) -> list[ImageRow]:
+def table(images: Sequence[ImageScores], classes: Sequence[str]) -> list[ImageRow]:
     """A row for each image, with its metrics by both models."""
     before = [image["baseline"] for image in images if image["baseline"]]
     candidate = _each([image["candidate"] for image in images], classes)
@@ -110,7 +110,7 @@ def _each(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dic
 class _Part:
     """Some of the test images, and metrics of both models on them; resampled if an interval is needed."""
 
-    def __init__(self, images: Sequence[Image], settings: GateSettings, compared: bool):
+    def __init__(self, images: Sequence[ImageScores], settings: GateSettings, compared: bool):
         self._images, self._settings, self._compared = images, settings, compared
         self.count = len(images)
         self.candidate = Measured.stack([image["candidate"] for image in images])
@@ -156,7 +156,7 @@ class _Part:
         return found
 
 
-def _slices(images: Sequence[Image]) -> list[str]:
+def _slices(images: Sequence[ImageScores]) -> list[str]:
     return sorted({name for image in images for name in image["slices"]})
 
 

@@ -123,7 +123,7 @@ class ImageRow(TypedDict):
     baseline: ImageBaseline | None
 
 
-class Picture(TypedDict):
+class ExamplePicture(TypedDict):
     """Files of one test image in the folder of pictures, see `unet.evaluation.pictures`."""
 
     role: Literal["worst", "median", "best"]
@@ -157,7 +157,7 @@ def read_images(folder: str | Path) -> list[ImageRow]:
     return _rows(Path(folder, IMAGES))
 
 
-def read_pictures(folder: str | Path) -> list[Picture]:
+def read_pictures(folder: str | Path) -> list[ExamplePicture]:
     """The pictures of an evaluation; those whose files are gone are left out.
 
     Raises:

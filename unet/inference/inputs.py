@@ -16,7 +16,7 @@ _TIFF = (b"II", b"MM")
 
 
 @dataclass(frozen=True)
-class Picture:
+class InputImage:
     """An image as models take it.
 
     Attributes:
@@ -46,7 +46,7 @@ def read(
     value_range: tuple[float, float] | None = None,
     scratch: Path | None = None,
     large: bool | None = None,
-) -> Picture:
+) -> InputImage:
     """Reads an image; a plain TIFF of more than `LARGE_PIXELS` pixels is not decoded into memory.
 
     Args:
@@ -62,13 +62,13 @@ def read(
     if not isinstance(source, bytes) and (large_pages(Path(source), 1)[0] if large is None else large):
         stored = open_page(Path(source), page, scratch)
         if stored is not None:
-            return Picture(stored.shape[0], stored.shape[1], None, stored)
+            return InputImage(stored.shape[0], stored.shape[1], None, stored)
     try:
         image = read_image(source, page=page, value_range=value_range)
     except NeedsRange as error:
         advice = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
         raise ImageError(error.found, advice) from error
-    return Picture(image.height, image.width, image.data)
+    return InputImage(image.height, image.width, image.data)
 
 
 def large_pages(path: Path, count: int) -> list[bool]:

@@ -23,7 +23,7 @@ from unet.images.formats import count_pages
 from unet.images.raster import ImageError
 from unet.images.reader import decode, encode_png
 from unet.inference import tiled
-from unet.inference.inputs import Picture, read
+from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import LARGE_PIXELS
 from unet.inference.scratch import scratch_array
 from unet.registry.records import _NEEDED, ModelError, common_record, training_record
@@ -79,13 +79,13 @@ class Model:
                 message = f"{path}: not a model of this pipeline, or a damaged one: {error}"
                 raise ModelError(message) from error
 
-    def serves(self, picture: Picture) -> bool:
+    def serves(self, picture: InputImage) -> bool:
         """Whether the exported graph answers as it does on a server; else `segment` has to."""
         most = min(self.record.get("max_pixels", LARGE_PIXELS), LARGE_PIXELS)
         small = picture.encoded is not None and picture.height * picture.width <= most
         return len(self._signatures) == 1 and small
 
-    def served_mask(self, picture: Picture) -> bytes:
+    def served_mask(self, picture: InputImage) -> bytes:
         """PNG of class values, as the server gives it, of an image that it `serves`.
 
         Raises:
@@ -93,13 +93,13 @@ class Model:
         """
         return bytes(self._serve("serving_default", picture)["mask_bytes"][0].numpy())
 
-    def served_probabilities(self, picture: Picture) -> list[bytes]:
+    def served_probabilities(self, picture: InputImage) -> list[bytes]:
         """A grey PNG of 16 bits for each class, as the server gives them, of an image that it `serves`."""
         maps = self._serve("probabilities", picture)["probabilities_bytes"][0]
         return [bytes(data) for data in maps.numpy()]
 
     def segment(
-        self, picture: Picture, probabilities: bool = False, progress: Progress = lambda share: None
+        self, picture: InputImage, probabilities: bool = False, progress: Progress = lambda share: None
     ) -> Segmented:
         """Classes, and probabilities if asked for, of an image of any size, in bounded memory.
 
@@ -151,7 +151,7 @@ class Model:
         """What a mask holds for each class: [classes], or [classes, 3] of colours; uint8 or uint16."""
         return class_values(self.record)
 
-    def _picture(self, image: Source) -> Picture:
+    def _picture(self, image: Source) -> InputImage:
         if isinstance(image, np.ndarray):
             if image.dtype not in (np.uint8, np.uint16) or not (
                 image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 3)
@@ -165,25 +165,25 @@ class Model:
             height, width = image.shape[:2]
             alone = len(self._signatures) == 1 and height * width <= LARGE_PIXELS
             encoded = encode_png(image) if alone else None
-            return Picture(height, width, encoded, image.reshape(height, width, -1))
+            return InputImage(height, width, encoded, image.reshape(height, width, -1))
         if not isinstance(image, bytes) and count_pages(image) > 1:
             raise ImageError("a file of several pages", "give each page as an array (tifffile.imread)")
         return read(image, value_range=self.record.get("value_range"), scratch=self._scratch)
 
-    def _blocks(self, picture: Picture, progress: Progress) -> Iterator[tiled.Block]:
+    def _blocks(self, picture: InputImage, progress: Progress) -> Iterator[tiled.Block]:
         try:
             yield from tiled.probabilities(self._networks(), picture.pixels, self._scratch, progress)
         except self._errors as error:
             raise ImageError(f"the model cannot answer ({error.message})", _ADVICE) from error
 
-    def _networks(self) -> list[tiled.Network]:
+    def _networks(self) -> list[tiled.NetworkSignature]:
         if any(key not in self.record for key in _NEEDED):
             found = "the model has no training record of this pipeline, which images of this size need"
             raise ImageError(found, "export it again, or cut the image into parts")
         pairs = zip(self._signatures, self._records, strict=True)
-        return [tiled.Network(signatures["network"], record) for signatures, record in pairs]
+        return [tiled.NetworkSignature(signatures["network"], record) for signatures, record in pairs]
 
-    def _serve(self, signature: str, picture: Picture) -> Mapping[str, Any]:
+    def _serve(self, signature: str, picture: InputImage) -> Mapping[str, Any]:
         import tensorflow as tf
 
         try:

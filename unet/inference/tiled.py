@@ -27,7 +27,7 @@ Block = tuple[int, int, NDArray[np.float32]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class NetworkSignature:
     """A loaded model: `call` is its signature `network`, `record` its training record."""
 
     call: Callable[..., Mapping[str, Any]]
@@ -35,7 +35,7 @@ class Network:
 
 
 def probabilities(
-    networks: Sequence[Network],
+    networks: Sequence[NetworkSignature],
     pixels: NDArray[Any],
     scratch: Path | None = None,
     progress: Callable[[float], None] = lambda share: None,
@@ -90,7 +90,7 @@ class _SixteenBits:
 
 
 def _tiled(
-    networks: Sequence[Network], pixels: NDArray[Any], progress: Callable[[float], None]
+    networks: Sequence[NetworkSignature], pixels: NDArray[Any], progress: Callable[[float], None]
 ) -> Iterator[Block]:
     record = networks[0].record
     geometry = tiling.Geometry(record["geometry"]["depth"])

@@ -22,7 +22,7 @@ class Scaling(Section):
     )
 
 
-class Patch(Section):
+class PatchSize(Section):
     """Tiling: what the network gets in a training."""
 
     patch_size: int = Field(444, description="Side of the network's input while training.")
@@ -34,7 +34,7 @@ class Stride(Section):
     tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
 
 
-class TileSettings(Scaling, Patch, Stride):
+class TileSettings(Scaling, PatchSize, Stride):
     """What shapes the stored tiles: settings, and what follows from others.
 
     Attributes:

@@ -32,7 +32,7 @@ _OBJECTIVE = "foreground_iou"
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class Trial:
     """What became of a trial.
 
     Attributes:
@@ -149,14 +149,16 @@ class Search(keras_tuner.Tuner):
         trial.message = json.dumps(self._outcomes.get(trial.trial_id, (COMPLETED, "")))
         super().on_trial_end(trial)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[Trial]:
         """What became of each trial, in their order."""
         rows = []
         for name, trial in sorted(self.oracle.trials.items()):
             values = trial.hyperparameters.values
             status, reason = json.loads(trial.message or f'["{FAILED}", "it did not end"]')
             score = trial.score if status in (COMPLETED, CUT) else None
-            rows.append(Row(name, _choice(values), self.trial_settings(values).steps, status, score, reason))
+            rows.append(
+                Trial(name, _choice(values), self.trial_settings(values).steps, status, score, reason)
+            )
         return rows
 
     @contextlib.contextmanager
@@ -182,7 +184,7 @@ def _choice(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
-def choose(rows: list[Row], settings: TrainSettings) -> tuple[dict[str, Any], str]:
+def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], str]:
     """The values to train with, and why.
 
     Args:

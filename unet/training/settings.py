@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from unet.masks.settings import Values
-from unet.preprocessing.settings import Patch, Scaling
+from unet.preprocessing.settings import PatchSize, Scaling
 from unet.settings import Network, Section, Seed
 
 Term = Literal["cross_entropy", "dice", "focal", "tversky"]
@@ -130,7 +130,7 @@ class Augmentation(Section):
     )
 
 
-class TrainSettings(Values, Scaling, Network, Patch, Training, Augmentation, Seed):
+class TrainSettings(Values, Scaling, Network, PatchSize, Training, Augmentation, Seed):
     """What shapes a training."""
 
 

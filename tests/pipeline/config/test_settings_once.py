@@ -15,15 +15,15 @@ FOUND = {
     "unet/evaluation/results.py Verdict",
     "unet/dataset/inspection.py Facts",
     "unet/dataset/sample.py Sample",
-    "unet/evaluation/gate.py Image",
+    "unet/evaluation/gate.py ImageScores",
     "unet/images/reader.py Image",
     "unet/images/raster.py Raster",
-    "unet/training/search.py Row",
+    "unet/training/search.py Trial",
     "unet/masks/values.py Survey",
     "pipeline/terminal/run_view.py Step",
     "pipeline/check/findings.py Report",
-    "pipeline/check/findings.py Summary",
-    "pipeline/history/summary.py Summary",
+    "pipeline/check/findings.py DataSummary",
+    "pipeline/history/summary.py RunSummary",
 }
 # Objects that settings are turned into, and that other callers make without any; and the names that a search
 # may choose values for, whose bounds are those of the settings.

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.history.record import RunRecord
-from pipeline.history.summary import Summary
+from pipeline.history.summary import RunSummary
 from pipeline.process.failures import explain
 from pipeline.root import Root
 from pipeline.terminal.ending import command_of, print_end
@@ -23,7 +23,7 @@ def end(root: Root, status: str, config: dict[str, Any] | None = None, **summary
     """What is printed, on a terminal far too narrow for it."""
     out = io.StringIO()
     record = RunRecord("1", "", command="python run_pipeline.py run", nodes=["A", "B", "C"])
-    told = Summary("1", config or {}, status=status, **summary)
+    told = RunSummary("1", config or {}, status=status, **summary)
     print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20))
     return out.getvalue()
 

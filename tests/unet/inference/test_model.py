@@ -15,7 +15,7 @@ from PIL import Image
 from unet.images.raster import ImageError
 from unet.images.reader import decode, encode_png
 from unet.inference import tiled
-from unet.inference.inputs import Picture
+from unet.inference.inputs import InputImage
 from unet.inference.model import Model, class_indices, predict
 from unet.registry.records import ModelError
 
@@ -88,7 +88,7 @@ def test_tiling_outside_the_graph_gives_what_the_graph_gives(
     close = CLOSE if "scale" not in change else 1e-4
     for shape, dtype in zip(shapes * 2, [np.uint8] * len(shapes) + [np.uint16] * len(shapes), strict=True):
         pixels = noise(*shape, dtype=dtype)
-        picture = Picture(shape[0], shape[1], encode_png(pixels))
+        picture = InputImage(shape[0], shape[1], encode_png(pixels))
         assert model.serves(picture)
         shares: list[float] = []
         found = model.segment(picture, probabilities=True, progress=shares.append)

@@ -13,8 +13,8 @@ from unet.training.search import (
     FAILED,
     HYPERBAND_COST,
     NOT_FINITE,
-    Row,
     Search,
+    Trial,
     choose,
     make_oracle,
 )
@@ -152,7 +152,7 @@ def test_an_error_of_the_program_ends_the_search_and_not_one_trial(tiles, tmp_pa
 
 
 def row(rate, score, steps=60, status=COMPLETED, reason="", **choice):
-    return Row("0", {"learning_rate": rate, **choice}, steps, status, score, reason)
+    return Trial("0", {"learning_rate": rate, **choice}, steps, status, score, reason)
 
 
 @pytest.mark.parametrize(
