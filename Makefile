@@ -43,7 +43,7 @@ format: setup   ## let ruff rewrite what it can
 
 # One universal file for both stacks (Python 3.10 and 3.11 to 3.13); naming no index, so that any mirror serves.
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	--python-version 3.10 --extra dev pyproject.toml $(ARGS)
+	--python-version 3.10 --extra dev --extra polygons pyproject.toml $(ARGS)
 
 lock: setup     ## resolve pyproject.toml again into both lock files; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) --output-file requirements.lock

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,8 @@ def predict(request: Request) -> int:
     outputs = Outputs(names, request.overlay, request.polygons)
     if not more and (request.probabilities or request.overlay or request.polygons):
         problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
+    if request.polygons and find_spec("rasterio") is None:
+        problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")
     problems += [*unusable, *collisions(tasks, outputs, request.out)]
     if request.out.exists() and not request.out.is_dir():
         problems.append(f"{request.out}: a file: give a folder for the masks")

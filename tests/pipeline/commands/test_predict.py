@@ -215,6 +215,19 @@ def test_a_root_without_a_model(tmp_path: Path, photos: Path, capsys: pytest.Cap
     assert "no model was pushed yet" in capsys.readouterr().err
 
 
+def test_polygons_without_their_package_are_refused_before_anything_starts(
+    root: Path,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "rasterio", None)  # as where it is not installed
+    assert predict(root, photos, "--polygons", "geojson", "--out", tmp_path / "out") == 2
+    assert "polygons need the package rasterio" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def start(root: Path, *words: object, **how: Any) -> subprocess.Popen:
     command = [sys.executable, CHECKOUT / "run_pipeline.py", "predict", *words, "--root", root]
     return subprocess.Popen(
