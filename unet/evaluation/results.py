@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from unet.files import replace
+from unet.files import atomic_write
 
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
 INDEX = "index.json"  # in the folder of pictures
@@ -212,7 +212,9 @@ def _read(path: Path, kind: type) -> Any:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, json.dumps(_without_nan(content), indent=1, allow_nan=False))
+    text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
+    with atomic_write(path) as file:
+        file.write(text)
 
 
 def _number(value: Number) -> float:
