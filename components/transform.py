@@ -13,8 +13,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from unet import tiling
+from unet.images.depth import DEPTH_SCALE
 from unet.masks.labels import IGNORE
-from unet.preprocessing.decoding import DEPTH_SCALE, decode_image
+from unet.preprocessing.decoding import decode_image
 from unet.preprocessing.normalisation import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
 from unet.preprocessing.settings import TileSettings
@@ -107,7 +108,7 @@ def _cut(
         return tf.cond(
             deep,
             lambda: tf.io.encode_png(tile, PNG_LEVEL),
-            lambda: tf.io.encode_png(tf.cast(tile // int(DEPTH_SCALE), tf.uint8), PNG_LEVEL),
+            lambda: tf.io.encode_png(tf.cast(tile // DEPTH_SCALE, tf.uint8), PNG_LEVEL),
         )
 
     def one(index: tf.Tensor) -> tuple[tf.Tensor, ...]:

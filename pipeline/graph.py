@@ -28,13 +28,13 @@ from components.resolvers.statistics import BlessedStatisticsStrategy
 from components.resolvers.warm_start import WarmStartStrategy
 from components.trainer import Trainer
 from components.tuner import Tuner
-from pipeline import code_version
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset.sample import SERVING
 from unet.dataset.settings import Drift
 from unet.evaluation.settings import GateSettings
 from unet.export.settings import ExportSettings
+from unet.fingerprint import fingerprint
 from unet.preprocessing.settings import TileSettings
 from unet.registry.model_card import licence_of
 from unet.registry.versions import MODEL_NAME
@@ -215,6 +215,6 @@ def _facts(config: PipelineConfig) -> dict[str, str]:
     settings = config.model_dump_json(exclude={"data", "serving_data"})  # where they lie is nobody's business
     return {
         "data_licence": licence_of(config.data),
-        "code": code_version.fingerprint({"components.trainer", "components.transform"})[:12],
+        "code": fingerprint({"components.trainer", "components.transform"})[:12],
         "configuration": hashlib.sha256(settings.encode()).hexdigest()[:12],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
-from pipeline import code_version
 from pipeline.history.executions import Node, read_nodes
+from unet.fingerprint import PACKAGES, fingerprint, source_of
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
@@ -51,7 +52,7 @@ def run(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
     )
     deployment = runner_utils.extract_local_deployment_config(ir)
-    code_version.stamp(ir, deployment)
+    stamp(ir, deployment)
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
     _close_abandoned(connection)
@@ -69,6 +70,27 @@ def run(
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
         on_end(_finished(connection, name, info.execution_id))
+
+
+def stamp(pipeline: Any, deployment: Any) -> None:
+    """Adds a parameter `code` to every node of a compiled pipeline: the fingerprint of what is ours in it.
+
+    TFX's cache key holds the *name* of a function: without it, edited code would be answered from the cache.
+
+    Args:
+        pipeline: TFX's pipeline IR, changed in place.
+        deployment: its local deployment configuration, which names the executors.
+    """
+    ours = "|".join(PACKAGES)
+    for node in pipeline.nodes:
+        name, parameters = node.pipeline_node.node_info.id, node.pipeline_node.parameters.parameters
+        specs = (specs.get(name, "") for specs in (deployment.executor_specs, deployment.custom_driver_specs))
+        named = set(re.findall(rf"(?<![\w.])(?:{ours})(?:\.\w+)+", "".join(map(str, (*specs, parameters)))))
+        # The last word of most names is a class or a function.
+        modules = {
+            module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
+        }
+        parameters["code"].field_value.string_value = fingerprint(modules)
 
 
 def _finished(connection: Any, name: str, execution_id: int) -> Node:

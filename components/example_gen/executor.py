@@ -18,10 +18,11 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from unet import progress
-from unet.dataset.plan import make_plan
+from unet.dataset.plan import Plan, make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
 from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
+from unet.files import atomic_write
 from unet.images import raster
 from unet.images.memory import one_at_a_time
 from unet.images.reader import Image, encode_png, read_image
@@ -115,16 +116,15 @@ class WriteShard(beam.DoFn):
     def process(self, shard: tuple[str, list[Sample | Path]]) -> Iterator[str]:
         """Args: shard: path of the file to write, and its samples. Yields the path."""
         path, samples = shard
-        part = f"{path}.part"
         # Images are compressed already: level 0 only keeps TFX's readers, which ask for GZIP, content.
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
         with (
-            tf.io.TFRecordWriter(part, options) as writer,
+            atomic_write(Path(path), "wb") as file,
+            tf.io.TFRecordWriter(file.name, options) as writer,
             concurrent.futures.ThreadPoolExecutor(cores()) as pool,
         ):
             for record in in_order(pool, self._record, samples):
                 writer.write(record)
-        tf.io.gfile.rename(part, path, overwrite=True)
         yield path
 
     def _record(self, sample: Sample | Path) -> bytes:
@@ -134,6 +134,11 @@ class WriteShard(beam.DoFn):
         if _count:
             _count.add()
         return record
+
+
+def _require_same(plan: Plan, fingerprint: str, folder: str) -> None:
+    if plan.fingerprint != fingerprint:
+        raise BadInput(f"{folder} changed while it was read; run again")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -150,8 +155,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         source = json.loads(Path(exec_properties["source_file"]).read_text(encoding="utf-8"))
         folder, settings = source["folder"], ReadSettings.model_validate_json(source["settings"])
         plan = make_plan(Path(folder), settings)
-        if plan.fingerprint != exec_properties["fingerprint"]:
-            raise BadInput(f"{folder} changed while it was read; run again")
+        _require_same(plan, exec_properties["fingerprint"], folder)
         splits: dict[str, Any] = dict(plan.samples)
         if plan.serving:
             splits[SERVING] = plan.serving
@@ -170,3 +174,5 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
             _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))
+        # Again, for what changed while the images were read; files that did not are not hashed again.
+        _require_same(make_plan(Path(folder), settings), plan.fingerprint, folder)

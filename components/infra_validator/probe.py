@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
+DEPTH_SCALE = 257  # that of `unet.images.depth`, which this process must not load
 
 
 def main(model: str, class_values: str, *paths: str) -> None:
@@ -60,8 +61,7 @@ def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
         data = file.read()
     values = np.array(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
     mask = tf.io.decode_png(serve(image_bytes=tf.constant([data]))["mask_bytes"][0], dtype=tf.uint16).numpy()
-    # decode_png widens 8 bits to 16 by a factor of 257.
-    mask = mask // 257 if values.max() < 256 else mask
+    mask = mask // DEPTH_SCALE if values.max() < 256 else mask
     size = tuple(tf.io.decode_image(data, expand_animations=False).shape[:2])
     if mask.shape != (*size, values.shape[1]):
         return [f"{path}: the mask is {mask.shape}, the image is {size}"]

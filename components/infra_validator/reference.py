@@ -15,8 +15,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet import tiling
+from unet.images.depth import DEPTH_SCALE
 from unet.images.reader import decode, to_grey
-from unet.preprocessing.decoding import DEPTH_SCALE
 from unet.preprocessing.resizing import resize, resize_image
 
 _STRIDE = 256  # of the tiles, pixels: other tiles than the exported model's, so that any seam shows

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 from pipeline.history.executions import Artifact, StoreError, require_readable
-from pipeline.history.outcome import counts, model_path
+from pipeline.history.outcome import counts, model_path, verdict
 from pipeline.history.runs import HistoryError, Run, load
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
-from unet.evaluation.results import EvaluationDamaged, metrics_of, read_verdict
+from unet.evaluation.results import metrics_of
 from unet.registry.model_card import write_card
 from unet.registry.records import digest
 from unet.registry.versions import newest_version, push
@@ -79,7 +79,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
         **record.facts(),
         "promoted": dataclasses.asdict(promotion),
     }
-    metrics = _metrics(inputs)
+    metrics = _metrics(run)
 
     def describe(copy: Path, version: int) -> None:
         write_card(copy, version, known, metrics)
@@ -116,12 +116,12 @@ def _inputs(run: Run) -> dict[str, Artifact]:
     return {"model": model, "evaluation": evaluation, "examples": examples}
 
 
-def _metrics(inputs: dict[str, Artifact]) -> dict[str, float]:
-    try:
-        return metrics_of(read_verdict(inputs["evaluation"].path))
-    except EvaluationDamaged as error:
-        print(f"{error}: the model's card is without metrics", file=sys.stderr)
-        return {}
+def _metrics(run: Run) -> dict[str, float]:
+    problems: list[str] = []
+    metrics = metrics_of(verdict(run.nodes, problems))
+    for problem in problems:
+        print(f"{problem}: the model's card is without metrics", file=sys.stderr)
+    return metrics
 
 
 def _user() -> str:

@@ -207,7 +207,7 @@ class _Work:
             traceback.print_exc()
             problems.append(f"{self._folder}: the summary could not be written: {error}")
         with contextlib.suppress(OSError):  # a terminal that was closed
-            verdict = outcome.verdict(self.nodes)
+            verdict = outcome.verdict(self.nodes, problems)
             print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
         self.report = self._write_report(problems)
         with contextlib.suppress(OSError):

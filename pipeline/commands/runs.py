@@ -192,7 +192,7 @@ def _print_verdict(run: Run, summary: RunSummary, console: Console) -> None:
     if not summary.verdict:
         return
     console.print()
-    if verdict := outcome.verdict(run.nodes):
+    if verdict := outcome.verdict(run.nodes, run.problems):
         print_verdict(verdict, console)
         return
     console.print(f"Gate: {summary.verdict.replace('_', ' ')}", style="bold")

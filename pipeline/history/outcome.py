@@ -56,12 +56,19 @@ def _weights(record: Mapping[str, Any]) -> str:
     return "class weights " + ", ".join(f"{name} {weight:.3g}" for name, weight in weights.items())
 
 
-def verdict(nodes: Sequence[Node]) -> Verdict | None:
-    """What the gate decided in a run; None where it came to nothing, or left a file that is damaged."""
+def verdict(nodes: Sequence[Node], problems: list[str]) -> Verdict | None:
+    """What the gate decided in a run; None where it came to nothing, or left a file that is damaged.
+
+    Args:
+        nodes: the components of the run.
+        problems: gets a sentence about a damaged file, once.
+    """
     made = {key: artifacts[0] for node in nodes for key, artifacts in node.outputs.items()}
     try:
         return read_verdict(made["evaluation"].path) if "evaluation" in made else None
-    except EvaluationDamaged:
+    except EvaluationDamaged as error:
+        if str(error) not in problems:
+            problems.append(str(error))
         return None
 
 
@@ -73,5 +80,5 @@ def outcome(nodes: Sequence[Node]) -> tuple[str, str]:
         return ("pushed" if pushed.properties.get("pushed") == 1 else "unchanged"), ""
     if pushed and pushed.properties.get("withdrawn") == 1:
         return "not_blessed", "this model was withdrawn by a rollback; train another one to push"
-    found = verdict(nodes)
+    found = verdict(nodes, [])  # whoever shows the run tells what is damaged
     return "not_blessed", found["reason"] if found else ""

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from unet.files import replace
+from unet.files import atomic_write
 
 RECORD = "run.json"
 LIBRARIES = ("tfx", "tensorflow", "keras", "apache-beam")
@@ -125,4 +125,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Replaces a file by JSON, whole or not at all; raises OSError."""
-    replace(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    with atomic_write(path) as file:
+        file.write(text)

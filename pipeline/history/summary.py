@@ -14,7 +14,6 @@ from pipeline.history import outcome
 from pipeline.history.executions import CACHED, DONE, WAITING
 from pipeline.history.record import Unreadable, read_json, write_json
 from pipeline.history.runs import Run, load
-from unet.evaluation.results import EvaluationDamaged, read_verdict
 from unet.training.files import TRIALS
 
 SUMMARY = "summary.json"
@@ -123,15 +122,10 @@ def write(root: Path, run_id: str) -> RunSummary:
 
 
 def _measured(run: Run, before: dict[str, Any]) -> tuple[Measured, Measured]:
-    """Metrics of the model and of the last blessed one; evaluations of earlier versions have no verdict."""
-    evaluation = run.artifact("Evaluator", "evaluation")
-    if not evaluation:
+    """Metrics of the model and of the last blessed one."""
+    if not run.artifact("Evaluator", "evaluation"):
         return {}, {}
-    try:
-        verdict = read_verdict(evaluation.path)
-    except EvaluationDamaged as error:
-        run.problems.append(str(error))
-        verdict = None
+    verdict = outcome.verdict(run.nodes, run.problems)
     if verdict is None:
         return before.get("metrics", {}), before.get("baseline", {})
     count = {"example_count": float(verdict["images"])}

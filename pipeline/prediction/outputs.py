@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.prediction.tasks import COCO, Outputs, Task
+from unet.files import atomic_write
 from unet.images.display import class_colours, overlay
 from unet.images.reader import decode, encode_png
 from unet.inference.inputs import InputImage, read
@@ -60,8 +60,8 @@ def write_answers(
     if outputs.polygons == "geojson":
         from unet.inference.polygons import regions, write_geojson
 
-        with _whole(out / task.name(".geojson")) as part:
-            write_geojson(part, regions(indices), model.record["classes"])
+        with atomic_write(out / task.name(".geojson")) as file:
+            write_geojson(Path(file.name), regions(indices), model.record["classes"])
     if coco:
         add_to_coco(coco, task, indices)
 
@@ -88,15 +88,14 @@ def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterato
         return
     from unet.inference.polygons import CocoWriter
 
-    with _whole(out / COCO) as part, CocoWriter(part, record["classes"]) as writer:
+    with atomic_write(out / COCO) as file, CocoWriter(Path(file.name), record["classes"]) as writer:
         yield writer
 
 
 def require_writable(out: Path) -> None:
     """Creates the folder of the outputs; raises `OSError` if nothing can be written into it."""
     out.mkdir(parents=True, exist_ok=True)
-    with _whole(out / ".predict") as part:
-        part.write_bytes(b"predict")
+    _write(out / ".predict", b"predict")
     (out / ".predict").unlink(missing_ok=True)
 
 
@@ -120,25 +119,12 @@ def _write_segmented(task: Task, model: Model, answer: Segmented, outputs: Outpu
         planes += [(name, plane, None) for name, plane in zip(task.maps(outputs), answer.maps, strict=True)]
     for name, plane, values in planes:
         if task.large:
-            with _whole(out / name) as part:
-                write_tiff(part, plane, values)
+            with atomic_write(out / name, "wb") as file:
+                write_tiff(Path(file.name), plane, values)
         else:
             _write(out / name, encode_png(plane if values is None else values[plane]))
 
 
 def _write(path: Path, data: bytes) -> None:
-    with _whole(path) as part:
-        part.write_bytes(data)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name to write to; the file gets its own one when it is complete."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+    with atomic_write(path, "wb") as file:
+        file.write(data)

@@ -18,7 +18,7 @@ from pipeline.history.runs import Run, load
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
 from pipeline.report.evidence import Evidence, Missing, NotReached
 from pipeline.root import Root
-from unet.files import replace
+from unet.files import atomic_write
 
 REPORT = "report.html"
 _log = logging.getLogger(__name__)
@@ -67,7 +67,9 @@ def write_report(root: Root, run_id: str) -> Path:
     """
     run = load(root.path, run_id)
     path = root.run(run.id) / REPORT
-    replace(path, report(root, run))
+    text = report(root, run)
+    with atomic_write(path) as file:
+        file.write(text)
     return path
 
 
@@ -80,7 +82,9 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
     """
     a, b = load(root.path, first), load(root.path, second)
     path = root.run(b.id) / f"against-{a.id}.html"
-    replace(path, comparison(root, a, b))
+    text = comparison(root, a, b)
+    with atomic_write(path) as file:
+        file.write(text)
     return path
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipeline.report.evidence import Missing
+from unet.images.depth import DEPTH_SCALE
 from unet.images.display import class_colours
 from unet.masks.labels import IGNORE
 
@@ -69,7 +70,7 @@ def read(path: Path, mode: str, side: int) -> NDArray[np.uint8]:
                 indices = image if image.mode in ("L", "P") else image.convert("L")
                 return np.asarray(indices.resize((width, height), Image.Resampling.NEAREST), np.uint8)
             deep = image.mode.startswith("I")
-            shown = Image.fromarray((np.asarray(image) // 257).astype(np.uint8)) if deep else image
+            shown = Image.fromarray((np.asarray(image) // DEPTH_SCALE).astype(np.uint8)) if deep else image
             return np.asarray(shown.convert(mode).resize((width, height), Image.Resampling.BOX), np.uint8)
     except FileNotFoundError:
         raise Missing(f"{path} is gone.") from None

@@ -6,7 +6,6 @@ from typing import Any
 
 from pipeline.report.evidence import Evidence, Missing
 from pipeline.report.formats import count, interval, metric, number, sentence, signed
-from pipeline.terminal.verdict import passed_by_chance
 from unet.evaluation.results import Baseline, Check, Metric
 from unet.metrics.names import LOWER_IS_BETTER
 
@@ -99,7 +98,7 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         "baseline": number(check["baseline"], 4),
         "margin": signed(check["margin"], 4),
         "p": "" if check["p"] is None else f"p = {number(check['p'])}",
-        "chance": passed_by_chance(check),
+        "chance": check["by_chance"],
         "passed": check["passed"],
     }
 

@@ -77,18 +77,13 @@ def _check_row(check: Check) -> tuple[str, ...]:
         demand = f"{'<=' if lower_is_better else '>='} {bound:g}"
         interval = _interval(check["low"], check["high"], ".3f")
         return name, _number(value, ".4f"), interval, demand, _number(before, ".4f"), margin, result
-    if passed_by_chance(check):
+    if check["by_chance"]:
         result = CHANCE
     change = None if value is None or before is None else value - before
     demand = f"<= {bound:g}" if lower_is_better else f">= {0 - bound:g}"  # 0 - 0 has no sign
     interval = _interval(check["low"], check["high"], "+.3f")
     p = f"  change, p = {check['p']:.3f}" if check["p"] is not None else "  change"
     return p, _number(change, "+.4f"), interval, demand, "", margin, result
-
-
-def passed_by_chance(check: Check) -> bool:
-    """Whether a change is larger than it may be, but no larger than chance makes it."""
-    return check["passed"] and check["kind"] == "drop" and (check["margin"] or 0) < -1e-9
 
 
 def _metric_row(verdict: Verdict, name: str) -> tuple[str, ...]:

@@ -7,8 +7,6 @@ only ever a shortcut: where it cannot be read or written, files are decoded agai
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
 import json
 import sqlite3
 import threading
@@ -18,12 +16,13 @@ from typing import Any
 
 import platformdirs
 
-from unet.images import formats, raster, reader, tiff
-from unet.masks import reader as masks
-from unet.masks import values
+from unet.fingerprint import fingerprint
 
-_READERS = (reader, formats, masks, raster, values, tiff)
-_LIBRARIES = ("pillow", "tifffile", "imagecodecs", "numpy")
+# What an inspection keeps of a file is theirs.
+_READERS = {f"unet.images.{name}" for name in ("formats", "raster", "reader", "tiff")} | {
+    "unet.masks.reader",
+    "unet.masks.values",
+}
 
 
 class Checked:
@@ -38,7 +37,7 @@ class Checked:
             folder = folder or Path(platformdirs.user_cache_dir("unet-pipeline"))
             folder.mkdir(parents=True, exist_ok=True)
             # What another version of the reader found may not be what this one finds: a file for each.
-            path = folder / f"checked-{_reader_version()}.sqlite"
+            path = folder / f"checked-{fingerprint(_READERS)[:16]}.sqlite"
             database = sqlite3.connect(path, timeout=5, check_same_thread=False)
             try:
                 database.execute("CREATE TABLE IF NOT EXISTS checked (key TEXT PRIMARY KEY, value TEXT)")
@@ -73,12 +72,3 @@ class Checked:
         with self._lock, contextlib.suppress(sqlite3.Error), contextlib.closing(self._database) as database:
             database.executemany("INSERT OR REPLACE INTO checked VALUES (?, ?)", self._new.items())
             database.commit()
-
-
-def _reader_version() -> str:
-    digest = hashlib.sha256()
-    for module in _READERS:
-        digest.update(Path(str(module.__file__)).read_bytes())
-    for name in _LIBRARIES:
-        digest.update(importlib.metadata.version(name).encode())
-    return digest.hexdigest()[:16]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from unet import progress
 from unet.dataset.cache import Checked
 from unet.dataset.sample import Problem, Sample
-from unet.files import hash_of
+from unet.files import hash_of, read_and_hash
 from unet.images import raster
 from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
@@ -177,8 +176,7 @@ class _Reader:
                 if page is None and _is_large(path):
                     content, sha256 = path, hash_of(path)
                 elif page is None:
-                    content = read_file(path)
-                    sha256 = hashlib.sha256(content).hexdigest()
+                    content, sha256 = read_and_hash(path, read_file)
                 else:
                     content, sha256 = path, f"{self.stacks[path]}:{page}"
                 known: dict[str, Any] | None = self._checked.get(f"{kind} {sha256}")

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +16,7 @@ from pathlib import Path
 
 from unet.dataset.sample import BLOCK_PREFIX, SPLITS, Sample, natural_key
 from unet.errors import BadInput
+from unet.files import atomic_write
 
 
 class EmptySplit(BadInput):
@@ -285,13 +284,5 @@ def _damaged(path: Path, detail: str) -> BadInput:
 def save(path: Path, assignments: Mapping[str, str]) -> None:
     """Writes the split of each group; whatever happens, the file is the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(assignments, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with atomic_write(path) as file:
+        json.dump(assignments, file, indent=1, sort_keys=True)

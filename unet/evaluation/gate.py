@@ -192,6 +192,7 @@ def _threshold(metric: str, of_slice: str, bound: float, part: _Part | None) -> 
         "high": high,
         "p": None,
         "passed": margin >= 0,  # NaN is not
+        "by_chance": False,
         "images": part.count if part else 0,
     }
 
@@ -205,6 +206,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     margin = allowed - sign * (value - before)
     p = bootstrap.p_not_worse(sign * change)
     # Of a few images the drop alone decides.
+    is_allowed = margin >= -_ROUNDING
     is_chance = part.comparable(metric) >= bootstrap.LEAST_IMAGES and p >= SIGNIFICANT
     return {
         "metric": metric,
@@ -217,7 +219,8 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
         "low": low,
         "high": high,
         "p": p,
-        "passed": not math.isnan(value) and (margin >= -_ROUNDING or is_chance),
+        "passed": not math.isnan(value) and (is_allowed or is_chance),
+        "by_chance": not math.isnan(value) and not is_allowed and is_chance,
         "images": part.comparable(metric),
     }
 

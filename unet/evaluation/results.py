@@ -10,9 +10,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
-from unet.files import replace
+import pydantic
+from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on alone
+
+from unet.files import atomic_write
 
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
 INDEX = "index.json"  # in the folder of pictures
@@ -21,7 +24,7 @@ Number = float | None  # None: could not be measured
 
 
 class EvaluationDamaged(ValueError):
-    """A file of an evaluation cannot be used; the message says which and why."""
+    """A file of an evaluation cannot be used; the message says which, why, and what to do."""
 
 
 class Check(TypedDict):
@@ -30,7 +33,8 @@ class Check(TypedDict):
     `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows it to be
     worse than `baseline` by `bound`, and by more where that may be chance. `margin` is how much is left.
     `low` and `high` are the 95 % interval of `value`, of a drop that of value less baseline, `p` is that of
-    the paired bootstrap.
+    the paired bootstrap. `by_chance`: the drop is larger than allowed, and passed because
+    chance may explain it.
     """
 
     metric: str
@@ -44,6 +48,7 @@ class Check(TypedDict):
     high: Number
     p: Number
     passed: bool
+    by_chance: bool
     images: int
 
 
@@ -102,6 +107,9 @@ class Verdict(TypedDict):
     calibration: Calibration
 
 
+_VERDICT = pydantic.TypeAdapter(Verdict)
+
+
 class ImageBaseline(TypedDict):
     """What the last blessed model made of an image."""
 
@@ -136,16 +144,21 @@ class ExamplePicture(TypedDict):
 
 
 def read_verdict(folder: str | Path) -> Verdict | None:
-    """The verdict of an evaluation; None where the gate came to none, or an older version wrote it.
+    """The verdict of an evaluation; None where the gate came to none.
 
     Raises:
         EvaluationDamaged: the file is there and cannot be used.
     """
     path = Path(folder, VERDICT)
     content = _read(path, dict)
-    if content is not None and (missing := Verdict.__required_keys__ - content.keys()):
-        raise EvaluationDamaged(f"{path}: damaged ({', '.join(sorted(missing))} missing)")
-    return content
+    if content is None:
+        return None
+    try:
+        return _VERDICT.validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _damaged(path, f"{where}: {first['msg']}") from error
 
 
 def read_images(folder: str | Path) -> list[ImageRow]:
@@ -192,7 +205,7 @@ def write_pictures(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> No
 def _rows(path: Path) -> list[Any]:
     content: list[Any] = _read(path, list) or []
     if not all(isinstance(row, dict) for row in content):
-        raise EvaluationDamaged(f"{path}: damaged (not a list of objects)")
+        raise _damaged(path, "not a list of objects")
     return content
 
 
@@ -202,17 +215,27 @@ def _read(path: Path, kind: type) -> Any:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise EvaluationDamaged(f"{path}: cannot be read ({error.strerror})") from error
+        raise EvaluationDamaged(
+            f"{path}: cannot be read ({error.strerror}); check its permissions"
+        ) from error
     except ValueError as error:
-        raise EvaluationDamaged(f"{path}: damaged ({error})") from error
+        raise _damaged(path, str(error)) from error
     if not isinstance(content, kind):
-        raise EvaluationDamaged(f"{path}: damaged (not a JSON {'object' if kind is dict else 'list'})")
+        raise _damaged(path, f"not a JSON {'object' if kind is dict else 'list'}")
     return content
+
+
+def _damaged(path: Path, detail: str) -> EvaluationDamaged:
+    return EvaluationDamaged(
+        f"{path}: damaged, or of another version ({detail}); restore the file, or run again under a new --root"
+    )
 
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace(path, json.dumps(_without_nan(content), indent=1, allow_nan=False))
+    text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
+    with atomic_write(path) as file:
+        file.write(text)
 
 
 def _number(value: Number) -> float:

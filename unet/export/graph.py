@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from unet import tiling
-from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.normalisation import moments, pixel_sums
 from unet.preprocessing.resizing import resize, resize_image
 

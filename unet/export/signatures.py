@@ -13,9 +13,10 @@ from typing import Any
 import tensorflow as tf
 
 from unet.export.graph import Segmenter, most_likely
+from unet.images.depth import DEPTH_SCALE
 from unet.images.display import class_colours
 from unet.masks.labels import IGNORE
-from unet.preprocessing.decoding import DEPTH_SCALE, checked, decode_image
+from unet.preprocessing.decoding import checked, decode_image
 
 SERVE, PROBABILITIES, COLOURED = "serving_default", "probabilities", "coloured"
 TENSORS, NETWORK = "tensors", "network"

@@ -17,6 +17,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image as PILImage
 
+from unet.images.depth import DEPTH_SCALE
 from unet.images.formats import read_raster
 from unet.images.raster import ImageError, Raster
 
@@ -42,8 +43,8 @@ class Image:
     """Canonical encoded bytes and scalars of one image.
 
     `mean` and `stddev` are over all pixels and channels on the 0..255 scale at any bit depth: those of a
-    16-bit file are divided by 257, so that a statistic means the same in a mixed set. `height` and `width`
-    are in pixels, `bit_depth` is 8 or 16. `channels` is 3, or 1 for grey: a file of three equal channels is
+    16-bit file are divided by `DEPTH_SCALE`, so that a statistic means the same in a mixed set. `height` and
+    `width` are in pixels, `bit_depth` is 8 or 16. `channels` is 3, or 1 for grey: a file of three equal channels is
     grey, too, whatever its bytes. `content` is equal for equal pixels, whatever
     kind of file they are from.
     """
@@ -182,7 +183,7 @@ def _moments(pixels: np.ndarray) -> tuple[float, float]:
             counts += np.bincount(flat[start : start + _BLOCK], minlength=len(values))
     mean = counts @ values / pixels.size
     variance = counts @ (values - mean) ** 2 / pixels.size
-    scale = 1 if pixels.dtype == np.uint8 else 257
+    scale = 1 if pixels.dtype == np.uint8 else DEPTH_SCALE
     return float(mean / scale), float(np.sqrt(variance) / scale)
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet import tiling
+from unet.images.depth import DEPTH_SCALE
 from unet.images.reader import to_grey
 from unet.inference.scratch import scratch_array
 
 MEMORY = 5e8  # bytes of activations of the tile at work; twice as much is no faster
-_DEPTH_SCALE = 257  # as in `unet.preprocessing.decoding`, which would import TensorFlow
 _STRIP = 1 << 22  # values of an image that are looked at at a time
 _FEWEST_VARIANCE = 1e-9  # as in `unet.preprocessing.normalisation`
 Block = tuple[int, int, NDArray[np.float32]]
@@ -82,7 +82,7 @@ class _SixteenBits:
 
     def __getitem__(self, rows: slice) -> NDArray[np.uint16]:
         stored = np.asarray(self._pixels[rows])
-        unit = _DEPTH_SCALE if stored.dtype == np.uint8 else 1
+        unit = DEPTH_SCALE if stored.dtype == np.uint8 else 1
         if self._channels == 1 and stored.shape[-1] == 3:
             stored = to_grey(stored)[..., None]
         stored = stored.astype(np.uint16) * np.uint16(unit)
@@ -109,7 +109,7 @@ def _tiled(
         context = image[first : int(index.max()) + 1][index - first]  # still integers
         for j in range(cols.count):
             index = col_index[j * cols.stride :][: cols.tile_side(geometry)]
-            x = context[:, index].astype(np.float32) / np.float32(_DEPTH_SCALE)
+            x = context[:, index].astype(np.float32) / np.float32(DEPTH_SCALE)
             total = sum(
                 network.call(patches=((x - mean) / deviation)[None])["probabilities"][0].numpy()
                 for network, (mean, deviation) in zip(networks, constants, strict=True)
@@ -136,7 +136,7 @@ def _constants(record: Mapping[str, Any], image: _SixteenBits) -> tuple[NDArray,
     total, squares = np.zeros(channels), np.zeros(channels)
     rows = max(1, _STRIP // (width * channels))
     for first in range(0, height, rows):
-        x = image[first : first + rows].reshape(-1, channels).astype(np.float64) / _DEPTH_SCALE
+        x = image[first : first + rows].reshape(-1, channels).astype(np.float64) / DEPTH_SCALE
         total += x.sum(0)
         squares += np.einsum("nc,nc->c", x, x)
     mean = total / (height * width)

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.exif import orientation, upright
-
-# decode_png(dtype=uint16) makes 8 bits exactly x257: divided by it, all bit depths live on the 0..255 scale.
-DEPTH_SCALE = 257.0
 
 # Signature, length and name of the header: decoders take other chunks before it, whose bytes are not its.
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -109,7 +107,7 @@ def _decode_png(
     encoded = _small_enough(encoded, sides, max_pixels, name)
     if channels == 3:
         return tf.io.decode_png(encoded, 3, tf.uint16)
-    unit = tf.where(bits > 8, 1, int(DEPTH_SCALE))
+    unit = tf.where(bits > 8, 1, DEPTH_SCALE)
     stored = tf.io.decode_png(encoded, 0, tf.uint16)
     return tf.cond(is_rgb, lambda: _grey(stored, unit), lambda: stored)
 
@@ -124,10 +122,10 @@ def _decode_jpeg(
     encoded = _small_enough(encoded, shape[:2], max_pixels, name)
     # The default method differs from other decoders in most values, by one.
     stored = tf.io.decode_jpeg(encoded, 3 if channels == 3 else 0, dct_method="INTEGER_ACCURATE")
-    scaled = tf.cast(stored, tf.uint16) * int(DEPTH_SCALE)
+    scaled = tf.cast(stored, tf.uint16) * DEPTH_SCALE
     if channels == 3:
         return scaled
-    return tf.cond(components == 3, lambda: _grey(scaled, int(DEPTH_SCALE)), lambda: scaled)
+    return tf.cond(components == 3, lambda: _grey(scaled, DEPTH_SCALE), lambda: scaled)
 
 
 def _grey(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.images.depth import DEPTH_SCALE
 
 
 def pixel_sums(pixels: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unet.files import replace
+from unet.files import atomic_write
 from unet.registry.records import digest
 
 MODEL_NAME = "unet"  # by which servers know it, and its folder
@@ -165,7 +165,8 @@ def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) 
     with contextlib.suppress(OSError):
         if path.read_text(encoding="utf-8") == text:
             return
-    replace(path, text)
+    with atomic_write(path) as file:
+        file.write(text)
     _fsync(folder)
 
 

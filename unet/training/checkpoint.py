@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.files import atomic_write
+from unet.fingerprint import fingerprint
 from unet.training.tiles import Tiles
 
 _KEPT = 2
@@ -33,8 +34,7 @@ def identity(*settings: object, data: Sequence[Tiles]) -> str:
     for tiles in data:
         for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
             digest.update(b"".join(values) if values.dtype == object else values.tobytes())
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
+    digest.update(fingerprint({"unet.training.loop"}).encode())
     return digest.hexdigest()[:16]
 
 
@@ -58,12 +58,10 @@ class Checkpoints:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         flat = {f"{name}/{i}": value for name, values in arrays.items() for i, value in enumerate(values)}
-        part = self.folder / "next.part"
-        with part.open("wb") as file:
+        for torn in self.folder.glob(".*.part"):  # of a process that was killed
+            torn.unlink()
+        with atomic_write(self.folder / f"step-{step:09d}.npz", "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **flat)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.folder / f"step-{step:09d}.npz")
         for old in self._files()[_KEPT:]:
             old.unlink()
 

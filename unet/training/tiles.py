@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet.errors import BadInput
-from unet.preprocessing.decoding import DEPTH_SCALE
+from unet.images.depth import DEPTH_SCALE
 from unet.tiling import Geometry
 
 

@@ -109,6 +109,7 @@ def test_a_drop_fails_if_it_is_no_chance(baseline, candidate, blessed):
     drop = verdict["checks"][1]
     assert drop["kind"] == "drop"
     assert verdict["blessed"] == drop["passed"] == blessed, drop
+    assert drop["by_chance"] == (blessed and drop["margin"] < -1e-6), drop
     assert drop["baseline"] == verdict["metrics"]["foreground_iou"]["baseline"]
     if not blessed:
         assert "the last blessed model has" in verdict["reason"]

@@ -6,7 +6,6 @@ import pytest
 
 from unet.evaluation.results import (
     EvaluationDamaged,
-    Verdict,
     metrics_of,
     read_images,
     read_pictures,
@@ -17,8 +16,14 @@ from unet.evaluation.results import (
 )
 
 VERDICT = {
-    **dict.fromkeys(Verdict.__required_keys__),
+    "blessed": True,
+    "reason": "",
+    "classes": ["a", "b"],
     "images": 3,
+    "checks": [],
+    "slices": {},
+    "confusion": [[1, 0], [0, 1]],
+    "calibration": {"bins": [], "ece": None},
     "baseline": {"state": "compared", "why": "", "model_id": 1},
     "metrics": {
         "iou_a": {"value": 0.5, "low": 0.4, "high": 0.6, "baseline": math.nan},
@@ -50,6 +55,22 @@ def test_what_is_not_there_is_nothing(tmp_path):
 def test_a_damaged_verdict_is_told(tmp_path, content):
     (tmp_path / "verdict.json").write_bytes(content)
     with pytest.raises(EvaluationDamaged, match=r"verdict.json: "):
+        read_verdict(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"checks": [{"metric": "iou_a"}]}, "checks.0"),
+        ({"images": "many"}, "images"),
+        ({"metrics": 1}, "metrics"),
+    ],
+)
+def test_what_another_version_wrote_is_told_with_what_to_do(tmp_path, change, where):
+    write_verdict(tmp_path, {**VERDICT, **change})
+    with pytest.raises(
+        EvaluationDamaged, match=rf"verdict.json: .*\({where}.*; restore the file, or run again"
+    ):
         read_verdict(tmp_path)
 
 
