@@ -26,7 +26,7 @@ NOT_IN_UNET = {
     "apache_beam", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis",
     "tensorflow_transform", "tfx", "tfx_bsl",
 }  # fmt: skip
-GROUND = {"errors", "files", "fingerprint", "parallel", "progress", "settings"}  # free to all rooms of unet
+GROUND = {"errors", "files", "fingerprint", "progress", "settings"}  # free to all rooms of unet
 ROOMS = {
     "images": set(),
     "masks": {"images"},

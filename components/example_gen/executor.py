@@ -18,6 +18,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from unet import progress
+from unet.dataset.parallel import cores, in_order
 from unet.dataset.plan import Plan, make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
 from unet.dataset.settings import ReadSettings
@@ -29,7 +30,6 @@ from unet.images.reader import Image, encode_png, read_image
 from unet.masks import labels, weight_map
 from unet.masks.reader import read_mask
 from unet.masks.values import count_values
-from unet.parallel import cores, in_order
 
 # Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
 _count: progress.Count | None = None

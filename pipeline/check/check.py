@@ -14,13 +14,13 @@ from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import Checked
 from unet.dataset.inspection import Facts, inspect
+from unet.dataset.parallel import cores
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.memory import one_at_a_time
 from unet.images.reader import read_image
-from unet.parallel import cores
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:

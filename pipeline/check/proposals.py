@@ -15,11 +15,11 @@ from scipy import ndimage
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
 from unet.dataset.inspection import Facts
+from unet.dataset.parallel import cores
 from unet.dataset.sample import Sample
 from unet.dataset.settings import ReadSettings
 from unet.images.memory import one_at_a_time
 from unet.masks.reader import read_mask
-from unet.parallel import cores
 from unet.tiling import Geometry
 
 _MASKS = 64  # masks in which objects are measured

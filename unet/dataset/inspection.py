@@ -10,6 +10,7 @@ from typing import Any
 
 from unet import progress
 from unet.dataset.cache import Checked
+from unet.dataset.parallel import cores, in_order
 from unet.dataset.sample import Problem, Sample
 from unet.files import hash_of, read_and_hash
 from unet.images import raster
@@ -20,7 +21,6 @@ from unet.masks import advice as mask_advice
 from unet.masks.labels import Legend
 from unet.masks.reader import count_classes, survey_mask
 from unet.masks.values import Survey
-from unet.parallel import cores, in_order
 
 
 @dataclass(frozen=True)
