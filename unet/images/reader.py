@@ -44,8 +44,8 @@ class Image:
 
     `mean` and `stddev` are over all pixels and channels on the 0..255 scale at any bit depth: those of a
     16-bit file are divided by `DEPTH_SCALE`, so that a statistic means the same in a mixed set. `height` and
-    `width` are in pixels, `bit_depth` is 8 or 16. `channels` is 3, or 1 for grey: a file of three equal channels is
-    grey, too, whatever its bytes. `content` is equal for equal pixels, whatever
+    `width` are in pixels, `bit_depth` is 8 or 16. `channels` is 3, or 1 for grey: a file of three equal
+    channels is grey, too, whatever its bytes. `content` is equal for equal pixels, whatever
     kind of file they are from.
     """
 
