@@ -116,7 +116,8 @@ def _verdict(rows: Sequence[Any], classes: list[str], threshold: float, seed: in
         {
             "metric": "foreground_iou", "slice": "", "kind": "threshold", "value": value, "bound": threshold,
             "baseline": before["foreground_iou"], "margin": value - threshold, "low": value - 0.03,
-            "high": value + 0.02, "p": None, "passed": bool(value >= threshold), "images": len(rows),
+            "high": value + 0.02, "p": None, "passed": bool(value >= threshold),
+            "by_chance": False, "images": len(rows),
         }
     ]  # fmt: skip
     if compared:

@@ -227,8 +227,7 @@ def _read(path: Path, kind: type) -> Any:
 
 def _damaged(path: Path, detail: str) -> EvaluationDamaged:
     return EvaluationDamaged(
-        f"{path}: damaged, or of another version ({detail}); restore the file, "
-        "or run again under a new --root"
+        f"{path}: damaged, or of another version ({detail}); restore the file, or run with another --root"
     )
 
 

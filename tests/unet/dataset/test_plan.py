@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sqlite3
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +150,35 @@ def test_a_column_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
         assert problem.found == "no column 'stain', which slices declares"
         assert problem.advice.endswith(known)
         write_sites(data)
+
+
+def test_every_file_is_hashed_once_by_check_driver_and_executor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    write_cells(data, 6, (64, 64))
+    time.sleep(0.05)  # of a file that was written just now, no time tells whether it changes again
+    hashed = 0
+    sha256 = hashlib.sha256
+
+    def counted(*content: bytes) -> Any:
+        nonlocal hashed
+        hashed += sys._getframe(1).f_code.co_filename.endswith("unet/files.py")
+        return sha256(*content)
+
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    config, root = load(overrides={"data": data}), Root(tmp_path / "root")
+    settings = config.reading(root.splits)
+    assert check(config, root).ok
+    driver, executor = make_plan(data, settings), make_plan(data, settings)
+    assert driver.fingerprint == executor.fingerprint
+    assert hashed == 12  # 6 images, 6 masks
+
+    mask = data / "masks/cell_000.png"  # the same size and time as before, other content
+    before, content = mask.stat(), bytearray(mask.read_bytes())
+    other = data / "other.png"
+    other.write_bytes(bytes(content[:-1]) + b"x")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(mask)
+    assert make_plan(data, settings).fingerprint != driver.fingerprint
+    assert hashed == 13
