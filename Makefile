@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-serving run serve test test-all docs lint format lock clean
+.PHONY: help setup setup-serving run serve test test-all coverage docs lint format lock clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
@@ -19,7 +19,8 @@ serve: setup-serving  ## serve the pushed model on this machine; make serve ARGS
 	@exec .venv-serving/bin/python -m serving $(ARGS)
 
 # As many at once as there are cores and memory for; tests that share what is expensive to make share a process.
-PYTEST := $(PY) -m pytest -n auto --dist loadgroup --durations=15
+PYTEST_WORDS := -m pytest -n auto --dist loadgroup --durations=15
+PYTEST := $(PY) $(PYTEST_WORDS)
 
 test: setup     ## every test that needs this environment alone
 	@$(PYTEST) $(ARGS)
@@ -27,6 +28,13 @@ test: setup     ## every test that needs this environment alone
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
 	@$(PYTEST) -m "server or docs" $(ARGS)
+
+coverage: setup ## which lines and branches the tests run: a summary, and pages in build/coverage
+	@$(PY) -m coverage erase
+	@$(PY) -m coverage run $(PYTEST_WORDS) $(ARGS)
+	@$(PY) -m coverage combine --quiet
+	@$(PY) -m coverage html --quiet
+	@$(PY) -m coverage report
 
 docs: setup     ## build the documentation into build/docs; a warning is an error
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
@@ -52,5 +60,5 @@ lock: setup     ## resolve pyproject.toml again into both lock files; ARGS=--upg
 		--python-version 3.10 serving/requirements.in $(ARGS) --output-file serving/requirements.lock
 
 clean:          ## remove caches and build leftovers; runs/ and the environments stay
-	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist *.egg-info
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build dist *.egg-info
 	find . -name __pycache__ -not -path './.venv*' -not -path './runs/*' -prune -exec rm -rf {} +
