@@ -18,20 +18,19 @@ setup-serving: setup
 serve: setup-serving  ## serve the pushed model on this machine; make serve ARGS="--help" lists the limits
 	@exec .venv-serving/bin/python -m serving $(ARGS)
 
-# As many at once as there are cores and memory for; tests that share what is expensive to make share a process.
-PYTEST_WORDS := -m pytest -n auto --dist loadgroup --durations=15
-PYTEST := $(PY) $(PYTEST_WORDS)
+# As many processes as there are cores and memory for; the tests of a file share one, and what is expensive to make.
+PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 
 test: setup     ## every test that needs this environment alone
-	@$(PYTEST) $(ARGS)
+	@$(PY) $(PYTEST) $(ARGS)
 
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
-	@$(PYTEST) -m "server or docs" $(ARGS)
+	@$(PY) -m pytest --durations=15 -m "server or docs" $(ARGS)
 
 coverage: setup ## which lines and branches the tests run: a summary, and pages in build/coverage
 	@$(PY) -m coverage erase
-	@$(PY) -m coverage run $(PYTEST_WORDS) $(ARGS)
+	@$(PY) -m coverage run $(PYTEST) $(ARGS)
 	@$(PY) -m coverage combine --quiet
 	@$(PY) -m coverage html --quiet
 	@$(PY) -m coverage report

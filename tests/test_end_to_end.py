@@ -23,8 +23,6 @@ from PIL import Image
 from data.synthetic import write_cells
 from tests.command_line import call
 
-pytestmark = pytest.mark.xdist_group("end to end")
-
 CHECKOUT = Path(__file__).parent.parent
 TINY = {
     "classes": "{ surroundings = 0, cell = 255 }",  # not in alphabetical order

@@ -22,8 +22,6 @@ from tests.command_line import call
 from unet.evaluation.results import Verdict, metrics_of, read_images, read_pictures, read_verdict
 from unet.registry.versions import push
 
-pytestmark = pytest.mark.xdist_group("gate end to end")
-
 TINY = {
     "classes": "{ surroundings = 0, cell = 255 }", "base_filters": 2, "depth": 2, "patch_size": 60,
     "steps": 20, "validate_every": 20, "tune": "never", "slices": '["site", "group"]', "max_drop": 1,

@@ -27,7 +27,7 @@ from PIL import Image
 
 from tests.docs.blocks import CHECKOUT, README, Block, blocks, pages
 
-pytestmark = [pytest.mark.docs, pytest.mark.xdist_group("commands of the documentation")]
+pytestmark = pytest.mark.docs
 
 BUDGET = {
     "steps": "20",

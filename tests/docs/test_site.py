@@ -13,8 +13,6 @@ from pipeline.config.profile import profile_names
 from pipeline.config.settings import PipelineConfig
 from tests.docs.blocks import CHECKOUT, DOCS
 
-pytestmark = pytest.mark.xdist_group("site")
-
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:

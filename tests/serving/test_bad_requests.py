@@ -13,7 +13,7 @@ import pytest
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import JSON, Server, b64
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 GOOD = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"

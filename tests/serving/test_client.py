@@ -13,7 +13,7 @@ from serving.client import ServerError, segment
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import ROOT, Server
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 IMAGE = encoded(noise(40, 60))
 

@@ -19,7 +19,6 @@ from tests.serving.running import Server, wait_for
 MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
 pytestmark = [
     pytest.mark.server,
-    pytest.mark.xdist_group("server"),
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (see tools/browser.sh)"),
 ]
 

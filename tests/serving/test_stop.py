@@ -16,7 +16,7 @@ import pytest
 from tests.serving.conftest import encoded
 from tests.serving.running import PATIENCE, ROOT, b64, running, wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 SLOW = encoded(np.zeros((900, 900), np.uint8))  # hundreds of tiles
 

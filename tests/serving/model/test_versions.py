@@ -14,7 +14,7 @@ from tests.serving.conftest import encoded, noise
 from tests.serving.running import PYTHON, Server, b64, running, wait_for
 from unet.registry.versions import push
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 IMAGE = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"

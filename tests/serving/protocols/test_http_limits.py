@@ -17,7 +17,7 @@ from tests.serving.conftest import DEPTH, ROOMY, encoded, noise
 from tests.serving.running import JSON, PYTHON, Server, b64, running, wait_for
 from unet.tiling import Geometry
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 GOOD = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"

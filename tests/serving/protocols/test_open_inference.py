@@ -14,7 +14,7 @@ import pytest
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import PATIENCE, PYTHON, Server
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 IMAGES = [encoded(noise(40, 60)), encoded(noise(17, 11))]
 INFER = "/v2/models/unet/infer"

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import JSON, Server, b64
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+pytestmark = pytest.mark.server
 
 IMAGES = [encoded(noise(40, 60)), encoded(noise(17, 11)), encoded(noise(33, 21), "JPEG")]
 PREDICT = "/v1/models/unet:predict"
