@@ -35,10 +35,6 @@ def main() -> int:
     os._exit(0)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def listen(host: str, port: int, flag: str) -> socket.socket:
     """A socket that is bound.
 
@@ -58,3 +54,7 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
         listener.close()
         raise OSError(f"cannot listen on {host} port {port}: {error.strerror} (--host, {flag})") from None
     return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

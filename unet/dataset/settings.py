@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,10 +25,10 @@ class Folder(Section):
         description="Folder with images/ and masks/; docs/how-to/your-own-data.md shows the other layouts.",
     )
 
-    @field_validator("data", mode="before")
+    @field_validator("data")
     @classmethod
-    def _data_expands(cls, value: Any) -> Any:
-        return Path(value).expanduser() if isinstance(value, str) else value
+    def _data_expands(cls, value: Path) -> Path:
+        return value.expanduser()
 
 
 class Data(Section):
@@ -66,10 +66,10 @@ class Data(Section):
         None, description="Folder of images as the model gets them in service, to be compared with data."
     )
 
-    @field_validator("serving_data", mode="before")
+    @field_validator("serving_data")
     @classmethod
-    def _serving_data_expands(cls, value: Any) -> Any:
-        return Path(value).expanduser() if isinstance(value, str) else value
+    def _serving_data_expands(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else None
 
     @field_validator("group_pattern")
     @classmethod

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.config import profile
 from pipeline.config.settings import PipelineConfig
+from unet.settings import Section
 
 
 @pytest.mark.parametrize("name", profile.profile_names())
@@ -119,3 +120,16 @@ def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
 def test_shares_are_normalised():
     shares = profile.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
     assert shares == pytest.approx({"train": 0.6, "eval": 0.2, "test": 0.2})
+
+
+def test_what_a_component_gets_is_read_back_from_json(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = PipelineConfig(data="~/cells", serving_data="~/new", classes={"a": 0, "b": "instances"})
+    assert config.data == tmp_path / "cells"
+    reading = config.reading(tmp_path / "splits.json", ["a"])
+    assert type(reading).model_validate_json(reading.model_dump_json()) == reading
+    assert reading.serving_data == tmp_path / "new"
+    for section in PipelineConfig.__bases__:
+        assert issubclass(section, Section)
+        part = section.of(config)
+        assert section.model_validate_json(part.model_dump_json()) == part
