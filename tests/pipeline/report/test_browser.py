@@ -79,7 +79,7 @@ def test_everything_is_there_and_nothing_is_loaded(page: Browser):
     widths = page.run("return [...document.images].map((image) => image.naturalWidth)")
     assert len(widths) >= 5 * 3 + 5  # three images, five pictures each, and the samples
     assert all(width > 0 for width in widths)
-    assert page.run("return document.querySelectorAll('svg.chart').length") == 6
+    assert page.run("return document.querySelectorAll('svg.chart').length") == 7  # one of them the search's
     loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [url for url in loaded if not url.startswith("data:")] == []
     assert page.errors() == []
