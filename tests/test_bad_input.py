@@ -240,7 +240,7 @@ def test_what_may_not_be_read_is_in_the_table(closed: str, option: str, tmp_path
     command = [*unprivileged(), sys.executable, "run_pipeline.py", "check", "--data", str(data), "--root"]
     done = subprocess.run(
         [*command, str(tmp_path / "root")],
-        env={**os.environ, "COLUMNS": "400"}, capture_output=True, text=True, cwd=CHECKOUT,
+        env={**os.environ, "COLUMNS": "800"}, capture_output=True, text=True, cwd=CHECKOUT,
     )  # fmt: skip
     path.chmod(0o700)
     assert done.returncode == 2, done.stderr
