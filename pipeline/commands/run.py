@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline import root as curve_links
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
 from pipeline.commands.report import open_page
@@ -27,7 +26,7 @@ from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
 from pipeline.process.lock import Locked, exclusive
-from pipeline.root import Root
+from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from pipeline.terminal.ending import command_of, print_end
@@ -235,7 +234,7 @@ class _Work:
         if node.name == "Trainer":  # what it left is the model now
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
             if node.state == DONE and (curves := node.first("model_run")):
-                curve_links.link(self._root, self._record.run_id, curves.path)
+                link(self._root, self._record.run_id, curves.path)
         if self._board:
             self._board.end(node, outcome.note(node))
 
