@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.config.settings import PipelineConfig
 from unet.errors import TrainingFailed
-from unet.training import loop
+from unet.training import search as search_module
 from unet.training.search import (
     COMPLETED,
     CUT,
@@ -41,7 +41,7 @@ def run(tiles, folder, **changes):
 def test_a_search_repeats_itself_and_goes_on_where_it_was_stopped(tiles, tmp_path, monkeypatch, capsys):
     whole = run(tiles, tmp_path / "whole")
     assert [row.status for row in whole] == [COMPLETED] * 3
-    fit, calls = loop.fit, []
+    fit, calls = search_module.fit, []
 
     def fit_and_die(*args, **kwargs):
         calls.append(args)
@@ -49,7 +49,7 @@ def test_a_search_repeats_itself_and_goes_on_where_it_was_stopped(tiles, tmp_pat
             raise KeyboardInterrupt
         return fit(*args, **kwargs)
 
-    monkeypatch.setattr(loop, "fit", fit_and_die)
+    monkeypatch.setattr(search_module, "fit", fit_and_die)
     with pytest.raises(KeyboardInterrupt):
         run(tiles, tmp_path / "stopped")
     assert run(tiles, tmp_path / "stopped") == whole
@@ -146,7 +146,7 @@ def test_a_trial_whose_time_is_over_is_scored_by_what_it_was_then(tiles, tmp_pat
 
 
 def test_an_error_of_the_program_ends_the_search_and_not_one_trial(tiles, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(loop, "fit", None)
+    monkeypatch.setattr(search_module, "fit", None)
     with pytest.raises(RuntimeError, match="TypeError: 'NoneType' object is not callable"):
         run(tiles, tmp_path / "x")
 
