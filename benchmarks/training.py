@@ -69,11 +69,11 @@ def main() -> None:
         config, tiles = tiles_of(options.set, Path(folder))
     from unet.training.batches import training_batches
     from unet.training.build import compile_network
-    from unet.training.loop import begin
+    from unet.training.loop import set_seed
     from unet.training.settings import TrainSettings
 
     settings = TrainSettings.of(config)
-    begin(settings)
+    set_seed(settings)
     network = compile_network(settings, tiles)
     data = iter(training_batches(tiles, settings))
     alone = milliseconds(lambda: next(data), options.steps)

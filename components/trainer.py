@@ -22,7 +22,7 @@ from unet.training.callbacks import Curves
 from unet.training.checkpoint import Checkpoints, identity
 from unet.training.export import export
 from unet.training.files import CURVES, SAMPLES
-from unet.training.loop import begin, fit
+from unet.training.loop import fit, set_seed
 from unet.training.samples import write_samples
 from unet.training.settings import TrainSettings, recipe, with_choice
 from unet.training.tiles import read_tiles
@@ -41,7 +41,7 @@ def run_fn(fn_args: FnArgs) -> None:
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     settings = with_choice(configured, choice)
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    begin(settings)
+    set_seed(settings)
     network = compile_network(settings, train)
     start = ""
     if fn_args.custom_config["warm_start"]:

@@ -16,7 +16,7 @@ from unet import tiling
 from unet.images.depth import DEPTH_SCALE
 from unet.masks.labels import IGNORE
 from unet.preprocessing.decoding import decode_image
-from unet.preprocessing.normalisation import moments, pixel_sums
+from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
 from unet.preprocessing.settings import TileSettings
 
@@ -101,8 +101,8 @@ def _cut(
     rows, columns = (
         tiling.plan(size, settings.tile_stride, geometry, min_stride=least) for size in (height, width)
     )
-    row_index = tiling.mirror_index(-geometry.halo, rows.padded_side(geometry), height, tf)
-    column_index = tiling.mirror_index(-geometry.halo, columns.padded_side(geometry), width, tf)
+    row_index = tiling.mirror_index(-geometry.halo, rows.padded_size(geometry), height, tf)
+    column_index = tiling.mirror_index(-geometry.halo, columns.padded_size(geometry), width, tf)
 
     def encode(tile: tf.Tensor) -> tf.Tensor:
         return tf.cond(
@@ -113,8 +113,8 @@ def _cut(
 
     def one(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         top, left = index // columns.count * rows.stride, index % columns.count * columns.stride
-        r = row_index[top : top + rows.tile_side(geometry)]
-        c = column_index[left : left + columns.tile_side(geometry)]
+        r = row_index[top : top + rows.tile_size(geometry)]
+        c = column_index[left : left + columns.tile_size(geometry)]
         tile = tf.gather(tf.gather(pixels, r), c, axis=1)
         tile_mask = tf.gather(tf.gather(indices, r), c, axis=1)
         position = (tf.cast(v, tf.int64) for v in (top, left))

@@ -62,9 +62,9 @@ def draw_cells(
     y, x = np.mgrid[:height, :width]
     labels = np.zeros(size, np.int64)
     for i in range(cells):
-        centre_y, centre_x = generator.uniform(0, height), generator.uniform(0, width)
+        center_y, center_x = generator.uniform(0, height), generator.uniform(0, width)
         radius_y, radius_x = generator.uniform(0.06, 0.12, 2) * min(height, width)
-        inside = ((y - centre_y) / radius_y) ** 2 + ((x - centre_x) / radius_x) ** 2 <= 1
+        inside = ((y - center_y) / radius_y) ** 2 + ((x - center_x) / radius_x) ** 2 <= 1
         labels[inside] = 1 + i % (classes - 1)
     brightness = 0.15 + 0.7 * labels / (classes - 1) + generator.normal(0, 0.05, size)
     return brightness.clip(0, 1), labels

@@ -46,10 +46,10 @@ def write_evaluation(
     made = [_image(size, classes, i, seed) for i in range(min(images, drawn or images))]
     rows: list[Any] = []
     for i in range(images):
-        brightness, truth, predicted, before = made[i % len(made)]
-        tables = [_confusion(truth, answer, len(classes)) for answer in (predicted, before)]
+        brightness, ground_truth, predicted, before = made[i % len(made)]
+        tables = [_confusion(ground_truth, answer, len(classes)) for answer in (predicted, before)]
         values = [summarize(table, list(classes)) for table in tables]
-        share = float((truth > 0).mean())
+        share = float((ground_truth > 0).mean())
         rows.append(
             {
                 "name": names[i] if i < len(names) else f"image {i:04d}",
@@ -68,12 +68,12 @@ def write_evaluation(
     by_name = {row["name"]: made[i % len(made)] for i, row in enumerate(rows)}
     index = []
     for number, picked in enumerate(pictures.pick(rows)):
-        brightness, truth, predicted, _ = by_name[picked["name"]]
+        brightness, ground_truth, predicted, _ = by_name[picked["name"]]
         pixels = np.round(brightness * 255).astype(np.uint8)[..., None]
         foreground = np.clip(ndimage.gaussian_filter((predicted > 0) * 65535.0, 2), 0, 65535)
         index.append(
             pictures.write_pictures(
-                folder, number, picked, pixels, truth, predicted, foreground.astype(np.uint16)
+                folder, number, picked, pixels, ground_truth, predicted, foreground.astype(np.uint16)
             )
         )
     write_pictures(folder, index)
@@ -84,19 +84,19 @@ def _image(size: tuple[int, int], classes: Sequence[str], number: int, seed: int
     generator = np.random.default_rng([seed, number])
     cells = max(12, len(classes))
     brightness, labels = draw_cells(size, cells, len(classes), np.random.default_rng(number))
-    truth = labels.astype(np.uint8)
+    ground_truth = labels.astype(np.uint8)
     answers = []
     for strength in (4, 5):
         drift = ndimage.gaussian_filter(generator.normal(0, 12 * strength, (2, *size)), (0, 4, 4))
         at = np.indices(size) + drift
-        answer = ndimage.map_coordinates(truth, at, order=0, mode="nearest")
+        answer = ndimage.map_coordinates(ground_truth, at, order=0, mode="nearest")
         answer[ndimage.gaussian_filter(generator.normal(0, 1, size), 4) > 0.2] = 0
         answers.append(answer)
-    return brightness, truth, *answers
+    return brightness, ground_truth, *answers
 
 
-def _confusion(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    pairs = truth.astype(np.int64) * classes + predicted
+def _confusion(ground_truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    pairs = ground_truth.astype(np.int64) * classes + predicted
     return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
 
 

@@ -21,7 +21,7 @@ from PIL import Image
 from scipy import ndimage
 
 NUCLEI = Path(__file__).resolve().parent / "nuclei"
-COLOURS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)  # background, nucleus, border
+COLORS = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0]], np.uint8)  # background, nucleus, border
 BACKGROUND, NUCLEUS, BORDER, UNSURE = 0, 1, 2, 255
 
 
@@ -51,7 +51,7 @@ def write_deep(folder: Path) -> None:
         tifffile.imwrite(folder / "masks" / f"{name}.tif", labels.astype(np.uint16), compression="zlib")
 
 
-def write_colour(folder: Path) -> None:
+def write_color(folder: Path) -> None:
     """Stained, as a JPEG in colour; masks in colours."""
     for number, (name, image, mask) in enumerate(nuclei()):
         split = folder / {0: "val", 1: "test"}.get(number % 5, "train")
@@ -61,7 +61,7 @@ def write_colour(folder: Path) -> None:
         stain = 255 - brightness[..., None] * np.array([0.55, 0.8, 0.3])  # [H, W, 3]
         rgb = Image.fromarray(stain.round().astype(np.uint8))
         rgb.save(split / "images" / f"{name}.jpg", quality=92, subsampling=0)
-        Image.fromarray(COLOURS[three_classes(mask)]).save(split / "masks" / f"{name}.png")
+        Image.fromarray(COLORS[three_classes(mask)]).save(split / "masks" / f"{name}.png")
 
 
 def write_stack(folder: Path) -> None:
@@ -83,7 +83,7 @@ def write_classes(folder: Path) -> None:
         Image.fromarray(classes).save(folder / f"{name}_mask.png")
 
 
-VARIANTS = {"deep": write_deep, "colour": write_colour, "stack": write_stack, "classes": write_classes}
+VARIANTS = {"deep": write_deep, "colour": write_color, "stack": write_stack, "classes": write_classes}
 
 
 def main(out: Path) -> None:

@@ -17,12 +17,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 NUCLEI = CHECKOUT / "data" / "nuclei"
 
 
-def picture(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Image.Image:
+def picture(image: np.ndarray, ground_truth: np.ndarray, prediction: np.ndarray) -> Image.Image:
     """Image, truth and prediction side by side.
 
     Args:
         image: [H, W] uint8.
-        truth: [H, W] bool.
+        ground_truth: [H, W] bool.
         prediction: [H, W] bool.
 
     Returns:
@@ -31,13 +31,13 @@ def picture(image: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> Ima
     """
     # Dark images are stretched to be seen; the network got them as they are.
     shown = np.clip(image * (255.0 / np.percentile(image, 99.8)), 0, 255)
-    colours = np.zeros((*image.shape, 3), np.uint8)
-    colours[truth & prediction] = (240, 200, 60)
-    colours[truth & ~prediction] = (215, 60, 50)
-    colours[~truth & prediction] = (60, 170, 90)
-    grey = [np.repeat(panel[..., None], 3, -1).astype(np.uint8) for panel in (shown, truth * 255)]
+    colors = np.zeros((*image.shape, 3), np.uint8)
+    colors[ground_truth & prediction] = (240, 200, 60)
+    colors[ground_truth & ~prediction] = (215, 60, 50)
+    colors[~ground_truth & prediction] = (60, 170, 90)
+    gray = [np.repeat(panel[..., None], 3, -1).astype(np.uint8) for panel in (shown, ground_truth * 255)]
     gap = np.full((image.shape[0], 8, 3), 255, np.uint8)
-    return Image.fromarray(np.concatenate([grey[0], gap, grey[1], gap, colours], axis=1))
+    return Image.fromarray(np.concatenate([gray[0], gap, gray[1], gap, colors], axis=1))
 
 
 def main(name: str) -> None:

@@ -36,7 +36,7 @@ from unet.evaluation.settings import GateSettings
 from unet.export.settings import ExportSettings
 from unet.fingerprint import fingerprint
 from unet.preprocessing.settings import TileSettings
-from unet.registry.model_card import licence_of
+from unet.registry.model_card import license_of
 from unet.registry.versions import MODEL_NAME
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings
@@ -214,7 +214,7 @@ def _facts(config: PipelineConfig) -> dict[str, str]:
     """What the card of a model says that no artifact tells."""
     settings = config.model_dump_json(exclude={"data", "serving_data"})  # where they lie is nobody's business
     return {
-        "data_licence": licence_of(config.data),
+        "data_licence": license_of(config.data),
         "code": fingerprint({"components.trainer", "components.transform"})[:12],
         "configuration": hashlib.sha256(settings.encode()).hexdigest()[:12],
     }

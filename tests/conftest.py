@@ -40,7 +40,7 @@ _GRAPH = (
     "channels",
     "scale",
     "class_values",
-    "normalisation",
+    "normalization",
     "test_time_augmentation",
     "max_pixels",
     "base_filters",
@@ -66,7 +66,7 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             "class_values": [0, 100, 255],
             "channels": 1,
             "value_range": None,
-            "normalisation": {"over": "image"},
+            "normalization": {"over": "image"},
             "scale": 1.0,
             "test_time_augmentation": False,
             "max_pixels": 10**6,
@@ -101,7 +101,7 @@ def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
     from unet.tiling import Geometry
 
     keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
-    channels, constants = record["channels"], record["normalisation"]
+    channels, constants = record["channels"], record["normalization"]
     network = create_unet(
         (None, None, channels), classes=3, base_filters=4, depth=2, decoder="paper", activation="softmax"
     )

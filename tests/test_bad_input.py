@@ -96,7 +96,7 @@ def undeclared(data: Path) -> list[str]:
     return ["masks/cell_000.png", "masks/cell_007.png", "values of no class", "--set 'classes={"]
 
 
-def colours(data: Path) -> list[str]:
+def colors(data: Path) -> list[str]:
     for path in (data / "masks").iterdir():
         mask = np.asarray(Image.open(path))
         Image.fromarray(np.stack([mask, mask * 0, mask * 0], -1)).save(path)
@@ -185,7 +185,7 @@ def folder_named_like_an_image(data: Path) -> list[str]:
 
 CASES: list[Callable[[Path], list[str]]] = [
     truncated, zero_bytes, wrong_type, lying_header, bomb, missing_mask, orphan_mask, near_name, other_size,
-    transposed, undeclared, colours, not_finite, floats_without_range, dangling_link, pipe, circular_tiff,
+    transposed, undeclared, colors, not_finite, floats_without_range, dangling_link, pipe, circular_tiff,
     two_of_one_stem, empty_set, single_image, class_missing_from_a_split, folder_named_like_an_image,
 ]  # fmt: skip
 

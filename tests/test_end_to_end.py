@@ -421,10 +421,10 @@ def test_predicted_masks_score_what_the_evaluator_said(place, tmp_path):
     command(place, "predict", *images, "--out", str(tmp_path))
     both = either = 0
     for name in names:
-        truth, mask = (np.asarray(Image.open(folder / f"{name}.png")) == 255
+        ground_truth, mask = (np.asarray(Image.open(folder / f"{name}.png")) == 255
                        for folder in (place / "data" / "masks", tmp_path))  # fmt: skip
-        both += (truth & mask).sum()
-        either += (truth | mask).sum()
+        both += (ground_truth & mask).sum()
+        either += (ground_truth | mask).sum()
     assert both / either == pytest.approx(summary["metrics"]["iou_cell"])
 
 

@@ -35,7 +35,7 @@ def encode(
     """The contracting path: pairs of convolutions with 2x2 max pooling between them, channels doubling.
 
     Args:
-        inputs: [B, H, W, C], H and W legal for `Geometry(depth)` or None.
+        inputs: [B, H, W, C], H and W valid for `Geometry(depth)` or None.
         base_filters: channels of conv1; each pooling doubles them.
         depth: number of poolings.
         dropout: rate of the drop-out layers "at the end of the contracting path" (section 3.1). The paper
@@ -108,8 +108,8 @@ def create_unet(
     `decoder="paper"` it is the network of figure 1, 31,030,658 parameters.
 
     Args:
-        input_size: height, width and channels. Sides are legal ones of `Geometry(depth)`, or None for a fully
-            convolutional network that takes any legal side.
+        input_size: height, width and channels. Sizes are valid ones of `Geometry(depth)`, or None for a fully
+            convolutional network that takes any valid size.
         classes: number of classes, at least 2.
         base_filters: channels of the first level; 64 in the paper.
         depth: number of 2x2 poolings; 4 in the paper.
@@ -122,7 +122,7 @@ def create_unet(
         The model, compiled with Adam, categorical cross-entropy (one-hot targets) and accuracy.
 
     Raises:
-        ValueError: a side is not legal, or another argument is out of its range.
+        ValueError: a size is not valid, or another argument is out of its range.
     """
     if len(input_size) != 3 or not input_size[2] or input_size[2] < 1:
         raise ValueError(f"`input_size` must be (height, width, channels). Received: input_size={input_size}")
@@ -139,8 +139,8 @@ def create_unet(
         raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
     geometry = Geometry(depth)
     for side in input_size[:2]:
-        if side is not None and not geometry.is_legal(side):
-            below, above = geometry.nearest_legal(side)
+        if side is not None and not geometry.is_valid_size(side):
+            below, above = geometry.nearest_valid_size(side)
             raise ValueError(
                 f"A U-Net of depth {depth} takes sides of {geometry.smallest} + {geometry.step} k pixels: "
                 f"each pooling needs an even side. The nearest to {side} are {below} and {above}. "

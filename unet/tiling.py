@@ -33,7 +33,7 @@ class Geometry:
     """Sides that a U-Net of valid convolutions takes and gives.
 
     Level by level, with two 3x3 convolutions each side of a 2x2 pooling: a U-Net of depth d loses
-    L(d) = 2 L(d - 1) + 8 pixels of a side, L(0) = 4, and needs a side n with n - 4 even and (n - 4) / 2 legal
+    L(d) = 2 L(d - 1) + 8 pixels of a side, L(0) = 4, and needs a side n with n - 4 even and (n - 4) / 2 valid
     for depth d - 1. At the paper's depth of 4: n = 16 k + 12 >= 188, and 184 pixels are lost (figure 1: 572
     gives 388).
 
@@ -65,12 +65,12 @@ class Geometry:
 
     @property
     def smallest(self) -> int:
-        """Smallest legal input side: 188 at depth 4."""
+        """Smallest valid input size: 188 at depth 4."""
         return 2 * self.halo + self.smallest_output
 
     @property
     def smallest_output(self) -> int:
-        """Output side of the smallest input, 4 at depth 4; all others are multiples of `step` above it."""
+        """Output size of the smallest input, 4 at depth 4; all others are multiples of `step` above it."""
         return min(self.step, 4)
 
     @property
@@ -78,26 +78,26 @@ class Geometry:
         """Pixels cut off each border of the skip connections, shallow to deep: 88, 40, 16, 4 at depth 4."""
         return tuple(self._loss(depth) for depth in reversed(range(self.depth)))
 
-    def is_legal(self, side: int) -> bool:
-        """Whether each 2x2 pooling of an input of this side meets an even side and something is left over."""
-        return side >= self.smallest and (side - self.smallest) % self.step == 0
+    def is_valid_size(self, size: int) -> bool:
+        """Whether each 2x2 pooling of an input of this size meets an even one, and something is left over."""
+        return size >= self.smallest and (size - self.smallest) % self.step == 0
 
-    def nearest_legal(self, side: int) -> tuple[int, int]:
-        """The largest legal side <= `side` and the smallest >= it; below the smallest, that one twice."""
-        beyond = max(side - self.smallest, 0)
+    def nearest_valid_size(self, size: int) -> tuple[int, int]:
+        """The largest valid size <= `size` and the smallest >= it; below the smallest, that one twice."""
+        beyond = max(size - self.smallest, 0)
         below = self.smallest + beyond // self.step * self.step
         above = self.smallest + -(-beyond // self.step) * self.step
         return below, above
 
-    def output_side(self, side: int) -> int:
-        """Output side for a legal input side; raises `ValueError` for any other one."""
-        if not self.is_legal(side):
-            below, above = self.nearest_legal(side)
+    def output_size(self, size: int) -> int:
+        """Output size for a valid input size; raises `ValueError` for any other one."""
+        if not self.is_valid_size(size):
+            below, above = self.nearest_valid_size(size)
             raise ValueError(
-                f"A U-Net of depth {self.depth} takes sides {self.smallest} + {self.step} k; the nearest are "
-                f"{below} and {above}. Received: side={side}"
+                f"A U-Net of depth {self.depth} takes sizes {self.smallest} + {self.step} k; the nearest are "
+                f"{below} and {above}. Received: size={size}"
             )
-        return side - 2 * self.halo
+        return size - 2 * self.halo
 
 
 class Axis(NamedTuple):
@@ -114,11 +114,11 @@ class Axis(NamedTuple):
     count: Int
     stride: Int
 
-    def tile_side(self, geometry: Geometry) -> Int:
-        """Input side of each tile, a legal one."""
+    def tile_size(self, geometry: Geometry) -> Int:
+        """Input size of each tile, a valid one."""
         return self.stride + geometry.smallest
 
-    def padded_side(self, geometry: Geometry) -> Int:
+    def padded_size(self, geometry: Geometry) -> Int:
         """Length of the padded axis: the halo, the image, and what is mirrored after it for the last tile."""
         return self.count * self.stride + geometry.smallest
 
@@ -131,7 +131,7 @@ class Axis(NamedTuple):
 def plan(size: Int, max_stride: int, geometry: Geometry, min_stride: int = 0) -> Axis:
     """Fits the fewest equal tiles to one axis of an image.
 
-    The work for each output pixel is (tile_side / stride)^2, and tiles that overshoot the image are work for
+    The work for each output pixel is (tile_size / stride)^2, and tiles that overshoot the image are work for
     nothing: so a small image is a single tile of about its size, a large one few equal tiles.
 
     Args:
@@ -205,11 +205,11 @@ def plan_image(
     counts = arange(1, (beyond + step - 1) // step + 1)
     rows = _fit(height, (beyond + step * counts - 1) // (step * counts) * step, geometry, 0)
     # What the bound leaves for the stride of the columns; below a step it leaves nothing.
-    room = (max_area // rows.tile_side(geometry) - least) // step * step
+    room = (max_area // rows.tile_size(geometry) - least) // step * step
     columns = _fit(width, _larger(room, step), geometry, 0)
     # Input pixels for each pixel of the image, as floats: the products do not fit into int32.
-    work = (rows.count * rows.tile_side(geometry) / height) * (
-        columns.count * columns.tile_side(geometry) / width
+    work = (rows.count * rows.tile_size(geometry) / height) * (
+        columns.count * columns.tile_size(geometry) / width
     )
     best = xp.argmin(xp.where(room >= step, work, math.inf * xp.ones_like(work)))
     return Axis(rows.count[best], rows.stride[best]), Axis(columns.count[best], columns.stride[best])
@@ -246,10 +246,10 @@ def pad(image: NDArray[Scalar], rows: Axis, cols: Axis, geometry: Geometry) -> N
         geometry: of the network.
 
     Returns:
-        [rows.padded_side, cols.padded_side, C], a copy.
+        [rows.padded_size, cols.padded_size, C], a copy.
     """
-    row_index = mirror_index(-geometry.halo, rows.padded_side(geometry), image.shape[0])
-    col_index = mirror_index(-geometry.halo, cols.padded_side(geometry), image.shape[1])
+    row_index = mirror_index(-geometry.halo, rows.padded_size(geometry), image.shape[0])
+    col_index = mirror_index(-geometry.halo, cols.padded_size(geometry), image.shape[1])
     return image[row_index[:, None], col_index[None, :]]
 
 
@@ -266,9 +266,9 @@ def tiles(
 
     Yields:
         top, left: the first pixel of the *image* that the tile answers for; and the tile, a view of shape
-        [rows.tile_side, cols.tile_side, C].
+        [rows.tile_size, cols.tile_size, C].
     """
-    height, width = rows.tile_side(geometry), cols.tile_side(geometry)
+    height, width = rows.tile_size(geometry), cols.tile_size(geometry)
     for top in range(0, rows.count * rows.stride, rows.stride):
         for left in range(0, cols.count * cols.stride, cols.stride):
             yield top, left, padded[top : top + height, left : left + width]

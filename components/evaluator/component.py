@@ -93,7 +93,7 @@ def _measured(folder: str, compared: bool) -> list[gate.ImageScores]:
 def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -> None:
     """Asks the model again about the few images that are shown."""
     picked = {row["name"]: (number, row) for number, row in enumerate(pictures.pick(rows))}
-    answer = tf.saved_model.load(model).signatures[EVALUATE]
+    evaluate = tf.saved_model.load(model).signatures[EVALUATE]
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     index = []
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
@@ -102,14 +102,14 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -
         if name not in picked:
             continue
         number, row = picked[name]
-        said = answer(examples=tf.constant([record]))
-        maps = np.concatenate([decode(png) for png in said["probabilities_bytes"][0].numpy()], -1)
+        outputs = evaluate(examples=tf.constant([record]))
+        maps = np.concatenate([decode(png) for png in outputs["probabilities_bytes"][0].numpy()], -1)
         written = pictures.write_pictures(
             folder,
             number,
             row,
             decode(features["image"].bytes_list.value[0]),
-            decode(said["truth_bytes"][0].numpy())[..., 0],
+            decode(outputs["ground_truth_bytes"][0].numpy())[..., 0],
             measurement.most_likely(maps)[0],
             np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16),
         )

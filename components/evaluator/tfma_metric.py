@@ -23,7 +23,7 @@ from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
 from unet.masks.labels import IGNORE
 from unet.metrics import measurement
-from unet.metrics.measurement import Measured
+from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import gate_names
 
 ROWS = "images"  # the metric that holds them
@@ -96,17 +96,17 @@ class MeasureImage(metric_types.Preprocessor):
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Args: extracts: of one image. Yields its row."""
-        said = extracts[tfma.PREDICTIONS_KEY]
-        if self._model in said:  # with a baseline, predictions are nested by the name of the model
-            said = said[self._model]
+        outputs = extracts[tfma.PREDICTIONS_KEY]
+        if self._model in outputs:  # with a baseline, predictions are nested by the name of the model
+            outputs = outputs[self._model]
         features = {key: np.asarray(value) for key, value in extracts[tfma.FEATURES_KEY].items()}
         size = len(self._classes)
-        confusion = np.asarray(said["confusion"], np.float64).reshape(size, size)
-        maps = [decode(png)[..., 0] for png in np.asarray(said["probabilities_bytes"]).ravel()]
-        truth = decode(np.asarray(said["truth_bytes"]).item())[..., 0]
+        confusion = np.asarray(outputs["confusion"], np.float64).reshape(size, size)
+        maps = [decode(png)[..., 0] for png in np.asarray(outputs["probabilities_bytes"]).ravel()]
+        ground_truth = decode(np.asarray(outputs["ground_truth_bytes"]).item())[..., 0]
         probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
         measured = measurement.measure(
-            confusion, probabilities, truth, IGNORE, self._tolerance, self._with_segments
+            confusion, probabilities, ground_truth, IGNORE, self._tolerance, self._with_segments
         )
         height, width, depth = (int(features[key].item()) for key in ("height", "width", "bit_depth"))
         total = confusion.sum()
@@ -147,8 +147,8 @@ class CombineRows(beam.CombineFn):
         """Metrics by key; TFMA asks for those of no images, too."""
         values: dict[str, Any] = {COUNT: float(len(rows)), self._name: json.dumps(rows).encode()}
         if rows:
-            measured = Measured.stack([row["measured"] for row in rows])
-            values |= measurement.of_all(measured, self._classes)
+            measured = ImageStatistics.stack([row["measured"] for row in rows])
+            values |= measurement.pooled(measured, self._classes)
         return {
             metric_types.MetricKey(name=name, model_name=self._model): value for name, value in values.items()
         }

@@ -50,7 +50,7 @@ def to_example(sample: Sample, settings: ReadSettings) -> tf.train.Example:
     page = sample.page or 0
     try:
         image = _read_image(sample.image, page, settings)
-        mask = read_mask(sample.mask, settings.legend, page=page, max_pixels=settings.max_pixels)
+        mask = read_mask(sample.mask, settings.label_map, page=page, max_pixels=settings.max_pixels)
     except raster.ImageError as error:
         raise BadInput(f"{sample.name}: {error}") from error
     if mask.indices.shape != (image.height, image.width):

@@ -125,11 +125,11 @@ def probe(
         print(done.stderr)  # into the log
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ExportRejected(f"a fresh process could not serve the exported model: {reason}")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    wrong = answer["wrong"]
-    if answer["memory_mb"] > memory:
+    report = json.loads(done.stdout.splitlines()[-1])
+    wrong = report["wrong"]
+    if report["memory_mb"] > memory:
         wrong.append(
-            f"it took {answer['memory_mb']} MB of memory, {memory} MB are allowed: lower serving_memory"
+            f"it took {report['memory_mb']} MB of memory, {memory} MB are allowed: lower serving_memory"
         )
     if wrong:
         raise ExportRejected("the exported model answers wrongly:\n" + "\n".join(wrong))

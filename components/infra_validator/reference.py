@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unet import tiling
 from unet.images.depth import DEPTH_SCALE
-from unet.images.reader import decode, to_grey
+from unet.images.reader import decode, to_grayscale
 from unet.preprocessing.resizing import resize, resize_image
 
 _STRIDE = 256  # of the tiles, pixels: other tiles than the exported model's, so that any seam shows
@@ -33,7 +33,7 @@ def probabilities(network: keras.Model, encoded: bytes, record: Mapping[str, Any
     stored = decode(encoded)
     channels, deep = record["channels"], stored.dtype == np.uint16
     if channels == 1 and stored.shape[-1] == 3:
-        stored = to_grey(stored)[..., None]
+        stored = to_grayscale(stored)[..., None]
     stored = np.repeat(stored, channels // stored.shape[-1], -1)
     pixels = stored.astype(np.uint16) * np.uint16(1 if deep else DEPTH_SCALE)
     height, width = pixels.shape[:2]
@@ -41,7 +41,7 @@ def probabilities(network: keras.Model, encoded: bytes, record: Mapping[str, Any
     if scale != 1:
         pixels = resize_image(tf.constant(pixels), scale).numpy()
     x = pixels.astype(np.float64) / DEPTH_SCALE
-    constants = record["normalisation"]
+    constants = record["normalization"]
     if constants["over"] == "image":
         mean, deviation = x.mean((0, 1)), x.std((0, 1))
         deviation = np.where(deviation**2 > 1e-9, deviation, 1)
@@ -64,13 +64,13 @@ def _tiled(network: keras.Model, x: NDArray[np.float32], record: Mapping[str, An
         else [(0, False)]
     )
 
-    def answer(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(tile: NDArray[np.float32]) -> NDArray[np.float32]:
         total: Any = 0
         for k, flip in turns:
             turned = np.rot90(tile[:, ::-1] if flip else tile, k)
-            said = np.rot90(keras.ops.convert_to_numpy(network(turned[None], training=False))[0], -k)
-            total += said[:, ::-1] if flip else said
+            output = np.rot90(keras.ops.convert_to_numpy(network(turned[None], training=False))[0], -k)
+            total += output[:, ::-1] if flip else output
         return total / np.float32(len(turns))
 
     tiles = tiling.tiles(padded, rows, cols, geometry)
-    return tiling.stitch(((top, left, answer(tile)) for top, left, tile in tiles), *x.shape[:2])
+    return tiling.stitch(((top, left, predict(tile)) for top, left, tile in tiles), *x.shape[:2])

@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from docs.generators.svg import BLUE, GREY, PLUM, TEAL, box, line, picture, text
+from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, line, picture, text
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "graph.svg"
 WIDTH, TITLE, ROW, GAP, LANE, MARGIN = 250, 30, 19, 16, 17, 12  # all in pixels
@@ -33,8 +33,8 @@ class Node:
     after: tuple[str, ...]  # components that it waits for without reading anything of theirs
 
 
-COLOURS = {"ours": BLUE, "of TFX": TEAL, "looks up earlier runs": PLUM}
-LINES = (GREY, "#3c82c9", "#2a9080", "#a86bc0", "#c8683a", "#8a8a2e")
+COLORS = {"ours": BLUE, "of TFX": TEAL, "looks up earlier runs": PLUM}
+LINES = (GRAY, "#3c82c9", "#2a9080", "#a86bc0", "#c8683a", "#8a8a2e")
 
 
 def nodes(pipeline: Any) -> list[Node]:
@@ -94,7 +94,7 @@ def draw(graph: list[Node]) -> str:
     for node in graph:
         rows = len(node.inputs) + len(node.outputs) + len(node.after)
         height = TITLE + ROW * rows + (4 if rows else 0)
-        shapes.append(box(MARGIN, y, WIDTH, height, COLOURS[node.kind]))
+        shapes.append(box(MARGIN, y, WIDTH, height, COLORS[node.kind]))
         shapes.append(text(MARGIN + 11, y + 20, node.name, size=15, more='font-weight="600"'))
         row = y + TITLE + 8.0
         labels = [f"after {name}" for name in node.after]
@@ -113,15 +113,15 @@ def draw(graph: list[Node]) -> str:
     spans = {key: (row, max(at for read, at in reads if read == key)) for key, row in made.items()}
     lane_of = lanes(spans)
     for key, (top, bottom) in spans.items():
-        x, colour = edge + 18.0 + LANE * lane_of[key], LINES[lane_of[key] % len(LINES)]
-        shapes.append(line([(edge, top), (x, top), (x, bottom)], colour))
-        shapes.append(f'<circle cx="{edge + 1}" cy="{top:g}" r="4" fill="{colour}"/>')
+        x, color = edge + 18.0 + LANE * lane_of[key], LINES[lane_of[key] % len(LINES)]
+        shapes.append(line([(edge, top), (x, top), (x, bottom)], color))
+        shapes.append(f'<circle cx="{edge + 1}" cy="{top:g}" r="4" fill="{color}"/>')
         for _, row in (read for read in reads if read[0] == key):
-            shapes.append(line([(x, row), (edge + 8, row)], colour))
-            shapes.append(f'<path d="M{edge + 1} {row:g}l9 -4.5v9z" fill="{colour}"/>')
+            shapes.append(line([(x, row), (edge + 8, row)], color))
+            shapes.append(f'<path d="M{edge + 1} {row:g}l9 -4.5v9z" fill="{color}"/>')
     x = float(MARGIN)
-    for kind, colour in COLOURS.items():
-        shapes += [box(x, y + 3, 12, 12, colour, radius=3), text(x + 17, y + 14, kind, fill=GREY)]
+    for kind, color in COLORS.items():
+        shapes += [box(x, y + 3, 12, 12, color, radius=3), text(x + 17, y + 14, kind, fill=GRAY)]
         x += 32 + 7.4 * len(kind)
     width: float = max(edge + 22.0 + LANE * (max(lane_of.values(), default=0) + 1), x)
     description = "; ".join(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs.generators.svg import BLUE, GREY, PLUM, TEAL, box, line, picture, text
+from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, line, picture, text
 from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "u-net.svg"
@@ -34,34 +34,34 @@ def draw() -> str:
     shapes = []
     rows = levels(SIDE)
     middle = 'text-anchor="middle"'
-    centre = (left + right) / 2  # of the lowest level's left edge
+    center = (left + right) / 2  # of the lowest level's left edge
     for level, (into, out, up_into, up_out) in enumerate(rows):
         channels, y = FILTERS * 2**level, 40 + step * level
         if level == len(rows) - 1:
-            shapes += _block(centre, y, wide, high, PLUM, into, out, channels)
+            shapes += _block(center, y, wide, high, PLUM, into, out, channels)
             continue
         x, end = left + shift * level, right - shift * level
         shapes += _block(x, y, wide, high, BLUE, into, out, channels)
         shapes += _block(end, y, wide, high, TEAL, up_into, up_out, channels)
-        shapes.append(line([(x + wide + 3, y + high / 2), (end - 3, y + high / 2)], GREY, arrow=True))
+        shapes.append(line([(x + wide + 3, y + high / 2), (end - 3, y + high / 2)], GRAY, arrow=True))
         crop = f"crop {(out - up_into) // 2}"
-        shapes.append(text((x + wide + end) / 2, y + high / 2 - 7, crop, size=13, fill=GREY, more=middle))
+        shapes.append(text((x + wide + end) / 2, y + high / 2 - 7, crop, size=13, fill=GRAY, more=middle))
         lowest = level == len(rows) - 2
-        down = (x + wide - 20, centre + 26 if lowest else x + wide - 20)
-        up = (centre + wide - 26 if lowest else end + 20, end + 20)
-        shapes.append(line([(down[0], y + high + 2), (down[1], y + step - 3)], GREY, arrow=True))
-        shapes.append(line([(up[0], y + step - 2), (up[1], y + high + 3)], GREY, arrow=True))
+        down = (x + wide - 20, center + 26 if lowest else x + wide - 20)
+        up = (center + wide - 26 if lowest else end + 20, end + 20)
+        shapes.append(line([(down[0], y + high + 2), (down[1], y + step - 3)], GRAY, arrow=True))
+        shapes.append(line([(up[0], y + step - 2), (up[1], y + high + 3)], GRAY, arrow=True))
     bottom = 40 + step * len(rows) - 18
     words = [
         (BLUE, "down: two 3 x 3 convolutions, then a 2 x 2 pooling"),
         (TEAL, "up: a 2 x 2 transposed convolution, the cropped skip beside"),
         (None, "it, two 3 x 3 convolutions"),
     ]
-    for i, (colour, label) in enumerate(words):
-        shapes += [box(left, bottom + 22 * i, 12, 12, colour, radius=3)] if colour else []
-        shapes.append(text(left + 20, bottom + 11 + 22 * i, label, size=14, fill=GREY))
+    for i, (color, label) in enumerate(words):
+        shapes += [box(left, bottom + 22 * i, 12, 12, color, radius=3)] if color else []
+        shapes.append(text(left + 20, bottom + 11 + 22 * i, label, size=14, fill=GRAY))
     lost = f"{SIDE} in, {rows[0][3]} out: {geometry.halo} pixels are lost on each side"
-    shapes.append(text(centre + wide / 2, 24, lost, size=15, fill=GREY, more=middle))
+    shapes.append(text(center + wide / 2, 24, lost, size=15, fill=GRAY, more=middle))
     description = "; ".join(
         f"level {n}: {a} to {b} on the way down, {c} to {d} on the way up"
         for n, (a, b, c, d) in enumerate(rows, 1)

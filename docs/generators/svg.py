@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import escape
 
-GREY = "#7d7d7d"
+GRAY = "#7d7d7d"
 BLUE, TEAL, PLUM = "#2f5f96", "#1f7066", "#7a4a8c"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
@@ -24,18 +24,18 @@ def box(x: float, y: float, width: float, height: float, fill: str, *, radius: i
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="{radius}" fill="{fill}"/>'
 
 
-def line(points: Iterable[tuple[float, float]], colour: str, *, arrow: bool = False) -> str:
+def line(points: Iterable[tuple[float, float]], color: str, *, arrow: bool = False) -> str:
     """A line through points, with an arrow at its end or without one."""
     path = " L".join(f"{x:g} {y:g}" for x, y in points)
     ends = ' marker-end="url(#arrow)"' if arrow else ""
-    return f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"{ends}/>'
+    return f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="1.6"{ends}/>'
 
 
 def picture(width: float, height: float, title: str, description: str, shapes: Iterable[str]) -> str:
     """A whole SVG file, with what a screen reader says of it."""
     arrow = (
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-        f'orient="auto"><path d="M0 0L8 4L0 8z" fill="{GREY}"/></marker></defs>'
+        f'orient="auto"><path d="M0 0L8 4L0 8z" fill="{GRAY}"/></marker></defs>'
     )
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs.generators.svg import BLUE, GREY, PLUM, TEAL, box, picture, text
+from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, picture, text
 from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "tiles.svg"
@@ -18,42 +18,42 @@ SCALE, MARGIN = 0.5, 14.0
 def draw() -> str:
     """The picture as text of an SVG file."""
     geometry = Geometry()
-    halo, output = geometry.halo, geometry.output_side(SIDE)
+    halo, output = geometry.halo, geometry.output_size(SIDE)
     stride = output // geometry.step * geometry.step
 
-    def outline(x: float, y: float, w: float, h: float, colour: str, more: str = "") -> str:
+    def outline(x: float, y: float, w: float, h: float, color: str, more: str = "") -> str:
         x, y = MARGIN + SCALE * (halo + x), 34 + SCALE * (halo + y)
         return (
             f'<rect x="{x:g}" y="{y:g}" width="{SCALE * w:g}" height="{SCALE * h:g}" rx="3" '
-            f'stroke="{colour}" stroke-width="2" {more}/>'
+            f'stroke="{color}" stroke-width="2" {more}/>'
         )
 
     width, height = IMAGE
     hollow, dashed = 'fill="none"', 'fill="none" stroke-dasharray="6 4"'
     shapes = [
-        outline(-halo, -halo, width + 2 * halo, height + 2 * halo, GREY, dashed),
-        outline(0, 0, width, height, GREY, f'fill="{GREY}" fill-opacity="0.18"'),
+        outline(-halo, -halo, width + 2 * halo, height + 2 * halo, GRAY, dashed),
+        outline(0, 0, width, height, GRAY, f'fill="{GRAY}" fill-opacity="0.18"'),
     ]
-    for at, colour in ((0, BLUE), (stride, TEAL)):
-        filled = f'fill="{colour}" fill-opacity="0.55"'
+    for at, color in ((0, BLUE), (stride, TEAL)):
+        filled = f'fill="{color}" fill-opacity="0.55"'
         shapes += [
-            outline(at, 0, output, output, colour, filled),
-            outline(at - halo, -halo, SIDE, SIDE, colour, hollow),
+            outline(at, 0, output, output, color, filled),
+            outline(at - halo, -halo, SIDE, SIDE, color, hollow),
         ]
     shapes.append(outline(stride, 0, output - stride, output, PLUM, f'fill="{PLUM}"'))
     bottom = 34 + SCALE * (height + 2 * halo)
     words = [
-        (GREY, f"the image; dashed: mirrored by {halo} pixels on each side"),
+        (GRAY, f"the image; dashed: mirrored by {halo} pixels on each side"),
         (BLUE, f"a tile reads {SIDE} pixels (frame) and answers {output} (filled)"),
         (TEAL, f"the next begins {stride} further, a multiple of {geometry.step}"),
         (PLUM, "where both answer, they say the same"),
     ]
-    for i, (colour, label) in enumerate(words):
+    for i, (color, label) in enumerate(words):
         y = bottom + 16 + 22 * i
-        shapes += [box(MARGIN, y, 12, 12, colour, radius=3)]
-        shapes.append(text(MARGIN + 20, y + 11, label, size=14, fill=GREY))
+        shapes += [box(MARGIN, y, 12, 12, color, radius=3)]
+        shapes.append(text(MARGIN + 20, y + 11, label, size=14, fill=GRAY))
     title = "Two tiles, what they read and what they answer"
-    shapes.append(text(MARGIN, 22, title, size=15, fill=GREY))
+    shapes.append(text(MARGIN, 22, title, size=15, fill=GRAY))
     description = "; ".join(label for _, label in words)
     return picture(
         2 * MARGIN + SCALE * (width + 2 * halo), bottom + 16 + 22 * len(words), title, description, shapes

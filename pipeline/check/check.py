@@ -12,8 +12,8 @@ from pipeline.check.proposals import propose, training_time
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
-from unet.dataset.cache import Checked
-from unet.dataset.inspection import Facts, inspect
+from unet.dataset.cache import InspectionCache
+from unet.dataset.inspection import SampleStats, inspect
 from unet.dataset.parallel import cores
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem
@@ -34,10 +34,10 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     """
     settings = config.reading(root.splits)
     samples, problems = find(config.data, settings)
-    with Checked() as checked:
+    with InspectionCache() as checked:
         inspection = inspect(
             samples,
-            settings.legend,
+            settings.label_map,
             max_pixels=config.max_pixels,
             value_range=config.value_range,
             checked=checked,
@@ -71,7 +71,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     except BadInput as error:
         problems.append(_problem(config.data, error))
     problems += _unreadable(serving, config)
-    summary = DataSummary.of(facts, split_of, inspection.surveys)
+    summary = DataSummary.of(facts, split_of, inspection.all_mask_stats)
     if serving:
         summary.splits[SERVING] = len(serving)
     channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
@@ -97,7 +97,9 @@ def _problem(data: Path, error: BadInput) -> Problem:
     return Problem(str(data), found, advice)
 
 
-def _unlearnable(data: Path, facts: Sequence[Facts], split_of: Mapping[str, str | None]) -> list[Problem]:
+def _unlearnable(
+    data: Path, facts: Sequence[SampleStats], split_of: Mapping[str, str | None]
+) -> list[Problem]:
     missing: dict[str, list[str]] = {}
     for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
         missing.setdefault(name, []).append(split)

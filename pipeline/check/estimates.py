@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.config.settings import PipelineConfig
 from unet import tiling
-from unet.dataset.inspection import Facts
-from unet.preprocessing.settings import HELD
+from unet.dataset.inspection import SampleStats
+from unet.preprocessing.settings import CACHE_BYTES
 
 # Measured with `make run` and with one image of 20,000 x 20,000 pixels; see benchmarks/data.py.
 _LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before there is any image
@@ -30,7 +30,7 @@ class Estimate:
 
 
 def estimate(
-    facts: Sequence[Facts], split_of: Mapping[str, str | None], config: PipelineConfig, channels: int
+    facts: Sequence[SampleStats], split_of: Mapping[str, str | None], config: PipelineConfig, channels: int
 ) -> Estimate | None:
     """What a run on these images takes; None if there is none.
 
@@ -51,14 +51,14 @@ def estimate(
         rows, cols = (tiling.plan(side, config.tile_stride, geometry, min_stride=least) for side in sides)
         if split_of[fact.name] != "test":
             tiles += rows.count * cols.count
-            pixels = rows.count * rows.tile_side(geometry) * cols.count * cols.tile_side(geometry)
+            pixels = rows.count * rows.tile_size(geometry) * cols.count * cols.tile_size(geometry)
             values = channels * fact.bit_depth / 8
             train_pixels += pixels * (split_of[fact.name] == "train")
             tile_bytes += pixels * max(fact.stored / (fact.height * fact.width), _PNG_BYTES * values)
     # The Trainer holds the tiles encoded, and decoded where they are few: images in 16 bits, masks in one
     # plane or two of 8.
     decoded = (train_pixels * 2 * channels, train_pixels * (2 if config.border_weight else 1))
-    held = tile_bytes + sum(count for count in decoded if count <= HELD)
+    held = tile_bytes + sum(count for count in decoded if count <= CACHE_BYTES)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
     filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
     step = config.batch_size * config.patch_size**2 * filters * _ACTIVATIONS

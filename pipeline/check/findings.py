@@ -18,9 +18,9 @@ from rich.text import Text
 
 from pipeline.check.estimates import Estimate
 from pipeline.check.proposals import Proposal
-from unet.dataset.inspection import Facts
+from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
-from unet.masks.values import Survey
+from unet.masks.values import MaskStats
 
 _LISTED = 6  # sizes or names that the summary lists before it only counts them
 _FILES_A_ROW = 8  # of one problem
@@ -49,9 +49,12 @@ class DataSummary:
 
     @classmethod
     def of(
-        cls, facts: Sequence[Facts], split_of: Mapping[str, str | None], surveys: Sequence[Survey]
+        cls,
+        facts: Sequence[SampleStats],
+        split_of: Mapping[str, str | None],
+        all_mask_stats: Sequence[MaskStats],
     ) -> DataSummary:
-        """Counts facts; `split_of` is the split of each sample by name, `surveys` are of the masks."""
+        """Counts facts; `split_of` is the split of each sample by name, `all_mask_stats` are of the masks."""
         by_channels: dict[int, list[str]] = defaultdict(list)
         pixels: Counter[str] = Counter()
         for fact in facts:
@@ -68,7 +71,7 @@ class DataSummary:
             ignored_share=ignored / max(ignored + pixels.total(), 1),
             splits=dict(Counter(split or "left out" for split in split_of.values())),
             odd_channels=min(by_channels[3], by_channels[1], key=len) if len(by_channels) > 1 else [],
-            white_is_zero=sum(survey.white_is_zero for survey in surveys),
+            white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
         )
 
 

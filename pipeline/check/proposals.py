@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
-from unet.dataset.inspection import Facts
+from unet.dataset.inspection import SampleStats
 from unet.dataset.parallel import cores
 from unet.dataset.sample import Sample
 from unet.dataset.settings import ReadSettings
@@ -49,7 +49,7 @@ class Proposal:
 
 
 def propose(
-    samples: Sequence[Sample], facts: Sequence[Facts], settings: ReadSettings, config: PipelineConfig
+    samples: Sequence[Sample], facts: Sequence[SampleStats], settings: ReadSettings, config: PipelineConfig
 ) -> list[Proposal]:
     """Proposals for `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
@@ -62,7 +62,7 @@ def propose(
     if not facts:
         return []
     diameter = _object_diameter(samples, settings)
-    normalise, why_normalise = _normalise(facts)
+    normalize, why_normalize = _normalize(facts)
     scale, why_scale = _scale(diameter, Geometry(config.depth))
     side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
     patch_size, why_patch_size = _patch_size(side, Geometry(config.depth))
@@ -72,7 +72,7 @@ def propose(
     steps, why_steps = _steps(megapixels, patch_size, config)
     loss, loss_in_use, why_loss = _loss(facts, config)
     proposed = [
-        ("normalize", f'"{normalise}"', f'"{config.normalize}"', why_normalise),
+        ("normalize", f'"{normalize}"', f'"{config.normalize}"', why_normalize),
         ("scale", f"{scale:g}", f"{config.scale:g}", why_scale),
         ("loss", loss, loss_in_use, why_loss),
         ("base_filters", f"{filters}", f"{config.base_filters}", why_filters),
@@ -93,7 +93,7 @@ def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> floa
     return a_step * steps / config.steps
 
 
-def _normalise(facts: Sequence[Facts]) -> tuple[str, str]:
+def _normalize(facts: Sequence[SampleStats]) -> tuple[str, str]:
     means, deviations = [f.mean for f in facts], [f.stddev for f in facts]
     spread = statistics.pstdev(means) / max(statistics.median(deviations), 1e-6)
     text = f"the means of the images vary by {spread:.2f} of a deviation of their pixels: exposures "
@@ -114,7 +114,7 @@ def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
     return 1.0, f"{seen}: they fit, with what is around them"
 
 
-def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str]:
+def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, str, str]:
     """The proposed loss, the one in use, and why."""
     terms = {name: weight for name, weight in config.loss.items() if weight}
     equal = set(terms.values()) == {1.0}
@@ -131,15 +131,15 @@ def _loss(facts: Sequence[Facts], config: PipelineConfig) -> tuple[str, str, str
 
 
 def _patch_size(side: float, geometry: Geometry) -> tuple[int, str]:
-    _, needed = geometry.nearest_legal(round(side) + 2 * geometry.halo)
-    default = geometry.nearest_legal(444)[1]
+    _, needed = geometry.nearest_valid_size(round(side) + 2 * geometry.halo)
+    default = geometry.nearest_valid_size(444)[1]
     if needed < default:
         return needed, f"images are about {side:.0f} pixels wide here: a larger patch holds mirrored borders"
-    output = geometry.output_side(default)
+    output = geometry.output_size(default)
     return default, f"gives {output} x {output} pixels a patch, at 2.9 times the work of each"
 
 
-def _tile_stride(facts: Sequence[Facts], scale: float) -> tuple[int, str]:
+def _tile_stride(facts: Sequence[SampleStats], scale: float) -> tuple[int, str]:
     largest = max(max(fact.height, fact.width) for fact in facts) * scale
     if largest > 2048:
         return 1024, f"images of up to {largest:.0f} pixels: larger tiles overlap less and take less disk"
@@ -157,7 +157,7 @@ def _filters(megapixels: float) -> tuple[int, str]:
 
 def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[int, str]:
     geometry = Geometry(config.depth)
-    a_step = config.batch_size * geometry.output_side(patch_size) ** 2 / 1e6
+    a_step = config.batch_size * geometry.output_size(patch_size) ** 2 / 1e6
     passes = _PASSES * megapixels / a_step
     steps = int(min(20000, max(2000, round(passes, -2))))
     times = steps * a_step / max(megapixels, 1e-6)
@@ -183,7 +183,9 @@ def _object_diameter(samples: Sequence[Sample], settings: ReadSettings) -> float
 def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], int]:
     """Pixels of each object in the middle of a mask, and of that middle."""
     with one_at_a_time():
-        mask = read_mask(sample.mask, settings.legend, page=sample.page or 0, max_pixels=settings.max_pixels)
+        mask = read_mask(
+            sample.mask, settings.label_map, page=sample.page or 0, max_pixels=settings.max_pixels
+        )
         top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
         middle = (slice(top, top + _CROP), slice(left, left + _CROP))
         indices = mask.indices[middle].copy()  # of its own: the whole mask may go

@@ -30,7 +30,7 @@ from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from pipeline.terminal.ending import command_of, print_end
-from pipeline.terminal.run_progress import Board
+from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
 
 EXIT_CODE_OF = {
@@ -156,7 +156,7 @@ class _Work:
         self._root, self._record, self._terminal = root, record, terminal
         self._folder = root.run(record.run_id)
         self._start = self._node_start = time.monotonic()
-        self._board: Board | None = None
+        self._progress: RunProgress | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
     def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
@@ -174,13 +174,13 @@ class _Work:
             traceback.print_exc()
             before = []
         settings = self._record.config
-        self._board = Board(
+        self._progress = RunProgress(
             self._terminal,
             self._record.nodes,
             durations.expected(before, settings),
             durations.is_repetition(before, settings),
         )
-        with self._board:
+        with self._progress:
             runner.run(pipeline, self._record.run_id, self._on_start, self._on_end)
 
     def end(self, status: str, reason: str) -> None:
@@ -217,15 +217,15 @@ class _Work:
 
     def give_up(self) -> None:
         """Tells of the end while the main thread is somewhere where no signal reaches it."""
-        if self._board:
-            self._board.let_go()
+        if self._progress:
+            self._progress.let_go()
         self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
 
     def _on_start(self, name: str) -> None:
         self.at_work, self._node_start = name, time.monotonic()
         memory.reset_peak()
-        if self._board:
-            self._board.start(name)
+        if self._progress:
+            self._progress.start(name)
 
     def _on_end(self, node: Node) -> None:
         self._measure(node.name, self._node_start)
@@ -235,8 +235,8 @@ class _Work:
             shutil.rmtree(self._root.checkpoints, ignore_errors=True)
             if node.state == DONE and (curves := node.first("model_run")):
                 link(self._root, self._record.run_id, curves.path)
-        if self._board:
-            self._board.end(node, outcome.note(node))
+        if self._progress:
+            self._progress.end(node, outcome.note(node))
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""

@@ -38,7 +38,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
         overrides: values by key, on top of the profile.
 
     Raises:
-        ConfigError: the profile does not exist, is not TOML, names an unknown key or holds an illegal value.
+        ConfigError: the profile does not exist, is not TOML, names an unknown key or holds a bad value.
     """
     path = PROFILES / f"{profile}.toml"
     if profile not in profile_names():

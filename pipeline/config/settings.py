@@ -65,8 +65,8 @@ class PipelineConfig(
         if strange := [name for name in self.domains if name not in known]:
             raise ValueError(f"domains: unknown statistic {strange[0]!r}, known: {', '.join(known)}")
         geometry = Geometry(self.depth)
-        if not geometry.is_legal(self.patch_size):
-            below, above = geometry.nearest_legal(self.patch_size)
+        if not geometry.is_valid_size(self.patch_size):
+            below, above = geometry.nearest_valid_size(self.patch_size)
             raise ValueError(
                 f"patch_size = {self.patch_size} is not a valid input size of the "
                 f"network: try {below} or {above}"

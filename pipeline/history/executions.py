@@ -150,12 +150,12 @@ class Executions:
             found = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
             pushed = []
             for artifact in sorted(found, key=lambda artifact: artifact.id):
-                told = _values(artifact.custom_properties)
-                if told.get("pushed") == 1:
+                recorded = _values(artifact.custom_properties)
+                if recorded.get("pushed") == 1:
                     # A person's push is in no run, and names it.
-                    run = str(told.get("run") or _maker(self._store, artifact.id))
-                    texts = {key: str(told.get(key, "")) for key in ("reason", "who", "when")}
-                    pushed.append(Push(str(told.get("pushed_destination", "")), run, **texts))
+                    run = str(recorded.get("run") or _maker(self._store, artifact.id))
+                    texts = {key: str(recorded.get(key, "")) for key in ("reason", "who", "when")}
+                    pushed.append(Push(str(recorded.get("pushed_destination", "")), run, **texts))
         return pushed
 
     def maker(self, artifact: int) -> str:

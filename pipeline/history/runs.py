@@ -232,13 +232,13 @@ def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> 
         end: when it ended, or now; in seconds since the epoch.
     """
     for node in nodes:
-        told = record.components.get(node.name, {})
+        recorded = record.components.get(node.name, {})
         if node.state == RUNNING and not alive:
             node.state = FAILED
         if node.state in (RUNNING, FAILED):  # the next run closed it, much later
             node.seconds = round(max(end - node.began, 0.0), 1)
-        node.seconds = float(told.get("seconds", node.seconds))
-        node.peak_memory_mb = int(told.get("peak_memory_mb", 0))
+        node.seconds = float(recorded.get("seconds", node.seconds))
+        node.peak_memory_mb = int(recorded.get("peak_memory_mb", 0))
     begun = {node.name: node for node in nodes}
     return [begun.pop(name, Node(name)) for name in record.nodes] + list(begun.values())
 

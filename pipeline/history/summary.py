@@ -18,7 +18,7 @@ from unet.training.files import TRIALS
 
 SUMMARY = "summary.json"
 
-Measured = dict[str, float | None]  # None: could not be measured
+ImageStatistics = dict[str, float | None]  # None: could not be measured
 
 
 @dataclasses.dataclass
@@ -49,8 +49,8 @@ class RunSummary:
     seconds: float = 0.0
     components: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     images: dict[str, int] = dataclasses.field(default_factory=dict)
-    metrics: Measured = dataclasses.field(default_factory=dict)
-    baseline: Measured = dataclasses.field(default_factory=dict)
+    metrics: ImageStatistics = dataclasses.field(default_factory=dict)
+    baseline: ImageStatistics = dataclasses.field(default_factory=dict)
     thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
     verdict: str = ""
     learning_rate: str = ""
@@ -83,9 +83,9 @@ def summarize(run: Run) -> RunSummary:
         summary.components["(loading)"] = {"seconds": loading["seconds"], "cached": False}
     for node in run.nodes:
         if node.state in (DONE, CACHED):
-            told: dict[str, Any] = {"seconds": node.seconds, "cached": node.state == CACHED}
-            told |= {"peak_memory_mb": node.peak_memory_mb} if node.peak_memory_mb else {}
-            summary.components[node.name] = told
+            row: dict[str, Any] = {"seconds": node.seconds, "cached": node.state == CACHED}
+            row |= {"peak_memory_mb": node.peak_memory_mb} if node.peak_memory_mb else {}
+            summary.components[node.name] = row
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
         summary.data_hash = examples.text("fingerprint")
         summary.images = outcome.counts(examples)
@@ -121,7 +121,7 @@ def write(root: Path, run_id: str) -> RunSummary:
     return summary
 
 
-def _measured(run: Run, before: dict[str, Any]) -> tuple[Measured, Measured]:
+def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageStatistics]:
     """Metrics of the model and of the last blessed one."""
     if not run.artifact("Evaluator", "evaluation"):
         return {}, {}

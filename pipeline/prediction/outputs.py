@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.prediction.tasks import COCO, Outputs, Task
 from unet.files import atomic_write
-from unet.images.display import class_colours, overlay
+from unet.images.display import class_colors, overlay
 from unet.images.reader import decode, encode_png
 from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import write_tiff
@@ -49,13 +49,13 @@ def write_answers(
     if model.serves(picture) and not task.large:
         indices = _write_served(task, model, picture, outputs, out, bool(coco))
     else:
-        answer = model.segment(picture, bool(outputs.probabilities), progress)
-        indices = answer.indices
-        _write_segmented(task, model, answer, outputs, out)
+        segmented = model.segment(picture, bool(outputs.probabilities), progress)
+        indices = segmented.indices
+        _write_segmented(task, model, segmented, outputs, out)
     if indices is None:
         return
     if outputs.overlay:
-        shown = overlay(picture.pixels, indices, class_colours(len(model.record["classes"])))
+        shown = overlay(picture.pixels, indices, class_colors(len(model.record["classes"])))
         _write(out / task.name(".overlay.png"), encode_png(shown))
     if outputs.polygons == "geojson":
         from unet.inference.polygons import regions, write_geojson
@@ -112,11 +112,13 @@ def _write_served(
     return class_indices(decode(data), model.values)
 
 
-def _write_segmented(task: Task, model: Model, answer: Segmented, outputs: Outputs, out: Path) -> None:
+def _write_segmented(task: Task, model: Model, segmented: Segmented, outputs: Outputs, out: Path) -> None:
     planes: list[tuple[str, NDArray[Any], NDArray[Any] | None]]
-    planes = [(task.mask, answer.indices, model.values)]
-    if answer.maps is not None:
-        planes += [(name, plane, None) for name, plane in zip(task.maps(outputs), answer.maps, strict=True)]
+    planes = [(task.mask, segmented.indices, model.values)]
+    if segmented.maps is not None:
+        planes += [
+            (name, plane, None) for name, plane in zip(task.maps(outputs), segmented.maps, strict=True)
+        ]
     for name, plane, values in planes:
         if task.large:
             with atomic_write(out / name, "wb") as file:

@@ -41,8 +41,8 @@ def holder(path: Path) -> int | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        said = os.read(descriptor, 32).decode(errors="replace").strip()
-        return int(said) if said.isdigit() else 0
+        text = os.read(descriptor, 32).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else 0
     except OSError:  # a file system without locks
         return None
     finally:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.history.executions import Executions, StoreError
 from pipeline.report import charts
-from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, setting, signed
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
@@ -23,16 +23,16 @@ _MOST_CHANGED = 8  # images listed on each side
 Pair = tuple[str, float | None, float | None]
 
 
-def with_blessed(evidence: Evidence) -> dict[str, Any]:
+def with_blessed(artifacts: RunArtifacts) -> dict[str, Any]:
     """This model beside the last blessed one, both measured on the test images of this run."""
-    verdict = evidence.verdict
+    verdict = artifacts.verdict
     baseline = verdict["baseline"]
     if not any(values["baseline"] is not None for values in verdict["metrics"].values()):
         raise Missing(baseline_in_words(baseline) or "There was no model to compare with.")
     rows = ((name, v["baseline"], v["value"]) for name, v in verdict["metrics"].items())
     context: dict[str, Any] = {
         "why": baseline_in_words(baseline),
-        "run": _run_of_model(evidence, baseline["model_id"]),
+        "run": _run_of_model(artifacts, baseline["model_id"]),
         "metrics": _metrics(rows, verdict["classes"]),
         "images": None,
         "note": "",
@@ -44,7 +44,7 @@ def with_blessed(evidence: Evidence) -> dict[str, Any]:
                 finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE)),
                 finite(row["metrics"].get(SCORE)),
             )
-            for row in evidence.images
+            for row in artifacts.images
         ]
         context["images"] = _images(pairs, "last blessed model", "this model")
     except Missing as missing:
@@ -52,19 +52,19 @@ def with_blessed(evidence: Evidence) -> dict[str, Any]:
     return context
 
 
-def _run_of_model(evidence: Evidence, model: int | None) -> str:
+def _run_of_model(artifacts: RunArtifacts, model: int | None) -> str:
     """Id of the run that trained a model; empty where it is not known."""
     try:
-        return Executions(evidence.root.metadata).maker(model) if model else ""
+        return Executions(artifacts.root.metadata).maker(model) if model else ""
     except StoreError:
         return ""
 
 
-def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
+def verdicts(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """What came of both runs, and all metrics that either measured."""
     columns = []
-    for evidence in (a, b):
-        run = evidence.run
+    for artifacts in (a, b):
+        run = artifacts.run
         words, tone = STATUSES.get(run.status, (run.status, "open"))
         columns.append(
             {
@@ -78,17 +78,17 @@ def verdicts(a: Evidence, b: Evidence) -> dict[str, Any]:
         )
     context: dict[str, Any] = {"runs": columns, "metrics": [], "notes": []}
     found = []
-    for evidence in (a, b):
+    for artifacts in (a, b):
         try:
-            found.append(evidence.verdict)
+            found.append(artifacts.verdict)
         except Missing as missing:
-            context["notes"].append(f"{evidence.run.id}: {missing}")
+            context["notes"].append(f"{artifacts.run.id}: {missing}")
     if len(found) == 2:
         first, second = (v["metrics"] for v in found)
         names = list(dict.fromkeys([*first, *second]))
         rows = ((n, _value(first, n), _value(second, n)) for n in names)
         context["metrics"] = _metrics(rows, [*found[0]["classes"], *found[1]["classes"]])
-        hashes = [_data_hash(evidence) for evidence in (a, b)]
+        hashes = [_data_hash(artifacts) for artifacts in (a, b)]
         if hashes[0] != hashes[1]:
             context["notes"].append(
                 "The two runs had different data: metrics over different test images do not compare."
@@ -100,12 +100,12 @@ def _value(metrics: Mapping[str, Metric], name: str) -> float | None:
     return metrics[name]["value"] if name in metrics else None
 
 
-def _data_hash(evidence: Evidence) -> str:
-    examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
+def _data_hash(artifacts: RunArtifacts) -> str:
+    examples = artifacts.run.artifact("ImageMaskExampleGen", "examples")
     return str(examples.properties.get("fingerprint", "")) if examples else ""
 
 
-def images(a: Evidence, b: Evidence) -> dict[str, Any]:
+def images(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """The test images of both runs: a dot each, and those that changed most."""
     first, second = ({row["name"]: finite(row["metrics"].get(SCORE)) for row in e.images} for e in (a, b))
     pairs = [(name, first[name], second[name]) for name in first if name in second]
@@ -117,7 +117,7 @@ def images(a: Evidence, b: Evidence) -> dict[str, Any]:
     return context
 
 
-def configurations(a: Evidence, b: Evidence) -> dict[str, Any]:
+def configurations(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """Settings and versions that differ."""
     rows = {}
     for title, first, second, words in (
@@ -133,15 +133,15 @@ def configurations(a: Evidence, b: Evidence) -> dict[str, Any]:
     return {"tables": rows, "names": (a.run.id, b.run.id)}
 
 
-def curves(a: Evidence, b: Evidence) -> dict[str, Any]:
+def curves(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """The learning curves of both runs over each other."""
     drawn, notes = [], []
     columns = []
-    for evidence in (a, b):
+    for artifacts in (a, b):
         try:
-            columns.append((evidence.run.id, evidence.curves))
+            columns.append((artifacts.run.id, artifacts.curves))
         except Missing as missing:
-            notes.append(f"{evidence.run.id}: {missing}")
+            notes.append(f"{artifacts.run.id}: {missing}")
     if not columns:
         raise Missing(" ".join(notes))
     for name, title in CURVES:
@@ -151,7 +151,7 @@ def curves(a: Evidence, b: Evidence) -> dict[str, Any]:
     return {"charts": drawn, "names": [name for name, _ in columns], "notes": notes}
 
 
-def times(a: Evidence, b: Evidence) -> dict[str, Any]:
+def times(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """Time and memory of each component in both runs."""
     both = [{node.name: node for node in e.run.nodes} for e in (a, b)]
     rows = []

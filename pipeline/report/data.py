@@ -13,18 +13,18 @@ from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
 from pipeline.report import charts
-from pipeline.report.evidence import Evidence, Missing, NotReached
+from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.report.formats import short
 
 _SPLIT = "Split-"
 _ORDER = ("train", "eval", "test")
 
 
-def build(evidence: Evidence) -> dict[str, Any]:
+def build(artifacts: RunArtifacts) -> dict[str, Any]:
     """A table for each statistic with a row for each split, and sentences about what was found."""
-    sets = _load(evidence.folder("StatisticsGen", "statistics"))
-    findings = _findings(evidence)
-    before = evidence.run.artifact("BlessedStatistics", "baseline")
+    sets = _load(artifacts.folder("StatisticsGen", "statistics"))
+    findings = _findings(artifacts)
+    before = artifacts.run.artifact("BlessedStatistics", "baseline")
     note = ""
     if before:
         try:
@@ -74,16 +74,16 @@ def _numeric(statistics: Any) -> dict[str, Any]:
     }
 
 
-def _findings(evidence: Evidence) -> list[str]:
+def _findings(artifacts: RunArtifacts) -> list[str]:
     """What was found wrong or different, a sentence each."""
     sentences = []
-    report = evidence.run.artifact("DistributionValidator", "report")
+    report = artifacts.run.artifact("DistributionValidator", "report")
     if report:
         sentences += str(report.properties.get("warnings", "")).splitlines()
-    if evidence.run.status == "bad_input":
-        sentences += evidence.run.reason.splitlines()
+    if artifacts.run.status == "bad_input":
+        sentences += artifacts.run.reason.splitlines()
     try:
-        folder = evidence.folder("ExampleValidator", "anomalies")
+        folder = artifacts.folder("ExampleValidator", "anomalies")
     except NotReached:
         return sentences
     except Missing as missing:

@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.report import pictures
-from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
 from unet.evaluation.results import PICTURES, ExamplePicture
-from unet.images.display import class_colours
+from unet.images.display import class_colors
 
 _SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
 _BYTES = 340_000  # of all pictures of one image, as text
 _TITLES = {"worst": "Worst", "median": "In the middle", "best": "Best"}
 
 
-def build(evidence: Evidence) -> dict[str, Any]:
+def build(artifacts: RunArtifacts) -> dict[str, Any]:
     """Groups of images by role, each with its panels, or a sentence in their place."""
-    folder = evidence.folder("Evaluator", "evaluation") / PICTURES
-    rows = evidence.pictures
-    classes = evidence.classes
+    folder = artifacts.folder("Evaluator", "evaluation") / PICTURES
+    rows = artifacts.pictures
+    classes = artifacts.classes
     groups = []
     for role, title in _TITLES.items():
         shown = []
@@ -42,12 +42,12 @@ def build(evidence: Evidence) -> dict[str, Any]:
         if shown:
             groups.append({"title": title, "images": shown})
     several = len(classes) > 2
-    colours = class_colours(len(classes))
+    colors = class_colors(len(classes))
     return {
         "groups": groups,
-        "classes": [(name, _hex(colour)) for name, colour in zip(classes, colours, strict=True)],
+        "classes": [(name, _hex(color)) for name, color in zip(classes, colors, strict=True)],
         "errors": [
-            (label, _hex(pictures.ERROR_COLOURS[kind]))
+            (label, _hex(pictures.ERROR_COLORS[kind]))
             for kind, label in _KINDS.items()
             if kind != pictures.OTHER or several
         ],
@@ -73,26 +73,26 @@ def _panels(folder: Path, row: ExamplePicture, classes: list[str]) -> tuple[list
 
 def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> tuple[list[Panel], str]:
     image = pictures.read(folder / row["image"], "RGB", side)
-    truth = pictures.read(folder / row["truth"], "index", side)
+    ground_truth = pictures.read(folder / row["ground_truth"], "index", side)
     predicted = pictures.read(folder / row["predicted"], "index", side)
     probability = pictures.read(folder / row["probability"], "L", side)
-    sizes = {values.shape[:2] for values in (image, truth, predicted, probability)}
+    sizes = {values.shape[:2] for values in (image, ground_truth, predicted, probability)}
     if len(sizes) > 1:
         raise Missing(f"The pictures of {row['name']} in {folder} are of different sizes.")
     height, width = image.shape[:2]
-    kinds = pictures.kinds_of_error(truth, predicted)
+    kinds = pictures.kinds_of_error(ground_truth, predicted)
     there = max(int((kinds > 0).sum()), 1)
     shares = {kind: float((kinds == kind).sum() / there) for kind in _KINDS}
     words = f"missed {percent(shares[pictures.MISSED])}, too much {percent(shares[pictures.TOO_MUCH])}"
     if shares[pictures.OTHER]:
         words += f", a class for another {percent(shares[pictures.OTHER])}"
-    grey = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
-    photograph = pictures.photograph(grey)
-    dimmed = pictures.photograph((grey * 0.8).astype(image.dtype))
+    gray = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
+    photograph = pictures.photograph(gray)
+    dimmed = pictures.photograph((gray * 0.8).astype(image.dtype))
     name = row["name"]
     return [
         Panel("Image", f"Image {name}", width, height, photograph),
-        Panel("Truth", f"True classes of {name}", width, height, pictures.mask(truth, len(classes))),
+        Panel("Truth", f"True classes of {name}", width, height, pictures.mask(ground_truth, len(classes))),
         Panel(
             "Prediction",
             f"Predicted classes of {name}",
@@ -111,5 +111,5 @@ def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> 
     ], words
 
 
-def _hex(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _hex(color: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

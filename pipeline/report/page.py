@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from pipeline.history.runs import Run, load
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
-from pipeline.report.evidence import Evidence, Missing, NotReached
+from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.root import Root
 from unet.files import atomic_write
 
@@ -90,8 +90,8 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
 
 def report(root: Root, run: Run) -> str:
     """The report of a run as HTML."""
-    evidence = Evidence(root, run)
-    sections, unreached = _render(SECTIONS, evidence)
+    artifacts = RunArtifacts(root, run)
+    sections, unreached = _render(SECTIONS, artifacts)
     if run.status in verdict.FAILED:
         sections[0]["title"] = "What happened"
     return (
@@ -101,16 +101,16 @@ def report(root: Root, run: Run) -> str:
             _frame(f"Run {run.id}"),
             sections=sections,
             unreached=unreached,
-            headline=verdict.headline(evidence),
+            headline=verdict.headline(artifacts),
             run=run,
-            data=provenance.describe_data(evidence),
+            data=provenance.describe_data(artifacts),
         )
     )
 
 
 def comparison(root: Root, a: Run, b: Run) -> str:
     """A page about two runs as HTML."""
-    sections, unreached = _render(COMPARED, Evidence(root, a), Evidence(root, b))
+    sections, unreached = _render(COMPARED, RunArtifacts(root, a), RunArtifacts(root, b))
     return (
         _environment()
         .get_template("comparison.html")
@@ -118,7 +118,9 @@ def comparison(root: Root, a: Run, b: Run) -> str:
     )
 
 
-def _render(sections: tuple[PageSection, ...], *evidence: Evidence) -> tuple[list[dict[str, Any]], list[str]]:
+def _render(
+    sections: tuple[PageSection, ...], *artifacts: RunArtifacts
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The sections with their HTML or a sentence; and the titles of those that the run did not come to."""
     shown: list[dict[str, Any]] = []
     unreached = []
@@ -126,7 +128,7 @@ def _render(sections: tuple[PageSection, ...], *evidence: Evidence) -> tuple[lis
         entry: dict[str, Any] = {"id": section.id, "title": section.title, "html": "", "note": ""}
         template = _environment().get_template(f"{section.id}.html")
         try:
-            entry["html"] = Markup(template.render(section.build(*evidence), evidence=evidence[0]))
+            entry["html"] = Markup(template.render(section.build(*artifacts), artifacts=artifacts[0]))
         except NotReached:
             unreached.append(section.title)
             continue

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.report.evidence import Missing
+from pipeline.report.artifacts import Missing
 from unet.images.depth import DEPTH_SCALE
-from unet.images.display import class_colours
+from unet.images.display import class_colors
 from unet.masks.labels import IGNORE
 
 RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
 # Of Okabe and Ito 2008, told apart whatever eyes one has, and by their brightness alone.
-ERROR_COLOURS = {
+ERROR_COLORS = {
     RIGHT: (240, 228, 66),
     MISSED: (213, 94, 0),
     TOO_MUCH: (86, 180, 233),
@@ -28,7 +28,7 @@ ERROR_COLOURS = {
 _NOT_COUNTED = (128, 128, 128)
 _RIGHT, _WRONG = 0.35, 0.85  # opacities
 _QUALITY = 82  # of JPEGs
-_GREYS = 32  # steps of a probability: enough for eyes, a fraction of the bytes
+_GRAYS = 32  # steps of a probability: enough for eyes, a fraction of the bytes
 
 
 @dataclass(frozen=True)
@@ -87,49 +87,49 @@ def photograph(pixels: NDArray[np.uint8]) -> str:
 
 def mask(indices: NDArray[np.uint8], classes: int) -> str:
     """A data URI of class indices [H, W] in the colours of the classes; what is not counted is grey."""
-    colours = class_colours(max(classes, 2))
-    return _indexed(indices, {**dict(enumerate((*c, 255) for c in colours)), IGNORE: (*_NOT_COUNTED, 255)})
+    colors = class_colors(max(classes, 2))
+    return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*_NOT_COUNTED, 255)})
 
 
 def ramp(values: NDArray[np.uint8]) -> str:
     """A data URI of grey values [H, W], in a few steps."""
-    steps = np.round(values.astype(np.float32) / 255 * (_GREYS - 1)).astype(np.uint8)
-    greys = {i: (round(255 * i / (_GREYS - 1)),) * 3 + (255,) for i in range(_GREYS)}
-    return _indexed(steps, greys)
+    steps = np.round(values.astype(np.float32) / 255 * (_GRAYS - 1)).astype(np.uint8)
+    grays = {i: (round(255 * i / (_GRAYS - 1)),) * 3 + (255,) for i in range(_GRAYS)}
+    return _indexed(steps, grays)
 
 
-def kinds_of_error(truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def kinds_of_error(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """For each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (a class for another), or 0, [H, W].
 
     0 is the background where it is right, and whatever is not counted.
     """
-    kinds = np.zeros(truth.shape, np.uint8)
-    kinds[(truth > 0) & (truth == predicted)] = RIGHT
-    kinds[(truth > 0) & (predicted == 0)] = MISSED
-    kinds[(truth == 0) & (predicted > 0)] = TOO_MUCH
-    kinds[(truth > 0) & (predicted > 0) & (truth != predicted)] = OTHER
-    kinds[truth == IGNORE] = 0
+    kinds = np.zeros(ground_truth.shape, np.uint8)
+    kinds[(ground_truth > 0) & (ground_truth == predicted)] = RIGHT
+    kinds[(ground_truth > 0) & (predicted == 0)] = MISSED
+    kinds[(ground_truth == 0) & (predicted > 0)] = TOO_MUCH
+    kinds[(ground_truth > 0) & (predicted > 0) & (ground_truth != predicted)] = OTHER
+    kinds[ground_truth == IGNORE] = 0
     return kinds
 
 
 def errors(kinds: NDArray[np.uint8]) -> str:
     """A data URI of a transparent picture of `kinds_of_error`; what is right hides less of the image."""
-    colours = {0: (0, 0, 0, 0)}
-    for kind, colour in ERROR_COLOURS.items():
-        colours[kind] = (*colour, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))
-    return _indexed(kinds, colours)
+    colors = {0: (0, 0, 0, 0)}
+    for kind, color in ERROR_COLORS.items():
+        colors[kind] = (*color, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))
+    return _indexed(kinds, colors)
 
 
-def _indexed(indices: NDArray[np.uint8], colours: Mapping[int, Sequence[int]]) -> str:
+def _indexed(indices: NDArray[np.uint8], colors: Mapping[int, Sequence[int]]) -> str:
     """An indexed PNG; colours are red, green, blue and opacity."""
     used = np.unique(indices)
     table = np.zeros(256, np.uint8)
     table[used] = np.arange(len(used))
     image = Image.fromarray(table[indices]).convert("P")
-    found = [colours.get(int(index), (*_NOT_COUNTED, 255)) for index in used]
-    image.putpalette([value for colour in found for value in colour[:3]])
+    found = [colors.get(int(index), (*_NOT_COUNTED, 255)) for index in used]
+    image.putpalette([value for color in found for value in color[:3]])
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True, transparency=bytes(colour[3] for colour in found))
+    image.save(out, "PNG", optimize=True, transparency=bytes(color[3] for color in found))
     return _uri("png", out)
 
 

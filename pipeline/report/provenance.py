@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.history import outcome
 from pipeline.history.executions import Artifact, Node
-from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import count, duration, megabytes, setting
 
 _STATES = {
@@ -19,9 +19,9 @@ _STATES = {
 }
 
 
-def components(evidence: Evidence) -> dict[str, Any]:
+def components(artifacts: RunArtifacts) -> dict[str, Any]:
     """A row for each component: what became of it, its time and memory."""
-    run = evidence.run
+    run = artifacts.run
     if not run.nodes:
         raise Missing("No component was started.")
     longest = max((node.seconds for node in run.nodes if node.state != "cached"), default=0) or 1
@@ -47,16 +47,16 @@ def _node(node: Node, longest: float) -> dict[str, Any]:
     }
 
 
-def configuration(evidence: Evidence) -> dict[str, Any]:
+def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
     """Every setting, those first that are not the default; and the versions of what computed."""
     from pipeline.config.settings import PipelineConfig
 
-    config = evidence.run.config
+    config = artifacts.run.config
     if not config:
         raise Missing("The configuration of this run is not known: its record (run.json) is gone.")
     defaults = PipelineConfig().model_dump(mode="json")
     # The run itself replaces what is automatic, so it says what was set; earlier versions did not say it.
-    record = evidence.run.record
+    record = artifacts.run.record
     changed = record.changed if record.command else {n for n, v in config.items() if v != defaults.get(n)}
     about = {name: field.description or "" for name, field in PipelineConfig.model_fields.items()}
     rows = [
@@ -74,13 +74,13 @@ def configuration(evidence: Evidence) -> dict[str, Any]:
         "same": [row for row in rows if not row["changed"]],
         "command": record.command,
         "profile": record.profile,
-        "versions": list(evidence.run.versions.items()),
+        "versions": list(artifacts.run.versions.items()),
     }
 
 
-def lineage(evidence: Evidence) -> dict[str, Any]:
+def lineage(artifacts: RunArtifacts) -> dict[str, Any]:
     """The way from the data to the pushed version, a step each."""
-    run = evidence.run
+    run = artifacts.run
     steps = []
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
         images = ", ".join(f"{n} {split}" for split, n in outcome.counts(examples).items())
@@ -132,10 +132,10 @@ def _step(title: str, value: str, more: str, artifact: Artifact, node: Node | No
     }
 
 
-def describe_data(evidence: Evidence) -> str:
+def describe_data(artifacts: RunArtifacts) -> str:
     """The data in a few words: their folder, and how many images they are; empty where it is not known."""
-    examples = evidence.run.artifact("ImageMaskExampleGen", "examples")
-    words = Path(str(evidence.run.config.get("data", ""))).name
+    examples = artifacts.run.artifact("ImageMaskExampleGen", "examples")
+    words = Path(str(artifacts.run.config.get("data", ""))).name
     if examples:
         images = sum(outcome.counts(examples).values())
         words = f"{words}, {count(images, 'image')}".lstrip(", ")

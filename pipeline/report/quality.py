@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report import charts
-from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import (
     count,
     finite,
@@ -30,9 +30,9 @@ _BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foregrou
 _BUCKETS = [*SHARES, *(name for name in SIZES if name not in SHARES)]
 
 
-def classes(evidence: Evidence) -> dict[str, Any]:
+def classes(artifacts: RunArtifacts) -> dict[str, Any]:
     """A row for each class with all metrics of it, and the confusion matrix."""
-    verdict = evidence.verdict
+    verdict = artifacts.verdict
     names = verdict["classes"]
     table: dict[str, dict[str, Any]] = {name: {} for name in names}
     kinds: list[str] = []
@@ -62,9 +62,9 @@ def classes(evidence: Evidence) -> dict[str, Any]:
     return {"kinds": [kind_of_metric(kind) for kind in kinds], "rows": rows, "names": names, "matrix": matrix}
 
 
-def distribution(evidence: Evidence) -> dict[str, Any]:
+def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
     """How the images differ: histogram, quantiles, and a table, the worst first."""
-    rows = evidence.images
+    rows = artifacts.images
     scores = [finite(row["metrics"].get(SCORE)) for row in rows]
     known = sorted(score for score in scores if score is not None)
     if not known:
@@ -75,7 +75,7 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
     summary = {"median": statistics.median(known), "10th percentile": tenth}
     title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}"
     ordered = sorted(zip(rows, scores, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0.0))
-    several = evidence.told_apart
+    several = artifacts.foreground_classes
     listed = []
     for row, score in ordered[:_LISTED]:
         before = finite((row["baseline"] or {"metrics": {}})["metrics"].get(SCORE))
@@ -104,13 +104,13 @@ def distribution(evidence: Evidence) -> dict[str, Any]:
         "compared": any(row["before"] != "–" for row in listed),
         "left_out": len(rows) - len(listed),
         "metric": metric(SCORE),
-        "each": [metric(f"iou_{name}", evidence.classes) for name in several],
+        "each": [metric(f"iou_{name}", artifacts.classes) for name in several],
     }
 
 
-def slices(evidence: Evidence) -> dict[str, Any]:
+def slices(artifacts: RunArtifacts) -> dict[str, Any]:
     """A row for each slice, grouped by what they are sliced by."""
-    verdict = evidence.verdict
+    verdict = artifacts.verdict
     if not verdict["slices"]:
         raise Missing("The test images are not sliced.")
     names = verdict["classes"]
@@ -141,9 +141,9 @@ def _rank(value: str) -> tuple[int, float, str]:
     return (0, float(value), "") if value.replace(".", "", 1).isdigit() else (1, 0, value)
 
 
-def calibration(evidence: Evidence) -> dict[str, Any]:
+def calibration(artifacts: RunArtifacts) -> dict[str, Any]:
     """The calibration curve, and its table."""
-    found = evidence.verdict["calibration"]
+    found = artifacts.verdict["calibration"]
     pixels = sum(b["pixels"] for b in found["bins"])
     bins = [
         (b["confidence"], b["accuracy"], b["pixels"] / pixels)

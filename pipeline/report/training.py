@@ -10,8 +10,8 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.report import charts, pictures
+from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.report.charts import Series
-from pipeline.report.evidence import Evidence, Missing, NotReached
 from pipeline.report.formats import count, finite, metric, number, short
 from pipeline.report.pictures import Panel
 from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
@@ -33,11 +33,11 @@ _COLUMNS = {
 Columns = dict[str, list[float | None]]
 
 
-def curves(evidence: Evidence) -> dict[str, Any]:
+def curves(artifacts: RunArtifacts) -> dict[str, Any]:
     """Loss, validation IoU (also of each of several classes) and learning rate over the steps; a table."""
-    columns = evidence.curves
+    columns = artifacts.curves
     steps = steps_of(columns)
-    each = _of_each_class(evidence)
+    each = _per_class(artifacts)
     drawn = [
         (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
         for name, title in (*CURVES, *list(each.items())[:_CHARTS])
@@ -62,14 +62,17 @@ def curves(evidence: Evidence) -> dict[str, Any]:
         "best": kept,
         "names": [headings[name] for name in names],
         "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
-        "tensorboard": f"tensorboard --logdir {shlex.quote(str(evidence.root.tensorboard))}",
+        "tensorboard": f"tensorboard --logdir {shlex.quote(str(artifacts.root.tensorboard))}",
     }
 
 
-def _of_each_class(evidence: Evidence) -> dict[str, str]:
+def _per_class(artifacts: RunArtifacts) -> dict[str, str]:
     """Column and title of the validation IoU of each class but the first, where there are several."""
-    classes = evidence.classes
-    return {f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}" for name in evidence.told_apart}
+    classes = artifacts.classes
+    return {
+        f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}"
+        for name in artifacts.foreground_classes
+    }
 
 
 def has_numbers(columns: Columns, name: str) -> bool:
@@ -88,12 +91,12 @@ def steps_of(columns: Columns) -> list[float]:
     return list(itertools.accumulate(step or 0.0 for step in steps))
 
 
-def search(evidence: Evidence) -> dict[str, Any]:
+def search(artifacts: RunArtifacts) -> dict[str, Any]:
     """What the Tuner chose, its plot, and a row for each trial."""
-    chosen = evidence.run.artifact("Tuner", "best_hyperparameters")
+    chosen = artifacts.run.artifact("Tuner", "best_hyperparameters")
     if chosen is None:
-        if evidence.run.config.get("tune") == "never":
-            rate = short(evidence.run.config.get("learning_rate"))
+        if artifacts.run.config.get("tune") == "never":
+            rate = short(artifacts.run.config.get("learning_rate"))
             raise Missing(
                 f'Nothing was searched (tune = "never"): the learning rate is {rate}, as configured.'
             )
@@ -105,8 +108,8 @@ def search(evidence: Evidence) -> dict[str, Any]:
         "note": "",
     }
     try:
-        folder = evidence.folder("Tuner", "tuner_results")
-        rows = evidence.json(folder / TRIALS, "table of the trials")
+        folder = artifacts.folder("Tuner", "tuner_results")
+        rows = artifacts.json(folder / TRIALS, "table of the trials")
         context["rows"] = [
             (
                 int(row["trial"]) + 1,
@@ -143,12 +146,12 @@ def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
     return charts.trials("Foreground IoU of each trial on the eval images", points, "learning rate")
 
 
-def samples(evidence: Evidence) -> dict[str, Any]:
+def samples(artifacts: RunArtifacts) -> dict[str, Any]:
     """Patches of the training before and after augmentation, with their targets and weights."""
-    folder = evidence.folder("Trainer", "model_run") / SAMPLES
+    folder = artifacts.folder("Trainer", "model_run") / SAMPLES
     shown = []
     weighted = False
-    for row in evidence.json(folder / SAMPLES_INDEX, "sample of the training patches"):
+    for row in artifacts.json(folder / SAMPLES_INDEX, "sample of the training patches"):
         name = row["name"]
         panels = []
         for when, label in (("before", "as stored"), ("after", "as trained on")):
@@ -164,7 +167,7 @@ def samples(evidence: Evidence) -> dict[str, Any]:
                     pictures.photograph(image),
                 )
             )
-            drawn = pictures.mask(mask, len(evidence.classes))
+            drawn = pictures.mask(mask, len(artifacts.classes))
             panels.append(
                 Panel(f"Target, {label}", f"True classes of that patch, {label}", width, height, drawn)
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.report.evidence import Evidence, Missing
+from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import count, interval, metric, number, sentence, signed
 from unet.evaluation.results import Baseline, Check, Metric
 from unet.metrics.names import LOWER_IS_BETTER
@@ -25,12 +25,12 @@ FAILED = ("failed", "bad_input", "interrupted", "killed", "unknown")
 _KEY_METRICS = 3
 
 
-def headline(evidence: Evidence) -> dict[str, Any]:
+def headline(artifacts: RunArtifacts) -> dict[str, Any]:
     """What stands at the top of the page: the status in words, its reason, and the first numbers."""
-    run = evidence.run
+    run = artifacts.run
     words, tone = STATUSES.get(run.status, (run.status.replace("_", " ").capitalize(), "open"))
     try:
-        tiles = _tiles(evidence)
+        tiles = _tiles(artifacts)
     except Exception:  # its section says what is damaged
         tiles = []
     promoted = [f"Version {push.version} was {push.by}" for push in run.pushes if push.reason]
@@ -43,18 +43,18 @@ def headline(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def build(evidence: Evidence) -> dict[str, Any]:
+def build(artifacts: RunArtifacts) -> dict[str, Any]:
     """The block of the gate; for a run that failed the end of its log."""
-    failed = evidence.run.status in FAILED
+    failed = artifacts.run.status in FAILED
     context: dict[str, Any] = {
-        "log": evidence.log_tail if failed else "",
-        "log_path": str(evidence.root.run(evidence.run.id) / "log.txt"),
+        "log": artifacts.log_tail if failed else "",
+        "log_path": str(artifacts.root.run(artifacts.run.id) / "log.txt"),
         "note": "",
         "checks": [],
         "metrics": [],
     }
     try:
-        verdict = evidence.verdict
+        verdict = artifacts.verdict
     except Missing as missing:
         if not failed:
             raise
@@ -62,7 +62,7 @@ def build(evidence: Evidence) -> dict[str, Any]:
     classes = verdict["classes"]
     context |= {
         "blessed": verdict["blessed"],
-        "reason": "" if evidence.run.reason else sentence(verdict["reason"]),
+        "reason": "" if artifacts.run.reason else sentence(verdict["reason"]),
         "baseline": baseline_in_words(verdict["baseline"]),
         "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
         "images": count(verdict["images"], "test image"),
@@ -118,9 +118,9 @@ def difference(value: float | None, before: float | None) -> float | None:
     return None if value is None or before is None else value - before
 
 
-def _tiles(evidence: Evidence) -> list[dict[str, str]]:
+def _tiles(artifacts: RunArtifacts) -> list[dict[str, str]]:
     """The first metrics, large."""
-    verdict = evidence.verdict
+    verdict = artifacts.verdict
     first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
     tiles = []
     for name in list(dict.fromkeys(first))[:_KEY_METRICS]:

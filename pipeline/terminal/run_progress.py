@@ -25,7 +25,7 @@ SECONDS_BETWEEN_LINES = 20
 SECONDS_IN_SILENCE = 10  # after which a plain output hears what is at work
 
 
-class Board(logging.Handler):
+class RunProgress(logging.Handler):
     """A board of all components that moves; where the output is no terminal, a line for each that ended.
 
     Also the handler of the logger of `unet.progress`.
@@ -65,7 +65,7 @@ class Board(logging.Handler):
             redirect_stderr=False,
         )
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> RunProgress:
         if self._moves:
             self._live.start()
         self._shown = contextlib.ExitStack()
@@ -145,7 +145,7 @@ class Board(logging.Handler):
         """A plain line about a component that ended."""
         if not self._moves:
             state = f"{row.seconds:.1f} s" if row.state == DONE else row.state
-            self._print(f"{self._place(row)} {row.name:<21} {state:>8}   {row.told}".rstrip())
+            self._print(f"{self._place(row)} {row.name:<21} {state:>8}   {row.detail}".rstrip())
 
     def _place(self, row: ProgressRow) -> str:
         return f"[{self._rows.index(row) + 1:2d}/{len(self._rows)}]"

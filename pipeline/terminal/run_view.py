@@ -42,7 +42,7 @@ class ProgressRow:
     same_as: str = ""
 
     @property
-    def told(self) -> str:
+    def detail(self) -> str:
         """What is worth saying about it, beside its time."""
         same = f"same inputs as run {self.same_as}" if self.same_as else ""
         return ", ".join(filter(None, (same, self.note)))
@@ -134,7 +134,7 @@ def _table(picture: ViewState, spinner: Spinner) -> Table:
         style = _STYLES.get(row.state, "")
         mark: RenderableType = spinner if row.state == RUNNING else Text(marks[row.state], style=style)
         cells: list[RenderableType] = [mark, Text(row.name, style), Text(_state(row), style)]
-        table.add_row(*cells, *([Text(row.told, style)] if wide else []))
+        table.add_row(*cells, *([Text(row.detail, style)] if wide else []))
     if after:
         table.add_row("", Text(f"{after} to come", style="dim"))
     return table

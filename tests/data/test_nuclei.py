@@ -29,7 +29,7 @@ def test_manifest_lists_each_file_once() -> None:
     assert all(row["group"] == Path(row["image"]).stem == Path(row["mask"]).stem for row in ROWS)
 
 
-def test_files_are_grey_8_bit_images_and_binary_masks() -> None:
+def test_files_are_gray_8_bit_images_and_binary_masks() -> None:
     for row in ROWS:
         with Image.open(NUCLEI / row["image"]) as image, Image.open(NUCLEI / row["mask"]) as mask:
             assert (image.format, image.mode, mask.format, mask.mode) == ("PNG", "L", "PNG", "L")

@@ -74,7 +74,7 @@ def test_each_package_has_a_page_with_its_modules(site, package):
 def test_docstrings_come_with_signatures_and_sections(site):
     page = read(site, "reference/code/unet") + read(site, "reference/code/unet.metrics")
     text = re.sub(r"<[^>]+>", "", page)
-    assert "nearest_legal(" in text
+    assert "nearest_valid_size(" in text
     assert "pixel counts, shape [classes, classes], row = truth, column = prediction." in text
 
 

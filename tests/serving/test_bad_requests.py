@@ -21,13 +21,13 @@ INFER = "/v2/models/unet/infer"
 ACCEPTED = "accepted are PNG"
 
 
-def png(width: int, height: int, colour: int = 0) -> bytes:
+def png(width: int, height: int, color: int = 0) -> bytes:
     """A PNG of almost no bytes that claims a size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
     data = zlib.compress(b"\0" * 100_000)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
@@ -79,7 +79,7 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "another column": (PREDICT, '{"inputs": {"x": [""]}}', 400, "must hold image_bytes; received: x$"),
     "unknown signature": (
         PREDICT, instances(GOOD, signature_name="x"), 400,
-        "no signature 'x', only coloured, evaluate, network, probabilities, "
+        "no signature 'x', only colored, evaluate, network, probabilities, "
         "serving_default, tensors$",
     ),
     "signature of another kind": (PREDICT, instances(GOOD, signature_name=1), 400, "must be a string"),

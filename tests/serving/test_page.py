@@ -70,9 +70,9 @@ def test_image_mask_and_overlay(page: Browser, tmp_path: Path, expected: Callabl
     mask = np.asarray(Image.open(io.BytesIO(expected(path.read_bytes(), 1))))
     np.testing.assert_array_equal(pixels(page, "image")[..., 0], image)
     painted = pixels(page, "mask")[..., :3].astype(int)
-    colours = {value: np.unique(painted[mask == value], axis=0).tolist() for value in np.unique(mask)}
-    assert all(len(found) == 1 for found in colours.values())  # one colour a class, and all of them differ
-    assert len({tuple(found[0]) for found in colours.values()}) == len(colours) > 1
+    colors = {value: np.unique(painted[mask == value], axis=0).tolist() for value in np.unique(mask)}
+    assert all(len(found) == 1 for found in colors.values())  # one colour a class, and all of them differ
+    assert len({tuple(found[0]) for found in colors.values()}) == len(colors) > 1
     overlay = pixels(page, "overlay")[..., :3]
     background = mask == mask.min()
     np.testing.assert_array_equal(overlay[background][:, 0], image[background])
@@ -162,7 +162,7 @@ def test_widths_and_schemes(page: Browser, tmp_path: Path, width: int, scheme: s
     ground, text = page.run(
         "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]"
     )
-    bright = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ground, text)]
+    bright = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ground, text)]
     assert (bright[0] > bright[1]) == (scheme == "light")
     assert page.errors() == []
 

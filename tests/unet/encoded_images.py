@@ -25,6 +25,6 @@ def pillow(image: NDArray, file_format: str, mode: str | None = None, **options:
     return buffer.getvalue()
 
 
-def grey_by_hand(rgb: NDArray) -> NDArray:
+def gray_by_hand(rgb: NDArray) -> NDArray:
     r, g, b = np.moveaxis(rgb.astype(np.int64), -1, 0)
     return ((299 * r + 587 * g + 114 * b + 500) // 1000)[..., None]

@@ -124,7 +124,7 @@ def test_every_depth_has_the_sides_of_its_geometry(depth: int, decoder: Decoder)
     g = Geometry(depth)
     for height, width in ((g.smallest, g.smallest), (g.smallest + g.step, g.smallest + 3 * g.step)):
         model = create_unet((height, width, 1), base_filters=1, depth=depth, decoder=decoder)
-        assert model.output_shape == (None, g.output_side(height), g.output_side(width), 2)
+        assert model.output_shape == (None, g.output_size(height), g.output_size(width), 2)
     crops = [model.get_layer(f"crop{depth + 2 + i}").cropping[0][0] for i in range(depth)]
     assert tuple(reversed(crops)) == g.crops
 

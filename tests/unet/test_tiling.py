@@ -50,16 +50,16 @@ def test_legal_sides_are_those_of_the_recursion(depth: int) -> None:
     g = Geometry(depth)
     for side in range(1, g.smallest + 3 * g.step + 1):
         output = trace_side(side, depth)
-        assert g.is_legal(side) == (output is not None), side
+        assert g.is_valid_size(side) == (output is not None), side
         if output is not None:
-            assert g.output_side(side) == output
+            assert g.output_size(side) == output
 
 
 @pytest.mark.parametrize(
     ("side", "output"), [(188, 4), (252, 68), (316, 132), (444, 260), (572, 388), (700, 516)]
 )
 def test_output_sides(side: int, output: int) -> None:
-    assert Geometry().output_side(side) == output
+    assert Geometry().output_size(side) == output
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_output_sides(side: int, output: int) -> None:
     ],
 )
 def test_nearest_legal(side: int, nearest: tuple[int, int]) -> None:
-    assert Geometry().nearest_legal(side) == nearest
+    assert Geometry().nearest_valid_size(side) == nearest
 
 
 def test_illegal_arguments_say_what_was_received() -> None:
     with pytest.raises(ValueError, match=r"556 and 572\. Received: side=570"):
-        Geometry().output_side(570)
+        Geometry().output_size(570)
     with pytest.raises(ValueError, match="Received: depth=0"):
         Geometry(0)
     with pytest.raises(ValueError, match="Received: size=0"):
@@ -93,7 +93,7 @@ def test_illegal_arguments_say_what_was_received() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "max_stride", "axis", "tile_side"),
+    ("size", "max_stride", "axis", "tile_size"),
     [
         (1, 1024, Axis(1, 16), 204),
         (20, 1024, Axis(1, 16), 204),
@@ -107,9 +107,9 @@ def test_illegal_arguments_say_what_was_received() -> None:
         (5000, 1024, Axis(5, 1008), 1196),
     ],
 )
-def test_plan(size: int, max_stride: int, axis: Axis, tile_side: int) -> None:
+def test_plan(size: int, max_stride: int, axis: Axis, tile_size: int) -> None:
     assert tiling.plan(size, max_stride, Geometry()) == axis
-    assert axis.tile_side(Geometry()) == tile_side
+    assert axis.tile_size(Geometry()) == tile_size
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
@@ -118,10 +118,10 @@ def test_plan_covers_every_size_in_order(depth: int) -> None:
     for max_stride in (g.step, 3 * g.step, 8 * g.step):
         for size in range(1, 20 * g.step):
             axis = tiling.plan(size, max_stride, g)
-            assert g.is_legal(axis.tile_side(g))
+            assert g.is_valid_size(axis.tile_size(g))
             assert axis.stride % g.step == 0
             assert axis.stride <= max_stride
-            assert axis.padded_side(g) == (axis.count - 1) * axis.stride + axis.tile_side(g)
+            assert axis.padded_size(g) == (axis.count - 1) * axis.stride + axis.tile_size(g)
             assert sum(axis.kept(i, g) for i in range(axis.count)) >= size
             assert (axis.count - 1) * axis.stride < size  # no tile lies beyond the image
             fewer = (axis.count - 1) * max_stride + g.smallest_output
@@ -134,14 +134,14 @@ def test_plan_and_mirror_index_are_the_same_in_a_graph() -> None:
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
     def in_graph(size: tf.Tensor) -> tuple[tf.Tensor, ...]:
         axis = tiling.plan(size, 64, g)
-        index = tiling.mirror_index(-g.halo, axis.padded_side(g), size, tf)
+        index = tiling.mirror_index(-g.halo, axis.padded_size(g), size, tf)
         return axis.count, axis.stride, axis.kept(0, g), axis.kept(axis.count - 1, g), index
 
     for size in (1, 2, 3, 4, 5, 6, 20, 21, 64, 68, 69, 93, 200, 1000):
         axis = tiling.plan(size, 64, g)
         *scalars, index = in_graph(tf.constant(size))
         assert [int(s) for s in scalars] == [*axis, axis.kept(0, g), axis.kept(axis.count - 1, g)]
-        np.testing.assert_array_equal(index, tiling.mirror_index(-g.halo, axis.padded_side(g), size))
+        np.testing.assert_array_equal(index, tiling.mirror_index(-g.halo, axis.padded_size(g), size))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 92, 93, 200])
@@ -157,13 +157,13 @@ def test_tiles_put_together_are_the_image(shape: tuple[int, int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     rows, cols = (tiling.plan(size, 16, g) for size in shape[:2])
     padded = tiling.pad(image, rows, cols, g)
-    assert padded.shape == (rows.padded_side(g), cols.padded_side(g), shape[2])
+    assert padded.shape == (rows.padded_size(g), cols.padded_size(g), shape[2])
     cut = list(tiling.tiles(padded, rows, cols, g))
     assert len(cut) == rows.count * cols.count
-    assert {tile.shape for _, _, tile in cut} == {(rows.tile_side(g), cols.tile_side(g), shape[2])}
+    assert {tile.shape for _, _, tile in cut} == {(rows.tile_size(g), cols.tile_size(g), shape[2])}
     # A network that does nothing but lose its halo.
-    centres = ((top, left, tile[g.halo : -g.halo, g.halo : -g.halo]) for top, left, tile in cut)
-    np.testing.assert_array_equal(tiling.stitch(centres, *shape[:2]), image)
+    centers = ((top, left, tile[g.halo : -g.halo, g.halo : -g.halo]) for top, left, tile in cut)
+    np.testing.assert_array_equal(tiling.stitch(centers, *shape[:2]), image)
 
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -216,7 +216,7 @@ def test_a_stride_off_the_step_differs(random_network: tuple[Geometry, int, Pred
     whole = infer(image, 1024, geometry, predict)
     rows, cols = tiling.plan(120, 1024, geometry), tiling.plan(40, 1024, geometry)
     padded = tiling.pad(image, rows, cols, geometry)
-    top = geometry.output_side(geometry.smallest + 2 * geometry.step)
+    top = geometry.output_size(geometry.smallest + 2 * geometry.step)
     naive = predict(padded[top : top + geometry.smallest + 2 * geometry.step])[:, :40]
     assert np.abs(naive - whole[top : top + len(naive)]).max() > 1e-3
 
@@ -249,7 +249,7 @@ def test_plan_of_an_image(size: tuple[int, int], max_area: int, expected: tuple[
 
 
 def work(rows: Axis, cols: Axis, g: Geometry) -> int:
-    return int(rows.count * rows.tile_side(g) * cols.count * cols.tile_side(g))
+    return int(rows.count * rows.tile_size(g) * cols.count * cols.tile_size(g))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -264,10 +264,10 @@ def test_no_plan_within_the_bound_is_less_work(depth: int, seed: int) -> None:
         work(rows, cols, g)
         for rows in (tiling.plan(height, stride, g) for stride in strides)
         for cols in (tiling.plan(width, stride, g) for stride in strides)
-        if rows.tile_side(g) * cols.tile_side(g) <= max_area
+        if rows.tile_size(g) * cols.tile_size(g) <= max_area
     ]
     rows, cols = tiling.plan_image(height, width, max_area, g)
-    assert rows.tile_side(g) * cols.tile_side(g) <= max_area
+    assert rows.tile_size(g) * cols.tile_size(g) <= max_area
     assert sum(rows.kept(i, g) for i in range(rows.count)) >= height
     assert sum(cols.kept(i, g) for i in range(cols.count)) >= width
     assert work(rows, cols, g) == min(others)

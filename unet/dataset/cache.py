@@ -25,7 +25,7 @@ _READERS = {f"unet.images.{name}" for name in ("formats", "raster", "reader", "t
 }
 
 
-class Checked:
+class InspectionCache:
     """A persistent dictionary of JSON values, written when it is closed; safe to use from several threads."""
 
     def __init__(self, folder: Path | None = None):
@@ -60,7 +60,7 @@ class Checked:
         with self._lock:
             self._new[key] = json.dumps(value)
 
-    def __enter__(self) -> Checked:
+    def __enter__(self) -> InspectionCache:
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unet import progress
-from unet.dataset.cache import Checked
+from unet.dataset.cache import InspectionCache
 from unet.dataset.parallel import cores, in_order
 from unet.dataset.sample import Problem, Sample
 from unet.files import hash_of, read_and_hash
@@ -18,13 +18,13 @@ from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
 from unet.images.reader import NeedsRange, as_range, read_image
 from unet.masks import advice as mask_advice
-from unet.masks.labels import Legend
-from unet.masks.reader import count_classes, survey_mask
-from unet.masks.values import Survey
+from unet.masks.labels import LabelMap
+from unet.masks.reader import count_classes, read_mask_stats
+from unet.masks.values import MaskStats
 
 
 @dataclass(frozen=True)
-class Facts:
+class SampleStats:
     """What is learnt about a sample; units as in `unet.images.reader.Image`.
 
     `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
@@ -48,32 +48,32 @@ class Facts:
 class Inspection:
     """What `inspect` found: `facts` of the usable samples, in order; `problems` by the name of the others.
 
-    `surveys` are those of all masks that could be read, whatever their values.
+    `all_mask_stats` are those of all masks that could be read, whatever their values.
     """
 
-    facts: list[Facts]
+    facts: list[SampleStats]
     problems: dict[str, list[Problem]]
-    surveys: list[Survey]
+    all_mask_stats: list[MaskStats]
 
 
 def inspect(
     samples: Sequence[Sample],
-    legend: Legend,
+    label_map: LabelMap,
     *,
     max_pixels: int,
     value_range: tuple[float, float] | None = None,
-    checked: Checked,
+    checked: InspectionCache,
 ) -> Inspection:
     """Reads all images and masks.
 
     Args:
         samples: what to read.
-        legend: what values in the masks mean.
+        label_map: what values in the masks mean.
         max_pixels: larger images are problems.
         value_range: black and white of images of other than 8 or 16 unsigned bits.
         checked: what earlier inspections found.
     """
-    reader = _Reader(legend, max_pixels, value_range, checked)
+    reader = _Reader(label_map, max_pixels, value_range, checked)
     # Threads: decoding, hashing and NumPy release the interpreter's lock, and processes take longer to start
     # than small data sets to read.
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
@@ -88,16 +88,18 @@ def inspect(
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
         advice = f"give black and white of all images: --set 'value_range={as_range(low, high)}'"
         _advise([r for r in results if r.needs_range], advice)
-    surveys = [r.survey for r in results if r.survey]
+    all_mask_stats = [r.mask_stats for r in results if r.mask_stats]
     undeclared = [
-        r for r in results if r.undeclared and r.survey and not mask_advice.is_blurred(r.survey, legend)
+        r
+        for r in results
+        if r.undeclared and r.mask_stats and not mask_advice.is_blurred(r.mask_stats, label_map)
     ]
-    if undeclared and (for_all := mask_advice.advise_on_all(surveys, legend)):
+    if undeclared and (for_all := mask_advice.advise_on_all(all_mask_stats, label_map)):
         _advise(undeclared, for_all)
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
-        surveys,
+        all_mask_stats,
     )
 
 
@@ -105,8 +107,8 @@ def inspect(
 class _Result:
     """What became of one sample: `facts`, or `problems`, which `undeclared` or `needs_range` may explain."""
 
-    facts: Facts | None = None
-    survey: Survey | None = None
+    facts: SampleStats | None = None
+    mask_stats: MaskStats | None = None
     problems: list[Problem] = field(default_factory=list)
     undeclared: bool = False
     needs_range: tuple[float, float] | None = None
@@ -122,32 +124,37 @@ class _Reader:
 
     def __init__(
         self,
-        legend: Legend,
+        label_map: LabelMap,
         max_pixels: int,
         value_range: tuple[float, float] | None,
-        checked: Checked,
+        checked: InspectionCache,
     ):
         self.stacks: dict[Path, str] = {}
-        self._legend, self._max_pixels, self._range, self._checked = legend, max_pixels, value_range, checked
+        self._label_map, self._max_pixels, self._range, self._checked = (
+            label_map,
+            max_pixels,
+            value_range,
+            checked,
+        )
 
     def read(self, sample: Sample) -> _Result:
         result = _Result()
         image = self._attempt(sample.image, sample.page, self._image, _kind_of_image(self._range), result)
         mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
         if mask:
-            result.survey = Survey.of(mask)
-        if not image or not mask or not result.survey:
+            result.mask_stats = MaskStats.of(mask)
+        if not image or not mask or not result.mask_stats:
             return result
-        if problem := _other_size(sample.mask, result.survey, image["height"], image["width"]):
+        if problem := _other_size(sample.mask, result.mask_stats, image["height"], image["width"]):
             result.problems.append(problem)
             return result
         try:
-            counts, ignored = count_classes(result.survey, self._legend)
+            counts, ignored = count_classes(result.mask_stats, self._label_map)
         except raster.ImageError as error:
             result.problems.append(Problem(str(sample.mask), error.found, error.advice))
             result.undeclared = True
             return result
-        result.facts = Facts(
+        result.facts = SampleStats(
             name=sample.name,
             class_pixels=counts,
             ignored=ignored,
@@ -159,7 +166,7 @@ class _Reader:
         return _learn(content, page, self._max_pixels, self._range)
 
     def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
-        return asdict(survey_mask(content, page=page, max_pixels=self._max_pixels))
+        return asdict(read_mask_stats(content, page=page, max_pixels=self._max_pixels))
 
     def _attempt(
         self,
@@ -203,7 +210,7 @@ def content_of(
     *,
     max_pixels: int,
     value_range: tuple[float, float] | None,
-    checked: Checked,
+    checked: InspectionCache,
 ) -> str:
     """`Image.content` of a sample: as the check found it, or by decoding the image.
 
@@ -239,11 +246,11 @@ def _learn(
     return {**values, "stored": len(image.data)}
 
 
-def _other_size(mask: Path, survey: Survey, height: int, width: int) -> Problem | None:
-    if (survey.height, survey.width) == (height, width):
+def _other_size(mask: Path, mask_stats: MaskStats, height: int, width: int) -> Problem | None:
+    if (mask_stats.height, mask_stats.width) == (height, width):
         return None
-    transposed = (survey.width, survey.height) == (height, width)
-    found = f"mask of {survey.width} x {survey.height} for an image of {width} x {height} pixels"
+    transposed = (mask_stats.width, mask_stats.height) == (height, width)
+    found = f"mask of {mask_stats.width} x {mask_stats.height} for an image of {width} x {height} pixels"
     advice = "turn the mask by 90 degrees" if transposed else "export the mask at the size of the image"
     return Problem(str(mask), f"transposed: {found}" if transposed else found, advice)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.dataset import layouts, spans, splits
-from unet.dataset.cache import Checked
+from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import content_of
 from unet.dataset.parallel import cores
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
@@ -118,7 +118,7 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
         except raster.ImageError as error:
             raise BadInput(f"{sample.image}: {error}") from error
 
-    with Checked() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+    with InspectionCache() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
     assignment, _, now = assign_splits(samples, alike, settings)
     splits_file = Path(settings.splits_file)

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from unet.dataset.sample import SPLITS
-from unet.masks.labels import Legend
+from unet.masks.labels import LabelMap
 from unet.masks.settings import Values
 from unet.settings import Section, Seed
 
@@ -129,6 +129,6 @@ class ReadSettings(Values, Data, Seed):
     skip: list[str] | None = None
 
     @property
-    def legend(self) -> Legend:
+    def label_map(self) -> LabelMap:
         """What values in the masks mean."""
-        return Legend(self.classes, self.ignore, self.mask_values)
+        return LabelMap(self.classes, self.ignore, self.mask_values)

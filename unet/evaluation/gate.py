@@ -16,7 +16,7 @@ from unet.evaluation.results import Baseline, Check, ImageRow, Slice, Verdict
 from unet.evaluation.settings import GateSettings
 from unet.metrics import bootstrap, calibration, measurement
 from unet.metrics.confusion import Floats
-from unet.metrics.measurement import Measured
+from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import LOWER_IS_BETTER, split_key
 
 SIGNIFICANT = 0.05
@@ -25,7 +25,7 @@ _BASELINE = "baseline "  # before the names of its metrics
 
 
 class ImageScores(TypedDict):
-    """What is known of one test image; the two last as `Measured.to_json` wrote it."""
+    """What is known of one test image; the two last as `ImageStatistics.to_json` wrote it."""
 
     name: str
     height: int
@@ -100,7 +100,7 @@ def table(images: Sequence[ImageScores], classes: Sequence[str]) -> list[ImageRo
 
 
 def _each(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
-    found = measurement.of_each(Measured.stack(rows), classes)
+    found = measurement.per_image(ImageStatistics.stack(rows), classes)
     return [
         {"confusion": row["confusion"], "metrics": {name: float(v[i]) for name, v in found.items()}}
         for i, row in enumerate(rows)
@@ -113,13 +113,13 @@ class _Part:
     def __init__(self, images: Sequence[ImageScores], settings: GateSettings, compared: bool):
         self._images, self._settings, self._compared = images, settings, compared
         self.count = len(images)
-        self.candidate = Measured.stack([image["candidate"] for image in images])
-        self.values = measurement.of_all(self.candidate, settings.class_names)
-        self._baseline: Measured | None = None
+        self.candidate = ImageStatistics.stack([image["candidate"] for image in images])
+        self.values = measurement.pooled(self.candidate, settings.class_names)
+        self._baseline: ImageStatistics | None = None
         self.before: dict[str, float] | None = None
         if compared:
-            self._baseline = Measured.stack([image["baseline"] or {} for image in images])
-            self.before = measurement.of_all(self._baseline, settings.class_names)
+            self._baseline = ImageStatistics.stack([image["baseline"] or {} for image in images])
+            self.before = measurement.pooled(self._baseline, settings.class_names)
 
     def of_slice(self, name: str) -> _Part:
         chosen = [image for image in self._images if name in image["slices"]]
@@ -135,7 +135,7 @@ class _Part:
     @functools.cached_property
     def _comparable(self) -> dict[str, int]:
         models = [model for model in (self.candidate, self._baseline) if model is not None]
-        each = [measurement.of_each(model, self._settings.class_names) for model in models]
+        each = [measurement.per_image(model, self._settings.class_names) for model in models]
         nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
         return {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
 
@@ -149,9 +149,9 @@ class _Part:
 
     def _metrics(self, chosen: Any) -> dict[str, Floats]:
         classes = self._settings.class_names
-        found = measurement.of_resamples(self.candidate, classes, chosen)
+        found = measurement.bootstrap_resamples(self.candidate, classes, chosen)
         if self._baseline is not None:
-            before = measurement.of_resamples(self._baseline, classes, chosen)
+            before = measurement.bootstrap_resamples(self._baseline, classes, chosen)
             found |= {_BASELINE + name: values for name, values in before.items()}
         return found
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from unet.evaluation.results import PICTURES, ImageRow
 from unet.images.display import stretch_table
-from unet.images.reader import to_grey
+from unet.images.reader import to_grayscale
 
 SCORE = "foreground_iou"
 EACH = 3  # of a role
@@ -38,7 +38,7 @@ def write_pictures(
     number: int,
     picked: dict[str, Any],
     pixels: NDArray[Any],
-    truth: NDArray[np.uint8],
+    ground_truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
     foreground: NDArray[np.uint16],
 ) -> dict[str, Any]:
@@ -49,18 +49,18 @@ def write_pictures(
         number: of the image among the pictures, for the names of the files.
         picked: of `pick`.
         pixels: the image, uint8 or uint16 [H, W, 1 or 3].
-        truth: class indices, [H, W]; `masks.IGNORE` where a pixel does not count.
+        ground_truth: class indices, [H, W]; `masks.IGNORE` where a pixel does not count.
         predicted: class indices, [H, W].
         foreground: probability of all classes but the first, times 65535, [H, W].
     """
     where = folder / PICTURES
     where.mkdir(exist_ok=True)
-    height, width = truth.shape
+    height, width = ground_truth.shape
     scale = min(1, LONGEST_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     shown = {
         "image.jpg": Image.fromarray(_stretched(pixels)).resize(size, Image.Resampling.BOX),
-        "truth.png": Image.fromarray(truth).resize(size, Image.Resampling.NEAREST),
+        "ground_truth.png": Image.fromarray(ground_truth).resize(size, Image.Resampling.NEAREST),
         "predicted.png": Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST),
         "probability.png": Image.fromarray((foreground >> 8).astype(np.uint8)).resize(
             size, Image.Resampling.BOX
@@ -76,8 +76,8 @@ def write_pictures(
 
 def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """[H, W] or [H, W, 3]; black and white are percentiles of the grey values."""
-    grey = to_grey(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
-    return stretch_table(grey, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else grey]
+    gray = to_grayscale(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
+    return stretch_table(gray, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else gray]
 
 
 def _is_number(value: float | None) -> bool:

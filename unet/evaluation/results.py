@@ -138,7 +138,7 @@ class ExamplePicture(TypedDict):
     name: str
     score: Number
     image: str
-    truth: str
+    ground_truth: str
     predicted: str
     probability: str
 
@@ -177,7 +177,7 @@ def read_pictures(folder: str | Path) -> list[ExamplePicture]:
         EvaluationDamaged: their list is there and cannot be used.
     """
     where = Path(folder, PICTURES)
-    keys = ("image", "truth", "predicted", "probability")
+    keys = ("image", "ground_truth", "predicted", "probability")
     return [row for row in _rows(where / INDEX) if all((where / row[key]).is_file() for key in keys)]
 
 

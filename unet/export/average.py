@@ -41,7 +41,7 @@ def average(models: Sequence[Path], path: Path, test_time_augmentation: bool) ->
     first = records[0]
     networks: list[keras.Model] = []
     for model, record in zip(models, records, strict=True):
-        if record.get("normalisation", {}).get("over") != first.get("normalisation", {}).get("over"):
+        if record.get("normalization", {}).get("over") != first.get("normalization", {}).get("over"):
             raise ModelError(f"{model}: not normalised as {models[0]} is: average models of one `normalize`")
         networks += _networks(model, record, first)
     # The largest network decides what fits into the memory of a tile.
@@ -73,13 +73,13 @@ def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) 
         count = len(network.weights)
         if [tuple(w.shape) for w in weights[:count]] != [tuple(w.shape) for w in network.weights]:
             raise ModelError(f"{model}: its weights are not those of the network that its record describes")
-        network.set_weights(_renormalised(weights[:count], record["normalisation"], first["normalisation"]))
+        network.set_weights(_renormalized(weights[:count], record["normalization"], first["normalization"]))
         networks.append(network)
         weights = weights[count:]
     return networks
 
 
-def _renormalised(
+def _renormalized(
     weights: list[NDArray[Any]], own: Mapping[str, Any], given: Mapping[str, Any]
 ) -> list[NDArray[Any]]:
     """Weights for images normalised with the `given` constants that do what these did with their `own`.

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unet import tiling
 from unet.images.depth import DEPTH_SCALE
-from unet.preprocessing.normalisation import moments, pixel_sums
+from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize, resize_image
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
@@ -101,13 +101,13 @@ class Segmenter(tf.Module):
             self._logits, self._softmax = lambda x: tf.add_n([f(x) for f in each]) / len(each), tf.identity
         if test_time_augmentation:
             logits, softmax = self._logits, self._softmax
-            self._logits = lambda x: _mean_over_symmetries(lambda turned: softmax(logits(turned)), x)
+            self._logits = lambda x: _mean_over_flips(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         # Signatures share its trace: tracing the tiles takes most of the time of an export.
         self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
         predict = tf.function(
-            lambda image: self.answer(image, tf.identity, tf.float32, of_probabilities=True),
+            lambda image: self.run(image, tf.identity, tf.float32, of_probabilities=True),
             input_signature=pixels,
         )
         # Behind a function that tf.Module does not see, or it would be traced for each SavedModel, where no
@@ -128,9 +128,9 @@ class Segmenter(tf.Module):
 
     def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """[H, W, channels] uint16 -> [H, W, 1] uint8."""
-        return self.answer(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
+        return self.run(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
 
-    def answer(
+    def run(
         self,
         pixels: tf.Tensor,
         finish: PerTensor,
@@ -171,17 +171,17 @@ class Segmenter(tf.Module):
         geometry, shape = self.geometry, tf.shape(pixels)
         rows, cols = tiling.plan_image(shape[0], shape[1], self.max_area, geometry, tf)
         row_index, col_index = (
-            tiling.mirror_index(-geometry.halo, axis.padded_side(geometry), size, tf)
+            tiling.mirror_index(-geometry.halo, axis.padded_size(geometry), size, tf)
             for axis, size in ((rows, shape[0]), (cols, shape[1]))
         )
 
         def strip(i: tf.Tensor) -> tf.Tensor:
             """Row i of the tiles: [rows.kept(i), W, K]."""
-            index = row_index[i * rows.stride :][: rows.tile_side(geometry)]
+            index = row_index[i * rows.stride :][: rows.tile_size(geometry)]
             context = tf.gather(pixels, index)  # still integers
 
             def tile(j: tf.Tensor) -> tf.Tensor:
-                index = col_index[j * cols.stride :][: cols.tile_side(geometry)]
+                index = col_index[j * cols.stride :][: cols.tile_size(geometry)]
                 x = tf.cast(tf.gather(context, index, axis=1), tf.float32) / DEPTH_SCALE
                 outputs = self._logits(((x - mean) / stddev)[None])[0]
                 kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]
@@ -232,7 +232,7 @@ def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.T
     return parts.concat()
 
 
-def _mean_over_symmetries(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
+def _mean_over_flips(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
     """Mean of what a network says about the eight symmetries of the square of x, each turned back.
 
     Args:

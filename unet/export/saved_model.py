@@ -25,13 +25,13 @@ def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path
         record: what the model will say of itself, and everything that its graph is made by.
         path: folder to write.
     """
-    normalisation = record["normalisation"]
+    normalization = record["normalization"]
     segmenter = Segmenter(
         networks,
         geometry=Geometry(record["geometry"]["depth"]),
         channels=record["channels"],
-        mean=normalisation.get("mean"),
-        stddev=normalisation.get("stddev"),
+        mean=normalization.get("mean"),
+        stddev=normalization.get("stddev"),
         class_values=record["class_values"],
         scale=record["scale"],
         max_area=record["max_area"],

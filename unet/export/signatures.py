@@ -14,32 +14,32 @@ import tensorflow as tf
 
 from unet.export.graph import Segmenter, most_likely
 from unet.images.depth import DEPTH_SCALE
-from unet.images.display import class_colours
+from unet.images.display import class_colors
 from unet.masks.labels import IGNORE
 from unet.preprocessing.decoding import checked, decode_image
 
-SERVE, PROBABILITIES, COLOURED = "serving_default", "probabilities", "coloured"
+SERVE, PROBABILITIES, COLORED = "serving_default", "probabilities", "colored"
 TENSORS, NETWORK = "tensors", "network"
 EVALUATE = "evaluate"
-EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "truth_bytes")
+EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "ground_truth_bytes")
 
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
     """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
-    - `coloured`: the same, PNGs in the colours of `unet.images.display`, to be looked at.
+    - `colored`: the same, PNGs in the colours of `unet.images.display`, to be looked at.
     - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
       [N, H, W, 3], colours.
-    - `network`: `patches` [N, h, w, channels] float32, normalised, of legal sides, no more pixels in all than
+    - `network`: `patches` [N, h, w, channels] float32, normalised, of valid sizes, no more pixels in all than
       the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
     - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
       prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
       `probabilities_bytes` [N, classes - 1] string, as above of all classes but the first, uncompressed; and
-      `truth_bytes` [N] string, the masks of the examples.
+      `ground_truth_bytes` [N] string, the masks of the examples.
 
     Args:
         segmenter: what answers.
@@ -56,7 +56,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
     signatures = {
         SERVE: _batch(s.mask_bytes, encoded, mask),
-        COLOURED: _batch(s.coloured_bytes, encoded, mask),
+        COLORED: _batch(s.colored_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
         TENSORS: tf.function(s.masks, input_signature=[arrays]),
         NETWORK: tf.function(s.network, input_signature=[patches]),
@@ -65,7 +65,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
             examples,
             tf.TensorSpec([classes**2], tf.float64, "confusion"),
             tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
-            tf.TensorSpec([], tf.string, "truth_bytes"),
+            tf.TensorSpec([], tf.string, "ground_truth_bytes"),
         ),
     }
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -87,16 +87,16 @@ class _Signatures:
         values = self._segmenter.values
         return self._coded(self._decoded(encoded, name), values)
 
-    def coloured_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        colours = class_colours(self._segmenter.classes)
-        return self._coded(self._decoded(encoded, name), tf.constant(colours, tf.uint8))
+    def colored_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
+        colors = class_colors(self._segmenter.classes)
+        return self._coded(self._decoded(encoded, name), tf.constant(colors, tf.uint8))
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         # Quantised tile by tile: probabilities of the whole image are never held as floats.
         pixels = self._decoded(encoded, name)
-        maps = self._segmenter.answer(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)
+        maps = self._segmenter.run(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)
         # zlib's fastest level: noise in the low bits compresses no better with a higher one.
-        return _grey_pngs(maps, self._segmenter.classes, compression=1)
+        return _grayscale_pngs(maps, self._segmenter.classes, compression=1)
 
     def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.reduce_all((images >= 0) & (images <= 255))  # NaN is not
@@ -121,11 +121,11 @@ class _Signatures:
 
     def network(self, patches: tf.Tensor) -> dict[str, tf.Tensor]:
         geometry, sides = self._segmenter.geometry, tf.shape(patches)[1:3]
-        legal = tf.reduce_all(
+        valid = tf.reduce_all(
             (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
         )
         message = f"sides of patches must be {geometry.smallest} + {geometry.step} k; sides of these:"
-        patches = checked(patches, legal, message, sides)
+        patches = checked(patches, valid, message, sides)
         area, most = tf.reduce_prod(tf.cast(tf.shape(patches)[:3], tf.int64)), self._segmenter.max_area
         message = f"patches may have {most} pixels in all; these have:"
         return {"probabilities": self._segmenter.probabilities(checked(patches, area <= most, message, area))}
@@ -140,10 +140,10 @@ class _Signatures:
         features = tf.io.parse_single_example(example, spec)
         # The limit guards servers; images of the gate are the pipeline's own.
         pixels = decode_image(features["image"], self._segmenter.channels, None, name)
-        answer = self._segmenter.answer(pixels, both, tf.uint16, of_probabilities=True)
+        stacked = self._segmenter.run(pixels, both, tf.uint16, of_probabilities=True)
         # Not compressed: it is read at once, by the process that asked.
-        maps = _grey_pngs(answer[..., 1:], self._segmenter.classes - 1, compression=0)
-        return self._count(answer[..., :1], features["mask"], name), maps, features["mask"]
+        maps = _grayscale_pngs(stacked[..., 1:], self._segmenter.classes - 1, compression=0)
+        return self._count(stacked[..., :1], features["mask"], name), maps, features["mask"]
 
     def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
         """PNG of the values of the classes, [classes, 1 or 3]."""
@@ -152,40 +152,48 @@ class _Signatures:
 
     def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
-        truth = tf.io.decode_png(mask, channels=1)
-        same = tf.reduce_all(tf.shape(truth) == tf.shape(predicted))
-        truth = checked(truth, same, "mask and image differ in size; the mask's:", tf.shape(truth), name=name)
+        ground_truth = tf.io.decode_png(mask, channels=1)
+        same = tf.reduce_all(tf.shape(ground_truth) == tf.shape(predicted))
+        ground_truth = checked(
+            ground_truth,
+            same,
+            "mask and image differ in size; the mask's:",
+            tf.shape(ground_truth),
+            name=name,
+        )
         # [H, W, 1] -> [H * W]
-        truth, predicted = (tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (truth, predicted))
-        counted = truth != IGNORE
-        truth, predicted = (tf.boolean_mask(mask, counted) for mask in (truth, predicted))
-        highest, classes = tf.reduce_max(truth), self._segmenter.classes
+        ground_truth, predicted = (
+            tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (ground_truth, predicted)
+        )
+        counted = ground_truth != IGNORE
+        ground_truth, predicted = (tf.boolean_mask(mask, counted) for mask in (ground_truth, predicted))
+        highest, classes = tf.reduce_max(ground_truth), self._segmenter.classes
         message = f"a mask of {classes} classes cannot hold:"
-        truth = checked(truth, highest < classes, message, highest, name=name)
-        return tf.math.bincount(truth * classes + predicted, None, classes**2, classes**2, tf.float64)
+        ground_truth = checked(ground_truth, highest < classes, message, highest, name=name)
+        return tf.math.bincount(ground_truth * classes + predicted, None, classes**2, classes**2, tf.float64)
 
 
 def _sixteen_bits(probabilities: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(probabilities * 65535), tf.uint16)
 
 
-def _grey_pngs(maps: tf.Tensor, count: int, compression: int) -> tf.Tensor:
+def _grayscale_pngs(maps: tf.Tensor, count: int, compression: int) -> tf.Tensor:
     """[H, W, count] -> [count] string."""
     return tf.stack([tf.io.encode_png(maps[..., i : i + 1], compression) for i in range(count)])
 
 
 def _batch(
-    function: Callable[[tf.Tensor, tf.Tensor], Any], element: tf.TensorSpec, *answers: tf.TensorSpec
+    function: Callable[[tf.Tensor, tf.Tensor], Any], element: tf.TensorSpec, *outputs: tf.TensorSpec
 ) -> Callable[..., dict[str, tf.Tensor]]:
     """A signature: `function` of one element of a batch after the other, so that their sizes may differ."""
-    specs: Any = answers if len(answers) > 1 else answers[0]
+    specs: Any = outputs if len(outputs) > 1 else outputs[0]
 
     def each(batch: tf.Tensor) -> dict[str, tf.Tensor]:
         names = tf.strings.join(["element ", tf.strings.as_string(tf.range(tf.shape(batch)[0]))])
         found = tf.map_fn(
             lambda pair: function(*pair), (batch, names), parallel_iterations=1, fn_output_signature=specs
         )
-        found = found if len(answers) > 1 else (found,)
-        return {spec.name: values for spec, values in zip(answers, found, strict=True)}
+        found = found if len(outputs) > 1 else (found,)
+        return {spec.name: values for spec, values in zip(outputs, found, strict=True)}
 
     return tf.function(each, input_signature=[element])

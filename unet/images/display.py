@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.images.reader import to_grey
+from unet.images.reader import to_grayscale
 
 LARGEST = 1 << 25  # pixels of an overlay; of larger images it shows each n-th pixel of each n-th row
 _BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown so
@@ -17,29 +17,29 @@ _OPACITY = 0.35  # of areas; their outlines are opaque
 
 
 def overlay(
-    pixels: NDArray[Any], indices: NDArray[np.integer], colours: Sequence[tuple[int, int, int]]
+    pixels: NDArray[Any], indices: NDArray[np.integer], colors: Sequence[tuple[int, int, int]]
 ) -> NDArray[np.uint8]:
     """The image in grey, under translucent areas of all classes but the first, with their outlines.
 
     Args:
         pixels: uint8 or uint16 [H, W, 1 or 3].
         indices: class of each pixel, [H, W].
-        colours: red, green and blue of each class.
+        colors: red, green and blue of each class.
 
     Returns:
         [h, w, 3]; h and w are H and W, or less for more than `LARGEST` pixels.
     """
     step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
     shown, classes = np.asarray(pixels[::step, ::step]), np.asarray(indices[::step, ::step])
-    stored = to_grey(shown) if shown.shape[-1] == 3 else shown[..., 0]
-    grey = stretch_table(stored, _BLACK, _WHITE)[stored]
+    stored = to_grayscale(shown) if shown.shape[-1] == 3 else shown[..., 0]
+    gray = stretch_table(stored, _BLACK, _WHITE)[stored]
     outline = _outline(classes)
-    areas = np.repeat(grey[..., None], 3, -1)
-    for index, colour in enumerate(colours[1:], 1):
+    areas = np.repeat(gray[..., None], 3, -1)
+    for index, color in enumerate(colors[1:], 1):
         inside = classes == index
-        mixed = (1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * np.asarray(colour)
-        areas[inside] = mixed.astype(np.uint8)[grey[inside]]
-        areas[inside & outline] = colour
+        mixed = (1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * np.asarray(color)
+        areas[inside] = mixed.astype(np.uint8)[gray[inside]]
+        areas[inside & outline] = color
     return areas
 
 
@@ -57,22 +57,22 @@ def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
 _LOOKED_AT = 1 << 20  # pixels, for the percentiles
 
 
-def stretch_table(grey: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
+def stretch_table(gray: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
     """What is shown for each stored value: two percentiles of the grey values become black and white.
 
     A table instead of arithmetic on each pixel, which would take floats of the whole image.
 
     Args:
-        grey: uint8 or uint16, any shape.
+        gray: uint8 or uint16, any shape.
         black: percentile of what is shown black, 0 to 100.
         white: likewise, above it.
 
     Returns:
         [256] or [65536], by the type of the pixels.
     """
-    some = grey.reshape(-1)[:: max(1, grey.size // _LOOKED_AT)]
+    some = gray.reshape(-1)[:: max(1, gray.size // _LOOKED_AT)]
     low, high = np.percentile(some, [black, white])
-    values = np.arange(np.iinfo(grey.dtype).max + 1)
+    values = np.arange(np.iinfo(gray.dtype).max + 1)
     return (np.clip((values - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
 
 
@@ -83,6 +83,6 @@ PALETTE = (
 )  # fmt: skip
 
 
-def class_colours(classes: int) -> list[tuple[int, int, int]]:
+def class_colors(classes: int) -> list[tuple[int, int, int]]:
     """Red, green and blue of each class, 0 to 255; the first is the background."""
     return [PALETTE[0], *(PALETTE[1:][i % (len(PALETTE) - 1)] for i in range(classes - 1))]

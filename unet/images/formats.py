@@ -110,8 +110,8 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
     kind, depth, palette = str(image.format), 8, None
     if kind == "PNG":
         chunks, packed = _png_chunks(data)
-        depth, colour_type = struct.unpack(">2B", chunks[b"IHDR"][8:10])
-        channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour_type, 1)
+        depth, color_type = struct.unpack(">2B", chunks[b"IHDR"][8:10])
+        channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(color_type, 1)
         require_room(image.height * (image.width * channels * depth // 8), packed * _DEFLATE_RATIO + 1000)
     elif kind == "JPEG":
         require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
@@ -121,9 +121,9 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
     canonical = not turned and kind == "JPEG" and image.mode in ("L", "RGB")
     try:
         if kind == "PNG":
-            canonical = depth >= 8 and colour_type in (0, 2) and not turned and b"tRNS" not in chunks
+            canonical = depth >= 8 and color_type in (0, 2) and not turned and b"tRNS" not in chunks
         # Pillow keeps the high bytes of 16-bit colours alone, and stops other threads more often.
-        if kind == "PNG" and depth >= 8 and colour_type != 3:
+        if kind == "PNG" and depth >= 8 and color_type != 3:
             pixels = imagecodecs.png_decode(data)
             pixels = pixels.reshape(*pixels.shape[:2], -1)
         else:
@@ -147,9 +147,9 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
 
 
 def _palette(image: PILImage.Image) -> np.ndarray:
-    colours = image.getpalette("RGB") or []
+    colors = image.getpalette("RGB") or []
     palette = np.zeros((256, 3), np.uint8)
-    palette[: len(colours) // 3] = np.reshape(colours, (-1, 3))
+    palette[: len(colors) // 3] = np.reshape(colors, (-1, 3))
     return palette
 
 

@@ -80,7 +80,7 @@ def read_image(
     """
     raster = read_raster(source, page, max_pixels)
     pixels = _intensities(raster, value_range)
-    if pixels.shape[-1] == 3 and _is_grey(pixels):
+    if pixels.shape[-1] == 3 and _is_gray(pixels):
         pixels = np.ascontiguousarray(pixels[..., :1])
     mean, stddev = _moments(pixels)
     height, width, channels = pixels.shape
@@ -104,20 +104,20 @@ def encode_png(pixels: np.ndarray) -> bytes:
     Raises:
         ValueError: another shape or type.
     """
-    grey = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
-    colour = grey.ndim == 3 and grey.shape[-1] == 3
-    if grey.dtype not in (np.uint8, np.uint16) or not (grey.ndim == 2 or colour):
+    gray = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    color = gray.ndim == 3 and gray.shape[-1] == 3
+    if gray.dtype not in (np.uint8, np.uint16) or not (gray.ndim == 2 or color):
         raise ValueError(f"cannot encode {pixels.dtype} {pixels.shape} as PNG")
-    grey = np.ascontiguousarray(grey)
+    gray = np.ascontiguousarray(gray)
     # The fastest level: a tenth of the time of the default one for files a few per cent larger.
-    if colour and grey.dtype == np.uint16:  # which Pillow does not write
-        return bytes(imagecodecs.png_encode(grey.copy(), level=1))  # a copy has the strides it asks for
+    if color and gray.dtype == np.uint16:  # which Pillow does not write
+        return bytes(imagecodecs.png_encode(gray.copy(), level=1))  # a copy has the strides it asks for
     out = io.BytesIO()
-    PILImage.fromarray(grey).save(out, "PNG", compress_level=1)
+    PILImage.fromarray(gray).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
-def to_grey(rgb: np.ndarray) -> np.ndarray:
+def to_grayscale(rgb: np.ndarray) -> np.ndarray:
     """Luma of uint8 or uint16 [..., 3] -> [...], in integers, so that a TensorFlow graph can do the same."""
     red, green, blue = (rgb[..., i].astype(np.int32) for i in range(3))
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
@@ -138,8 +138,8 @@ def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
     if raster.white_is_zero:
         pixels = np.subtract((1 << raster.depth) - 1, pixels, dtype=pixels.dtype)
     if raster.palette is not None:
-        colours = raster.palette[np.minimum(pixels[..., 0], len(raster.palette) - 1)]
-        return colours[..., :1] if _is_grey(colours) else colours
+        colors = raster.palette[np.minimum(pixels[..., 0], len(raster.palette) - 1)]
+        return colors[..., :1] if _is_gray(colors) else colors
     if raster.depth < 8:
         return pixels * np.uint8(255 // ((1 << raster.depth) - 1))
     if pixels.dtype in (np.uint8, np.uint16):
@@ -187,5 +187,5 @@ def _moments(pixels: np.ndarray) -> tuple[float, float]:
     return float(mean / scale), float(np.sqrt(variance) / scale)
 
 
-def _is_grey(colour: np.ndarray) -> bool:
-    return bool((colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all())
+def _is_gray(color: np.ndarray) -> bool:
+    return bool((color[..., 0] == color[..., 1]).all() and (color[..., 1] == color[..., 2]).all())

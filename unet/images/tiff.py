@@ -84,9 +84,9 @@ def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
             raise damaged(error) from error
         palette = None
         if int(wanted.photometric) == 3 and wanted.colormap is not None:
-            colours = wanted.colormap.T
+            colors = wanted.colormap.T
             # Some writers put 8 bits where the format has 16; libtiff tells them the same way.
-            palette = (colours >> 8 if colours.max() > 255 else colours).astype(np.uint8)
+            palette = (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
         orientation = wanted.tags.valueof(_ORIENTATION)
         depth = int(wanted.bitspersample)
         pixels = upright(pixels, orientation)
@@ -238,10 +238,10 @@ def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
         return np.asarray(PILImage.fromarray(inks, "CMYK").convert("RGB"))
     if photometric not in (0, 1, 2, 3, 6) or (photometric == 6 and int(page.compression) not in _JPEG):
         raise ImageError(f"a TIFF of {page.photometric.name} colours", "save it as RGB or grey")
-    colours = 3 if photometric in (2, 6) else 1
+    colors = 3 if photometric in (2, 6) else 1
     extra = [int(kind) for kind in page.extrasamples or ()]
     # Beside a single channel, one that is not said to be alpha is another channel of the microscope.
-    beside_grey = samples == 2 and colours == 1 and extra not in ([1], [2])
-    if samples > colours + 1 or pixels.shape[-1] < colours or beside_grey:
+    beside_gray = samples == 2 and colors == 1 and extra not in ([1], [2])
+    if samples > colors + 1 or pixels.shape[-1] < colors or beside_gray:
         raise ImageError(f"a TIFF of {samples} channels", "keep one channel, or three as RGB")
-    return pixels[..., :colours]
+    return pixels[..., :colors]

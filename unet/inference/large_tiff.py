@@ -18,7 +18,7 @@ from unet.inference.scratch import scratch_array
 LARGE_PIXELS = 1 << 26  # above which an image is taken in strips
 TILE = 512  # pixels, of the files that are written: viewers of large images read tiles
 _BIG_TIFF = 3_500_000_000  # bytes of pixels from which on offsets of 32 bits may not do
-_GREY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations whose black is 0
+_GRAY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations whose black is 0
 _JPEG = 7  # compression; its decoder makes RGB of YCbCr
 
 
@@ -111,12 +111,12 @@ def _is_plain(page: Any) -> bool:
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
     # A second channel that is not said to be alpha is another one of the microscope: not plain.
     alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
-    grey = photometric == _GREY and (samples == 1 or (samples == 2 and alpha))
+    gray = photometric == _GRAY and (samples == 1 or (samples == 2 and alpha))
     decoded = photometric == _YCBCR and int(page.compression) == _JPEG
     return (
         page.dtype in (np.uint8, np.uint16)
         and int(page.bitspersample) == page.dtype.itemsize * 8
-        and (grey or ((photometric == _RGB or decoded) and samples in (3, 4)))
+        and (gray or ((photometric == _RGB or decoded) and samples in (3, 4)))
         and (samples == 1 or int(page.planarconfig) == 1)
         and page.imagedepth == 1
         and page.tags.valueof("Orientation") in (None, 1)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from unet import tiling
 from unet.images.depth import DEPTH_SCALE
-from unet.images.reader import to_grey
+from unet.images.reader import to_grayscale
 from unet.inference.scratch import scratch_array
 
 MEMORY = 5e8  # bytes of activations of the tile at work; twice as much is no faster
 _STRIP = 1 << 22  # values of an image that are looked at at a time
-_FEWEST_VARIANCE = 1e-9  # as in `unet.preprocessing.normalisation`
+_FEWEST_VARIANCE = 1e-9  # as in `unet.preprocessing.normalization`
 Block = tuple[int, int, NDArray[np.float32]]
 
 
@@ -84,7 +84,7 @@ class _SixteenBits:
         stored = np.asarray(self._pixels[rows])
         unit = DEPTH_SCALE if stored.dtype == np.uint8 else 1
         if self._channels == 1 and stored.shape[-1] == 3:
-            stored = to_grey(stored)[..., None]
+            stored = to_grayscale(stored)[..., None]
         stored = stored.astype(np.uint16) * np.uint16(unit)
         return np.repeat(stored, self._channels // stored.shape[-1], -1)
 
@@ -99,16 +99,16 @@ def _tiled(
     axes = tiling.plan_image(height, width, _tile_area(record, geometry), geometry)
     rows, cols = (tiling.Axis(int(axis.count), int(axis.stride)) for axis in axes)
     row_index, col_index = (
-        tiling.mirror_index(-geometry.halo, axis.padded_side(geometry), size)
+        tiling.mirror_index(-geometry.halo, axis.padded_size(geometry), size)
         for axis, size in ((rows, height), (cols, width))
     )
     constants = [_constants(network.record, image) for network in networks]
     for i in range(rows.count):
-        index = row_index[i * rows.stride :][: rows.tile_side(geometry)]
+        index = row_index[i * rows.stride :][: rows.tile_size(geometry)]
         first = int(index.min())
         context = image[first : int(index.max()) + 1][index - first]  # still integers
         for j in range(cols.count):
-            index = col_index[j * cols.stride :][: cols.tile_side(geometry)]
+            index = col_index[j * cols.stride :][: cols.tile_size(geometry)]
             x = context[:, index].astype(np.float32) / np.float32(DEPTH_SCALE)
             total = sum(
                 network.call(patches=((x - mean) / deviation)[None])["probabilities"][0].numpy()
@@ -128,7 +128,7 @@ def _tile_area(record: Mapping[str, Any], geometry: tiling.Geometry) -> int:
 
 def _constants(record: Mapping[str, Any], image: _SixteenBits) -> tuple[NDArray, NDArray]:
     """Mean and standard deviation of each channel, float32, on the 0..255 scale."""
-    constants = record["normalisation"]
+    constants = record["normalization"]
     if constants["over"] == "dataset":
         mean, deviation = (np.array(constants[key], np.float32) for key in ("mean", "stddev"))
         return mean, deviation

@@ -6,33 +6,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from unet.images.raster import ImageError
-from unet.masks.labels import INSTANCES, Legend, Value, is_colour
-from unet.masks.values import Survey, colour_of, number_of
+from unet.masks.labels import INSTANCES, LabelMap, Value, is_color
+from unet.masks.values import MaskStats, color_of, number_of
 
 _CLASSES = 20  # values that are still proposed as classes
 _LISTED = 6  # values whose shares are told
 _NEAREST = "--set mask_values=nearest takes the nearest class for each pixel"
 
 
-def propose_classes(surveys: Sequence[Survey]) -> list[dict[str, Value]]:
+def propose_classes(all_mask_stats: Sequence[MaskStats]) -> list[dict[str, Value]]:
     """Classes for all values that some masks hold, the likelier reading first; none for what is no mask."""
-    in_colour = _any_colour(surveys)
-    totals = _totals(surveys)
+    in_color = _any_color(all_mask_stats)
+    totals = _totals(all_mask_stats)
     objects: dict[str, Value] = {"background": 0, "object": INSTANCES}
     if len(totals) > _CLASSES:
-        numbered = sum(_numbers_objects(survey) for survey in surveys)
-        return [objects] if not in_colour and numbered > len(surveys) / 2 else []
+        numbered = sum(_numbers_objects(mask_stats) for mask_stats in all_mask_stats)
+        return [objects] if not in_color and numbered > len(all_mask_stats) / 2 else []
     values = sorted(totals)
     if not values:
         return []
-    if in_colour and 0 not in totals:
+    if in_color and 0 not in totals:
         values.sort(key=lambda value: -totals[value])
     if len(values) == 2:
         names = ["background", "foreground"]
     else:
-        names = ["background", *(f"class_{i if in_colour else v}" for i, v in enumerate(values) if i)]
-    classes = {n: f"#{v:06x}" if in_colour else v for n, v in zip(names, values, strict=True)}
-    return [classes, objects] if not in_colour and _may_number_objects(surveys) else [classes]
+        names = ["background", *(f"class_{i if in_color else v}" for i, v in enumerate(values) if i)]
+    classes = {n: f"#{v:06x}" if in_color else v for n, v in zip(names, values, strict=True)}
+    return [classes, objects] if not in_color and _may_number_objects(all_mask_stats) else [classes]
 
 
 def as_setting(classes: Mapping[str, Value]) -> str:
@@ -41,13 +41,13 @@ def as_setting(classes: Mapping[str, Value]) -> str:
     return "{" + ", ".join(pairs) + "}"
 
 
-def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
+def advise_on_all(all_mask_stats: Sequence[MaskStats], label_map: LabelMap) -> str | None:
     """One advice for all masks of a set but the blurred ones, where some hold undeclared values; or None."""
-    sharp = [survey for survey in surveys if not is_blurred(survey, legend)]
+    sharp = [mask_stats for mask_stats in all_mask_stats if not is_blurred(mask_stats, label_map)]
     readings = propose_classes(sharp)
     if not readings:
         return None
-    given = {value: name for name, value in legend.classes.items()}
+    given = {value: name for name, value in label_map.classes.items()}
     named = {given.get(value, name): value for name, value in readings[0].items()}
     if len(named) < len(readings[0]):  # two values under one name
         named = readings[0]
@@ -55,59 +55,62 @@ def advise_on_all(surveys: Sequence[Survey], legend: Legend) -> str | None:
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
 
 
-def undeclared(survey: Survey, legend: Legend, wrong: Mapping[int, int]) -> ImageError:
+def undeclared(mask_stats: MaskStats, label_map: LabelMap, wrong: Mapping[int, int]) -> ImageError:
     """What is said of a single mask; `wrong` are its values of no class, as the legend counts, and pixels."""
-    declared = ", ".join(f"{name}={value}" for name, value in legend.classes.items())
-    found = f"pixel values of no class ({declared}): {listed(wrong, legend.in_colour)}"
-    if survey.format == "JPEG":
+    declared = ", ".join(f"{name}={value}" for name, value in label_map.classes.items())
+    found = f"pixel values of no class ({declared}): {listed(wrong, label_map.in_color)}"
+    if mask_stats.format == "JPEG":
         return ImageError(found, f"save masks as PNG: JPEG changes values; {_NEAREST}")
-    if is_blurred(survey, legend):
+    if is_blurred(mask_stats, label_map):
         return ImageError(found, f"export it without smoothing: its edges look blurred; or {_NEAREST}")
-    readings = propose_classes([survey])
+    readings = propose_classes([mask_stats])
     if not readings:
         return ImageError(found, f"it may be an image: store the class of each pixel; or {_NEAREST}")
     classes = readings[0]
     # A name for every value found or declared, so that whoever types it is not told the same again.
-    if not legend.in_colour and len(classes) != 2:
-        classes = {**legend.classes, **{n: v for n, v in classes.items() if v not in legend.classes.values()}}
+    if not label_map.in_color and len(classes) != 2:
+        classes = {
+            **label_map.classes,
+            **{n: v for n, v in classes.items() if v not in label_map.classes.values()},
+        }
         classes = dict(sorted(classes.items(), key=lambda item: (isinstance(item[1], str), item[1])))
     return ImageError(found, f"declare them, for example {_command(classes)}")
 
 
-def in_colour(survey: Survey) -> ImageError:
+def in_color(mask_stats: MaskStats) -> ImageError:
     """What is said of a mask in colour where the classes are numbers."""
     advice = "save it in grey, each pixel holding the value of its class"
-    for classes in propose_classes([survey]):
+    for classes in propose_classes([mask_stats]):
         advice = f"declare its colours, {_command(classes)}, or {advice}"
-    return ImageError(f"a mask in colour ({listed(survey.counts, True)})", advice)
+    return ImageError(f"a mask in colour ({listed(mask_stats.counts, True)})", advice)
 
 
-def listed(counts: Mapping[int, int], in_colour: bool) -> str:
+def listed(counts: Mapping[int, int], in_color: bool) -> str:
     """The most frequent values, for people."""
     most = sorted(counts, key=lambda value: -counts[value])[:5]
-    text = ", ".join(f"{f'#{v:06x}' if in_colour else v} ({counts[v]} pixels)" for v in sorted(most))
+    text = ", ".join(f"{f'#{v:06x}' if in_color else v} ({counts[v]} pixels)" for v in sorted(most))
     return text + (", ..." if len(counts) > 5 else "")
 
 
-def _any_colour(surveys: Sequence[Survey]) -> bool:
-    return any(survey.kind == "colour" for survey in surveys)
+def _any_color(all_mask_stats: Sequence[MaskStats]) -> bool:
+    return any(mask_stats.kind == "colour" for mask_stats in all_mask_stats)
 
 
-def _totals(surveys: Sequence[Survey]) -> Counter[int]:
+def _totals(all_mask_stats: Sequence[MaskStats]) -> Counter[int]:
     """Pixels of each value, or colour if any mask has colours."""
     totals: Counter[int] = Counter()
-    in_colour = _any_colour(surveys)
-    for survey in surveys:
-        for value, count in survey.counts.items():
-            totals[colour_of(survey, value) if in_colour else number_of(survey, value, 256)] += count
+    in_color = _any_color(all_mask_stats)
+    for mask_stats in all_mask_stats:
+        for value, count in mask_stats.counts.items():
+            totals[color_of(mask_stats, value) if in_color else number_of(mask_stats, value, 256)] += count
     return totals
 
 
-def _shares(classes: Mapping[str, Value], surveys: Sequence[Survey]) -> str:
+def _shares(classes: Mapping[str, Value], all_mask_stats: Sequence[MaskStats]) -> str:
     """Which share of the pixels each value has, in brackets: what names are thought of by."""
-    totals = _totals(surveys)
+    totals = _totals(all_mask_stats)
     shares = [
-        f"{value} {totals[int(str(value)[1:], 16) if is_colour(value) else int(value)] / totals.total():.1%}"
+        f"{value} {totals[int(str(value)[1:], 16) if is_color(value) else int(value)] / totals.total():.1%}"
         for value in classes.values()
         if value != INSTANCES
     ]
@@ -118,46 +121,48 @@ def _command(classes: Mapping[str, Value]) -> str:
     return f"--set 'classes={as_setting(classes)}'"
 
 
-def _numbers_objects(survey: Survey) -> bool:
+def _numbers_objects(mask_stats: MaskStats) -> bool:
     """Whether a mask seems to number its objects: few gaps, much background, no object of half the rest."""
-    objects = {value: count for value, count in survey.counts.items() if value}
-    background = survey.counts.get(0, 0)
+    objects = {value: count for value, count in mask_stats.counts.items() if value}
+    background = mask_stats.counts.get(0, 0)
     frequent = sorted(objects, key=lambda value: objects[value])[-2:]
     # White is what a blurred mask holds most of beside black.
     blurred = frequent[-1:] in ([255], [65535]) and objects[frequent[-1]] > objects[frequent[0]]
     return (
         len(objects) > 1
-        and survey.format != "JPEG"
-        and max(objects) <= 4 * len(survey.counts)
+        and mask_stats.format != "JPEG"
+        and max(objects) <= 4 * len(mask_stats.counts)
         and background > max(objects.values())
         and max(objects.values()) < 0.5 * sum(objects.values())
         and not (blurred and frequent[-1] == max(objects))
     )
 
 
-def _may_number_objects(surveys: Sequence[Survey]) -> bool:
+def _may_number_objects(all_mask_stats: Sequence[MaskStats]) -> bool:
     """Whether each mask counts up from 1, one farther than another: as do numbers of few objects."""
     last = set()
-    for survey in surveys:
-        values = sorted(value for value in survey.counts if value)
-        if survey.format == "JPEG" or values != list(range(1, len(values) + 1)):
+    for mask_stats in all_mask_stats:
+        values = sorted(value for value in mask_stats.counts if value)
+        if mask_stats.format == "JPEG" or values != list(range(1, len(values) + 1)):
             return False
         last.add(len(values))
     return len(last - {0}) > 1
 
 
-def is_blurred(survey: Survey, legend: Legend) -> bool:
+def is_blurred(mask_stats: MaskStats, label_map: LabelMap) -> bool:
     """Whether a mask is a JPEG, or holds several values of no class and two that are declared more often."""
-    if survey.format == "JPEG":
+    if mask_stats.format == "JPEG":
         return True
-    if legend.in_colour:
-        values = {v: colour_of(survey, v) for v in survey.counts}
+    if label_map.in_color:
+        values = {v: color_of(mask_stats, v) for v in mask_stats.counts}
     else:
-        values = {v: number_of(survey, v, 255) for v in survey.counts}
-    declared = {int(str(v)[1:], 16) if is_colour(v) else v for v in (*legend.classes.values(), legend.ignore)}
+        values = {v: number_of(mask_stats, v, 255) for v in mask_stats.counts}
+    declared = {
+        int(str(v)[1:], 16) if is_color(v) else v for v in (*label_map.classes.values(), label_map.ignore)
+    }
     wrong = set(values.values()) - declared
     if len(wrong) < 3:
         return False
-    if legend.in_colour:
+    if label_map.in_color:
         return len(wrong) > _CLASSES
-    return {values[v] for v in sorted(values, key=lambda v: -survey.counts[v])[:2]} <= declared
+    return {values[v] for v in sorted(values, key=lambda v: -mask_stats.counts[v])[:2]} <= declared

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 IGNORE = 255
 # As the value of a class: any value that no other class and not `ignore` has, each an object of its own.
 INSTANCES = "instances"
-_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 
 Value = int | str
 
 
 @dataclass(frozen=True)
-class Legend:
+class LabelMap:
     """What values in the masks mean.
 
     Attributes:
@@ -32,14 +32,14 @@ class Legend:
     mask_values: str = "exact"
 
     @property
-    def in_colour(self) -> bool:
+    def in_color(self) -> bool:
         """Whether the classes are colours; numbers and colours do not mix."""
-        return any(is_colour(value) for value in self.classes.values())
+        return any(is_color(value) for value in self.classes.values())
 
 
-def is_colour(value: object) -> bool:
+def is_color(value: object) -> bool:
     """Whether a value is written as a colour, #rrggbb."""
-    return isinstance(value, str) and bool(_COLOUR.fullmatch(value))
+    return isinstance(value, str) and bool(_COLOR.fullmatch(value))
 
 
 def served_values(classes: Mapping[str, Value]) -> list[int] | list[list[int]]:
@@ -49,7 +49,7 @@ def served_values(classes: Mapping[str, Value]) -> list[int] | list[list[int]]:
     classes apart, not objects.
     """
     values = list(classes.values())
-    if any(is_colour(value) for value in values):
+    if any(is_color(value) for value in values):
         return [list(bytes.fromhex(str(value)[1:])) for value in values]
     free = next(value for value in range(255, -1, -1) if value not in values)
     return [free if value == INSTANCES else int(value) for value in values]

@@ -14,8 +14,8 @@ from unet.images.formats import read_raster
 from unet.images.raster import ImageError
 from unet.images.reader import MAX_PIXELS
 from unet.masks import advice
-from unet.masks.labels import IGNORE, INSTANCES, Legend
-from unet.masks.values import Survey, colour_of, number_of, take_survey
+from unet.masks.labels import IGNORE, INSTANCES, LabelMap
+from unet.masks.values import MaskStats, color_of, number_of, values_and_stats
 
 _TABLE = 1 << 24  # values up to which a table looks up the class: all colours are below it
 _BLOCK = 1 << 20
@@ -36,25 +36,25 @@ class Mask:
     instances: NDArray[np.uint16] | None
 
 
-def survey_mask(source: str | Path | bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> Survey:
+def read_mask_stats(source: str | Path | bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> MaskStats:
     """Reads a mask completely and counts its values; arguments and errors as for `images.read_image`."""
-    return take_survey(read_raster(source, page, max_pixels))[1]
+    return values_and_stats(read_raster(source, page, max_pixels))[1]
 
 
-def count_classes(survey: Survey, legend: Legend) -> tuple[dict[str, int], int]:
+def count_classes(mask_stats: MaskStats, label_map: LabelMap) -> tuple[dict[str, int], int]:
     """Pixels of each class by its name, and ignored pixels.
 
     Raises:
         ImageError: the mask holds values of no class.
     """
     pixels = Counter[int]()
-    for value, index in _indices_of(survey, legend).items():
-        pixels[index] += survey.counts[value]
-    return {name: pixels[index] for index, name in enumerate(legend.classes)}, pixels[IGNORE]
+    for value, index in _indices_of(mask_stats, label_map).items():
+        pixels[index] += mask_stats.counts[value]
+    return {name: pixels[index] for index, name in enumerate(label_map.classes)}, pixels[IGNORE]
 
 
 def read_mask(
-    source: str | Path | bytes, legend: Legend, *, page: int = 0, max_pixels: int = MAX_PIXELS
+    source: str | Path | bytes, label_map: LabelMap, *, page: int = 0, max_pixels: int = MAX_PIXELS
 ) -> Mask:
     """Reads a mask as class indices.
 
@@ -65,19 +65,19 @@ def read_mask(
 
     Args:
         source: path or content of a file as in `images.read_image`.
-        legend: what its values mean.
+        label_map: what its values mean.
         page: of a multi-page TIFF.
         max_pixels: larger masks are refused before they are decoded.
 
     Raises:
         ImageError: as in `images.read_image`, or the mask holds values of no class.
     """
-    values, survey = take_survey(read_raster(source, page, max_pixels))
-    index_of = _indices_of(survey, legend)
+    values, mask_stats = values_and_stats(read_raster(source, page, max_pixels))
+    index_of = _indices_of(mask_stats, label_map)
     indices = _look_up(values, index_of, np.uint8)
-    if INSTANCES not in legend.classes.values():
+    if INSTANCES not in label_map.classes.values():
         return Mask(indices, None)
-    index = list(legend.classes.values()).index(INSTANCES)
+    index = list(label_map.classes.values()).index(INSTANCES)
     objects = [value for value in sorted(index_of) if index_of[value] == index]
     # Label images of 32 bits are common, and most of them number few objects.
     anew = bool(objects) and (objects[0] == 0 or objects[-1] > _OBJECTS)
@@ -102,41 +102,47 @@ def _look_up(values: np.ndarray, meaning: Mapping[int, int], dtype: type) -> np.
     return found
 
 
-def _indices_of(survey: Survey, legend: Legend) -> dict[int, int]:
+def _indices_of(mask_stats: MaskStats, label_map: LabelMap) -> dict[int, int]:
     """Index of the class, or `IGNORE`, of each value in a mask; raises `ImageError` for values of none."""
-    declared = dict(zip(legend.classes.values(), range(len(legend.classes)), strict=True))
-    if legend.ignore is not None:
-        declared[legend.ignore] = IGNORE
+    declared = dict(zip(label_map.classes.values(), range(len(label_map.classes)), strict=True))
+    if label_map.ignore is not None:
+        declared[label_map.ignore] = IGNORE
     objects = declared.pop(INSTANCES, None)
     numbers = {int(v[1:], 16) if isinstance(v, str) else v: index for v, index in declared.items()}
-    if legend.in_colour:
-        meaning = {value: colour_of(survey, value) for value in survey.counts}
-    elif survey.kind == "colour":
-        raise advice.in_colour(survey)
+    if label_map.in_color:
+        meaning = {value: color_of(mask_stats, value) for value in mask_stats.counts}
+    elif mask_stats.kind == "colour":
+        raise advice.in_color(mask_stats)
     else:
-        meaning = {value: number_of(survey, value, max(numbers)) for value in survey.counts}
-        greys = {value: colour_of(survey, value) & 255 for value in survey.counts}
-        is_grey = all(colour_of(survey, v) == grey * 0x010101 for v, grey in greys.items())
+        meaning = {value: number_of(mask_stats, value, max(numbers)) for value in mask_stats.counts}
+        grays = {value: color_of(mask_stats, value) & 255 for value in mask_stats.counts}
+        is_grayscale = all(color_of(mask_stats, v) == gray * 0x010101 for v, gray in grays.items())
         undeclared = objects is None and not numbers.keys() >= meaning.keys()
-        if survey.kind == "palette" and undeclared and is_grey and numbers.keys() >= set(greys.values()):
-            meaning = greys
-    if legend.mask_values == "nearest":
+        if (
+            mask_stats.kind == "palette"
+            and undeclared
+            and is_grayscale
+            and numbers.keys() >= set(grays.values())
+        ):
+            meaning = grays
+    if label_map.mask_values == "nearest":
         known = np.array(list(numbers))
         return {
-            v: numbers[int(known[_distance(known, m, legend.in_colour).argmin()])] for v, m in meaning.items()
+            v: numbers[int(known[_distance(known, m, label_map.in_color).argmin()])]
+            for v, m in meaning.items()
         }
     indices = {value: numbers.get(m, objects) for value, m in meaning.items()}
     if wrong := [value for value, index in indices.items() if index is None]:
-        counts = {meaning[value]: survey.counts[value] for value in wrong}
-        raise advice.undeclared(survey, legend, counts)
+        counts = {meaning[value]: mask_stats.counts[value] for value in wrong}
+        raise advice.undeclared(mask_stats, label_map, counts)
     many = sum(index == objects for index in indices.values())
     if objects is not None and many > _OBJECTS:
         raise ImageError(f"{many} objects in a mask, more than {_OBJECTS}", "cut the image into parts")
     return {value: index for value, index in indices.items() if index is not None}
 
 
-def _distance(known: np.ndarray, value: int, in_colour: bool) -> np.ndarray:
-    if not in_colour:
+def _distance(known: np.ndarray, value: int, in_color: bool) -> np.ndarray:
+    if not in_color:
         return abs(known - value)
     shifts = np.array([16, 8, 0])
     return (((known[:, None] >> shifts & 255) - (value >> shifts & 255)) ** 2).sum(-1)

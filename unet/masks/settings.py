@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
-from unet.masks.labels import INSTANCES, Value, is_colour
+from unet.masks.labels import INSTANCES, Value, is_color
 from unet.settings import Section
 
 
@@ -33,7 +33,7 @@ class Values(Section):
             raise ValueError("two classes have the same value")
         if len(value) > 255:
             raise ValueError("at most 255 classes are possible: masks are stored with 8 bits")
-        if len({is_colour(v) for v in value.values()}) > 1:
+        if len({is_color(v) for v in value.values()}) > 1:
             raise ValueError('values must be numbers (and "instances"), or all be colours')
         if not all(name and "/" not in name and not name.startswith(".") for name in value):
             raise ValueError("names become parts of file names: they must not hold '/' or start with '.'")
@@ -51,7 +51,7 @@ class Values(Section):
         if self.ignore is not None:
             if self.ignore in self.classes.values():
                 raise ValueError(f"ignore = {self.ignore!r} is the value of a class")
-            if is_colour(self.ignore) != all(is_colour(v) for v in self.classes.values()):
+            if is_color(self.ignore) != all(is_color(v) for v in self.classes.values()):
                 raise ValueError("ignore and the values of classes must all be numbers, or all be colours")
         if self.value_range and not self.value_range[0] < self.value_range[1]:
             raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
@@ -66,6 +66,6 @@ def _canonical(value: Value) -> Value:
         if not 0 <= value <= 65535:
             raise ValueError("values must lie between 0 and 65535")
         return value
-    if value != INSTANCES and not is_colour(value):
+    if value != INSTANCES and not is_color(value):
         raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
     return value.lower()

@@ -11,11 +11,11 @@ from PIL import Image as PILImage
 
 from unet.images.raster import ImageError, Raster
 
-_COLOURS = 1 << 16  # colours that a blurred mask may hold
+_COLORS = 1 << 16  # colours that a blurred mask may hold
 
 
 @dataclass(frozen=True)
-class Survey:
+class MaskStats:
     """What a mask file holds, whatever its values mean.
 
     Attributes:
@@ -38,12 +38,12 @@ class Survey:
     white_is_zero: bool = False
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Survey:
+    def of(cls, fields: Mapping[str, Any]) -> MaskStats:
         """What `dataclasses.asdict` made, also after a journey through JSON, whose keys are strings."""
         return cls(**{**fields, "counts": {int(value): n for value, n in fields["counts"].items()}})
 
 
-def take_survey(raster: Raster) -> tuple[np.ndarray, Survey]:
+def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
     """The values of a mask, [H, W] of integers, and how many there are of each."""
     pixels, kind = raster.pixels, "grey" if raster.palette is None else "palette"
     if pixels.dtype.kind == "f":
@@ -68,19 +68,19 @@ def take_survey(raster: Raster) -> tuple[np.ndarray, Survey]:
         if pixels.dtype != np.uint8:
             raise ImageError("a mask in colours of 16 bits", "save it with 8 bits a channel")
         kind = "colour"
-        colours = PILImage.fromarray(pixels).getcolors(_COLOURS)
-        if colours is None:
+        colors = PILImage.fromarray(pixels).getcolors(_COLORS)
+        if colors is None:
             raise ImageError(
-                f"a mask of more than {_COLOURS} colours", "it may be an image: save the mask as PNG"
+                f"a mask of more than {_COLORS} colours", "it may be an image: save the mask as PNG"
             )
-        counts = {r << 16 | g << 8 | b: n for n, (r, g, b) in colours}  # type: ignore[misc]
+        counts = {r << 16 | g << 8 | b: n for n, (r, g, b) in colors}  # type: ignore[misc]
         red, green, blue = (pixels[..., i].astype(np.uint32) for i in range(3))
         values = red << 16 | green << 8 | blue
     else:
         values = np.ascontiguousarray(pixels[..., 0])
         counts = count_values(values)
     palette = [] if raster.palette is None else [r << 16 | g << 8 | b for r, g, b in raster.palette.tolist()]
-    found = Survey(kind, height, width, raster.depth, raster.format, counts, palette, inverted)
+    found = MaskStats(kind, height, width, raster.depth, raster.format, counts, palette, inverted)
     return values, found
 
 
@@ -101,17 +101,17 @@ def count_values(values: np.ndarray) -> dict[int, int]:
     return dict(zip(present.tolist(), counts[present].tolist(), strict=True))
 
 
-def number_of(survey: Survey, value: int, highest: int) -> int:
+def number_of(mask_stats: MaskStats, value: int, highest: int) -> int:
     """A stored grey value as a legend whose highest value is `highest` counts it."""
-    if survey.depth < 8 and survey.kind == "grey" and (survey.depth == 1 or highest < 256):
-        return value if highest < 1 << survey.depth else value * (255 // ((1 << survey.depth) - 1))
+    if mask_stats.depth < 8 and mask_stats.kind == "grey" and (mask_stats.depth == 1 or highest < 256):
+        return value if highest < 1 << mask_stats.depth else value * (255 // ((1 << mask_stats.depth) - 1))
     return value
 
 
-def colour_of(survey: Survey, value: int) -> int:
+def color_of(mask_stats: MaskStats, value: int) -> int:
     """0xRRGGBB of a stored value."""
-    if survey.kind == "palette":
-        return survey.palette[value] if value < len(survey.palette) else 0
-    if survey.kind == "colour":
+    if mask_stats.kind == "palette":
+        return mask_stats.palette[value] if value < len(mask_stats.palette) else 0
+    if mask_stats.kind == "colour":
         return value
-    return min(number_of(survey, value, 255), 255) * 0x010101
+    return min(number_of(mask_stats, value, 255), 255) * 0x010101

@@ -52,7 +52,7 @@ def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:
     Returns:
         [H, W]; 0 wherever there are less than two cells.
     """
-    answer = np.zeros(cells.shape, np.uint8)
+    weights = np.zeros(cells.shape, np.uint8)
     # Beyond it the term rounds to 0.
     reach = math.ceil(sigma * math.sqrt(2 * math.log(2 * 255)))
     for top in range(0, cells.shape[0], BLOCK):
@@ -61,8 +61,8 @@ def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:
             around = cells[first[0] : top + BLOCK + reach, first[1] : left + BLOCK + reach]
             term = _border_of_block(around, sigma, reach)
             part = term[top - first[0] :, left - first[1] :][:BLOCK, :BLOCK]
-            answer[top : top + BLOCK, left : left + BLOCK] = part
-    return answer
+            weights[top : top + BLOCK, left : left + BLOCK] = part
+    return weights
 
 
 def _border_of_block(cells: NDArray[np.int32], sigma: float, reach: int) -> NDArray[np.uint8]:

@@ -19,13 +19,13 @@ Mask = NDArray[np.bool_]
 
 
 def boundary_counts(
-    predicted: NDArray[np.uint8], truth: NDArray[np.uint8], counted: Mask, classes: int, tolerance: int
+    predicted: NDArray[np.uint8], ground_truth: NDArray[np.uint8], counted: Mask, classes: int, tolerance: int
 ) -> NDArray[np.int64]:
     """What the score of one image is made of; counts of several images add up.
 
     Args:
         predicted: class of each pixel, [H, W].
-        truth: likewise.
+        ground_truth: likewise.
         counted: pixels that count; between others there is no boundary.
         classes: how many there are.
         tolerance: largest distance between two boundaries that meet, in pixels.
@@ -36,7 +36,7 @@ def boundary_counts(
     """
     rows = []
     for index in range(1, classes):
-        found, real = (_outline(mask == index, counted) for mask in (predicted, truth))
+        found, real = (_outline(mask == index, counted) for mask in (predicted, ground_truth))
         rows.append(
             [found.sum(), (found & _near(real, tolerance)).sum(),
              real.sum(), (real & _near(found, tolerance)).sum()]

@@ -26,32 +26,32 @@ def iou(confusion: ArrayLike) -> Floats:
     Returns:
         Shape [..., classes]; NaN for a class that neither the truth nor the prediction holds.
     """
-    hit, truth, found = _counts(confusion)
-    return ratio(hit, truth + found - hit)
+    intersection, ground_truth, predicted = _counts(confusion)
+    return ratio(intersection, ground_truth + predicted - intersection)
 
 
 def dice(confusion: ArrayLike) -> Floats:
     """Dice coefficient (F1 score) of each class; arguments and result as for `iou`."""
-    hit, truth, found = _counts(confusion)
-    return ratio(2 * hit, truth + found)
+    intersection, ground_truth, predicted = _counts(confusion)
+    return ratio(2 * intersection, ground_truth + predicted)
 
 
 def precision(confusion: ArrayLike) -> Floats:
     """Share of what was taken for a class that is of it; as `iou`, NaN where nothing was taken for it."""
-    hit, _, found = _counts(confusion)
-    return ratio(hit, found)
+    intersection, _, predicted = _counts(confusion)
+    return ratio(intersection, predicted)
 
 
 def recall(confusion: ArrayLike) -> Floats:
     """Share of a class that was found; as `iou`, NaN where the truth does not hold it."""
-    hit, truth, _ = _counts(confusion)
-    return ratio(hit, truth)
+    intersection, ground_truth, _ = _counts(confusion)
+    return ratio(intersection, ground_truth)
 
 
 def pixel_error(confusion: ArrayLike) -> Floats:
     """Share of pixels whose class is wrong, 0 to 1, shape [...]; NaN without any pixel."""
-    hit, truth, _ = _counts(confusion)
-    return 1 - ratio(hit.sum(-1), truth.sum(-1))
+    intersection, ground_truth, _ = _counts(confusion)
+    return 1 - ratio(intersection.sum(-1), ground_truth.sum(-1))
 
 
 def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:

@@ -23,7 +23,7 @@ _NO_SEGMENTS = (2, 0, len(SEGMENT_SCORES))
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class ImageStatistics:
     """Sums over the pixels of one image, or, with more axes in front, of many.
 
     Attributes:
@@ -45,7 +45,7 @@ class Measured:
         return {name: (_whole(value)).tolist() for name, value in found.items()}
 
     @classmethod
-    def stack(cls, rows: Sequence[Mapping[str, Any]]) -> Measured:
+    def stack(cls, rows: Sequence[Mapping[str, Any]]) -> ImageStatistics:
         """Of what `to_json` made of one image each: an axis in front, over the images."""
         names = [field.name for field in dataclasses.fields(cls)]
         stacked = {name: np.array([row[name] for row in rows], np.float64) for name in names}
@@ -54,52 +54,52 @@ class Measured:
             stacked["segments"] = np.zeros((len(rows), *_NO_SEGMENTS))
         return cls(**stacked)
 
-    def part(self, chosen: NDArray[np.bool_]) -> Measured:
+    def part(self, chosen: NDArray[np.bool_]) -> ImageStatistics:
         """Those images, of many, that are chosen."""
         return self._each(lambda values: values[chosen])
 
-    def total(self, weights: NDArray | None = None) -> Measured:
+    def total(self, weights: NDArray | None = None) -> ImageStatistics:
         """Sums over images; with weights [N, images], N of them: how often each image is counted."""
         if weights is None:
             return self._each(lambda values: values.sum(0))
         return self._each(lambda values: np.tensordot(weights, values, 1))
 
-    def _each(self, function: Any) -> Measured:
+    def _each(self, function: Any) -> ImageStatistics:
         names = [field.name for field in dataclasses.fields(self)]
-        return Measured(**{name: function(getattr(self, name)) for name in names})
+        return ImageStatistics(**{name: function(getattr(self, name)) for name in names})
 
 
 def measure(
     confusion: NDArray,
     probabilities: NDArray[np.uint16],
-    truth: NDArray[np.uint8],
+    ground_truth: NDArray[np.uint8],
     ignore: int,
     tolerance: int,
     with_segments: bool = False,
-) -> Measured:
+) -> ImageStatistics:
     """Measures what a model says about one image.
 
     Args:
         confusion: pixel counts, [classes, classes], of the model's own mask.
         probabilities: of all classes but the first, times 65535, [H, W, classes - 1].
-        truth: class indices, [H, W].
+        ground_truth: class indices, [H, W].
         ignore: index of pixels that count nowhere.
         tolerance: of `boundary.boundary_counts`.
         with_segments: also what `metric_names.SEGMENT_SCORES` are made of, which takes a second.
     """
     classes = len(confusion)
     predicted, confidence = most_likely(probabilities)
-    counted = truth != ignore
+    counted = ground_truth != ignore
     segments = np.zeros(_NO_SEGMENTS)
     if with_segments:
         foreground = np.minimum(probabilities.sum(-1, dtype=np.uint32), FULL) / FULL
-        scores = segment_scores.scores(foreground, truth, ignore)
+        scores = segment_scores.scores(foreground, ground_truth, ignore)
         there = ~np.isnan(scores)  # an image without segments has no scores
         segments = np.stack([np.where(there, scores, 0), there])
-    return Measured(
+    return ImageStatistics(
         np.asarray(confusion, np.float64),
-        boundary.boundary_counts(predicted, truth, counted, classes, tolerance).astype(float),
-        calibration.calibration_counts(confidence[counted], (predicted == truth)[counted]),
+        boundary.boundary_counts(predicted, ground_truth, counted, classes, tolerance).astype(float),
+        calibration.calibration_counts(confidence[counted], (predicted == ground_truth)[counted]),
         segments,
     )
 
@@ -118,7 +118,7 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
     return predicted, np.where(first, rest, others).astype(np.uint16)
 
 
-def of_each(measured: Measured, classes: Sequence[str]) -> dict[str, Floats]:
+def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
     """Metrics of each image by itself, [images] by name: all but the worst decile."""
     found = summarize_each(measured.confusion, classes)
     scores = boundary.boundary_f1(measured.boundary)
@@ -132,14 +132,14 @@ def of_each(measured: Measured, classes: Sequence[str]) -> dict[str, Floats]:
     return found
 
 
-def of_all(measured: Measured, classes: Sequence[str]) -> dict[str, float]:
+def pooled(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, float]:
     """Metrics of all images as one, by name: `metric_names.gate_names`, in that order."""
     every = np.arange(len(measured.confusion))[None]
-    return {name: float(values[0]) for name, values in of_resamples(measured, classes, every).items()}
+    return {name: float(values[0]) for name, values in bootstrap_resamples(measured, classes, every).items()}
 
 
-def of_resamples(
-    measured: Measured, classes: Sequence[str], chosen: NDArray[np.integer]
+def bootstrap_resamples(
+    measured: ImageStatistics, classes: Sequence[str], chosen: NDArray[np.integer]
 ) -> dict[str, Floats]:
     """Metrics of N sets that are drawn of the images, [N] by name.
 
@@ -151,7 +151,7 @@ def of_resamples(
     count = len(measured.confusion)
     flat = chosen + count * np.arange(len(chosen))[:, None]
     weights = np.bincount(flat.ravel(), minlength=count * len(chosen)).reshape(len(chosen), count)
-    found = of_each(measured.total(weights), classes)
+    found = per_image(measured.total(weights), classes)
     by_image = summarize_each(measured.confusion, classes)["foreground_iou"]
     found[WORST_DECILE] = _worst_decile(by_image[chosen])
     return {name: found[name] for name in gate_names(classes, bool(measured.segments.shape[-2]))}

@@ -16,18 +16,18 @@ from scipy import ndimage, sparse
 THRESHOLDS = tuple(1 / (1 + np.exp(-x)) for x in np.linspace(-3, 7.5, 22))
 
 
-def scores(probability: NDArray, truth: NDArray[np.uint8], ignore: int) -> NDArray[np.float64]:
+def scores(probability: NDArray, ground_truth: NDArray[np.uint8], ignore: int) -> NDArray[np.float64]:
     """Scores of one image at every threshold.
 
     Args:
         probability: of the foreground, [H, W], 0 to 1.
-        truth: class indices, [H, W]; 0 is the border between segments.
+        ground_truth: class indices, [H, W]; 0 is the border between segments.
         ignore: index of pixels that count nowhere.
 
     Returns:
         [len(THRESHOLDS), 2], in the order of `metric_names.SEGMENT_SCORES`; NaN if the truth has no segment.
     """
-    labels = ndimage.label((truth > 0) & (truth != ignore))[0]
+    labels = ndimage.label((ground_truth > 0) & (ground_truth != ignore))[0]
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])
 
 
@@ -49,7 +49,9 @@ def segments(probability: NDArray, threshold: float) -> NDArray[np.int32]:
     return labels[tuple(nearest)].astype(np.int32)
 
 
-def rand_and_information(proposal: NDArray[np.integer], truth: NDArray[np.integer]) -> tuple[float, float]:
+def rand_and_information(
+    proposal: NDArray[np.integer], ground_truth: NDArray[np.integer]
+) -> tuple[float, float]:
     """V_rand and V_info (F-scores, alpha = 1/2) of a segmentation over the pixels of the true segments.
 
     With p_ij the share of pixels in segment i of the proposal and j of the truth, s and t its margins:
@@ -57,16 +59,16 @@ def rand_and_information(proposal: NDArray[np.integer], truth: NDArray[np.intege
 
     Args:
         proposal: label of each pixel, [H, W].
-        truth: label of each pixel, 0 where it does not count, [H, W].
+        ground_truth: label of each pixel, 0 where it does not count, [H, W].
 
     Returns:
         Both between 0 and 1; NaN if no pixel counts. Two single segments agree: both are 1.
     """
-    counted = truth != 0
+    counted = ground_truth != 0
     total = int(np.count_nonzero(counted))
     if not total:
         return float("nan"), float("nan")
-    pairs = (np.ones(total), (proposal[counted], truth[counted]))
+    pairs = (np.ones(total), (proposal[counted], ground_truth[counted]))
     joint = sparse.coo_matrix(pairs).tocsr() / total  # adds up equal pairs
     s, t = np.asarray(joint.sum(1)).ravel(), np.asarray(joint.sum(0)).ravel()
     v_rand = 2 * (joint.data**2).sum() / ((s**2).sum() + (t**2).sum())

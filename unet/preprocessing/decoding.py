@@ -14,7 +14,7 @@ from unet.preprocessing.exif import orientation, upright
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_HEADER_BYTES = 33  # all of the header
 LEAST_SIDE = 188  # what a shorter side costs the network
-PNG_GREY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
+PNG_GRAY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ACCEPTED = (
@@ -100,16 +100,16 @@ def _decode_png(
     # Bytes 16 to 25 of every PNG: width and height, bits of a sample, colour type.
     sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)
-    bits, colour = header[0], header[1]
-    is_rgb = colour == PNG_RGB
-    known = is_rgb | (colour == PNG_GREY)
-    encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", colour, name=name)
+    bits, color = header[0], header[1]
+    is_rgb = color == PNG_RGB
+    known = is_rgb | (color == PNG_GRAY)
+    encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", color, name=name)
     encoded = _small_enough(encoded, sides, max_pixels, name)
     if channels == 3:
         return tf.io.decode_png(encoded, 3, tf.uint16)
     unit = tf.where(bits > 8, 1, DEPTH_SCALE)
     stored = tf.io.decode_png(encoded, 0, tf.uint16)
-    return tf.cond(is_rgb, lambda: _grey(stored, unit), lambda: stored)
+    return tf.cond(is_rgb, lambda: _gray(stored, unit), lambda: stored)
 
 
 def _decode_jpeg(
@@ -125,10 +125,10 @@ def _decode_jpeg(
     scaled = tf.cast(stored, tf.uint16) * DEPTH_SCALE
     if channels == 3:
         return scaled
-    return tf.cond(components == 3, lambda: _grey(scaled, DEPTH_SCALE), lambda: scaled)
+    return tf.cond(components == 3, lambda: _gray(scaled, DEPTH_SCALE), lambda: scaled)
 
 
-def _grey(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:
+def _gray(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:
     """[H, W, 3] uint16 -> [H, W, 1] uint16; `unit` is what a step of the stored integers has become."""
     # 1000 * 65535 fits into int32.
     red, green, blue = (tf.cast(rgb[..., i : i + 1], tf.int32) // unit for i in range(3))

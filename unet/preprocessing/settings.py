@@ -8,7 +8,7 @@ from pydantic import Field
 
 from unet.settings import Section
 
-HELD = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
+CACHE_BYTES = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
 
 
 class Scaling(Section):

@@ -15,12 +15,12 @@ from typing import Any
 
 from unet.registry.records import CARDS, training_record
 
-LICENCE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
+LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
 
 
-def licence_of(data: Path) -> str:
+def license_of(data: Path) -> str:
     """First line of the licence file in a folder of data; empty without one."""
-    for name in LICENCE_FILES:
+    for name in LICENSE_FILES:
         if (data / name).is_file():
             text = (data / name).read_text(encoding="utf-8", errors="replace")
             return next((line.strip("# ").strip() for line in text.splitlines() if line.strip()), "")
@@ -46,7 +46,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
         "classes": record.get("classes"),
         "class_values": record.get("class_values"),
         "channels": record.get("channels"),
-        "normalisation": record.get("normalisation"),
+        "normalization": record.get("normalization"),
         "scale": record.get("scale"),
         "geometry": record.get("geometry"),
         "training": {
@@ -96,7 +96,7 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "output": card["output"],
         "classes": ", ".join(f"{name} = {value}" for name, value in classes),
         "channels": card["channels"],
-        "normalisation": _normalisation(card["normalisation"]),
+        "normalization": _normalization(card["normalization"]),
         "images": ", ".join(f"{count} {split}" for split, count in card["images"].items()),
         "data (SHA-256)": card["data_sha256"],
         "licence of the data": card["data_licence"] or "not stated",
@@ -106,8 +106,10 @@ def _markdown(card: Mapping[str, Any]) -> str:
     if "rolled_back_to" in card:
         rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
     if "promoted" in card:
-        told = card["promoted"]
-        rows["past the gate"] = f"by {told['who']}, {told['when']}, from run {told['run']}: {told['reason']}"
+        promotion = card["promoted"]
+        rows["past the gate"] = (
+            f"by {promotion['who']}, {promotion['when']}, from run {promotion['run']}: {promotion['reason']}"
+        )
     lines = [
         f"# U-Net, version {card['version']}",
         "",
@@ -133,7 +135,7 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", r"\|")
 
 
-def _normalisation(found: Mapping[str, Any] | None) -> str:
+def _normalization(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
     if found["over"] == "image":

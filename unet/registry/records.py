@@ -15,7 +15,7 @@ _NEEDED = (
     "classes",
     "class_values",
     "channels",
-    "normalisation",
+    "normalization",
     "scale",
     "geometry",
     "base_filters",

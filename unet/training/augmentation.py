@@ -120,7 +120,7 @@ def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[t
     return image, mask
 
 
-def vary_grey_values(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+def vary_brightness_contrast(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
     """Scales and shifts normalised grey values, as staining, exposure and gain do.
 
     Args:
@@ -150,9 +150,9 @@ def _warp(side: int, halo: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         first, last = extent[0][:, None, None], extent[1][:, None, None]
         out, whole = side - 2 * halo, mask.shape[0]
         at = positions(side, angle, ratio, vectors) + (whole - 1) / 2
-        centre = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
-        inside = tf.reduce_all((centre >= first) & (centre < last), 0)
-        rows, columns = tf.unstack(tf.clip_by_value(centre, 0, whole - 1))
+        center = tf.cast(tf.round(at[:, halo : side - halo, halo : side - halo]), tf.int32)
+        inside = tf.reduce_all((center >= first) & (center < last), 0)
+        rows, columns = tf.unstack(tf.clip_by_value(center, 0, whole - 1))
         flat = tf.reshape(mask, [-1, mask.shape[-1]])
         indices = tf.gather(flat, tf.reshape(rows * whole + columns, [-1]))
         bent = [cubic(image[..., channel], at) for channel in range(image.shape[-1])]
@@ -200,7 +200,7 @@ def cubic(image: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     flat = tf.reshape(tf.pad(image, [[_MARGIN, _MARGIN]] * 2, "SYMMETRIC"), [-1])
     # The four columns of each pixel lie side by side: one look-up for each row instead of four.
     columns = tf.stack([flat[i : flat.shape[0] - 3 + i] for i in range(4)], -1)
-    answer = tf.shape(at)[1:]
+    out_shape = tf.shape(at)[1:]
     at = tf.stack(
         [tf.clip_by_value(tf.reshape(at[axis], [-1]), -1.0, float(image.shape[axis])) for axis in (0, 1)]
     )
@@ -213,7 +213,7 @@ def cubic(image: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
         weight * tf.reduce_sum(tf.gather(columns, index + i * width) * across, -1)
         for i, weight in enumerate(row_weights)
     ]
-    return tf.reshape(tf.add_n(rows), answer)
+    return tf.reshape(tf.add_n(rows), out_shape)
 
 
 def _taps(t: tf.Tensor) -> list[tf.Tensor]:

@@ -9,25 +9,25 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unet.preprocessing.settings import HELD
+from unet.preprocessing.settings import CACHE_BYTES
 from unet.tiling import Geometry
 from unet.training import augmentation
 from unet.training.settings import TrainSettings
-from unet.training.tiles import Tiles, _grey_values
+from unet.training.tiles import Tiles, _gray_values
 
 
 class _Pixels:
-    """The pixels of stored tiles: decoded once where they fit into `held` bytes, else anew for every patch.
+    """The pixels of stored tiles: decoded once where they fit into `cache_bytes` bytes, else anew each time.
 
     Decoding takes most of the time of a patch; encoded, a split of any size takes the memory of its files.
     """
 
-    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, held: int):
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, cache_bytes: int):
         self._channels, self._dtype = channels, dtype
         # Width and height lie at a fixed place of a PNG.
         sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]
         values = sides.prod(1) * channels
-        self._decoded = values.sum() * dtype.size <= held
+        self._decoded = values.sum() * dtype.size <= cache_bytes
         ends = values.cumsum()
         with tf.device("CPU"):
             self._pngs = tf.constant([] if self._decoded else pngs.tolist(), tf.string)
@@ -56,7 +56,7 @@ class _Pixels:
 
 
 def training_batches(
-    tiles: Tiles, settings: TrainSettings, *, first: int = 0, held: int = HELD
+    tiles: Tiles, settings: TrainSettings, *, start_batch: int = 0, cache_bytes: int = CACHE_BYTES
 ) -> tf.data.Dataset:
     """An endless stream of augmented patches; the same seed gives the same stream.
 
@@ -67,8 +67,8 @@ def training_batches(
         tiles: of the training split.
         settings: size, number, order and augmentation of the patches; a share of `oversample_rare` of them is
             laid around a pixel of a class drawn at random from all but the first one, however rare it is.
-        first: number of batches to leave out.
-        held: bytes of decoded images, and of masks, that are worth their memory.
+        start_batch: number of batches to leave out.
+        cache_bytes: bytes of decoded images, and of masks, that are worth their memory.
 
     Returns:
         Batches of (x, y): x [batch_size, patch_size, patch_size, channels] float32, normalised; y
@@ -77,8 +77,8 @@ def training_batches(
     """
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
     choose = _Order(tiles, settings.seed, settings.oversample_rare)
-    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, held)
-    masks = _Pixels(tiles.features["tile_mask"], tiles.planes, tf.uint8, held)
+    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, cache_bytes)
+    masks = _Pixels(tiles.features["tile_mask"], tiles.mask_channels, tf.uint8, cache_bytes)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 
@@ -92,19 +92,19 @@ def training_batches(
         warped = tf.random.stateless_uniform([], seeds[1]) < settings.spatial_augment_prob
 
         def bent() -> tuple[tf.Tensor, tf.Tensor]:
-            return augmentation.warp(_grey_values(image), mask, place, settings, seeds[2])
+            return augmentation.warp(_gray_values(image), mask, place, settings, seeds[2])
 
         def as_it_is() -> tuple[tf.Tensor, tf.Tensor]:
             pixels, classes = augmentation.cut(image, mask, place)
-            return _grey_values(pixels), classes
+            return _gray_values(pixels), classes
 
         image, mask = tf.cond(warped, bent, as_it_is)
         if settings.flip:
             image, mask = augmentation.flip_and_turn(image, mask, seeds[3])
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
-        return augmentation.vary_grey_values(image, seeds[4], settings.brightness_contrast), mask
+        return augmentation.vary_brightness_contrast(image, seeds[4], settings.brightness_contrast), mask
 
-    ds = tf.data.Dataset.range(first * batch_size, np.iinfo(np.int64).max)
+    ds = tf.data.Dataset.range(start_batch * batch_size, np.iinfo(np.int64).max)
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # The step runs on all cores: two batches ahead are enough to hide the decoding.
     return ds.batch(batch_size, drop_remainder=True).prefetch(2)
@@ -172,5 +172,5 @@ def _offset(
 def _extent(tiles: Tiles, geometry: Geometry) -> NDArray[np.int64]:
     """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, one past the last."""
     f = tiles.features
-    first = geometry.halo - np.stack([f["top"], f["left"]], -1)
-    return np.stack([first, first + np.stack([f["height"], f["width"]], -1)], 1)
+    start_batch = geometry.halo - np.stack([f["top"], f["left"]], -1)
+    return np.stack([start_batch, start_batch + np.stack([f["height"], f["width"]], -1)], 1)

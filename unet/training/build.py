@@ -17,7 +17,7 @@ from unet.training.tiles import Tiles
 def build_network(
     settings: TrainSettings, channels: int, side: int | None, activation: str | None, precision: str
 ) -> keras.Model:
-    """The U-Net of these settings, for inputs of `side` pixels (None: any legal side)."""
+    """The U-Net of these settings, for inputs of `side` pixels (None: any valid size)."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -68,7 +68,7 @@ def _cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
-class Trainee(keras.Model):
+class TrainingModel(keras.Model):
     """A network in training, whose step also tells the norm of the gradients."""
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
@@ -98,7 +98,7 @@ class Crop(keras.layers.Cropping2D):
         return tf.ensure_shape(cropped, self.compute_output_shape(inputs.shape))
 
 
-def _trainee(network: keras.Model) -> Trainee:
+def _training_model(network: keras.Model) -> TrainingModel:
     """The same layers, but for the crops; what is saved is another network, of Keras layers alone."""
     network = keras.models.clone_model(
         network,
@@ -106,7 +106,7 @@ def _trainee(network: keras.Model) -> Trainee:
             Crop.from_config(layer.get_config()) if isinstance(layer, keras.layers.Cropping2D) else layer
         ),
     )
-    return Trainee(network.inputs, network.outputs[0])
+    return TrainingModel(network.inputs, network.outputs[0])
 
 
 def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
@@ -114,7 +114,7 @@ def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
     several = len(tf.config.list_physical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     with strategy.scope():
-        network = _trainee(
+        network = _training_model(
             build_network(
                 settings, train.channels, settings.patch_size, None, precision_of(settings.precision)
             )

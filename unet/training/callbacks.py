@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from unet import progress
 from unet.errors import TrainingFailed
+from unet.progress import report
 from unet.training.checkpoint import Checkpoints
 from unet.training.schedule import rate_factor
 from unet.training.settings import TrainSettings
@@ -28,7 +28,7 @@ class NotFinite(TrainingFailed):
         self.step = step
 
 
-class Course(keras.callbacks.Callback):
+class TrainingProgress(keras.callbacks.Callback):
     """Drives a training through its budget: the rate of each step, what is shown, when it ends.
 
     Attributes:
@@ -46,7 +46,7 @@ class Course(keras.callbacks.Callback):
         self._since = time.monotonic()
 
     @property
-    def spent(self) -> float:
+    def progress_made(self) -> float:
         """The part of the budget that is spent, 0 to 1."""
         if self._settings.minutes is None:
             return self.step / self._settings.steps
@@ -58,7 +58,7 @@ class Course(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the learning rate of the step."""
-        factor = rate_factor(self._settings.schedule, self.spent, self.step)
+        factor = rate_factor(self._settings.schedule, self.progress_made, self.step)
         self.model.optimizer.learning_rate = self._settings.learning_rate * factor
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
@@ -71,15 +71,17 @@ class Course(keras.callbacks.Callback):
                 raise NotFinite(name.replace("_", " "), value, self.step)
             self._sums[name] = self._sums.get(name, 0.0) + value
         self.step += 1
-        if self.spent >= 1:
+        if self.progress_made >= 1:
             self.model.stop_training = True  # in the middle of the last epoch; it is validated like any other
         shown = {"loss": self._sums["loss"] / (batch + 1)}
         if best := self.curves.get("val_foreground_iou"):
             shown["IoU"] = best[-1]
         every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
         # With a budget in minutes: how many it seems to be enough for.
-        steps = self._settings.steps if self._settings.minutes is None else round(self.step / self.spent)
-        progress.report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
+        steps = (
+            self._settings.steps if self._settings.minutes is None else round(self.step / self.progress_made)
+        )
+        report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row to the curves: means of what the steps told, and the validation."""
@@ -111,13 +113,15 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class Save(keras.callbacks.Callback):
+class CheckpointCallback(keras.callbacks.Callback):
     """Writes a checkpoint after every epoch, and goes on from one."""
 
-    def __init__(self, checkpoints: Checkpoints, validation: WholeImageValidation, course: Course):
+    def __init__(
+        self, checkpoints: Checkpoints, validation: WholeImageValidation, progress: TrainingProgress
+    ):
         """Args: validation, course: whose state belongs to the training."""
         super().__init__()
-        self._checkpoints, self._validation, self._course = checkpoints, validation, course
+        self._checkpoints, self._validation, self._progress = checkpoints, validation, progress
 
     def restore(self, network: keras.Model) -> None:
         """Goes on from the newest checkpoint, if there is one."""
@@ -131,12 +135,12 @@ class Save(keras.callbacks.Callback):
                 variable.assign(value)
         self._validation.best_weights = arrays["best"]
         self._validation.best_score, self._validation.stale = state["best_score"], state["stale"]
-        self._course.step, self._course.seconds = state["step"], state["seconds"]
-        self._course.curves = state["curves"]
+        self._progress.step, self._progress.seconds = state["step"], state["seconds"]
+        self._progress.curves = state["curves"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves everything that the training goes on from."""
-        network, validation, course = self.model, self._validation, self._course
+        network, validation, progress = self.model, self._validation, self._progress
         arrays = {
             "network": [np.asarray(variable) for variable in network.variables],
             "optimizer": [np.asarray(variable) for variable in network.optimizer.variables],
@@ -145,37 +149,39 @@ class Save(keras.callbacks.Callback):
         state = {
             "best_score": validation.best_score,
             "stale": validation.stale,
-            "step": course.step,
-            "seconds": course.seconds,
-            "curves": course.curves,
+            "step": progress.step,
+            "seconds": progress.seconds,
+            "curves": progress.curves,
         }
-        self._checkpoints.save(course.step, arrays, state)
+        self._checkpoints.save(progress.step, arrays, state)
 
 
 class TensorBoard(keras.callbacks.Callback):
     """Curves, and a few validation images, for TensorBoard; a training that goes on tells its past, too."""
 
-    def __init__(self, folder: str, validation: WholeImageValidation, course: Course, images: int = 3):
+    def __init__(
+        self, folder: str, validation: WholeImageValidation, progress: TrainingProgress, images: int = 3
+    ):
         """Args: folder: of the event files; images: how many are shown."""
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
-        self._validation, self._course, self._images = validation, course, images
+        self._validation, self._progress, self._images = validation, progress, images
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Writes what was before this process."""
-        for row in range(len(self._course.curves.get("steps", []))):
+        for row in range(len(self._progress.curves.get("steps", []))):
             self._write(row)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the newest values and the answers to some images."""
-        self._write(len(self._course.curves["steps"]) - 1)
-        with self._writer.as_default(self._course.step):
+        self._write(len(self._progress.curves["steps"]) - 1)
+        with self._writer.as_default(self._progress.step):
             for name, picture in self._validation.pictures(self._images):
                 tf.summary.image(name, picture[None])
         self._writer.flush()
 
     def _write(self, row: int) -> None:
-        curves = self._course.curves
+        curves = self._progress.curves
         with self._writer.as_default(int(sum(curves["steps"][: row + 1]))):
             for name, values in curves.items():
                 tf.summary.scalar(name, values[row])

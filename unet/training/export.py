@@ -41,7 +41,7 @@ def export(
         "class_values": served_values(settings.classes),
         "channels": train.channels,
         "value_range": settings.value_range,  # without it, nobody could send it floating-point images
-        "normalisation": {"over": settings.normalize, **constants},
+        "normalization": {"over": settings.normalize, **constants},
         "max_pixels": how.serving_max_pixels,
         "base_filters": settings.base_filters,  # the chosen ones; the recipe has what was to be chosen from
         "scale": settings.scale,

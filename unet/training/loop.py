@@ -9,14 +9,21 @@ import tensorflow as tf
 from unet.errors import TrainingFailed
 from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import build_network
-from unet.training.callbacks import Course, Curves, NotFinite, Save, TensorBoard, TimeLimit
+from unet.training.callbacks import (
+    CheckpointCallback,
+    Curves,
+    NotFinite,
+    TensorBoard,
+    TimeLimit,
+    TrainingProgress,
+)
 from unet.training.checkpoint import Checkpoints
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
 from unet.training.validation import WholeImageValidation
 
 
-def begin(settings: TrainSettings) -> None:
+def set_seed(settings: TrainSettings) -> None:
     """Seeds every generator, so that the same settings give the same weights."""
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
@@ -55,23 +62,23 @@ def fit(
     best = WholeImageValidation(
         build_network(settings, train.channels, None, "softmax", "float32"), validation, settings
     )
-    course = Course(settings, title)
-    watchers: list[keras.callbacks.Callback] = [best, course]
+    progress = TrainingProgress(settings, title)
+    watchers: list[keras.callbacks.Callback] = [best, progress]
     if limit:
         watchers.append(TimeLimit(limit))
     if tensorboard:
-        watchers.append(TensorBoard(tensorboard, best, course))
+        watchers.append(TensorBoard(tensorboard, best, progress))
     if checkpoints:
-        watchers.append(Save(checkpoints, best, course))
+        watchers.append(CheckpointCallback(checkpoints, best, progress))
         watchers[-1].restore(network)
     stale = settings.patience and best.stale >= settings.patience
-    if course.spent < 1 and not stale:
+    if progress.progress_made < 1 and not stale:
         every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
-        data = training_batches(train, settings, first=course.step)
+        data = training_batches(train, settings, start_batch=progress.step)
         try:
             network.fit(
                 data,
-                initial_epoch=course.step // every,
+                initial_epoch=progress.step // every,
                 epochs=np.iinfo(np.int32).max,
                 steps_per_epoch=every,
                 callbacks=watchers,
@@ -84,4 +91,4 @@ def fit(
                 f"{error}, with patches of {', '.join(names)}: look at these images, or lower the learning "
                 f"rate{where}"
             ) from None
-    return best.restore_best(), course.curves
+    return best.restore_best(), progress.curves

@@ -13,8 +13,8 @@ import tensorflow as tf
 from unet.masks.labels import IGNORE
 from unet.training.settings import TERMS, Term
 
-FOCUS = 2.0  # gamma of the focal loss
-MISSED = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
+FOCAL_GAMMA = 2.0  # gamma of the focal loss
+TVERSKY_BETA = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
 
 
 class SegmentationLoss(keras.losses.Loss):
@@ -63,25 +63,27 @@ class SegmentationLoss(keras.losses.Loss):
         weights = pixel_weights(y_true, self._class_weights, self._border_weight)
         pixels = tf.maximum(tf.reduce_sum(mask), 1)
         total = tf.constant(0.0)
-        truth = tf.one_hot(indices, classes)
+        target = tf.one_hot(indices, classes)
         if "cross_entropy" in self._terms or "focal" in self._terms:
             # In half the time of TensorFlow's own operation, on CPUs.
-            entropy = tf.reduce_logsumexp(y_pred, -1) - tf.reduce_sum(y_pred * truth, -1)
+            entropy = tf.reduce_logsumexp(y_pred, -1) - tf.reduce_sum(y_pred * target, -1)
         if "cross_entropy" in self._terms:
             total += self._terms["cross_entropy"] * tf.reduce_sum(weights * entropy) / pixels
         if "focal" in self._terms:
-            focused = weights * entropy * (1 - tf.exp(-entropy)) ** FOCUS
+            focused = weights * entropy * (1 - tf.exp(-entropy)) ** FOCAL_GAMMA
             total += self._terms["focal"] * tf.reduce_sum(focused) / pixels
         if "dice" in self._terms or "tversky" in self._terms:
             predicted = tf.nn.softmax(y_pred) * mask[..., None]
-            truth *= mask[..., None]
-            hit, found, there = (
-                tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * truth, predicted, truth)
+            target *= mask[..., None]
+            intersection, predicted_sum, target_sum = (
+                tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * target, predicted, target)
             )
         if "dice" in self._terms:
-            total += self._terms["dice"] * _lack(2 * hit, found + there)
+            total += self._terms["dice"] * _soft_overlap_loss(2 * intersection, predicted_sum + target_sum)
         if "tversky" in self._terms:
-            total += self._terms["tversky"] * _lack(hit, MISSED * there + (1 - MISSED) * found)
+            total += self._terms["tversky"] * _soft_overlap_loss(
+                intersection, TVERSKY_BETA * target_sum + (1 - TVERSKY_BETA) * predicted_sum
+            )
         return total
 
 
@@ -115,6 +117,6 @@ def balanced_weights(pixels: Sequence[int]) -> list[float]:
     return [sum(pixels) / (present * n) if n else 1.0 for n in pixels]
 
 
-def _lack(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+def _soft_overlap_loss(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
     """1 - the mean of part / whole; a class that is neither there nor predicted lacks nothing."""
     return 1 - tf.reduce_mean((part + 1) / (whole + 1))  # one pixel each, for the empty ones

@@ -60,8 +60,8 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
         black, white = np.percentile(x, [_BLACK, _WHITE])
         for key, values in (("before", x), ("after", bent)):
             row[key] = f"{start}{key}.jpg"
-            grey = np.clip((values - black) / max(white - black, 1e-6), 0, 1) * 255
-            stored = grey.astype(np.uint8)
+            gray = np.clip((values - black) / max(white - black, 1e-6), 0, 1) * 255
+            stored = gray.astype(np.uint8)
             picture = Image.fromarray(stored[..., 0] if stored.shape[-1] == 1 else stored)
             picture.save(folder / row[key], quality=_QUALITY)
         for key, mask in (("mask_before", y), ("mask_after", target)):
@@ -87,6 +87,6 @@ def _windows(
     Where a patch lies does not depend on how it is changed: the n-th without changes is the n-th with them,
     as it was.
     """
-    batches = training_batches(tiles, settings, held=0)  # a few patches
+    batches = training_batches(tiles, settings, cache_bytes=0)  # a few patches
     for x, y in batches.as_numpy_iterator():
         yield x[0], y[0]

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from unet.errors import TrainingFailed
 from unet.training.build import compile_network
-from unet.training.loop import begin, fit
+from unet.training.loop import fit, set_seed
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings, with_choice
 from unet.training.tiles import Tiles
@@ -112,7 +112,7 @@ class Search(keras_tuner.Tuner):
             with self._survived(trial.trial_id):
                 keras.utils.clear_session()  # the networks of the trials before
                 # Every trial starts from the same weights: only what is searched differs.
-                begin(settings)
+                set_seed(settings)
                 network = compile_network(settings, train)
                 _, curves = fit(
                     network,

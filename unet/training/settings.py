@@ -71,7 +71,7 @@ class Training(Section):
     clip: float = Field(0.0, ge=0, description="Largest global norm of the gradients; 0: any.")
     learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
     schedule: Literal["cosine", "polynomial", "constant"] = Field(
-        "cosine", description="Course of the learning rate; all but constant begin with a warm-up."
+        "cosine", description="Learning-rate schedule; all but constant begin with a warm-up."
     )
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "auto", description="Of the training; auto: mixed_bfloat16 on processors and GPUs with units for it."

@@ -22,14 +22,14 @@ class Tiles:
     Attributes:
         features: arrays of shape [tiles, ...], see `components.transform.preprocessing_fn`.
         mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
-        planes: what stored masks hold for each pixel: 1, its class, or 2, with the term of
+        mask_channels: what stored masks hold for each pixel: 1, its class, or 2, with the term of
             `unet.masks.weight_map.border`, too.
     """
 
     features: dict[str, NDArray]
     mean: NDArray[np.float32]
     stddev: NDArray[np.float32]
-    planes: int = 1
+    mask_channels: int = 1
 
     @property
     def channels(self) -> int:
@@ -78,16 +78,16 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
         for key, d in _SCALARS.items()
     }
     mean, stddev, features["class_pixels"] = (np.stack([row[key] for row in rows]) for key in varying)
-    planes = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
-    return Tiles(features, mean, stddev, planes)
+    mask_channels = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
+    return Tiles(features, mean, stddev, mask_channels)
 
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a stored tile (PNG of 8 or 16 bits) to [H, W, channels] float32 on the 0..255 scale."""
-    return _grey_values(tf.io.decode_png(tile, channels, tf.uint16))
+    return _gray_values(tf.io.decode_png(tile, channels, tf.uint16))
 
 
-def _grey_values(pixels: tf.Tensor) -> tf.Tensor:
+def _gray_values(pixels: tf.Tensor) -> tf.Tensor:
     """uint16 pixels as float32 on the 0..255 scale."""
     return tf.cast(pixels, tf.float32) / DEPTH_SCALE
 

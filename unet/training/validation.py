@@ -40,10 +40,10 @@ class WholeImageValidation(keras.callbacks.Callback):
         """
         count = len(self._settings.classes)
         total = np.zeros(count * count, np.int64)
-        for x, truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
-            counted = truth != IGNORE
+        for x, ground_truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
+            counted = ground_truth != IGNORE
             predicted = self._predict(x).numpy()[:rows, :columns]
-            pairs = truth[counted].astype(np.int32) * count + predicted[counted]
+            pairs = ground_truth[counted].astype(np.int32) * count + predicted[counted]
             total += np.bincount(pairs, minlength=count * count)
         return total.reshape(count, count)
 
@@ -53,7 +53,9 @@ class WholeImageValidation(keras.callbacks.Callback):
         highest = len(self._settings.classes) - 1
         geometry = Geometry(self._settings.depth)
         parts = validation_tiles(self._tiles, geometry)
-        for encoded, (x, truth, rows, columns) in zip(self._tiles.features["name"], parts, strict=True):
+        for encoded, (x, ground_truth, rows, columns) in zip(
+            self._tiles.features["name"], parts, strict=True
+        ):
             if len(seen) == count:
                 return
             if (name := encoded.decode()) in seen:
@@ -61,9 +63,9 @@ class WholeImageValidation(keras.callbacks.Callback):
             seen.add(name)
             image = x[0, geometry.halo :, geometry.halo :][:rows, :columns]
             image = (image - image.min()) / max(np.ptp(image), 1e-6)
-            masks = (np.minimum(truth, highest), self._predict(x).numpy()[:rows, :columns])
-            grey = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]
-            yield name, np.concatenate([image, *grey], 1).astype(np.float32)
+            masks = (np.minimum(ground_truth, highest), self._predict(x).numpy()[:rows, :columns])
+            gray = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]
+            yield name, np.concatenate([image, *gray], 1).astype(np.float32)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds all metrics of `unet.metrics.confusion` to the logs, as `val_NAME`."""

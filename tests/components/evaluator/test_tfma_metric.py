@@ -27,11 +27,11 @@ def evaluated(tmp_path_factory, export_tiny):
     rng = np.random.default_rng(0)
     examples = {}
     for i, shape in enumerate([(30, 41), (52, 33), (40, 40)]):
-        truth = rng.integers(0, 3, shape).astype(np.uint8)
-        truth[:3] = IGNORE
+        ground_truth = rng.integers(0, 3, shape).astype(np.uint8)
+        ground_truth[:3] = IGNORE
         values = {
             "image": encode_png(rng.integers(0, 256, shape).astype(np.uint8)),
-            "mask": encode_png(truth),
+            "mask": encode_png(ground_truth),
             "name": f"image {i}".encode(),
             "group": b"g",
             "column_site": b"" if i else "Zürich".encode(),
@@ -70,8 +70,8 @@ def test_rows_and_metrics_are_those_of_a_plain_loop(evaluated, which):
         confusion = said["confusion"][0].numpy().reshape(3, 3)
         total += confusion
         maps = np.concatenate([decode(p) for p in said["probabilities_bytes"][0].numpy()], -1)
-        truth = decode(said["truth_bytes"][0].numpy())[..., 0]
-        expected = measurement.measure(confusion, maps, truth, IGNORE, 2).to_json()
+        ground_truth = decode(said["ground_truth_bytes"][0].numpy())[..., 0]
+        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2).to_json()
         assert rows[name]["measured"] == json.loads(json.dumps(expected))
     result = tfma.load_eval_result(str(out), model_name=which).get_metrics_for_slice()
     found = {name: result[name]["doubleValue"] for name in summarize(total, CLASSES)}

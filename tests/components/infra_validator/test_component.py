@@ -20,7 +20,7 @@ from unet.tiling import Geometry
 
 RECORD = {
     "channels": 1, "scale": 1.0, "test_time_augmentation": False, "geometry": {"depth": 4},
-    "normalisation": {"over": "dataset", "mean": [100.0], "stddev": [50.0]},
+    "normalization": {"over": "dataset", "mean": [100.0], "stddev": [50.0]},
 }  # fmt: skip
 MEMORY = 3000
 
@@ -64,7 +64,7 @@ def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, 
         network, Geometry(4), 1, **({"mean": 100.0, "stddev": 50.0} | change), class_values=(0, 1)
     )
     record = RECORD | {"test_time_augmentation": bool(change.get("test_time_augmentation"))}
-    record |= {} if record["test_time_augmentation"] else {"normalisation": {"over": "image"}}
+    record |= {} if record["test_time_augmentation"] else {"normalization": {"over": "image"}}
     found = reference.probabilities(network, path.read_bytes(), record)
     signatures.export(model, tmp_path / "model")
     answer = tf.saved_model.load(str(tmp_path / "model")).signatures["probabilities"]
@@ -73,7 +73,7 @@ def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, 
     np.testing.assert_allclose(found, served, atol=2e-5)
 
 
-def test_another_normalisation_is_noticed(tmp_path, network, image):
+def test_another_normalization_is_noticed(tmp_path, network, image):
     with pytest.raises(ExportRejected, match="pixels are not those that the network gives offline"):
         probe(exported(tmp_path, network, mean=160.0), [0, 255], [image], 120, MEMORY)
 

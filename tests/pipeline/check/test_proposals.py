@@ -48,7 +48,7 @@ def test_scale_brings_objects_to_a_size_the_network_sees(
     assert "pixels across" in scale.reason
 
 
-def test_normalise_follows_the_exposures(tmp_path: Path) -> None:
+def test_normalize_follows_the_exposures(tmp_path: Path) -> None:
     write_discs(tmp_path / "same", 160, 20)
     write_discs(tmp_path / "different", 160, 20, range(0, 150, 30))
     assert proposed(tmp_path / "same")["normalize"].value == '"dataset"'
@@ -60,7 +60,7 @@ def test_windows_fit_small_images(tmp_path: Path) -> None:
     patch = proposed(tmp_path)["patch_size"]
     assert patch.value == "284"
     assert patch.changes
-    load(overrides={"patch_size": int(patch.value)})  # a legal one
+    load(overrides={"patch_size": int(patch.value)})  # a valid one
 
 
 def test_tissue_is_no_object(tmp_path: Path) -> None:

@@ -109,12 +109,12 @@ def test_json_holds_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("colour", "kind"), [(2, "Colour"), (3, "Colour"), (4, "Grey")])
-def test_mixed_grey_and_colour_is_shown(tmp_path: Path, colour: int, kind: str) -> None:
+def test_mixed_gray_and_color_is_shown(tmp_path: Path, color: int, kind: str) -> None:
     write_cells(tmp_path, 6)
-    write_cells(tmp_path, colour, channels=3)
+    write_cells(tmp_path, color, channels=3)
     report = run(tmp_path)
     assert report.ok
-    assert len(report.summary.odd_channels) == min(colour, 6 - colour)
+    assert len(report.summary.odd_channels) == min(color, 6 - color)
     assert f"{kind} among the others: {', '.join(report.summary.odd_channels)}" in printed(report)
 
 

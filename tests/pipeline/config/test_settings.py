@@ -117,7 +117,7 @@ def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
     assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
 
 
-def test_shares_are_normalised():
+def test_shares_are_normalized():
     shares = profile.load("default", {"shares": {"train": 3, "eval": 1, "test": 1}}).shares
     assert shares == pytest.approx({"train": 0.6, "eval": 0.2, "test": 0.2})
 

@@ -13,13 +13,13 @@ CHECKOUT = Path(__file__).parents[3]
 FOUND = {
     "unet/evaluation/results.py ImageRow",
     "unet/evaluation/results.py Verdict",
-    "unet/dataset/inspection.py Facts",
+    "unet/dataset/inspection.py SampleStats",
     "unet/dataset/sample.py Sample",
     "unet/evaluation/gate.py ImageScores",
     "unet/images/reader.py Image",
     "unet/images/raster.py Raster",
     "unet/training/search.py Trial",
-    "unet/masks/values.py Survey",
+    "unet/masks/values.py MaskStats",
     "pipeline/terminal/run_view.py Step",
     "pipeline/check/findings.py Report",
     "pipeline/check/findings.py DataSummary",
@@ -28,7 +28,7 @@ FOUND = {
 # Objects that settings are turned into, and that other callers make without any; and the names that a search
 # may choose values for, whose bounds are those of the settings.
 MADE = {
-    "unet/masks/labels.py Legend",
+    "unet/masks/labels.py LabelMap",
     "unet/tiling.py Geometry",
     "unet/training/search_settings.py TuneOver",
 }

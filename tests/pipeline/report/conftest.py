@@ -137,15 +137,15 @@ def write_training(folder: Path) -> None:
     )
     samples = folder / SAMPLES
     samples.mkdir()
-    grey = np.arange(40 * 40, dtype=np.uint8).reshape(40, 40)
+    gray = np.arange(40 * 40, dtype=np.uint8).reshape(40, 40)
     row: dict[str, Any] = {
         "name": "image 0001",
         "weight": "w.png",
         "weight_most": 11.0,
     }
     for key in ("before", "after"):
-        Image.fromarray(grey).save(samples / f"{key}.jpg")
-        Image.fromarray(grey % 2).save(samples / f"mask_{key}.png")
+        Image.fromarray(gray).save(samples / f"{key}.jpg")
+        Image.fromarray(gray % 2).save(samples / f"mask_{key}.png")
         row |= {key: f"{key}.jpg", f"mask_{key}": f"mask_{key}.png"}
-    Image.fromarray(grey).save(samples / "w.png")
+    Image.fromarray(gray).save(samples / "w.png")
     (samples / SAMPLES_INDEX).write_text(json.dumps([row]))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.history.executions import Node, Push
-from pipeline.report.evidence import Evidence
+from pipeline.report.artifacts import RunArtifacts
 from pipeline.report.page import SECTIONS, report
 from pipeline.report.provenance import configuration
 from tests.pipeline.report.conftest import Made, write_anomalies
@@ -207,7 +207,9 @@ def test_a_damaged_file_is_a_sentence_in_its_section(
     assert "image 0003" in text["distribution"] or section == "distribution"
 
 
-@pytest.mark.parametrize("file", ["0-image.jpg", "0-truth.png", "0-predicted.png", "0-probability.png"])
+@pytest.mark.parametrize(
+    "file", ["0-image.jpg", "0-ground_truth.png", "0-predicted.png", "0-probability.png"]
+)
 def test_a_damaged_picture_spares_the_others(make: Callable[..., Made], file: str):
     made = make()
     damaged(made.folder("Evaluator", "evaluation") / "pictures" / file)
@@ -275,7 +277,7 @@ def test_settings_that_were_changed_are_those_a_person_set(
 ):
     made = make()
     made.run.record.command, made.run.record.changed = command, changed
-    shown = configuration(Evidence(made.root, made.run))["changed"]
+    shown = configuration(RunArtifacts(made.root, made.run))["changed"]
     assert {row["name"] for row in shown} == {*listed}
     assert ("Every setting has its default." in page(made).text["configuration"]) == (not listed)
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from pipeline.report import pictures
-from pipeline.report.evidence import Missing
-from pipeline.report.pictures import ERROR_COLOURS, MISSED, OTHER, RIGHT, TOO_MUCH
+from pipeline.report.artifacts import Missing
+from pipeline.report.pictures import ERROR_COLORS, MISSED, OTHER, RIGHT, TOO_MUCH
 from unet.images.display import PALETTE
 from unet.masks.labels import IGNORE
 
@@ -25,7 +25,7 @@ def decode(uri: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("truth", "predicted", "kind"),
+    ("ground_truth", "predicted", "kind"),
     [
         (0, 0, 0),
         (1, 1, RIGHT),
@@ -36,13 +36,13 @@ def decode(uri: str) -> np.ndarray:
         (IGNORE, 1, 0),
     ],
 )
-def test_kinds_of_error(truth: int, predicted: int, kind: int):
-    found = pictures.kinds_of_error(np.array([[truth]], np.uint8), np.array([[predicted]], np.uint8))
+def test_kinds_of_error(ground_truth: int, predicted: int, kind: int):
+    found = pictures.kinds_of_error(np.array([[ground_truth]], np.uint8), np.array([[predicted]], np.uint8))
     assert found.tolist() == [[kind]]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 12])
-def test_masks_have_the_colours_of_their_classes(classes: int):
+def test_masks_have_the_colors_of_their_classes(classes: int):
     indices = np.append(np.arange(classes), IGNORE).astype(np.uint8)[None]
     shown = decode(pictures.mask(indices, classes))[0]
     assert shown[0].tolist() == [*PALETTE[0], 255]
@@ -60,14 +60,14 @@ def test_errors_are_translucent():
     kinds[1:8, 1:8], kinds[1:8, 10:17] = MISSED, RIGHT
     shown = decode(pictures.errors(kinds))
     assert shown[0, 0, 3] == 0
-    assert shown[4, 4, :3].tolist() == list(ERROR_COLOURS[MISSED])
+    assert shown[4, 4, :3].tolist() == list(ERROR_COLORS[MISSED])
     assert 100 < shown[4, 4, 3] < 255
-    assert shown[4, 13, :3].tolist() == list(ERROR_COLOURS[RIGHT])
+    assert shown[4, 13, :3].tolist() == list(ERROR_COLORS[RIGHT])
     assert 0 < shown[4, 13, 3] < 100  # what is right hides less
 
 
-def test_error_colours_differ_in_brightness():
-    bright = sorted(np.dot(colour, (0.2126, 0.7152, 0.0722)) for colour in ERROR_COLOURS.values())
+def test_error_colors_differ_in_brightness():
+    bright = sorted(np.dot(color, (0.2126, 0.7152, 0.0722)) for color in ERROR_COLORS.values())
     assert np.diff(bright).min() > 8
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.history.executions import CACHED, DONE, Node
 from pipeline.terminal import run_progress
-from pipeline.terminal.run_progress import Board
+from pipeline.terminal.run_progress import RunProgress
 from tests.pipeline.terminals import HIDE, Terminal, terminal
 from unet.progress import Count, report
 
@@ -30,10 +30,10 @@ def no_ci(monkeypatch):
 
 def work(output: TextIO, error: type[BaseException] | None = RuntimeError, pause: float = 0.0) -> None:
     """A component from the cache and one that trains, in which an error may happen."""
-    with Board(output, NAMES, dict.fromkeys(NAMES, 30.0)) as board:
-        board.start(NAMES[0])
-        board.end(Node(NAMES[0], CACHED, same_as="20261125-005733"), "3 images")
-        board.start(NAMES[1])
+    with RunProgress(output, NAMES, dict.fromkeys(NAMES, 30.0)) as progress:
+        progress.start(NAMES[0])
+        progress.end(Node(NAMES[0], CACHED, same_as="20261125-005733"), "3 images")
+        progress.start(NAMES[1])
         for step in (1, 2):
             report("training", step, 2, epoch=1, epochs=2, values={"loss": 0.5, "IoU": 0.75})
         print("from a library")
@@ -41,8 +41,8 @@ def work(output: TextIO, error: type[BaseException] | None = RuntimeError, pause
         if error:
             raise error
         for name in NAMES[1:]:
-            board.start(name)
-            board.end(Node(name, DONE))
+            progress.start(name)
+            progress.end(Node(name, DONE))
 
 
 def shown(columns: int = 100, lines: int = 40, encoding: str = "utf-8") -> Terminal:
@@ -78,11 +78,11 @@ def test_a_whole_run_in_plain_lines():
 def test_a_long_component_is_named_in_plain_lines_while_it_works(monkeypatch):
     monkeypatch.setattr(run_progress, "SECONDS_IN_SILENCE", 0.05)
     output = io.StringIO()
-    with Board(output, NAMES, {NAMES[0]: 45.0}) as board:
-        board.start(NAMES[0])
+    with RunProgress(output, NAMES, {NAMES[0]: 45.0}) as progress:
+        progress.start(NAMES[0])
         while not output.getvalue():
             time.sleep(0.01)
-        board.end(Node(NAMES[0], DONE))
+        progress.end(Node(NAMES[0], DONE))
     first, last = output.getvalue().splitlines()
     assert re.fullmatch(r"\[ 1/4\] ImageMaskExampleGen     began at \d\d:\d\d:\d\d, about 0:45", first)
     assert last.endswith(" s")
@@ -122,7 +122,7 @@ def test_a_terminal_without_utf_8_gets_ascii_alone(how, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "moves", "colours"),
+    ("name", "value", "moves", "colors"),
     [
         ("TERM", "dumb", False, False),
         ("CI", "true", False, False),
@@ -131,15 +131,15 @@ def test_a_terminal_without_utf_8_gets_ascii_alone(how, monkeypatch):
         ("TERM", "xterm", True, True),
     ],
 )
-def test_the_environment_says_what_a_terminal_can(name, value, moves, colours, monkeypatch):
+def test_the_environment_says_what_a_terminal_can(name, value, moves, colors, monkeypatch):
     monkeypatch.setenv(name, value)
     screen = shown()
     assert (HIDE in screen.raw) == moves
-    assert bool(re.search(r"\x1b\[(?:\d+;)*3[0-9;]+m", screen.raw)) == colours
+    assert bool(re.search(r"\x1b\[(?:\d+;)*3[0-9;]+m", screen.raw)) == colors
     assert "failed" in screen.seen
 
 
-def test_a_colour_that_is_forced_does_not_move_the_cursor_of_a_file(tmp_path, monkeypatch):
+def test_a_color_that_is_forced_does_not_move_the_cursor_of_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with (tmp_path / "log").open("w") as output, pytest.raises(RuntimeError):
         work(output)
@@ -155,8 +155,8 @@ def test_an_interrupted_component_was_stopped():
 
 def test_threads_may_count_together():
     output = io.StringIO()
-    with Board(output, NAMES) as board:
-        board.start(NAMES[0])
+    with RunProgress(output, NAMES) as progress:
+        progress.start(NAMES[0])
         count = Count("reading images", 40)
 
         def ten() -> None:
@@ -168,8 +168,8 @@ def test_threads_may_count_together():
             thread.start()
         for thread in threads:
             thread.join()
-        assert board._step
-        assert str(board._step) == "reading images: 40 of 40"
+        assert progress._step
+        assert str(progress._step) == "reading images: 40 of 40"
 
 
 def test_a_reader_that_is_gone_does_not_end_the_run():

@@ -79,14 +79,17 @@ def test_another_signature_and_some_of_its_outputs(server: Server):
     content: dict[str, Any] = {
         "inputs": [{**tensor(data=data, parameters=BASE64, shape=[1]), "name": "examples"}],
         "parameters": {"signature_name": "evaluate"},
-        "outputs": [{"name": "confusion"}, {"name": "truth_bytes", "parameters": {"binary_data": True}}],
+        "outputs": [
+            {"name": "confusion"},
+            {"name": "ground_truth_bytes", "parameters": {"binary_data": True}},
+        ],
     }
     status, headers, body = server.request("POST", INFER, json.dumps(content))
     assert status == 200, body
     length = int(headers["inference-header-content-length"])
-    confusion, truth = json.loads(body[:length])["outputs"]
+    confusion, ground_truth = json.loads(body[:length])["outputs"]
     assert (confusion["datatype"], confusion["shape"], sum(confusion["data"])) == ("FP64", [1, 9], image.size)
-    assert (truth["name"], body[length:]) == ("truth_bytes", with_lengths([features["mask"]]))
+    assert (ground_truth["name"], body[length:]) == ("ground_truth_bytes", with_lengths([features["mask"]]))
 
     content["outputs"] = [{"name": "x"}]
     status, _, body = server.request("POST", INFER, json.dumps(content))

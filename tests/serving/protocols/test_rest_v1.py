@@ -64,11 +64,14 @@ def test_outputs_of_several_names_and_kinds(server: Server):
     rows = {"instances": [b64(example)] * 2, "signature_name": "evaluate"}
     status, by_row = server.predict(rows)
     assert (status, len(by_row["predictions"])) == (200, 2)
-    assert base64.b64decode(by_row["predictions"][1]["truth_bytes"]["b64"]) == features["mask"]
+    assert base64.b64decode(by_row["predictions"][1]["ground_truth_bytes"]["b64"]) == features["mask"]
     assert sum(by_row["predictions"][1]["confusion"]) == image.size
 
     status, by_column = server.predict({"inputs": [b64(example)], "signature_name": "evaluate"})
-    assert (status, set(by_column["outputs"])) == (200, {"confusion", "probabilities_bytes", "truth_bytes"})
+    assert (status, set(by_column["outputs"])) == (
+        200,
+        {"confusion", "probabilities_bytes", "ground_truth_bytes"},
+    )
     assert by_column["outputs"]["confusion"] == [by_row["predictions"][0]["confusion"]]
 
 

@@ -10,12 +10,12 @@ import tifffile
 from PIL import Image, ImageFilter
 
 from data.synthetic import write_cells
-from unet.dataset.cache import Checked
+from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import Inspection, inspect
 from unet.dataset.layouts import find_samples
-from unet.masks.labels import Legend
+from unet.masks.labels import LabelMap
 
-LEGEND = Legend({"background": 0, "foreground": 255})
+LABEL_MAP = LabelMap({"background": 0, "foreground": 255})
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def look(folder: Path, cache: Path, legend: Legend = LEGEND, max_pixels: int = 10**6) -> Inspection:
+def look(folder: Path, cache: Path, label_map: LabelMap = LABEL_MAP, max_pixels: int = 10**6) -> Inspection:
     samples, problems = find_samples(folder)
     assert problems == []
-    with Checked(cache) as checked:
-        return inspect(samples, legend, max_pixels=max_pixels, checked=checked)
+    with InspectionCache(cache) as checked:
+        return inspect(samples, label_map, max_pixels=max_pixels, checked=checked)
 
 
 def test_facts_of_a_sample(tmp_path: Path, cache: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_file_that_was_checked_is_not_decoded_again(tmp_path: Path, cache: Pat
     assert [facts.mean for facts in after.facts] == [77.0] * 3
     assert [f.class_pixels for f in after.facts] == [f.class_pixels for f in before.facts]
     # Classes are counted from what is known of the mask; a smaller limit is still one.
-    other = look(tmp_path, cache, Legend({"foreground": 255, "background": 0}))
+    other = look(tmp_path, cache, LabelMap({"foreground": 255, "background": 0}))
     assert list(other.facts[0].class_pixels) == ["foreground", "background"]
     assert len(look(tmp_path, cache, max_pixels=100).problems) == 3
 

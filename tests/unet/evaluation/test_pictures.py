@@ -44,16 +44,16 @@ def test_the_worst_the_median_and_the_best_each_once(scores, expected):
 def test_pictures_fit_a_page_and_keep_their_classes(tmp_path, shape, dtype, size):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 99, shape).astype(dtype)  # dark: it is stretched to be seen
-    truth = rng.choice([0, 1, IGNORE], shape[:2]).astype(np.uint8)
+    ground_truth = rng.choice([0, 1, IGNORE], shape[:2]).astype(np.uint8)
     foreground = np.full(shape[:2], 65535, np.uint16)
     picked = {"role": "worst", "name": "a/b", "score": 0.1}
-    row = pictures.write_pictures(tmp_path, 3, picked, pixels, truth, truth % 2, foreground)
-    keys = ("image", "truth", "predicted", "probability")
+    row = pictures.write_pictures(tmp_path, 3, picked, pixels, ground_truth, ground_truth % 2, foreground)
+    keys = ("image", "ground_truth", "predicted", "probability")
     arrays = {key: np.asarray(load(tmp_path / "pictures" / row[key])) for key in keys}
     assert {array.shape[:2] for array in arrays.values()} == {size[::-1]}
     assert arrays["image"].ndim == (3 if shape[-1] == 3 else 2)
     assert arrays["image"].max() > 100
-    assert set(np.unique(arrays["truth"])) <= {0, 1, IGNORE}
+    assert set(np.unique(arrays["ground_truth"])) <= {0, 1, IGNORE}
     assert arrays["probability"].min() == 255
     assert row["name"] == "a/b"
 

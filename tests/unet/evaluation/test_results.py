@@ -85,7 +85,7 @@ def test_images_are_in_the_order_of_their_names(tmp_path):
 
 
 def test_pictures_whose_files_are_gone_are_left_out(tmp_path):
-    keys = ("image", "truth", "predicted", "probability")
+    keys = ("image", "ground_truth", "predicted", "probability")
     rows = [{"role": "worst", "name": n, **{key: f"{n}-{key}.png" for key in keys}} for n in "ab"]
     write_pictures(tmp_path, rows)
     for key in keys:

@@ -22,9 +22,9 @@ def exported(tmp_path: Path, export_tiny: Any, *changes: dict[str, Any]) -> list
 
 @pytest.mark.parametrize("normalisations", [[{"over": "image"}] * 2, OVER_DATA], ids=["image", "dataset"])
 def test_its_probabilities_are_the_mean(
-    tmp_path: Path, export_tiny: Any, normalisations: list[dict[str, Any]]
+    tmp_path: Path, export_tiny: Any, normalizations: list[dict[str, Any]]
 ) -> None:
-    folders = exported(tmp_path, export_tiny, *({"normalisation": n} for n in normalisations))
+    folders = exported(tmp_path, export_tiny, *({"normalization": n} for n in normalizations))
     average(folders, tmp_path / "mean", test_time_augmentation=False)
     expected = np.mean([Model(folder).probabilities(IMAGE) for folder in folders], 0)
     np.testing.assert_allclose(Model(tmp_path / "mean").probabilities(IMAGE), expected, atol=CLOSE)
@@ -61,7 +61,7 @@ def test_the_symmetries_of_one_model(tmp_path: Path, export_tiny: Any) -> None:
     ("change", "said"),
     [
         ({"classes": ["background", "cell", "wall"]}, "classes differ from"),
-        ({"normalisation": OVER_DATA[0]}, "not normalised as"),
+        ({"normalization": OVER_DATA[0]}, "not normalised as"),
         ({"recipe": {"decoder": "published"}}, "its weights are not those of the network"),
         ({"recipe": {}}, "exported by an earlier version, or damaged"),
     ],

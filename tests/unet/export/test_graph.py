@@ -17,7 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.unet.encoded_images import grey_by_hand, noise, pillow, png
+from tests.unet.encoded_images import gray_by_hand, noise, pillow, png
 from unet.export.graph import Segmenter
 from unet.export.signatures import EVALUATE_OUTPUTS, export
 from unet.images.display import PALETTE
@@ -127,7 +127,7 @@ def test_16_bits_rgb_and_jpeg(signatures: dict[str, Serve]) -> None:
     rgb, deep = noise(25, 31, 3), noise(31, 25, 1, dtype=np.uint16)
     jpeg = pillow(noise(33, 21), "JPEG")
     data = [png(rgb), png(deep), jpeg]
-    pixels = [grey_by_hand(rgb).astype(np.uint8), deep, np.asarray(Image.open(io.BytesIO(jpeg)))[..., None]]
+    pixels = [gray_by_hand(rgb).astype(np.uint8), deep, np.asarray(Image.open(io.BytesIO(jpeg)))[..., None]]
     masks = signatures["serving_default"](image_bytes=tf.constant(data))["mask_bytes"]
     model = segmenter()
     for encoded, image in zip(masks, pixels, strict=True):
@@ -153,14 +153,14 @@ def example(image: bytes, mask: bytes) -> bytes:
 
 def test_confusion(signatures: dict[str, Serve]) -> None:
     images = [noise(*size, 1) for size in SIZES]
-    truths = [noise(*size, 1) % 3 for size in SIZES]
-    examples = [example(png(i), png(t)) for i, t in zip(images, truths, strict=True)]
+    ground_truths = [noise(*size, 1) % 3 for size in SIZES]
+    examples = [example(png(i), png(t)) for i, t in zip(images, ground_truths, strict=True)]
     confusion = signatures["evaluate"](examples=tf.constant(examples))["confusion"].numpy()
     assert (confusion.shape, confusion.dtype) == ((len(SIZES), 9), np.float64)
     model = segmenter()
-    for row, image, truth in zip(confusion, images, truths, strict=True):
+    for row, image, ground_truth in zip(confusion, images, ground_truths, strict=True):
         expected = np.zeros((3, 3))
-        np.add.at(expected, (truth[..., 0], model.segment(image)), 1)
+        np.add.at(expected, (ground_truth[..., 0], model.segment(image)), 1)
         np.testing.assert_array_equal(row.reshape(3, 3), expected)
 
 
@@ -182,10 +182,10 @@ def test_the_gate_gets_the_probabilities_of_all_classes_but_the_first_and_the_tr
     signatures: dict[str, Serve],
 ) -> None:
     image = noise(40, 33, 1)
-    truth = noise(40, 33, 1) % len(VALUES)
-    found = signatures["evaluate"](examples=tf.constant([example(png(image), png(truth))]))
+    ground_truth = noise(40, 33, 1) % len(VALUES)
+    found = signatures["evaluate"](examples=tf.constant([example(png(image), png(ground_truth))]))
     assert set(found) == set(EVALUATE_OUTPUTS)
-    assert found["truth_bytes"][0].numpy() == png(truth)
+    assert found["ground_truth_bytes"][0].numpy() == png(ground_truth)
     maps = signatures["probabilities"](image_bytes=tf.constant([png(image)]))["probabilities_bytes"][0]
     assert len(found["probabilities_bytes"][0]) == len(VALUES) - 1
     for said, expected in zip(found["probabilities_bytes"][0], maps[1:], strict=True):
@@ -252,7 +252,7 @@ def test_the_network_itself_for_callers_that_tile(signatures: dict[str, Serve]) 
 
 def test_masks_to_be_looked_at(signatures: dict[str, Serve]) -> None:
     image = noise(40, 33, 1)
-    answer = signatures["coloured"](image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
+    answer = signatures["colored"](image_bytes=tf.constant([png(image)]))["mask_bytes"][0]
     expected = np.array(PALETTE)[segmenter().segment(image)]
     np.testing.assert_array_equal(tf.io.decode_png(answer), expected)
 
@@ -305,14 +305,14 @@ def test_class_values_above_255_make_16_bit_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mask, np.array(values)[model.segment(image)])
 
 
-def test_classes_in_colour_make_masks_in_colour(tmp_path: Path) -> None:
-    colours = [[0, 0, 0], [255, 0, 0], [0, 255, 128]]
-    model = Segmenter(network(1), Geometry(DEPTH), 1, 100.0, 60.0, colours)
+def test_classes_in_color_make_masks_in_color(tmp_path: Path) -> None:
+    colors = [[0, 0, 0], [255, 0, 0], [0, 255, 128]]
+    model = Segmenter(network(1), Geometry(DEPTH), 1, 100.0, 60.0, colors)
     export(model, tmp_path)
     image = noise(30, 40, 1)
     serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
     mask = tf.io.decode_png(serve(image_bytes=tf.constant([png(image)]))["mask_bytes"][0])
-    np.testing.assert_array_equal(mask, np.array(colours)[model.segment(image)])
+    np.testing.assert_array_equal(mask, np.array(colors)[model.segment(image)])
 
 
 def test_ignored_pixels_are_in_no_confusion(signatures: dict[str, Serve]) -> None:

@@ -18,10 +18,10 @@ from PIL import Image, ImageFilter
 from pipeline.config.profile import load, parse_overrides
 from unet.images.formats import count_pages
 from unet.images.raster import ImageError
-from unet.images.reader import NeedsRange, decode, encode_png, read_image, to_grey
+from unet.images.reader import NeedsRange, decode, encode_png, read_image, to_grayscale
 
 NUMBERS = np.random.default_rng(0)
-GREY = NUMBERS.integers(0, 256, (30, 40), np.uint8)
+GRAY = NUMBERS.integers(0, 256, (30, 40), np.uint8)
 DEEP = NUMBERS.integers(0, 1 << 16, (30, 40), np.uint16)
 RGB = NUMBERS.integers(0, 256, (30, 40, 3), np.uint8)
 DEEP_RGB = NUMBERS.integers(0, 1 << 16, (30, 40, 3), np.uint16)
@@ -34,9 +34,9 @@ def saved(pixels: np.ndarray | Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def png(depth: int, colour_type: int, shape: tuple[int, int], rows: bytes, extra: bytes = b"") -> bytes:
+def png(depth: int, color_type: int, shape: tuple[int, int], rows: bytes, extra: bytes = b"") -> bytes:
     """A PNG of any kind; `rows` starts each row with its filter, `extra` is put before the pixels."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", shape[1], shape[0], depth, colour_type, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", shape[1], shape[0], depth, color_type, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + extra + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -49,9 +49,9 @@ def deep_rgb_png(pixels: np.ndarray) -> bytes:
     return png(16, 2, (height, width), b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
 
 
-def bits_png(depth: int, rows: list[int], extra: bytes = b"", colour_type: int = 0) -> bytes:
+def bits_png(depth: int, rows: list[int], extra: bytes = b"", color_type: int = 0) -> bytes:
     """One byte a row: 8 / depth pixels of it."""
-    return png(depth, colour_type, (len(rows), 8 // depth), b"".join(bytes([0, row]) for row in rows), extra)
+    return png(depth, color_type, (len(rows), 8 // depth), b"".join(bytes([0, row]) for row in rows), extra)
 
 
 def rotated(kind: str, pixels: np.ndarray) -> bytes:
@@ -68,11 +68,11 @@ def smooth(shape: tuple[int, ...]) -> np.ndarray:
 @pytest.mark.parametrize(
     ("data", "shape", "depth"),
     [
-        (saved(GREY, "PNG"), (30, 40, 1), 8),
+        (saved(GRAY, "PNG"), (30, 40, 1), 8),
         (saved(RGB, "PNG"), (30, 40, 3), 8),
         (saved(DEEP, "PNG"), (30, 40, 1), 16),
         (deep_rgb_png(DEEP_RGB), (30, 40, 3), 16),
-        (saved(GREY, "JPEG"), (30, 40, 1), 8),
+        (saved(GRAY, "JPEG"), (30, 40, 1), 8),
         (saved(RGB, "JPEG"), (30, 40, 3), 8),
         (saved(RGB, "JPEG", progressive=True), (30, 40, 3), 8),
     ],
@@ -88,11 +88,11 @@ def test_canonical_files_pass_through(data: bytes, shape: tuple[int, int, int], 
     assert image.stddev == pytest.approx(pixels.std())
 
 
-WITH_ALPHA = np.concatenate([RGB, GREY[..., None]], axis=-1)
-PALETTE = Image.fromarray(GREY // 64).convert("P")
+WITH_ALPHA = np.concatenate([RGB, GRAY[..., None]], axis=-1)
+PALETTE = Image.fromarray(GRAY // 64).convert("P")
 PALETTE.putpalette([200, 0, 0, 0, 100, 0, 0, 0, 50, 9, 8, 7])
-COLOURS = np.array([[200, 0, 0], [0, 100, 0], [0, 0, 50], [9, 8, 7]], np.uint8)
-BITS = GREY > 127
+COLORS = np.array([[200, 0, 0], [0, 100, 0], [0, 0, 50], [9, 8, 7]], np.uint8)
+BITS = GRAY > 127
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ BITS = GREY > 127
     [
         (saved(WITH_ALPHA, "PNG"), RGB),
         (saved(WITH_ALPHA, "TIFF"), RGB),
-        (saved(np.stack([GREY, GREY // 2], -1), "PNG"), GREY),
-        (saved(PALETTE, "PNG"), COLOURS[GREY // 64]),
-        (saved(PALETTE, "PNG", transparency=b"\0\xff"), COLOURS[GREY // 64]),
-        (saved(Image.fromarray(GREY).convert("P"), "PNG"), GREY),
+        (saved(np.stack([GRAY, GRAY // 2], -1), "PNG"), GRAY),
+        (saved(PALETTE, "PNG"), COLORS[GRAY // 64]),
+        (saved(PALETTE, "PNG", transparency=b"\0\xff"), COLORS[GRAY // 64]),
+        (saved(Image.fromarray(GRAY).convert("P"), "PNG"), GRAY),
         (saved(BITS, "PNG"), BITS * np.uint8(255)),
         (saved(BITS, "TIFF", compression="group4"), BITS * np.uint8(255)),
         (bits_png(4, [0x0F, 0x18]), np.array([[0, 255], [17, 136]], np.uint8)),
-        (saved(GREY, "PNG", transparency=3), GREY),
-        (saved(GREY, "BMP"), GREY),
+        (saved(GRAY, "PNG", transparency=3), GRAY),
+        (saved(GRAY, "BMP"), GRAY),
         (saved(RGB, "BMP"), RGB),
-        (saved(GREY, "TIFF", compression="tiff_lzw"), GREY),
+        (saved(GRAY, "TIFF", compression="tiff_lzw"), GRAY),
         (saved(DEEP, "TIFF"), DEEP),
         (saved(DEEP, "TIFF", compression="tiff_adobe_deflate"), DEEP),
         (rotated("PNG", RGB), np.rot90(RGB, -1)),
@@ -171,7 +171,7 @@ def tiff(pixels: np.ndarray, **options: Any) -> bytes:
 
 
 INKS = Image.fromarray(RGB).convert("CMYK")
-COLOUR_MAP = (np.arange(256 * 3).reshape(3, 256) % 251 * 257).astype(np.uint16)
+COLOR_MAP = (np.arange(256 * 3).reshape(3, 256) % 251 * 257).astype(np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ COLOUR_MAP = (np.arange(256 * 3).reshape(3, 256) % 251 * 257).astype(np.uint16)
         (tiff(DEEP, compression="lzw", predictor=True), DEEP),
         (tiff(DEEP, byteorder=">"), DEEP),
         (tiff(DEEP, bigtiff=True), DEEP),
-        (tiff(GREY, tile=(16, 16)), GREY),
+        (tiff(GRAY, tile=(16, 16)), GRAY),
         (tiff(RGB, tile=(16, 16), photometric="rgb", compression="zlib"), RGB),
         (tiff(np.moveaxis(RGB, -1, 0), photometric="rgb", planarconfig="separate"), RGB),
         (
             tiff(np.concatenate([DEEP_RGB, DEEP[..., None]], -1), photometric="rgb", extrasamples=[2]),
             DEEP_RGB,
         ),
-        (tiff(GREY, photometric="miniswhite"), 255 - GREY),
+        (tiff(GRAY, photometric="miniswhite"), 255 - GRAY),
         (tiff(DEEP, photometric="miniswhite"), 65535 - DEEP),
-        (tiff(GREY, photometric="palette", colormap=COLOUR_MAP), (COLOUR_MAP.T >> 8)[GREY].astype(np.uint8)),
+        (tiff(GRAY, photometric="palette", colormap=COLOR_MAP), (COLOR_MAP.T >> 8)[GRAY].astype(np.uint8)),
         (tiff(BITS, photometric="minisblack"), BITS * np.uint8(255)),
         (saved(INKS, "TIFF"), np.asarray(INKS.convert("RGB"))),
         (saved(INKS, "JPEG", quality=100), None),
@@ -199,7 +199,7 @@ COLOUR_MAP = (np.arange(256 * 3).reshape(3, 256) % 251 * 257).astype(np.uint16)
         (tiff(smooth((64, 64)), compression="jpeg"), None),
         (png(16, 6, (1, 1), bytes([0, 1, 2, 3, 4, 5, 6, 7, 8])), np.array([[[258, 772, 1286]]], np.uint16)),
         (png(16, 4, (1, 1), bytes([0, 1, 2, 3, 4])), np.array([[258]], np.uint16)),
-        (saved(np.stack([GREY] * 3, -1), "TIFF"), GREY),
+        (saved(np.stack([GRAY] * 3, -1), "TIFF"), GRAY),
     ],
 )
 def test_tiff_and_others_keep_every_bit(data: bytes, pixels: np.ndarray | None) -> None:
@@ -211,12 +211,12 @@ def test_tiff_and_others_keep_every_bit(data: bytes, pixels: np.ndarray | None) 
         np.testing.assert_array_equal(decoded, pixels.reshape(decoded.shape))
 
 
-def test_equal_channels_count_as_grey_and_pass_through() -> None:
-    data = saved(np.stack([GREY] * 3, -1), "PNG")
+def test_equal_channels_count_as_gray_and_pass_through() -> None:
+    data = saved(np.stack([GRAY] * 3, -1), "PNG")
     image = read_image(data)
     assert image.data == data
     assert image.channels == 1
-    assert image.mean == pytest.approx(GREY.mean())
+    assert image.mean == pytest.approx(GRAY.mean())
 
 
 @pytest.mark.parametrize(
@@ -280,14 +280,14 @@ def test_pages_of_a_stack(tmp_path: Path) -> None:
             np.testing.assert_array_equal(decoded[..., 0], stack[page])
     with pytest.raises(ImageError, match="page 7 of 7"):
         read_image(path, page=7)
-    assert count_pages(saved(GREY, "PNG")) == 1
+    assert count_pages(saved(GRAY, "PNG")) == 1
 
 
 def test_pages_of_different_kinds_and_thumbnails(tmp_path: Path) -> None:
     path = tmp_path / "mixed.tif"
     with tifffile.TiffWriter(path) as writer:
-        writer.write(GREY, metadata=None)
-        writer.write(GREY[::2, ::2], subfiletype=1, metadata=None)
+        writer.write(GRAY, metadata=None)
+        writer.write(GRAY[::2, ::2], subfiletype=1, metadata=None)
         writer.write(DEEP_RGB, photometric="rgb", metadata=None)
     assert count_pages(path) == 2
     np.testing.assert_array_equal(decode(read_image(path, page=1).data), DEEP_RGB)
@@ -353,14 +353,14 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
             read_image(path)
 
 
-@pytest.mark.parametrize("pixels", [GREY, GREY[..., None], RGB, DEEP, DEEP[..., None], DEEP_RGB])
+@pytest.mark.parametrize("pixels", [GRAY, GRAY[..., None], RGB, DEEP, DEEP[..., None], DEEP_RGB])
 def test_encode_png_is_lossless(pixels: np.ndarray) -> None:
     decoded = decode(encode_png(pixels))
     assert decoded.dtype == pixels.dtype
     np.testing.assert_array_equal(decoded, pixels.reshape(decoded.shape))
 
 
-@pytest.mark.parametrize("pixels", [GREY.astype(np.float32), RGB[..., :2], RGB[None]])
+@pytest.mark.parametrize("pixels", [GRAY.astype(np.float32), RGB[..., :2], RGB[None]])
 def test_encode_png_refuses_what_png_cannot_hold(pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="cannot encode"):
         encode_png(pixels)
@@ -383,17 +383,17 @@ def test_jpeg_equals_tensorflow(tf: Any, shape: tuple[int, ...], options: dict[s
     np.testing.assert_array_equal(decode(data), expected)
 
 
-@pytest.mark.parametrize("pixels", [GREY, RGB, DEEP, DEEP_RGB])
+@pytest.mark.parametrize("pixels", [GRAY, RGB, DEEP, DEEP_RGB])
 def test_png_equals_tensorflow(tf: Any, pixels: np.ndarray) -> None:
     data = deep_rgb_png(pixels) if pixels is DEEP_RGB else encode_png(pixels)
     expected = tf.io.decode_png(data, dtype=pixels.dtype)
     np.testing.assert_array_equal(decode(data), expected)
 
 
-def test_grey_of_all_rounding_cases_equals_tensorflow(tf: Any) -> None:
+def test_gray_of_all_rounding_cases_equals_tensorflow(tf: Any) -> None:
     levels = np.arange(0, 256, 3, np.uint8)
     rgb = np.stack(np.meshgrid(levels, levels, levels), -1)
     weighted = tf.reduce_sum(tf.cast(rgb, tf.int32) * [299, 587, 114], -1)
-    np.testing.assert_array_equal(to_grey(rgb), (weighted + 500) // 1000)
+    np.testing.assert_array_equal(to_grayscale(rgb), (weighted + 500) // 1000)
     same = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, -1)
-    np.testing.assert_array_equal(to_grey(same), same[:, 0])
+    np.testing.assert_array_equal(to_grayscale(same), same[:, 0])

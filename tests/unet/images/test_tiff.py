@@ -132,7 +132,7 @@ def test_a_page_taken_out_of_a_stack_is_an_image() -> None:
 
 
 TWO = np.stack([PAGES[0], PAGES[1]], -1)
-COLOURS = np.random.default_rng(2).integers(0, 256, (3, 256), np.uint16)
+COLORS = np.random.default_rng(2).integers(0, 256, (3, 256), np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ def test_what_would_be_read_wrongly_is_refused(data: bytes, found: str) -> None:
 
 
 @pytest.mark.parametrize("alpha", [1, 2])
-def test_alpha_beside_grey_is_dropped(alpha: int) -> None:
+def test_alpha_beside_gray_is_dropped(alpha: int) -> None:
     data = written(TWO, photometric="minisblack", planarconfig="contig", extrasamples=[alpha])
     np.testing.assert_array_equal(decoded(data), PAGES[0])
 
 
 @pytest.mark.parametrize("factor", [1, 256, 257])
-def test_colour_maps_of_8_and_of_16_bits(factor: int) -> None:
-    data = written(PAGES[0], photometric="palette", colormap=COLOURS * np.uint16(factor))
+def test_color_maps_of_8_and_of_16_bits(factor: int) -> None:
+    data = written(PAGES[0], photometric="palette", colormap=COLORS * np.uint16(factor))
     pixels = decode(read_image(data).data)
-    np.testing.assert_array_equal(pixels, COLOURS.T[PAGES[0]])
+    np.testing.assert_array_equal(pixels, COLORS.T[PAGES[0]])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -22,7 +22,7 @@ from unet.registry.records import ModelError
 CLOSE = 1e-5
 CHECKOUT = Path(__file__).parents[3]
 DATASET = {"over": "dataset", "mean": [100.0], "stddev": [50.0]}
-COLOURS = [[0, 0, 0], [200, 30, 30], [30, 30, 200]]
+COLORS = [[0, 0, 0], [200, 30, 30], [30, 30, 200]]
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -70,8 +70,8 @@ def test_masks_are_those_of_the_served_graph(folder: Path, tmp_path: Path) -> No
     ("change", "shapes"),
     [
         ({}, [(300, 431), (130, 97, 3), (1, 1)]),
-        ({"normalisation": DATASET}, [(300, 231), (3, 200)]),
-        ({"channels": 3, "class_values": COLOURS}, [(61, 333, 3), (40, 40)]),
+        ({"normalization": DATASET}, [(300, 231), (3, 200)]),
+        ({"channels": 3, "class_values": COLORS}, [(61, 333, 3), (40, 40)]),
         ({"scale": 0.6}, [(210, 150)]),
         ({"scale": 1.7, "class_values": [0, 300, 65535]}, [(90, 120)]),
     ],
@@ -106,7 +106,7 @@ def test_tiling_outside_the_graph_gives_what_the_graph_gives(
 
 def test_several_models_answer_with_the_mean_of_their_probabilities(tmp_path: Path, export_tiny: Any) -> None:
     folders = [
-        export_tiny(tmp_path / str(seed), seed, normalisation=how)
+        export_tiny(tmp_path / str(seed), seed, normalization=how)
         for seed, how in enumerate([DATASET, {"over": "image"}])
     ]
     image = noise(60, 70)

@@ -20,10 +20,10 @@ def blobs(seed, shape=(40, 50), classes=2):
 @pytest.mark.parametrize("tolerance", [0, 1, 2, 5])
 @pytest.mark.parametrize("seed", range(3))
 def test_against_distances_between_all_pixels_of_outlines(seed, tolerance):
-    truth, predicted = blobs(seed), blobs(seed + 10)
-    [counts] = boundary.boundary_counts(predicted, truth, COUNTED, 2, tolerance)
+    ground_truth, predicted = blobs(seed), blobs(seed + 10)
+    [counts] = boundary.boundary_counts(predicted, ground_truth, COUNTED, 2, tolerance)
     found, real = (np.argwhere(find_boundaries(mask, connectivity=1, mode="inner") & (mask > 0))
-                   for mask in (predicted, truth))  # fmt: skip
+                   for mask in (predicted, ground_truth))  # fmt: skip
     distances = np.linalg.norm(found[:, None] - real[None], axis=-1)
     assert counts.tolist() == [
         len(found), (distances.min(1) <= tolerance).sum(), len(real), (distances.min(0) <= tolerance).sum()
@@ -33,27 +33,29 @@ def test_against_distances_between_all_pixels_of_outlines(seed, tolerance):
 
 
 def test_a_shift_within_the_tolerance_is_forgiven():
-    truth, predicted = np.zeros((2, 40, 50), np.uint8)
-    truth[10:20, 10:20] = predicted[12:22, 10:20] = 1
+    ground_truth, predicted = np.zeros((2, 40, 50), np.uint8)
+    ground_truth[10:20, 10:20] = predicted[12:22, 10:20] = 1
     for tolerance, is_met in ((2, True), (1, False)):
-        counts = boundary.boundary_counts(predicted, truth, COUNTED, 2, tolerance)
+        counts = boundary.boundary_counts(predicted, ground_truth, COUNTED, 2, tolerance)
         assert (boundary.boundary_f1(counts)[0] == 1) == is_met
 
 
 def test_each_class_has_an_outline_of_its_own():
-    truth = blobs(0, classes=3)
-    counts = boundary.boundary_counts(truth, truth, COUNTED, 3, 0)
+    ground_truth = blobs(0, classes=3)
+    counts = boundary.boundary_counts(ground_truth, ground_truth, COUNTED, 3, 0)
     for index in (1, 2):
-        [alone] = boundary.boundary_counts((truth == index).astype(np.uint8), (truth == index), COUNTED, 2, 0)
+        [alone] = boundary.boundary_counts(
+            (ground_truth == index).astype(np.uint8), (ground_truth == index), COUNTED, 2, 0
+        )
         assert counts[index - 1].tolist() == alone.tolist()
 
 
 def test_the_edge_of_the_image_and_pixels_that_do_not_count_are_no_outline():
-    truth, counted = np.ones((6, 6), np.uint8), np.ones((6, 6), bool)
-    truth[:, 3:], counted[:, 3] = 0, False
-    assert boundary.boundary_counts(truth, truth, counted, 2, 1).sum() == 0
+    ground_truth, counted = np.ones((6, 6), np.uint8), np.ones((6, 6), bool)
+    ground_truth[:, 3:], counted[:, 3] = 0, False
+    assert boundary.boundary_counts(ground_truth, ground_truth, counted, 2, 1).sum() == 0
     counted[0, 3] = True  # one pixel of the other class is in sight
-    assert boundary.boundary_counts(truth, truth, counted, 2, 1).tolist() == [[1, 1, 1, 1]]
+    assert boundary.boundary_counts(ground_truth, ground_truth, counted, 2, 1).tolist() == [[1, 1, 1, 1]]
 
 
 def test_what_is_missing_scores_nothing_and_what_nobody_looks_for_is_no_number():

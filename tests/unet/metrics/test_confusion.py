@@ -54,15 +54,15 @@ def test_no_pixels_give_no_numbers():
 @pytest.mark.parametrize("seed", range(3))
 def test_against_scikit_learn(seed):
     rng = np.random.default_rng(seed)
-    truth, prediction = rng.integers(0, 3, (2, 40 * 30))
-    values = summarize(sklearn.metrics.confusion_matrix(truth, prediction), ["0", "1", "2"])
-    precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(truth, prediction)
-    iou = sklearn.metrics.jaccard_score(truth, prediction, average=None)
+    ground_truth, prediction = rng.integers(0, 3, (2, 40 * 30))
+    values = summarize(sklearn.metrics.confusion_matrix(ground_truth, prediction), ["0", "1", "2"])
+    precision, recall, f1, _ = sklearn.metrics.precision_recall_fscore_support(ground_truth, prediction)
+    iou = sklearn.metrics.jaccard_score(ground_truth, prediction, average=None)
     for kind, expected in {"precision": precision, "recall": recall, "dice": f1, "iou": iou}.items():
         assert [values[f"{kind}_{i}"] for i in range(3)] == pytest.approx(expected)
     assert values["foreground_iou"] == pytest.approx(iou[1:].mean())
     assert values["mean_dice"] == pytest.approx(f1.mean())
-    assert values["pixel_error"] == pytest.approx((truth != prediction).mean())
+    assert values["pixel_error"] == pytest.approx((ground_truth != prediction).mean())
 
 
 def test_many_matrices_at_once_are_what_each_is_by_itself():

@@ -11,23 +11,23 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tests.unet.encoded_images import grey_by_hand, noise, pillow, png
+from tests.unet.encoded_images import gray_by_hand, noise, pillow, png
 from unet.preprocessing.decoding import decode_image
 
 
 @pytest.mark.parametrize(("dtype", "unit"), [(np.uint8, 257), (np.uint16, 1)])
 def test_png_of_8_and_16_bits(dtype: type[np.unsignedinteger], unit: int) -> None:
-    grey, rgb = noise(9, 13, 1, dtype=dtype), noise(9, 13, 3, dtype=dtype)
-    stored = {"grey": png(grey), "rgb": png(rgb)}
+    gray, rgb = noise(9, 13, 1, dtype=dtype), noise(9, 13, 3, dtype=dtype)
+    stored = {"grey": png(gray), "rgb": png(rgb)}
     decoded = {(name, c): decode_image(stored[name], c).numpy() for name in stored for c in (1, 3)}
     assert {d.dtype for d in decoded.values()} == {np.dtype(np.uint16)}
-    np.testing.assert_array_equal(decoded["grey", 1], grey.astype(int) * unit)
-    np.testing.assert_array_equal(decoded["grey", 3], np.repeat(grey.astype(int) * unit, 3, -1))
+    np.testing.assert_array_equal(decoded["grey", 1], gray.astype(int) * unit)
+    np.testing.assert_array_equal(decoded["grey", 3], np.repeat(gray.astype(int) * unit, 3, -1))
     np.testing.assert_array_equal(decoded["rgb", 3], rgb.astype(int) * unit)
-    np.testing.assert_array_equal(decoded["rgb", 1], grey_by_hand(rgb) * unit)
+    np.testing.assert_array_equal(decoded["rgb", 1], gray_by_hand(rgb) * unit)
 
 
-def test_grey_of_the_brightest_pixels_does_not_overflow() -> None:
+def test_gray_of_the_brightest_pixels_does_not_overflow() -> None:
     white = np.full((1, 1, 3), 65535, np.uint16)
     assert decode_image(png(white), 1).numpy().tolist() == [[[65535]]]
 
@@ -39,10 +39,10 @@ def test_jpeg_is_what_pillow_reads(quality: int, subsampling: int) -> None:
     data = pillow(ramp.astype(np.uint8), "JPEG", quality=quality, subsampling=subsampling)
     expected = np.asarray(Image.open(io.BytesIO(data)))
     np.testing.assert_array_equal(decode_image(data, 3).numpy(), expected.astype(int) * 257)
-    np.testing.assert_array_equal(decode_image(data, 1).numpy(), grey_by_hand(expected) * 257)
+    np.testing.assert_array_equal(decode_image(data, 1).numpy(), gray_by_hand(expected) * 257)
 
 
-def test_grey_jpeg() -> None:
+def test_gray_jpeg() -> None:
     data = pillow(noise(20, 30), "JPEG")
     expected = np.asarray(Image.open(io.BytesIO(data)))[..., None].astype(int) * 257
     np.testing.assert_array_equal(decode_image(data, 1).numpy(), expected)

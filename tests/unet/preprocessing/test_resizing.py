@@ -39,9 +39,9 @@ def test_masks_keep_their_place(scale):
     mask = np.zeros((60, 80, 1), np.uint8)
     mask[20:40, 10:50] = 7
     resized = resize_mask(tf.constant(mask), scale).numpy()
-    grey = resize_image(tf.constant(mask.astype(np.uint16) * 1000), scale).numpy()
+    gray = resize_image(tf.constant(mask.astype(np.uint16) * 1000), scale).numpy()
     assert set(np.unique(resized)) == {0, 7}
-    assert ((resized == 7) == (grey > 3500)).mean() > 0.97
+    assert ((resized == 7) == (gray > 3500)).mean() > 0.97
 
 
 def test_there_and_back_nothing_shifts():

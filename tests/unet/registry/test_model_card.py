@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from unet.registry.model_card import licence_of, renumber_card, write_card
+from unet.registry.model_card import license_of, renumber_card, write_card
 from unet.registry.records import TRAINING_RECORD
 
 FACTS = {
@@ -18,7 +18,7 @@ FACTS = {
 def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     record = {
         "classes": ["nothing", "cell"], "class_values": [0, 255], "channels": 1, "scale": 1.0,
-        "normalisation": {"over": "dataset", "mean": [10.0], "stddev": [2.0]},
+        "normalization": {"over": "dataset", "mean": [10.0], "stddev": [2.0]},
         "recipe": {"base_filters": [8, 16], "depth": 4}, "tuned": {"base_filters": 16},
     }  # fmt: skip
     (tmp_path / TRAINING_RECORD).parent.mkdir()
@@ -42,8 +42,8 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     ("name", "text", "expected"),
     [("LICENSE", "\n# CC0 1.0\nmore", "CC0 1.0"), ("LICENCE.txt", "mine", "mine"), ("README", "CC0", "")],
 )
-def test_the_licence_is_the_first_line_of_its_file(
+def test_the_license_is_the_first_line_of_its_file(
     tmp_path: Path, name: str, text: str, expected: str
 ) -> None:
     (tmp_path / name).write_text(text)
-    assert licence_of(tmp_path) == expected
+    assert license_of(tmp_path) == expected

@@ -40,7 +40,7 @@ def tile(height=40, width=30, *, channels=1):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("top", "left"), [(0, 0), (20, 10), (7, 3)])
-def test_a_cut_is_the_window_and_its_centre(top, left, channels):
+def test_a_cut_is_the_window_and_its_center(top, left, channels):
     image, mask = tile(channels=channels)
     x, y = augmentation.cut(image, mask, patch(top, left, 20, 40, 30))
     np.testing.assert_array_equal(x, image[top : top + 20, left : left + 20])
@@ -141,11 +141,14 @@ def test_all_eight_symmetries_occur_and_keep_image_and_mask_together():
     assert len(seen) == 8
 
 
-def test_grey_values_change_within_bounds_and_repeatably():
+def test_gray_values_change_within_bounds_and_repeatably():
     image = tf.ones([4, 4, 1])
-    varied = [augmentation.vary_grey_values(image, tf.constant([seed, 0]), 0.2).numpy() for seed in range(50)]
+    varied = [
+        augmentation.vary_brightness_contrast(image, tf.constant([seed, 0]), 0.2).numpy()
+        for seed in range(50)
+    ]
     values = [float(v[0, 0, 0]) for v in varied]
     assert 0.6 <= min(values) < 0.9
     assert 1.1 < max(values) <= 1.4
-    again = augmentation.vary_grey_values(image, tf.constant([0, 0]), 0.2).numpy()
+    again = augmentation.vary_brightness_contrast(image, tf.constant([0, 0]), 0.2).numpy()
     np.testing.assert_array_equal(varied[0], again)

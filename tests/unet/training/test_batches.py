@@ -105,21 +105,21 @@ def test_every_tile_has_room_for_a_window_and_is_a_legal_input(patterns):
     tiles = read_tiles(patterns)
     for tile in tiles.features["tile"]:
         sides = decode_tile(tile, 1).shape[:2]
-        assert all(side >= TILES.patch_size and GEOMETRY.is_legal(side) for side in sides)
+        assert all(side >= TILES.patch_size and GEOMETRY.is_valid_size(side) for side in sides)
 
 
 def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns):
     tiles = read_tiles(patterns)
     seen = {name: np.zeros(size, int) for name, size in SIZES.items()}
     halo = GEOMETRY.halo
-    for i, (x, truth, rows, columns) in enumerate(validation_tiles(tiles, GEOMETRY)):
+    for i, (x, ground_truth, rows, columns) in enumerate(validation_tiles(tiles, GEOMETRY)):
         name = tiles.features["name"][i].decode()
         top, left = tiles.features["top"][i], tiles.features["left"][i]
         patch = np.s_[top : top + rows, left : left + columns]
         image, mask = images[name]
         pixels = x[0, halo : halo + rows, halo : halo + columns, 0] * tiles.stddev[i] + tiles.mean[i]
         np.testing.assert_allclose(pixels, image[patch], atol=1e-3)
-        np.testing.assert_array_equal(truth, mask[patch])
+        np.testing.assert_array_equal(ground_truth, mask[patch])
         seen[name][patch] += 1
     assert all((counts == 1).all() for counts in seen.values())
 
@@ -129,12 +129,12 @@ def test_windows_show_image_and_mask_of_the_same_place(patterns):
     x, y = next(iter(batches(tiles, seed=3)))
     assert x.shape == (4, 204, 204, 1)
     assert y.shape == (4, 20, 20, 2)
-    assert (tiles.planes, y.dtype) == (2, tf.uint8)
-    centre = (x[:, 92:-92, 92:-92, 0] * tiles.stddev[0] + tiles.mean[0]).numpy()
+    assert (tiles.mask_channels, y.dtype) == (2, tf.uint8)
+    center = (x[:, 92:-92, 92:-92, 0] * tiles.stddev[0] + tiles.mean[0]).numpy()
     counted = y[..., 0].numpy() != IGNORE
     assert 0 < counted.sum() < counted.size  # the tiny image is padding, but for a pixel
-    np.testing.assert_array_equal(centre[counted] > 127.5, y[..., 0].numpy()[counted] == 1)
-    np.testing.assert_allclose(255 - centre, y[..., 1], atol=1e-3)
+    np.testing.assert_array_equal(center[counted] > 127.5, y[..., 0].numpy()[counted] == 1)
+    np.testing.assert_allclose(255 - center, y[..., 1], atol=1e-3)
 
 
 def batches(tiles, seed, changes=None, **how):
@@ -175,7 +175,7 @@ def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns):
     tiles = read_tiles(patterns)
     changes = {**STRONG, "oversample_rare": 0.5}
     decoded = list(batches(tiles, 1, changes).take(5))
-    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, changes, held=0), strict=False):
+    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, changes, cache_bytes=0), strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
 
@@ -200,10 +200,10 @@ def test_windows_around_a_rare_class_hold_it(tmp_path):
     features["tile_mask"] = np.array([encode_png(m) for m in masks], object)
     features["class_pixels"] = np.array([[516**2 - 1, 1], [516**2, 0]])
     tiles = Tiles(features, np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32))
-    held = [
+    cache_bytes = [
         (y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"oversample_rare": 1.0}).take(5)
     ]
-    assert np.concatenate(held).all()
+    assert np.concatenate(cache_bytes).all()
 
 
 def test_the_same_seed_gives_the_same_stream(patterns):

@@ -11,7 +11,7 @@ from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
 from unet.training.build import build_network, compile_network
 from unet.training.checkpoint import Checkpoints
-from unet.training.loop import begin, fit
+from unet.training.loop import fit, set_seed
 from unet.training.settings import TrainSettings
 from unet.training.validation import WholeImageValidation
 
@@ -29,7 +29,7 @@ SETTINGS = TrainSettings(
 
 def train(tiles, checkpoints=None, **changes):
     settings = SETTINGS.model_copy(update=changes)
-    begin(settings)
+    set_seed(settings)
     network = compile_network(settings, tiles)
     return fit(network, settings, tiles, tiles, "test", checkpoints=checkpoints)
 
@@ -91,7 +91,7 @@ def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles):
 
 
 def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
-    begin(SETTINGS)
+    set_seed(SETTINGS)
     network = compile_network(SETTINGS, tiles)
     _, curves = fit(network, SETTINGS, tiles, tiles, "test", limit=1e-6)
     assert curves["steps"] == [1]
@@ -108,12 +108,12 @@ def test_a_network_takes_single_batches_too(tiles):
 
 def test_the_network_in_training_is_the_one_that_is_exported(tiles):
     settings = SETTINGS.model_copy(update={"dropout": 0.0})
-    trainee = compile_network(settings, tiles)
+    training_model = compile_network(settings, tiles)
     plain = build_network(settings, tiles.channels, None, None, "float32")
-    plain.set_weights(trainee.get_weights())
+    plain.set_weights(training_model.get_weights())
     x = tf.constant(np.random.default_rng(0).normal(size=[2, 72, 72, tiles.channels]), tf.float32)
     found = []
-    for network in (trainee, plain):
+    for network in (training_model, plain):
         with tf.GradientTape() as tape:
             logits = network(x, training=True)
             loss = tf.reduce_mean(logits**2)

@@ -10,7 +10,7 @@ from unet.training.settings import TERMS
 
 NUMBERS = np.random.default_rng(0)
 LOGITS = NUMBERS.normal(0, 3, (2, 5, 6, 3)).astype(np.float32)
-TRUTH = NUMBERS.integers(0, 3, (2, 5, 6, 1)).astype(np.uint8)
+GROUND_TRUTH = NUMBERS.integers(0, 3, (2, 5, 6, 1)).astype(np.uint8)
 BORDER = NUMBERS.integers(0, 256, (2, 5, 6, 1)).astype(np.uint8)
 CLASS_WEIGHTS = [0.5, 2.0, 3.0]
 
@@ -19,7 +19,7 @@ def by_hand(term, counted, weights):
     """The definition, over the counted pixels alone."""
     exponentials = np.exp(LOGITS.astype(np.float64))
     p = (exponentials / exponentials.sum(-1, keepdims=True))[counted]
-    y = TRUTH[..., 0][counted]
+    y = GROUND_TRUTH[..., 0][counted]
     w = weights[counted]
     true = p[np.arange(len(y)), y]
     if term == "cross_entropy":
@@ -37,35 +37,37 @@ def by_hand(term, counted, weights):
 @pytest.mark.parametrize("term", TERMS)
 @pytest.mark.parametrize("share", [1.0, 0.3])
 def test_a_term_is_its_definition_over_the_pixels_that_count(term, share):
-    counted = NUMBERS.random(TRUTH.shape[:3]) < share
-    truth = np.where(counted[..., None], TRUTH, IGNORE)
+    counted = NUMBERS.random(GROUND_TRUTH.shape[:3]) < share
+    ground_truth = np.where(counted[..., None], GROUND_TRUTH, IGNORE)
     loss = SegmentationLoss({term: 2.0}, [1, 1, 1])
     expected = 2 * by_hand(term, counted, np.ones(counted.shape))
-    assert float(loss(truth, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(ground_truth, LOGITS)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("term", ["cross_entropy", "focal"])
 def test_pixels_weigh_what_equation_2_says(term):
     loss = SegmentationLoss({term: 1.0}, CLASS_WEIGHTS, border_weight=10.0)
-    weights = np.array(CLASS_WEIGHTS)[TRUTH[..., 0]] + 10 * (BORDER[..., 0] / 255)
-    expected = by_hand(term, np.ones(TRUTH.shape[:3], bool), weights)
-    assert float(loss(np.concatenate([TRUTH, BORDER], -1), LOGITS)) == pytest.approx(expected, rel=1e-5)
+    weights = np.array(CLASS_WEIGHTS)[GROUND_TRUTH[..., 0]] + 10 * (BORDER[..., 0] / 255)
+    expected = by_hand(term, np.ones(GROUND_TRUTH.shape[:3], bool), weights)
+    assert float(loss(np.concatenate([GROUND_TRUTH, BORDER], -1), LOGITS)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_terms_add_up():
     loss = SegmentationLoss({"cross_entropy": 1.0, "dice": 0.5}, [1, 1, 1])
-    counted = np.ones(TRUTH.shape[:3], bool)
+    counted = np.ones(GROUND_TRUTH.shape[:3], bool)
     expected = by_hand("cross_entropy", counted, np.ones(counted.shape)) + 0.5 * by_hand(
         "dice", counted, np.ones(counted.shape)
     )
-    assert float(loss(TRUTH, LOGITS)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(GROUND_TRUTH, LOGITS)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("term", TERMS)
 def test_a_batch_of_ignored_pixels_has_a_finite_loss_without_gradient(term):
     logits = tf.Variable(LOGITS)
     with tf.GradientTape() as tape:
-        value = SegmentationLoss({term: 1.0}, [1, 1, 1])(np.full_like(TRUTH, IGNORE), logits)
+        value = SegmentationLoss({term: 1.0}, [1, 1, 1])(np.full_like(GROUND_TRUTH, IGNORE), logits)
     assert float(value) == 0
     assert not np.any(tape.gradient(value, logits))
 

@@ -40,8 +40,8 @@ def test_each_image_once_before_and_after(tiles, tmp_path):
             assert mask.shape == image.shape
             assert set(np.unique(mask[HALO:-HALO, HALO:-HALO])) <= {0, 1, IGNORE}
             assert (mask[:HALO] == IGNORE).all()
-            centre = mask != IGNORE
-            assert image[centre & (mask == 1)].mean() > image[centre & (mask == 0)].mean()
+            center = mask != IGNORE
+            assert image[center & (mask == 1)].mean() > image[center & (mask == 0)].mean()
         turned = [np.rot90(np.flip(before, 1) if flip else before, k) for flip in (0, 1) for k in range(4)]
         assert (
             min(np.abs(after.astype(int) - other).mean() for other in turned) < 10
@@ -51,11 +51,13 @@ def test_each_image_once_before_and_after(tiles, tmp_path):
 def test_the_weight_map_is_that_of_the_loss(tiles, tmp_path):
     term = np.zeros((72, 72), np.uint8)
     term[30:40] = 255
-    planes = []
+    mask_channels = []
     for encoded in tiles.features["tile_mask"]:
-        planes.append(encode_png(np.concatenate([decode(encoded), term[..., None], term[..., None]], -1)))
-    features = tiles.features | {"tile_mask": np.array(planes, object)}
-    with_border = dataclasses.replace(tiles, features=features, planes=3)
+        mask_channels.append(
+            encode_png(np.concatenate([decode(encoded), term[..., None], term[..., None]], -1))
+        )
+    features = tiles.features | {"tile_mask": np.array(mask_channels, object)}
+    with_border = dataclasses.replace(tiles, features=features, mask_channels=3)
     write_samples(
         tmp_path, with_border, settings(border_weight=10.0, class_weights={"foreground": 2.0}, flip=False)
     )

@@ -34,7 +34,7 @@ class NotReached(Missing):
     """The run did not come as far as what a section shows."""
 
 
-class Evidence:
+class RunArtifacts:
     """One run and its files. The attributes raise `Missing` when they are asked for."""
 
     def __init__(self, root: Root, run: Run):
@@ -87,7 +87,7 @@ class Evidence:
             return list(self.run.config.get("classes", {}))
 
     @property
-    def told_apart(self) -> list[str]:
+    def foreground_classes(self) -> list[str]:
         """The classes that are told by themselves: all but the first, where there are several of them."""
         classes = self.classes
         return classes[1:] if len(classes) > 2 else []

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from unet.export.graph import Segmenter
 from unet.network import create_unet
-from unet.preprocessing.normalisation import moments, pixel_sums
+from unet.preprocessing.normalization import moments, pixel_sums
 from unet.tiling import Geometry
 
 
@@ -33,13 +33,13 @@ def test_sums_add_up_over_images():
 
 
 @pytest.mark.parametrize("value", [0, 257 * 31, 65535])
-def test_one_grey_value_has_a_deviation_of_one(value):
+def test_one_gray_value_has_a_deviation_of_one(value):
     mean, stddev = moments(pixel_sums(tf.fill([64, 64, 1], tf.constant(value, tf.uint16))))
     assert mean.numpy() == pytest.approx(value / 257)
     assert stddev.numpy() == 1
 
 
-def test_the_exported_graph_normalises_an_image_by_itself():
+def test_the_exported_graph_normalizes_an_image_by_itself():
     keras.utils.set_random_seed(8)
     network = create_unet((None, None, 1), base_filters=4, depth=2, decoder="paper")
     image = random_pixels(70, 45, 1, 1000, 9000)
