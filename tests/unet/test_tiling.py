@@ -77,8 +77,8 @@ def test_nearest_legal(side: int, nearest: tuple[int, int]) -> None:
     assert Geometry().nearest_valid_size(side) == nearest
 
 
-def test_illegal_arguments_say_what_was_received() -> None:
-    with pytest.raises(ValueError, match=r"556 and 572\. Received: side=570"):
+def test_invalid_sizes_say_what_was_received() -> None:
+    with pytest.raises(ValueError, match=r"556 and 572\. Received: size=570"):
         Geometry().output_size(570)
     with pytest.raises(ValueError, match="Received: depth=0"):
         Geometry(0)
