@@ -1,1 +1,1 @@
-"""The segmentation library, from files and pixels to a trained and measured U-Net; it knows no TFX."""
+"""The segmentation library, from image files to a trained and evaluated U-Net; it does not import TFX."""

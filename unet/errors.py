@@ -1,18 +1,18 @@
-"""Exceptions whose message is meant for the user: one sentence a line, no traceback."""
+"""Exceptions whose messages are shown to the user without a traceback, one sentence per line."""
 
 from __future__ import annotations
 
 
 class BadInput(ValueError):
-    """The data or a setting cannot be used as it is: the user has to change something."""
+    """The data or a setting cannot be used: the user has to change one of them."""
 
 
 class TrainingFailed(RuntimeError):
-    """Training or tuning could not produce a model: a loss that is not finite, no trial that finished."""
+    """Training or tuning produced no model: the loss became NaN or infinite, or no trial finished."""
 
 
 class ExportRejected(RuntimeError):
-    """The exported model does not do what serving needs."""
+    """The exported model does not meet the requirements of serving."""
 
 
 class ImagesLost(RuntimeError):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and hashes of files that are computed once."""
+"""Atomic writing of files, and cached hashes of their contents."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
-# A change so shortly after another one may have the same times: file systems stamp by the kernel's tick.
+# Two changes within this time may carry equal timestamps: file systems stamp by the kernel's tick.
 _TICK = 20_000_000  # nanoseconds
 
 _Stamp = tuple[int, ...]
-_hashes: dict[Path, tuple[_Stamp, str]] = {}  # of this process: a run checks, plans and reads the same files
+# The cache of this process: one run checks, plans and reads the same files.
+_hashes: dict[Path, tuple[_Stamp, str]] = {}
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
-    """Opens a file that gets its name once all of it is on the disk.
+    """Opens a temporary file that is renamed to `path` after all of its content is on the disk.
 
-    Until then it is a hidden file of a unique name in the same folder, which is removed if anything goes
-    wrong: whatever happens, what has the name is the file of before or the whole new one.
+    The temporary file is hidden, has a unique name, lies in the same folder and is removed after an error:
+    whatever happens, `path` holds the previous file or the complete new one.
 
     Args:
-        path: the file to write or to replace; its folder exists.
+        path: the file to write or to replace; its folder must exist.
         mode: "w" for text in UTF-8, "wb" for bytes.
 
     Yields:
-        The open file. Libraries that open files by themselves may write to its `name`.
+        The open temporary file. Libraries that open files by themselves may write to its `name`.
 
     Raises:
         OSError: the file cannot be written.
     """
-    # 60 characters take at most 240 bytes: with the rest, the 255 that a name may have.
+    # 60 characters take at most 240 bytes: with the suffix, the name stays within the limit of 255 bytes.
     part = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.part")
     encoding = {} if mode == "wb" else {"encoding": "utf-8", "errors": "backslashreplace"}
     try:
         with open(part, mode.replace("w", "x"), **encoding) as file:  # type: ignore[call-overload]
             yield file
-        with part.open("rb") as written:  # opened again: another writer may have used the name
+        with part.open("rb") as written:  # opened again: a library may have written by the name
             os.fsync(written.fileno())
         part.replace(path)
     except BaseException:
@@ -51,7 +52,7 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file, in little memory; empty if it cannot be read, which reading its pages will tell.
+    """SHA-256 of a file, in little memory; empty if the file cannot be read.
 
     A file is hashed once in a process, and again only after its size, times or inode changed.
     """
@@ -69,11 +70,11 @@ def hash_of(path: Path) -> str:
 
 
 def read_and_hash(path: Path, read: Callable[[Path], bytes]) -> tuple[bytes, str]:
-    """The content of a file and its SHA-256, which is computed as rarely as by `hash_of`.
+    """The content of a file and its SHA-256, which is cached as by `hash_of`.
 
     Args:
-        path: the file.
-        read: reads the file; what it raises is raised here.
+        path: the file to read.
+        read: function that reads the file; its exceptions pass through.
     """
     before = _stamp(path)
     content = read(path)
@@ -82,10 +83,10 @@ def read_and_hash(path: Path, read: Callable[[Path], bytes]) -> tuple[bytes, str
 
 
 def _stamp(path: Path) -> _Stamp:
-    """What changes with the content of a file, st_ctime even if mtime is set back; empty: no such file."""
+    """Size, times, inode and device of a file (ctime changes even if mtime is set back); empty: no file."""
     try:
         found = path.stat()
-    except OSError:  # reading the file tells why
+    except OSError:  # reading the file will raise the error
         return ()
     return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns
 
@@ -96,7 +97,7 @@ def _known(path: Path, stamp: _Stamp) -> str | None:
 
 
 def _keep(path: Path, before: _Stamp, sha256: str) -> str:
-    """Remembers a hash, unless the file changed while it was read, or so lately that no time would tell."""
+    """Caches a hash, unless the file changed while it was read or too recently to tell by its timestamps."""
     if before and before == _stamp(path) and time.time_ns() - before[-1] > _TICK:
         _hashes[path] = before, sha256
     return sha256

@@ -1,7 +1,7 @@
-"""Fingerprints of code: what a result depends on besides its data and its settings.
+"""Fingerprints of code: a result depends on its code as well as on its data and settings.
 
 A fingerprint covers modules, all modules of this checkout that they import, and the versions of the libraries
-that compute in them. It is taken of the parsed syntax: comments, docstrings and layout do not count.
+that they compute with. It is a hash of the parsed syntax: comments, docstrings and layout do not count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = ("components", "unet")
-# Libraries that compute: the name to import, and the distributions that the result then depends on.
+# Libraries that compute: the imported name, and the distributions on which the results then depend.
 LIBRARIES = {
     "PIL": ("pillow",),
     "apache_beam": ("apache-beam",),
@@ -38,7 +38,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """SHA-256 of the syntax of modules, of all that they import within the checkout, and library versions.
+    """SHA-256 of the syntax of modules and of their imports in this checkout, and of library versions.
 
     Args:
         modules: dotted names of modules of this checkout.
@@ -54,7 +54,7 @@ def fingerprint(modules: Iterable[str]) -> str:
 
 
 def reached(modules: Iterable[str]) -> set[str]:
-    """Modules of this checkout that modules import, directly or not, and these modules themselves."""
+    """The given modules, and all modules of this checkout that they import, directly or indirectly."""
     found: set[str] = set()
     waiting = set(modules)
     while waiting:
@@ -65,7 +65,7 @@ def reached(modules: Iterable[str]) -> set[str]:
 
 
 def source_of(module: str) -> Path | None:
-    """The file of a module of this checkout, or None."""
+    """The source file of a module of this checkout; None for any other module."""
     parts = module.split(".")
     if parts[0] not in PACKAGES:
         return None
@@ -78,9 +78,9 @@ def _parsed_module(module: str) -> tuple[str, frozenset[str]]:
     return _parsed(path.read_bytes()) if path else ("", frozenset())
 
 
-@functools.lru_cache(maxsize=512)  # by content: every node of the graph reaches nearly the same modules
+@functools.lru_cache(maxsize=512)  # nearly the same modules are parsed for every node of the graph
 def _parsed(source: bytes) -> tuple[str, frozenset[str]]:
-    """Hash of the syntax of a source, and the dotted names that it imports anywhere in it."""
+    """Hash of the syntax of a source file, and the dotted names of all its imports."""
     tree = ast.parse(source)
     found: set[str] = set()
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""How components say how far they are: records of one logger, which whoever drives the run may show."""
+"""Progress reports of long tasks: log records of one logger, which a run's driver may display."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def report(
     epochs: int = 1,
     values: Mapping[str, float] | None = None,
 ) -> None:
-    """Says that `step` of `steps` are done.
+    """Reports that `step` of `steps` are done.
 
     Args:
-        title: what is being done: "training".
-        step: from 1.
-        steps: all of them.
-        epoch: the same in larger pieces, where there are any.
-        epochs: all of them.
-        values: what is worth seeing, by its name: "loss", "IoU".
+        title: name of the task, such as "training".
+        step: number of steps done, from 1.
+        steps: total number of steps.
+        epoch: number of the current epoch, for tasks that have epochs.
+        epochs: total number of epochs.
+        values: current values to display, by name, such as "loss" or "IoU".
     """
     counts = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps, "values": dict(values or {})}
     logger.info("%s", title, extra=counts)
@@ -34,7 +34,7 @@ def report(
 
 @contextlib.contextmanager
 def shown_by(handler: logging.Handler) -> Iterator[None]:
-    """Sends what components report to a handler, and to nobody else's log, while the block runs."""
+    """Sends progress reports to a handler alone, not to other logs, while the block runs."""
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -45,15 +45,15 @@ def shown_by(handler: logging.Handler) -> Iterator[None]:
 
 
 class Count:
-    """Counts what several threads of this process do, and reports it."""
+    """Counts finished steps over several threads of this process, and reports each."""
 
     def __init__(self, title: str, steps: int):
-        """Args: title, steps: as for `report`."""
+        """Args: title: name of the task; steps: total number of steps."""
         self._title, self._steps, self._done = title, steps, 0
         self._lock = threading.Lock()
 
     def add(self) -> None:
-        """One more is done."""
+        """Counts and reports one more finished step."""
         with self._lock:
             self._done += 1
             report(self._title, self._done, self._steps)

@@ -1,6 +1,6 @@
-"""What all sections of settings have in common, and the two sections of no single room.
+"""The base class of all sections of settings, and the two sections that several packages need.
 
-Every other section is declared in the room where it acts.
+Every other section is declared in the package that uses its settings.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """Settings that belong together: types, defaults, bounds and what they mean. It cannot be changed.
+    """A group of settings: types, defaults, bounds and descriptions. Its objects are immutable.
 
     The first word of the docstring, before a colon, is the heading under which the settings are shown.
-    A run's configuration inherits from all sections, and what one component gets from a few of them.
+    A run's configuration inherits from all sections, the settings of one component from a few of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls: type[S], settings: Section, **more: Any) -> S:
-        """The part of some settings that this class declares.
+        """Copies the fields that this class declares from other settings.
 
         Args:
-            settings: have at least the fields of this class.
-            more: values that are no settings, or stand in place of theirs.
+            settings: the settings to copy from.
+            more: values of further fields, or values that replace those of `settings`.
         """
         names = [name for name in cls.model_fields if name not in more and hasattr(settings, name)]
         return cls(**{name: getattr(settings, name) for name in names}, **more)
 
 
 class Seed(Section):
-    """Data: where all chance comes from."""
+    """Data: the seed of all random numbers."""
 
     seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
 
 
 class Network(Section):
-    """Network: its layers."""
+    """Network: the layers of the U-Net."""
 
     decoder: Decoder = Field(
         "paper",

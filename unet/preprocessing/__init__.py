@@ -1,1 +1,1 @@
-"""What happens to pixels inside a TensorFlow graph before the network sees them."""
+"""Decoding, resizing and normalisation of images inside a TensorFlow graph, before the network."""

@@ -1,4 +1,4 @@
-"""Decoding inside a graph, for Transform and for the exported model: the same pixels as the offline reader's.
+"""Decodes images inside a graph, for Transform and the exported model, to the pixels of the offline reader.
 
 TensorFlow's decoders mangle some images silently (16 bits to 8, palettes, alpha): those are refused here.
 """
@@ -10,10 +10,11 @@ import tensorflow as tf
 from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.exif import orientation, upright
 
-# Signature, length and name of the header: decoders take other chunks before it, whose bytes are not its.
+# Signature, length and name of the header chunk. Decoders accept other chunks before the header, whose bytes
+# would be misread as the header's.
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-PNG_HEADER_BYTES = 33  # all of the header
-LEAST_SIDE = 188  # what a shorter side costs the network
+PNG_HEADER_BYTES = 33  # length of the signature and the whole header chunk
+LEAST_SIDE = 188  # pixels: the smallest valid input size at depth 4; shorter sides are padded to it
 PNG_GRAY, PNG_RGB = 0, 2  # colour types; 3 is palette, 4 and 6 have alpha
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -29,21 +30,21 @@ def decode_image(
     """Decodes a PNG of up to 16 bits or a JPEG, each grey or RGB, and turns it upright.
 
     RGB becomes grey by (299 R + 587 G + 114 B + 500) // 1000 on the stored integers (the luma weights of
-    ITU-R BT.601, rounded), grey becomes RGB by repetition. What the header tells is tested before anything
-    is decoded.
+    ITU-R BT.601, rounded), grey becomes RGB by repetition. The values of the header are checked before any
+    pixel is decoded.
 
     Args:
-        encoded: scalar string.
-        channels: of the answer, 1 or 3.
-        max_pixels: images of more `counted_pixels` are refused; None: none are.
-        name: of the image in messages.
+        encoded: content of the image file, a scalar string.
+        channels: number of channels of the decoded image, 1 or 3.
+        max_pixels: images with more `counted_pixels` are refused; None: there is no limit.
+        name: name of the image in error messages.
 
     Returns:
         [H, W, channels] uint16; 8 bits are scaled by `DEPTH_SCALE`.
 
     Raises:
-        tf.errors.InvalidArgumentError: another format, or a palette, alpha or CMYK image, of which
-            TensorFlow's decoders would silently make something else; too many pixels; or a damaged file.
+        tf.errors.InvalidArgumentError: the file has another format; is a palette, alpha or CMYK image, which
+            TensorFlow's decoders would change silently; has too many pixels; or is damaged.
     """
     length = tf.strings.length(encoded)
     is_png = (tf.strings.substr(encoded, 0, 16) == PNG_START) & (length >= PNG_HEADER_BYTES)
@@ -55,26 +56,26 @@ def decode_image(
         is_png,
         lambda: _decode_png(encoded, channels, max_pixels, name),
         lambda: _decode_jpeg(encoded, channels, max_pixels, name),
-    )
-    pixels = upright(pixels, orientation(encoded, is_png))
+    )  # [h, w, channels]
+    pixels = upright(pixels, orientation(encoded, is_png))  # [H, W, channels]
     return tf.ensure_shape(pixels, [None, None, channels])
 
 
 def counted_pixels(height: int, width: int) -> int:
-    """Pixels by which an image is limited: a line of one pixel costs as much as a band of `LEAST_SIDE`."""
+    """Number of pixels to compare with `max_pixels`; sides below `LEAST_SIDE` count as `LEAST_SIDE`."""
     return max(height, LEAST_SIDE) * max(width, LEAST_SIDE)
 
 
 def checked(
     value: tf.Tensor, condition: tf.Tensor, *message: tf.Tensor | str, name: tf.Tensor | str = ""
 ) -> tf.Tensor:
-    """`value`, once `condition` holds; a graph runs an assertion before what follows only if told so.
+    """Returns `value` with an assertion as its control dependency, without which a graph may skip it.
 
     Args:
         value: any tensor, which is returned.
-        condition: scalar bool.
-        message: said if it does not hold; texts and what was found.
-        name: of what is tested, said before it.
+        condition: the condition that must hold, a scalar bool.
+        message: parts of the error message, texts and tensors.
+        name: name of the checked image or element, printed before the message.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs and `condition` is false.
@@ -98,38 +99,40 @@ def _decode_png(
     encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
 ) -> tf.Tensor:
     # Bytes 16 to 25 of every PNG: width and height, bits of a sample, colour type.
-    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)
+    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)  # [2]
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)  # [2]
     bits, color = header[0], header[1]
     is_rgb = color == PNG_RGB
     known = is_rgb | (color == PNG_GRAY)
     encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", color, name=name)
     encoded = _small_enough(encoded, sides, max_pixels, name)
     if channels == 3:
-        return tf.io.decode_png(encoded, 3, tf.uint16)
+        return tf.io.decode_png(encoded, 3, tf.uint16)  # [H, W, 3]
     unit = tf.where(bits > 8, 1, DEPTH_SCALE)
-    stored = tf.io.decode_png(encoded, 0, tf.uint16)
-    return tf.cond(is_rgb, lambda: _gray(stored, unit), lambda: stored)
+    stored = tf.io.decode_png(encoded, 0, tf.uint16)  # [H, W, 1 or 3]
+    return tf.cond(is_rgb, lambda: _gray(stored, unit), lambda: stored)  # [H, W, 1]
 
 
 def _decode_jpeg(
     encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
 ) -> tf.Tensor:
-    shape = tf.io.extract_jpeg_shape(encoded)
+    shape = tf.io.extract_jpeg_shape(encoded)  # [3]: height, width, components
     components = shape[2]
     known = (components == 1) | (components == 3)
     encoded = checked(encoded, known, f"{ACCEPTED}; components of this JPEG:", components, name=name)
     encoded = _small_enough(encoded, shape[:2], max_pixels, name)
-    # The default method differs from other decoders in most values, by one.
-    stored = tf.io.decode_jpeg(encoded, 3 if channels == 3 else 0, dct_method="INTEGER_ACCURATE")
+    # With the default method most values would differ by one from those of other decoders.
+    stored = tf.io.decode_jpeg(  # [H, W, 1 or 3]
+        encoded, 3 if channels == 3 else 0, dct_method="INTEGER_ACCURATE"
+    )
     scaled = tf.cast(stored, tf.uint16) * DEPTH_SCALE
     if channels == 3:
         return scaled
-    return tf.cond(components == 3, lambda: _gray(scaled, DEPTH_SCALE), lambda: scaled)
+    return tf.cond(components == 3, lambda: _gray(scaled, DEPTH_SCALE), lambda: scaled)  # [H, W, 1]
 
 
 def _gray(rgb: tf.Tensor, unit: tf.Tensor | int) -> tf.Tensor:
-    """[H, W, 3] uint16 -> [H, W, 1] uint16; `unit` is what a step of the stored integers has become."""
+    """Luma, [H, W, 3] uint16 -> [H, W, 1] uint16; `unit` is the step by which stored integers were scaled."""
     # 1000 * 65535 fits into int32.
-    red, green, blue = (tf.cast(rgb[..., i : i + 1], tf.int32) // unit for i in range(3))
+    red, green, blue = (tf.cast(rgb[..., i : i + 1], tf.int32) // unit for i in range(3))  # [H, W, 1] each
     return tf.cast((299 * red + 587 * green + 114 * blue + 500) // 1000 * unit, tf.uint16)

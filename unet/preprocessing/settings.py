@@ -8,11 +8,11 @@ from pydantic import Field
 
 from unet.settings import Section
 
-CACHE_BYTES = 2**28  # bytes of pixels that a training holds decoded: of images, and of masks
+CACHE_BYTES = 2**28  # bytes of decoded pixels that a training caches, separately for images and masks
 
 
 class Scaling(Section):
-    """Data: the images as the network sees them."""
+    """Data: how images are resized and normalised before the network."""
 
     scale: float = Field(
         1.0, ge=0.05, le=4, description="Size of the images that the network sees, as a part of their own."
@@ -23,25 +23,25 @@ class Scaling(Section):
 
 
 class PatchSize(Section):
-    """Tiling: what the network gets in a training."""
+    """Tiling: the size of training patches."""
 
     patch_size: int = Field(444, description="Side of the network's input while training.")
 
 
 class Stride(Section):
-    """Tiling: what is stored."""
+    """Tiling: the size of the stored tiles."""
 
     tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
 
 
 class TileSettings(Scaling, PatchSize, Stride):
-    """What shapes the stored tiles: settings, and what follows from others.
+    """Settings that determine the stored tiles, and values derived from other settings.
 
     Attributes:
-        image_channels: of the images as the network sees them.
-        class_count: how many classes there are.
+        image_channels: number of channels of the network's input.
+        class_count: number of classes.
         with_border: whether the border term of the weight map is stored, too.
-        levels: depth of the network.
+        levels: depth of the network, its number of poolings.
     """
 
     image_channels: int
