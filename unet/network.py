@@ -25,7 +25,7 @@ def _conv_pair(
     for i, width in enumerate((filters, second_filters or filters), 1):
         x = layers.Conv2D(
             width, 3, activation="relu", kernel_initializer="he_normal", name=f"conv{block}_{i}"
-        )(x)
+        )(x)  # [B, H - 2 i, W - 2 i, width]
     return x
 
 
@@ -35,12 +35,12 @@ def encode(
     """The contracting path: pairs of convolutions with 2x2 max pooling between them, channels doubling.
 
     Args:
-        inputs: [B, H, W, C], H and W valid for `Geometry(depth)` or None.
-        base_filters: channels of conv1; each pooling doubles them.
+        inputs: batch of images, [B, H, W, C]; H and W are valid input sizes of `Geometry(depth)`, or None.
+        base_filters: number of channels of conv1; each pooling doubles it.
         depth: number of poolings.
         dropout: rate of the drop-out layers "at the end of the contracting path" (section 3.1). The paper
-            says no more; as in the usual implementations they follow the two deepest pairs of convolutions,
-            so that the deepest skip connection carries dropped features too. 0 adds no layer.
+            gives no details; as in the usual implementations they follow the two deepest pairs of
+            convolutions, so that the deepest skip connection carries dropped features too. 0 adds no layer.
 
     Returns:
         The features, deepest first: (conv5, conv4, conv3, conv2, conv1) at depth 4, each [B, h, w, filters];
@@ -49,8 +49,8 @@ def encode(
     x, features = inputs, []
     for block in range(1, depth + 2):
         if block > 1:
-            x = layers.MaxPooling2D(2, name=f"pool{block - 1}")(x)
-        x = _conv_pair(x, block, base_filters * 2 ** (block - 1))
+            x = layers.MaxPooling2D(2, name=f"pool{block - 1}")(x)  # [B, h / 2, w / 2, C]
+        x = _conv_pair(x, block, base_filters * 2 ** (block - 1))  # [B, h - 4, w - 4, filters]
         if dropout and block >= depth:
             x = layers.Dropout(dropout, name=f"drop{block}")(x)
         features.append(x)
@@ -64,30 +64,32 @@ def decode(
     decoder: Decoder = "published",
     activation: str | None = "softmax",
 ) -> keras.KerasTensor:
-    """The expanding path: 2x2 up-convolutions, cropped skip connections, pairs of convolutions; the classes.
+    """The expanding path: up-convolutions, cropped skip connections, pairs of convolutions, output layer.
 
     Args:
         bottom: features of the deepest level (conv5), [B, h, w, filters].
         *skips: features of the levels above, deepest first (conv4, conv3, conv2, conv1).
         classes: number of classes.
-        decoder: "paper" halves the channels in each up-convolution (figure 1). "published" keeps those of the
-            first one in all of them, and the second convolution of its second block is 2 filters wider than
-            the first, as in the Keras network that this project starts from.
-        activation: of the last layer; None gives logits.
+        decoder: "paper" halves the channels in each up-convolution (figure 1). "published" gives all
+            up-convolutions the channels of the first one, and makes the second convolution of its second
+            block 2 filters wider than the first, as in the Keras network that this project starts from.
+        activation: activation of the output layer; None gives logits.
 
     Returns:
-        [B, H', W', classes], float32 in any mixed precision: a softmax in half precision has steps of 1e-3.
+        Output for each pixel, [B, H', W', classes], float32 even in mixed precision: a softmax in half
+        precision has steps of 1e-3.
     """
     x, depth = bottom, len(skips)
     for i, (skip, crop) in enumerate(zip(skips, reversed(Geometry(depth).crops), strict=True)):
         block, filters = depth + 2 + i, skip.shape[-1]
-        skip = layers.Cropping2D(crop, name=f"crop{block}")(skip)
+        skip = layers.Cropping2D(crop, name=f"crop{block}")(skip)  # [B, 2 h, 2 w, filters]
         up_filters = filters if decoder == "paper" else bottom.shape[-1] // 2
-        x = layers.Conv2DTranspose(up_filters, 2, strides=2, name=f"up{block}")(x)
-        x = layers.Concatenate(name=f"concat{block}")([skip, x])
+        x = layers.Conv2DTranspose(up_filters, 2, strides=2, name=f"up{block}")(x)  # [B, 2 h, 2 w, up]
+        x = layers.Concatenate(name=f"concat{block}")([skip, x])  # [B, 2 h, 2 w, filters + up]
         wider = decoder == "published" and i == 1
-        x = _conv_pair(x, block, filters, filters + 2 if wider else filters)
+        x = _conv_pair(x, block, filters, filters + 2 if wider else filters)  # [B, 2 h - 4, 2 w - 4, filters]
     name = "logits" if activation is None else "probabilities"
+    # [B, H', W', classes]
     return layers.Conv2D(classes, 1, activation=activation, dtype="float32", name=name)(x)
 
 
@@ -104,19 +106,19 @@ def create_unet(
 ) -> keras.Model:
     """Builds and compiles a U-Net.
 
-    With its defaults it is the published Keras network: 572x572x1 to 388x388x2, 33,477,572 parameters. With
-    `decoder="paper"` it is the network of figure 1, 31,030,658 parameters.
+    The default arguments build the published Keras network: 572x572x1 to 388x388x2, 33,477,572 parameters.
+    `decoder="paper"` builds the network of figure 1, 31,030,658 parameters.
 
     Args:
-        input_size: height, width and channels. Sizes are valid ones of `Geometry(depth)`, or None for a fully
-            convolutional network that takes any valid size.
+        input_size: height, width and channels of the input. Height and width are valid input sizes of
+            `Geometry(depth)`, or None for a fully convolutional network that takes any valid size.
         classes: number of classes, at least 2.
-        base_filters: channels of the first level; 64 in the paper.
+        base_filters: number of channels of the first level; 64 in the paper.
         depth: number of 2x2 poolings; 4 in the paper.
-        decoder: see `decode`.
-        dropout: see `encode`; 0.5 is usual.
-        activation: of the last layer, named "probabilities"; None gives logits, in a layer of that name.
-        learning_rate: of Adam.
+        decoder: variant of the expanding path, see `decode`.
+        dropout: rate of the drop-out layers, see `encode`; 0.5 is usual.
+        activation: activation of the output layer "probabilities"; None gives logits, in a layer "logits".
+        learning_rate: learning rate of Adam.
 
     Returns:
         The model, compiled with Adam, categorical cross-entropy (one-hot targets) and accuracy.
@@ -147,9 +149,11 @@ def create_unet(
                 f"Received: input_size={input_size}"
             )
 
-    inputs = keras.Input(input_size, name="image")
-    features = encode(inputs, base_filters=base_filters, depth=depth, dropout=dropout)
-    outputs = decode(*features, classes=classes, decoder=decoder, activation=activation)
+    inputs = keras.Input(input_size, name="image")  # [B, H, W, channels]
+    features = encode(inputs, base_filters=base_filters, depth=depth, dropout=dropout)  # [B, h, w, C] each
+    outputs = decode(  # [B, H', W', classes]
+        *features, classes=classes, decoder=decoder, activation=activation
+    )
     model = keras.Model(inputs, outputs, name="unet")
     from_logits = activation is None
     model.compile(

@@ -1,11 +1,11 @@
-"""The arithmetic of the overlap-tile strategy: the only place that knows 184, 16 and 92.
+"""The arithmetic of the overlap-tile strategy: the only module with the numbers 184, 16 and 92.
 
 U-Net's convolutions are valid ones, so its output is smaller than its input by a constant; missing context
 at the border is mirrored, and images of any size are cut into tiles that overlap by that constant
 (Ronneberger, Fischer, Brox 2015, section 2 and figure 2). The network is equivariant only to shifts by
-multiples of 2**depth: where a tile starts at any other offset, its poolings pair other pixels than those of
-one pass over the whole image. Tiles that `plan` makes start at such multiples, so that tiled inference equals
-the whole-image pass but for float rounding.
+multiples of 2**depth: in a tile that starts at any other offset, the poolings pair other pixels than in one
+pass over the whole image. The tiles of `plan` start at such multiples, so that tiled inference equals the
+whole-image pass but for float rounding.
 
 Everything here is in pixels. The plans, `Axis` and `mirror_index` use only operators that Python integers,
 numpy arrays and TensorFlow's int32 tensors share: the same lines run offline and inside a graph.
@@ -19,7 +19,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-# NumPy is imported where arrays are made: what checks a configuration needs `Geometry` alone, at once.
+# NumPy is imported where arrays are made: checking a configuration needs `Geometry` alone, and must be fast.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -30,10 +30,10 @@ Scalar = TypeVar("Scalar", bound="np.generic")
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """Sides that a U-Net of valid convolutions takes and gives.
+    """Valid input sizes of a U-Net of valid convolutions, and their output sizes.
 
     Level by level, with two 3x3 convolutions each side of a 2x2 pooling: a U-Net of depth d loses
-    L(d) = 2 L(d - 1) + 8 pixels of a side, L(0) = 4, and needs a side n with n - 4 even and (n - 4) / 2 valid
+    L(d) = 2 L(d - 1) + 8 pixels of a side, L(0) = 4, and needs a size n with n - 4 even and (n - 4) / 2 valid
     for depth d - 1. At the paper's depth of 4: n = 16 k + 12 >= 188, and 184 pixels are lost (figure 1: 572
     gives 388).
 
@@ -50,17 +50,17 @@ class Geometry:
 
     @staticmethod
     def _loss(depth: int) -> int:
-        """L(depth), pixels: the closed form of the recursion."""
+        """Pixels by which the output is smaller than the input, L(depth): the recursion's closed form."""
         return 12 * 2**depth - 8
 
     @property
     def step(self) -> int:
-        """Shift, and its multiples, to which the network is equivariant: 16 at depth 4."""
+        """Smallest shift, in pixels, to which the network is equivariant: 16 at depth 4."""
         return 2**self.depth
 
     @property
     def halo(self) -> int:
-        """Pixels that the output lacks on each side of the input: 92 at depth 4."""
+        """Pixels by which the input exceeds the output on each side: 92 at depth 4."""
         return self._loss(self.depth) // 2
 
     @property
@@ -70,20 +70,20 @@ class Geometry:
 
     @property
     def smallest_output(self) -> int:
-        """Output size of the smallest input, 4 at depth 4; all others are multiples of `step` above it."""
+        """Output size of the smallest valid input, 4 at depth 4; larger outputs add multiples of `step`."""
         return min(self.step, 4)
 
     @property
     def crops(self) -> tuple[int, ...]:
-        """Pixels cut off each border of the skip connections, shallow to deep: 88, 40, 16, 4 at depth 4."""
+        """Pixels cropped from each border of the skip features, shallow to deep: 88, 40, 16, 4 at depth 4."""
         return tuple(self._loss(depth) for depth in reversed(range(self.depth)))
 
     def is_valid_size(self, size: int) -> bool:
-        """Whether each 2x2 pooling of an input of this size meets an even one, and something is left over."""
+        """Whether each 2x2 pooling gets an even size from this input size, and the output is not empty."""
         return size >= self.smallest and (size - self.smallest) % self.step == 0
 
     def nearest_valid_size(self, size: int) -> tuple[int, int]:
-        """The largest valid size <= `size` and the smallest >= it; below the smallest, that one twice."""
+        """The nearest valid sizes below and above `size`; both are `smallest` for sizes below it."""
         beyond = max(size - self.smallest, 0)
         below = self.smallest + beyond // self.step * self.step
         above = self.smallest + -(-beyond // self.step) * self.step
@@ -103,8 +103,8 @@ class Geometry:
 class Axis(NamedTuple):
     """The tiles of one axis of an image.
 
-    Tile i reads the mirror-padded axis from i * stride on, and answers for the `kept(i)` pixels of the image
-    that begin at i * stride.
+    Tile i starts at pixel i * stride of the mirror-padded axis, and its output replaces the `kept(i)` pixels
+    of the image that begin at i * stride.
 
     Attributes:
         count: number of tiles, all of the same size.
@@ -115,15 +115,15 @@ class Axis(NamedTuple):
     stride: Int
 
     def tile_size(self, geometry: Geometry) -> Int:
-        """Input size of each tile, a valid one."""
+        """Input size of each tile, a valid input size of the network."""
         return self.stride + geometry.smallest
 
     def padded_size(self, geometry: Geometry) -> Int:
-        """Length of the padded axis: the halo, the image, and what is mirrored after it for the last tile."""
+        """Length of the padded axis: halo, image, and mirrored pixels up to the end of the last tile."""
         return self.count * self.stride + geometry.smallest
 
     def kept(self, index: Int, geometry: Geometry) -> Int:
-        """Output pixels that tile `index` keeps, from the first one on: `stride`; the last tile keeps all."""
+        """Number of leading output pixels used of tile `index`: `stride`, or all of the last tile."""
         is_last = (index + 1) // self.count  # 1 or 0, without a comparison that tensors do differently
         return self.stride + is_last * geometry.smallest_output
 
@@ -131,15 +131,15 @@ class Axis(NamedTuple):
 def plan(size: Int, max_stride: int, geometry: Geometry, min_stride: int = 0) -> Axis:
     """Fits the fewest equal tiles to one axis of an image.
 
-    The work for each output pixel is (tile_size / stride)^2, and tiles that overshoot the image are work for
-    nothing: so a small image is a single tile of about its size, a large one few equal tiles.
+    The work for each output pixel is (tile_size / stride)^2, and tiles that overshoot the image waste work:
+    so a small image is a single tile of about its size, a large image a few equal tiles.
 
     Args:
-        size: side of the image in pixels, an int or an int32 scalar tensor; at least 1.
+        size: number of pixels of the axis, an int or an int32 scalar tensor; at least 1.
         max_stride: upper bound of the stride, a multiple of the geometry's step; it bounds the memory.
-        geometry: of the network.
-        min_stride: lower bound of the stride, at most `max_stride`, for tiles that something has to fit into;
-            a multiple of the step, too.
+        geometry: geometry of the network.
+        min_stride: lower bound of the stride, a multiple of the step and at most `max_stride`; it guarantees
+            tiles of a minimum size.
 
     Returns:
         The tiles; count and stride are of the type of `size`. count * stride + smallest_output >= size.
@@ -170,28 +170,28 @@ def _larger(a: Int, b: Int) -> Int:
 
 
 def smallest_area(geometry: Geometry) -> int:
-    """Least `max_area` of `plan_image`, pixels: one tile of the least stride."""
+    """Smallest allowed `max_area` of `plan_image` in pixels: one tile of the smallest stride."""
     return (geometry.smallest + geometry.step) ** 2
 
 
 def plan_image(
     height: Int, width: Int, max_area: int, geometry: Geometry, xp: Any = None
 ) -> tuple[Axis, Axis]:
-    """Tiles of an image that are the least work of all whose memory is bounded.
+    """Finds the tiling of an image with the least work among all tilings of bounded memory.
 
-    Tries every number of rows that tiles may stand in, gives each the largest columns that the bound leaves,
-    and takes the one with the fewest input pixels in all: a single tile where the image fits. There are at
-    most `height / step` of them; as arrays they cost a hundredth of a millisecond.
+    Tries every number of rows of tiles, gives each the widest columns that `max_area` allows, and takes the
+    tiling with the fewest input pixels in all: a single tile where the image fits. At most `height / step`
+    tilings are tried; computed as arrays they take a hundredth of a millisecond.
 
     Args:
-        height: of the image in pixels, an int or an int32 scalar tensor; at least 1.
-        width: likewise.
+        height: height of the image in pixels, an int or an int32 scalar tensor; at least 1.
+        width: width of the image in pixels, an int or an int32 scalar tensor; at least 1.
         max_area: largest input of a tile in pixels, at least `smallest_area(geometry)`.
-        geometry: of the network.
-        xp: the module `tensorflow` where the answer is to be tensors; None: numpy.
+        geometry: geometry of the network.
+        xp: the module that computes: `tensorflow` returns tensors; None: numpy.
 
     Returns:
-        The tiles of both axes.
+        The tiles of the rows and the tiles of the columns.
 
     Raises:
         ValueError: `max_area` is too small.
@@ -202,55 +202,55 @@ def plan_image(
     arange = xp.arange if hasattr(xp, "arange") else xp.range
     step, least = geometry.step, geometry.smallest
     beyond = _larger(height - geometry.smallest_output, 1)
-    counts = arange(1, (beyond + step - 1) // step + 1)
+    counts = arange(1, (beyond + step - 1) // step + 1)  # [tilings]
     rows = _fit(height, (beyond + step * counts - 1) // (step * counts) * step, geometry, 0)
-    # What the bound leaves for the stride of the columns; below a step it leaves nothing.
+    # The largest stride of the columns within `max_area`; below one step the tiling is impossible.
     room = (max_area // rows.tile_size(geometry) - least) // step * step
     columns = _fit(width, _larger(room, step), geometry, 0)
     # Input pixels for each pixel of the image, as floats: the products do not fit into int32.
     work = (rows.count * rows.tile_size(geometry) / height) * (
         columns.count * columns.tile_size(geometry) / width
     )
-    best = xp.argmin(xp.where(room >= step, work, math.inf * xp.ones_like(work)))
+    best = xp.argmin(xp.where(room >= step, work, math.inf * xp.ones_like(work)))  # []
     return Axis(rows.count[best], rows.stride[best]), Axis(columns.count[best], columns.stride[best])
 
 
 def mirror_index(start: Int, length: Int, size: Int, xp: Any = None) -> Any:
-    """Where the pixels of a mirror-padded axis come from.
+    """Source index of each pixel of a mirror-padded axis.
 
     Reflects without repeating the border pixel, as `np.pad(mode="reflect")` does, again and again where the
-    image is smaller than the padding. An image of one pixel repeats it.
+    image is smaller than the padding. An image of one pixel is repeated.
 
     Args:
         start: first position on the image's axis, in pixels; negative for padding before the image.
         length: number of positions.
-        size: side of the image, at least 1.
-        xp: the module `tensorflow` where the answer is to be tensors; None: numpy.
+        size: number of pixels of the image's axis, at least 1.
+        xp: the module that computes: `tensorflow` returns a tensor; None: numpy.
 
     Returns:
         Integer indices into the image's axis, shape [length], each in [0, size).
     """
     xp = xp or importlib.import_module("numpy")
     arange = xp.arange if hasattr(xp, "arange") else xp.range
-    period = 2 * size - 2 + 1 // size  # 1 // size: one pixel has period 1, and no division by zero
-    return size - 1 - abs(arange(start, start + length) % period - (size - 1))
+    period = 2 * size - 2 + 1 // size  # 1 // size: a size of 1 has period 1, not 0
+    return size - 1 - abs(arange(start, start + length) % period - (size - 1))  # [length]
 
 
 def pad(image: NDArray[Scalar], rows: Axis, cols: Axis, geometry: Geometry) -> NDArray[Scalar]:
     """Mirror-pads an image by the halo before it and as far after it as its tiles reach.
 
     Args:
-        image: [H, W, C] (or [H, W]).
+        image: the image, [H, W, C] or [H, W].
         rows: plan of the H axis.
         cols: plan of the W axis.
-        geometry: of the network.
+        geometry: geometry of the network.
 
     Returns:
-        [rows.padded_size, cols.padded_size, C], a copy.
+        The padded image, [rows.padded_size, cols.padded_size, C], a copy.
     """
-    row_index = mirror_index(-geometry.halo, rows.padded_size(geometry), image.shape[0])
-    col_index = mirror_index(-geometry.halo, cols.padded_size(geometry), image.shape[1])
-    return image[row_index[:, None], col_index[None, :]]
+    row_index = mirror_index(-geometry.halo, rows.padded_size(geometry), image.shape[0])  # [padded H]
+    col_index = mirror_index(-geometry.halo, cols.padded_size(geometry), image.shape[1])  # [padded W]
+    return image[row_index[:, None], col_index[None, :]]  # [padded H, padded W, C]
 
 
 def tiles(
@@ -259,32 +259,32 @@ def tiles(
     """Cuts a padded image into its tiles, row by row.
 
     Args:
-        padded: what `pad` returned for the same plans.
+        padded: image that `pad` returned for the same plans.
         rows: plan of the H axis.
         cols: plan of the W axis.
-        geometry: of the network.
+        geometry: geometry of the network.
 
     Yields:
-        top, left: the first pixel of the *image* that the tile answers for; and the tile, a view of shape
-        [rows.tile_size, cols.tile_size, C].
+        top and left, the first pixel of the *image* that the tile's output replaces; and the tile, a view of
+        shape [rows.tile_size, cols.tile_size, C].
     """
     height, width = rows.tile_size(geometry), cols.tile_size(geometry)
     for top in range(0, rows.count * rows.stride, rows.stride):
         for left in range(0, cols.count * cols.stride, cols.stride):
-            yield top, left, padded[top : top + height, left : left + width]
+            yield top, left, padded[top : top + height, left : left + width]  # [height, width, C]
 
 
 def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, width: int) -> NDArray[Scalar]:
-    """Puts the network's outputs together.
+    """Joins the network's outputs of all tiles to the output of the whole image.
 
     Args:
-        outputs: top, left and [rows.stride + smallest_output, cols.stride + smallest_output, K] of each tile
-            (or without K), in the order of `tiles`.
-        height: of the image, in pixels.
-        width: of the image, in pixels.
+        outputs: top, left and output of each tile, in the order of `tiles`; the output is
+            [rows.stride + smallest_output, cols.stride + smallest_output, K], or without K.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
 
     Returns:
-        [height, width, K].
+        The output of the whole image, [height, width, K].
 
     Raises:
         ValueError: there is no output.
@@ -294,16 +294,16 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
     whole: NDArray[Scalar] | None = None
     for top, left, output in outputs:
         if whole is None:
-            whole = np.empty((height, width, *output.shape[2:]), output.dtype)
+            whole = np.empty((height, width, *output.shape[2:]), output.dtype)  # [height, width, K]
         target = whole[top : top + output.shape[0], left : left + output.shape[1]]
-        # Where two tiles overlap the later one wins: each keeps just its stride, as in `Axis.kept`.
+        # Where two tiles overlap the later one wins: of each tile just its stride is kept, as in `Axis.kept`.
         target[...] = output[: target.shape[0], : target.shape[1]]
     if whole is None:
         raise ValueError("There is nothing to stitch. Received: outputs=()")
     return whole
 
 
-# Bytes of activations that a pixel of a tile takes for each filter of the first level; see
+# Bytes of activations for each pixel of a tile and each filter of the first level; see
 # benchmarks/inference.py.
 _BYTES_PER_FILTER = 30
 

@@ -1,4 +1,4 @@
-"""From stored tiles to batches: the tf.data pipeline of training, and the tiles of validation."""
+"""The tf.data pipeline of training: from stored tiles to batches of augmented patches."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from unet.training.tiles import Tiles, _gray_values
 
 
 class _Pixels:
-    """The pixels of stored tiles: decoded once where they fit into `cache_bytes` bytes, else anew each time.
+    """The pixels of stored tiles: decoded once if they fit into `cache_bytes` bytes, else anew for each use.
 
-    Decoding takes most of the time of a patch; encoded, a split of any size takes the memory of its files.
+    Decoding takes most of the time of a patch; encoded tiles take no more memory than their files.
     """
 
     def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, cache_bytes: int):
         self._channels, self._dtype = channels, dtype
-        # Width and height lie at a fixed place of a PNG.
-        sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]
-        values = sides.prod(1) * channels
+        # Width and height lie at a fixed offset of a PNG.
+        sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]  # [tiles, 2]
+        values = sides.prod(1) * channels  # [tiles]
         self._decoded = values.sum() * dtype.size <= cache_bytes
-        ends = values.cumsum()
+        ends = values.cumsum()  # [tiles]
         with tf.device("CPU"):
             self._pngs = tf.constant([] if self._decoded else pngs.tolist(), tf.string)
             self._sides, self._ends = tf.constant(sides), tf.constant(ends)
             if self._decoded:
-                all_values = np.empty(ends[-1], dtype.as_numpy_dtype)
+                all_values = np.empty(ends[-1], dtype.as_numpy_dtype)  # [sum of H W channels of all tiles]
 
                 def fill(i: int) -> None:
                     all_values[ends[i] - values[i] : ends[i]] = self._decode(pngs[i]).numpy().ravel()
@@ -43,13 +43,13 @@ class _Pixels:
                 self._values = tf.constant(all_values)
 
     def __call__(self, index: tf.Tensor) -> tf.Tensor:
-        """[H, W, channels] of a tile."""
+        """The pixels [H, W, channels] of the tile with this index."""
         if not self._decoded:
-            return self._decode(tf.gather(self._pngs, index))
+            return self._decode(tf.gather(self._pngs, index))  # [H, W, channels]
         height, width = tf.unstack(self._sides[index])
         end = self._ends[index]
-        values = self._values[end - height * width * self._channels : end]
-        return tf.reshape(values, [height, width, self._channels])
+        values = self._values[end - height * width * self._channels : end]  # [H * W * channels]
+        return tf.reshape(values, [height, width, self._channels])  # [H, W, channels]
 
     def _decode(self, png: tf.Tensor) -> tf.Tensor:
         return tf.ensure_shape(tf.io.decode_png(png, dtype=self._dtype), [None, None, self._channels])
@@ -60,20 +60,20 @@ def training_batches(
 ) -> tf.data.Dataset:
     """An endless stream of augmented patches; the same seed gives the same stream.
 
-    What the n-th patch shows is a function of n and the seed alone, so a training that was killed goes on
-    with the very patch that comes next, and the images of any batch can be named afterwards.
+    The n-th patch is a function of n and the seed alone, so a training that was killed continues with exactly
+    the next patch, and the images of any batch can be named afterwards.
 
     Args:
-        tiles: of the training split.
+        tiles: tiles of the training split.
         settings: size, number, order and augmentation of the patches; a share of `oversample_rare` of them is
-            laid around a pixel of a class drawn at random from all but the first one, however rare it is.
-        start_batch: number of batches to leave out.
-        cache_bytes: bytes of decoded images, and of masks, that are worth their memory.
+            placed around a pixel of a class drawn at random from all but the first class, however rare.
+        start_batch: number of batches to skip.
+        cache_bytes: largest number of bytes of decoded pixels to cache, separately for images and masks.
 
     Returns:
         Batches of (x, y): x [batch_size, patch_size, patch_size, channels] float32, normalised; y
         [batch_size, out, out, K] uint8 of the valid centre, out = patch_size - 2 * halo: class indices or
-        `masks.IGNORE`, and what else the mask of a tile holds.
+        `masks.IGNORE`, and the border term if the tiles have it.
     """
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
     choose = _Order(tiles, settings.seed, settings.oversample_rare)
@@ -83,10 +83,10 @@ def training_batches(
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 
     def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = tf.random.split(tf.stack([tf.constant(settings.seed, tf.int64), number]), 5)
+        seeds = tf.random.split(tf.stack([tf.constant(settings.seed, tf.int64), number]), 5)  # [5, 2]
         index, wanted = choose(number)
-        image, mask = images(index), masks(index)
-        first_pixel, last_pixel = tf.unstack(extent[index])
+        image, mask = images(index), masks(index)  # [H, W, channels], [H, W, K]
+        first_pixel, last_pixel = tf.unstack(extent[index])  # [2] each: row, column
         top, left = _offset(mask, wanted, patch_size, geometry.halo, last_pixel, seeds[0])
         place = augmentation.Patch(top, left, patch_size, geometry.halo, first_pixel, last_pixel)
         warped = tf.random.stateless_uniform([], seeds[1]) < settings.spatial_augment_prob
@@ -98,7 +98,7 @@ def training_batches(
             pixels, classes = augmentation.cut(image, mask, place)
             return _gray_values(pixels), classes
 
-        image, mask = tf.cond(warped, bent, as_it_is)
+        image, mask = tf.cond(warped, bent, as_it_is)  # [patch_size, patch_size, channels], [out, out, K]
         if settings.flip:
             image, mask = augmentation.flip_and_turn(image, mask, seeds[3])
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
@@ -106,12 +106,12 @@ def training_batches(
 
     ds = tf.data.Dataset.range(start_batch * batch_size, np.iinfo(np.int64).max)
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # The step runs on all cores: two batches ahead are enough to hide the decoding.
-    return ds.batch(batch_size, drop_remainder=True).prefetch(2)
+    # The training step uses all cores: two batches in advance are enough to hide the decoding.
+    return ds.batch(batch_size, drop_remainder=True).prefetch(2)  # [batch_size, ...] each
 
 
 def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[str]:
-    """Names of the images that a batch of `training_batches` was cut from; `batch`: its number, from 0."""
+    """Names of the images from which batch number `batch` (from 0) of `training_batches` was cut."""
     choose = _Order(tiles, settings.seed, settings.oversample_rare)
     numbers = range(batch * settings.batch_size, (batch + 1) * settings.batch_size)
     names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
@@ -119,16 +119,17 @@ def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[st
 
 
 class _Order:
-    """Which tile the n-th patch is cut from, and around which class."""
+    """Chooses the tile of the n-th patch, and the class around which the patch is placed."""
 
     def __init__(self, tiles: Tiles, seed: int, rare: float):
         self._count, self._seed, self._rare = len(tiles), seed, rare
+        # For each class the indices of the tiles that hold it.
         holding = [np.flatnonzero(pixels) for pixels in tiles.features["class_pixels"].T]
         self._classes = tf.constant([c for c, found in enumerate(holding) if c and len(found)], tf.int64)
         self._holding = tf.ragged.constant([found.tolist() for found in holding], tf.int64, ragged_rank=1)
 
     def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Index of the tile and class to lay the patch around, or -1; int64 scalars."""
+        """Index of the tile, and the class around which the patch is placed or -1; int64 scalars."""
         epoch, place = number // self._count, number % self._count
         key = tf.stack([tf.constant(self._seed, tf.int64), epoch])
         in_turn = tf.random.experimental.index_shuffle(place, key, tf.constant(self._count - 1, tf.int64))
@@ -136,33 +137,33 @@ class _Order:
             return in_turn, tf.constant(-1, tf.int64)
         drawn = tf.random.stateless_uniform([3], tf.stack([tf.constant(self._seed + 1, tf.int64), number]))
         wanted = self._classes[_pick(drawn[1], len(self._classes))]
-        candidates = self._holding[wanted]
+        candidates = self._holding[wanted]  # [tiles with the class]
         there = candidates[_pick(drawn[2], tf.size(candidates))]
         by_class = drawn[0] < self._rare
         return tf.where(by_class, there, in_turn), tf.where(by_class, wanted, -1)
 
 
 def _pick(fraction: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """An index below `count` from a number in [0, 1)."""
+    """Maps a random number in [0, 1) to an index below `count`."""
     return tf.minimum(tf.cast(fraction * tf.cast(count, tf.float32), tf.int32), count - 1)
 
 
 def _offset(
     mask: tf.Tensor, wanted: tf.Tensor, patch_size: int, halo: int, last: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """First pixel of a patch: anywhere its centre shows some of the image, or a pixel of a class."""
-    # The largest offset on each axis. A tile is up to 15 pixels larger than it has to be: in a patch
-    # that is laid beyond an image of a few pixels there would be nothing to learn.
+    """Draws the first pixel of a patch whose centre shows part of the image, or a pixel of class `wanted`."""
+    # The largest offset on each axis, [2]. A tile is up to 15 pixels larger than necessary: a patch that lies
+    # beyond an image of a few pixels would have nothing to learn from.
     room = tf.minimum(tf.shape(mask)[:2] - patch_size, last - halo - 1)
     drawn = tf.random.stateless_uniform([3], seed)
 
-    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)
+    anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)  # [2]
 
     def around() -> tf.Tensor:
-        pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))
-        # A pixel outside of the tile stands for none, where none is found.
-        pixels = tf.concat([tf.cast(pixels, tf.int32), -tf.ones([1, 2], tf.int32)], 0)
-        pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]
+        pixels = tf.where(mask[halo:-halo, halo:-halo, 0] == tf.cast(wanted, tf.uint8))  # [pixels, 2]
+        # The appended pixel (-1, -1) is picked only if the class has no pixel here.
+        pixels = tf.concat([tf.cast(pixels, tf.int32), -tf.ones([1, 2], tf.int32)], 0)  # [pixels + 1, 2]
+        pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]  # [2]
         return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (patch_size - 2 * halo), tf.int32), 0, room)
 
     top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
@@ -170,7 +171,9 @@ def _offset(
 
 
 def _extent(tiles: Tiles, geometry: Geometry) -> NDArray[np.int64]:
-    """Rows and columns of each tile that show the image itself, [tiles, 2, 2]: first, one past the last."""
+    """First row and column of the image in each tile, and one past the last, [tiles, 2, 2]."""
     f = tiles.features
-    start_batch = geometry.halo - np.stack([f["top"], f["left"]], -1)
-    return np.stack([start_batch, start_batch + np.stack([f["height"], f["width"]], -1)], 1)
+    start_batch = geometry.halo - np.stack([f["top"], f["left"]], -1)  # [tiles, 2]
+    return np.stack(  # [tiles, 2 (first, last), 2 (rows, columns)]
+        [start_batch, start_batch + np.stack([f["height"], f["width"]], -1)], 1
+    )

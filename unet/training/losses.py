@@ -1,6 +1,6 @@
-"""Losses on logits: a weighted sum of the usual terms, none of which counts ignored pixels.
+"""Segmentation losses on logits: a weighted sum of the usual terms, all of which skip ignored pixels.
 
-Everything is computed from logits: the logarithm of a float32 softmax saturates.
+All terms are computed from logits: the logarithm of a float32 softmax saturates.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from unet.masks.labels import IGNORE
 from unet.training.settings import TERMS, Term
 
 FOCAL_GAMMA = 2.0  # gamma of the focal loss
-TVERSKY_BETA = 0.7  # what the Tversky loss weighs missed pixels with; false ones get the rest
+TVERSKY_BETA = 0.7  # weight of false negatives in the Tversky loss; false positives weigh 1 - TVERSKY_BETA
 
 
 class SegmentationLoss(keras.losses.Loss):
-    """A weighted sum of terms, over the pixels that count.
+    """A weighted sum of loss terms over all pixels that are not `IGNORE`.
 
     - `cross_entropy`: the paper's equation 1, as a mean: each pixel weighs w(x) of equation 2.
-    - `focal`: the same times (1 - p)^2, p being the probability of the true class (Lin et al. 2017, eq. 5).
+    - `focal`: the cross-entropy of each pixel times (1 - p)^2, where p is the predicted probability of the
+      ground-truth class (Lin et al. 2017, eq. 5).
     - `dice`: 1 - soft Dice coefficient, mean over all classes but the first (Milletari et al. 2016, with
       plain sums in the denominator).
     - `tversky`: 1 - soft Tversky index, mean over the same classes (Salehi et al. 2017, eq. 2, beta = 0.7).
 
-    Dice and Tversky take the batch as one image, so that a patch without a class does not upset them.
+    Dice and Tversky pool the pixels of the batch, so that a patch without a class does not distort them.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class SegmentationLoss(keras.losses.Loss):
         class_weights: Sequence[float],
         border_weight: float = 0.0,
     ):
-        """Puts the sum together.
+        """Stores the weights of the sum.
 
         Args:
             terms: weight of each term, by its name.
@@ -49,33 +50,34 @@ class SegmentationLoss(keras.losses.Loss):
         self._class_weights, self._border_weight = list(class_weights), border_weight
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """The loss of a batch, a scalar; 0 if no pixel of it counts.
+        """The loss of a batch, a scalar; 0 if all of its pixels are `IGNORE`.
 
         Args:
-            y_true: [B, H, W, 1 or 2], class indices or `IGNORE`; and the border term in steps of 1/255.
-            y_pred: [B, H, W, classes] logits.
+            y_true: ground truth, [B, H, W, 1 or 2]: class indices or `IGNORE`, and optionally the border term
+                in steps of 1/255.
+            y_pred: predicted logits, [B, H, W, classes].
         """
         classes = y_pred.shape[-1]
-        indices = tf.cast(y_true[..., 0], tf.int32)
-        counted = indices != IGNORE
+        indices = tf.cast(y_true[..., 0], tf.int32)  # [B, H, W]
+        counted = indices != IGNORE  # [B, H, W] bool
         mask = tf.cast(counted, tf.float32)
         indices = tf.where(counted, indices, 0)
-        weights = pixel_weights(y_true, self._class_weights, self._border_weight)
-        pixels = tf.maximum(tf.reduce_sum(mask), 1)
+        weights = pixel_weights(y_true, self._class_weights, self._border_weight)  # [B, H, W]
+        pixels = tf.maximum(tf.reduce_sum(mask), 1)  # []
         total = tf.constant(0.0)
-        target = tf.one_hot(indices, classes)
+        target = tf.one_hot(indices, classes)  # [B, H, W, classes]
         if "cross_entropy" in self._terms or "focal" in self._terms:
-            # In half the time of TensorFlow's own operation, on CPUs.
+            # Takes half the time of TensorFlow's own operation on CPUs. [B, H, W]
             entropy = tf.reduce_logsumexp(y_pred, -1) - tf.reduce_sum(y_pred * target, -1)
         if "cross_entropy" in self._terms:
             total += self._terms["cross_entropy"] * tf.reduce_sum(weights * entropy) / pixels
         if "focal" in self._terms:
-            focused = weights * entropy * (1 - tf.exp(-entropy)) ** FOCAL_GAMMA
+            focused = weights * entropy * (1 - tf.exp(-entropy)) ** FOCAL_GAMMA  # [B, H, W]
             total += self._terms["focal"] * tf.reduce_sum(focused) / pixels
         if "dice" in self._terms or "tversky" in self._terms:
-            predicted = tf.nn.softmax(y_pred) * mask[..., None]
+            predicted = tf.nn.softmax(y_pred) * mask[..., None]  # [B, H, W, classes]
             target *= mask[..., None]
-            intersection, predicted_sum, target_sum = (
+            intersection, predicted_sum, target_sum = (  # [classes - 1] each
                 tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * target, predicted, target)
             )
         if "dice" in self._terms:
@@ -88,26 +90,28 @@ class SegmentationLoss(keras.losses.Loss):
 
 
 def pixel_weights(y_true: tf.Tensor, class_weights: Sequence[float], border_weight: float) -> tf.Tensor:
-    """w(x) of the paper's equation 2, [B, H, W] float32; 0 for pixels that do not count.
+    """Weight w(x) of each pixel by the paper's equation 2, [B, H, W] float32; 0 for `IGNORE`.
 
     Args:
-        y_true: [B, H, W, 1 or 2], class indices or `IGNORE`; and the border term in steps of 1/255.
+        y_true: ground truth, [B, H, W, 1 or 2]: class indices or `IGNORE`, and optionally the border term in
+            steps of 1/255.
         class_weights: w_c of each class.
-        border_weight: w_0; the border term is looked at only if it is not 0.
+        border_weight: w_0; 0 leaves the border term out.
     """
-    indices = tf.cast(y_true[..., 0], tf.int32)
-    counted = indices != IGNORE
+    indices = tf.cast(y_true[..., 0], tf.int32)  # [B, H, W]
+    counted = indices != IGNORE  # [B, H, W] bool
     mask = tf.cast(counted, tf.float32)
     weights = mask
     if len(set(class_weights)) > 1 or class_weights[0] != 1:
+        # [B, H, W]
         weights *= tf.gather(tf.constant(class_weights, tf.float32), tf.where(counted, indices, 0))
     if border_weight:
-        weights += mask * tf.cast(y_true[..., 1], tf.float32) * (border_weight / 255)
+        weights += mask * tf.cast(y_true[..., 1], tf.float32) * (border_weight / 255)  # [B, H, W]
     return weights
 
 
 def balanced_weights(pixels: Sequence[int]) -> list[float]:
-    """w_c of equation 2 for classes of so many pixels: inversely proportional to their number.
+    """Class weights w_c of equation 2, inversely proportional to the number of pixels of each class.
 
     Returns:
         Weights whose mean over all pixels is 1, so that the learning rate keeps its meaning; 1 for a class
@@ -118,5 +122,5 @@ def balanced_weights(pixels: Sequence[int]) -> list[float]:
 
 
 def _soft_overlap_loss(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-    """1 - the mean of part / whole; a class that is neither there nor predicted lacks nothing."""
-    return 1 - tf.reduce_mean((part + 1) / (whole + 1))  # one pixel each, for the empty ones
+    """1 - mean of part / whole, both [classes - 1]; a class absent from both adds no loss."""
+    return 1 - tf.reduce_mean((part + 1) / (whole + 1))  # []; one more pixel avoids 0 / 0

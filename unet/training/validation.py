@@ -1,4 +1,4 @@
-"""Validation on whole images while training, by the metrics of the gate."""
+"""Validation on whole images during training, with the metrics of the gate."""
 
 from __future__ import annotations
 
@@ -21,34 +21,43 @@ class WholeImageValidation(keras.callbacks.Callback):
     """Validates on whole images after every epoch and keeps the weights of the best mean foreground IoU."""
 
     def __init__(self, network: keras.Model, tiles: Tiles, settings: TrainSettings):
-        """Args: network: of any input size; its weights are overwritten with those in training."""
+        """Stores the validation tiles and traces the prediction.
+
+        Args:
+            network: network for any valid input size; its weights are overwritten with the trained ones.
+            tiles: tiles of the validation split.
+            settings: settings of the training.
+        """
         super().__init__()
         self._network, self._tiles, self._settings = network, tiles, settings
-        # One trace for all sizes of tiles and all validations.
+        # One trace serves all sizes of tiles and all validations.
         self._predict = tf.function(
-            lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),
+            lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),  # [h, w]
             input_signature=[tf.TensorSpec([1, None, None, tiles.channels], tf.float32)],
         )
         self.best_score = -math.inf
         self.best_weights: list[NDArray] = []
-        self.stale = 0  # validations since the best one
+        self.stale = 0  # number of validations since the best one
 
     def confusion(self) -> NDArray[np.int64]:
-        """Pixel counts over all whole images, [classes, classes], row = truth, column = prediction.
+        """Confusion matrix over all images, [classes, classes], row = ground truth, column = prediction.
 
-        The images are as large as the network sees them; `scale` is undone in the exported model alone.
+        The images keep the size to which `scale` resized them; only the exported model resizes back.
         """
         count = len(self._settings.classes)
-        total = np.zeros(count * count, np.int64)
+        total = np.zeros(count * count, np.int64)  # [classes * classes]
         for x, ground_truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
-            counted = ground_truth != IGNORE
-            predicted = self._predict(x).numpy()[:rows, :columns]
-            pairs = ground_truth[counted].astype(np.int32) * count + predicted[counted]
-            total += np.bincount(pairs, minlength=count * count)
-        return total.reshape(count, count)
+            counted = ground_truth != IGNORE  # [rows, columns] bool
+            predicted = self._predict(x).numpy()[:rows, :columns]  # [rows, columns]
+            pairs = ground_truth[counted].astype(np.int32) * count + predicted[counted]  # [counted pixels]
+            total += np.bincount(pairs, minlength=count * count)  # [classes * classes]
+        return total.reshape(count, count)  # [classes, classes]
 
     def pictures(self, count: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Name, and [H, 3 W, 1 or 3] from 0 to 1: image, truth and prediction of one tile an image."""
+        """Yields name and picture of one tile per image, for `count` images.
+
+        The picture shows image, ground truth and prediction side by side: [H, 3 W, 1 or 3] from 0 to 1.
+        """
         seen: set[str] = set()
         highest = len(self._settings.classes) - 1
         geometry = Geometry(self._settings.depth)
@@ -61,21 +70,21 @@ class WholeImageValidation(keras.callbacks.Callback):
             if (name := encoded.decode()) in seen:
                 continue
             seen.add(name)
-            image = x[0, geometry.halo :, geometry.halo :][:rows, :columns]
+            image = x[0, geometry.halo :, geometry.halo :][:rows, :columns]  # [H, W, C]
             image = (image - image.min()) / max(np.ptp(image), 1e-6)
-            masks = (np.minimum(ground_truth, highest), self._predict(x).numpy()[:rows, :columns])
-            gray = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]
-            yield name, np.concatenate([image, *gray], 1).astype(np.float32)
+            masks = (np.minimum(ground_truth, highest), self._predict(x).numpy()[:rows, :columns])  # [H, W]
+            gray = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]  # [H, W, C]
+            yield name, np.concatenate([image, *gray], 1).astype(np.float32)  # [H, 3 W, C]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds all metrics of `unet.metrics.confusion` to the logs, as `val_NAME`."""
+        """Validates, and adds all metrics of `unet.metrics.confusion` to the logs as `val_NAME`."""
         self._network.set_weights(self.model.get_weights())
         values = summarize(self.confusion(), list(self._settings.classes))
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in values.items()})
         score = values["foreground_iou"]
         self.stale += 1
-        # The first validation always counts: a network that finds nothing yet may score NaN.
+        # The first validation always counts as the best: an untrained network may score NaN.
         if not self.best_weights or score > self.best_score:
             self.best_score = -math.inf if math.isnan(score) else score
             self.best_weights = self._network.get_weights()
@@ -84,6 +93,6 @@ class WholeImageValidation(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore_best(self) -> keras.Model:
-        """The network of any input size, with the best weights."""
+        """Returns the network for any valid input size, with the weights of the best validation."""
         self._network.set_weights(self.best_weights)
         return self._network
