@@ -1,1 +1,1 @@
-"""One training of one network, and the search of its settings."""
+"""Training of a network, and the search for its settings."""

@@ -1,4 +1,4 @@
-"""The network in training: its layers, optimizer, precision and loss."""
+"""Builds the network for training: layers, optimizer, precision and loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unet.training.tiles import Tiles
 def build_network(
     settings: TrainSettings, channels: int, side: int | None, activation: str | None, precision: str
 ) -> keras.Model:
-    """The U-Net of these settings, for inputs of `side` pixels (None: any valid size)."""
+    """Builds the U-Net of these settings for square inputs of `side` pixels (None: any valid size)."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
@@ -35,7 +35,7 @@ def build_network(
 
 
 def make_optimizer(settings: TrainSettings) -> keras.optimizers.Optimizer:
-    """The optimizer; its learning rate is set before every step."""
+    """Builds the optimizer; `TrainingProgress` sets its learning rate before every step."""
     rate, clip = settings.learning_rate, settings.clip or None
     if settings.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, momentum=settings.momentum, global_clipnorm=clip)
@@ -44,13 +44,13 @@ def make_optimizer(settings: TrainSettings) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.AdamW(rate, weight_decay=decay, global_clipnorm=clip)
     else:
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
-    # Gradients too small for half precision would be lost.
+    # Without loss scaling, small gradients would underflow in half precision.
     scaled = precision_of(settings.precision) == "mixed_float16"
     return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
 
 
 def precision_of(setting: str) -> str:
-    """The Keras policy of a `precision`; "auto" is mixed where the hardware has units for it."""
+    """The Keras dtype policy of the setting `precision`; "auto" is mixed if the hardware has units for it."""
     if setting != "auto":
         return setting
     for device in tf.config.list_physical_devices("GPU"):
@@ -60,7 +60,7 @@ def precision_of(setting: str) -> str:
 
 
 def _cpu_flags() -> frozenset[str]:
-    """What the processor can do, as Linux names it; nothing where that is not told."""
+    """The processor's feature flags as Linux lists them; empty where the list cannot be read."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
         for line in file:
             if line.startswith("flags"):
@@ -69,10 +69,10 @@ def _cpu_flags() -> frozenset[str]:
 
 
 class TrainingModel(keras.Model):
-    """A network in training, whose step also tells the norm of the gradients."""
+    """A network in training, whose step also returns the norm of the gradients."""
 
     def train_step(self, data: tuple[tf.Tensor, ...]) -> dict[str, tf.Tensor]:
-        """One step; loss and norm are those of this batch alone."""
+        """Trains on one batch and returns its loss and gradient norm, without averaging over batches."""
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             loss = self.compute_loss(x=x, y=y, y_pred=self(x, training=True))
@@ -84,22 +84,22 @@ class TrainingModel(keras.Model):
 
 
 class Crop(keras.layers.Cropping2D):
-    """Keras' own, but its gradient is a padding.
+    """A cropping layer whose gradient is a padding.
 
-    That of a strided slice, which Keras' own has, takes an eighth of a step on CPUs.
+    The gradient of a strided slice, as in Keras' own layer, takes an eighth of a training step on CPUs.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """[B, H, W, C] to what is left of it."""
+        """Crops [B, H, W, C] to [B, H - top - bottom, W - left - right, C]."""
         (top, bottom), (left, right) = self.cropping
         batch, height, width, channels = tf.unstack(tf.shape(inputs))
         size = [batch, height - top - bottom, width - left - right, channels]
-        cropped = tf.slice(inputs, [0, top, left, 0], size)
+        cropped = tf.slice(inputs, [0, top, left, 0], size)  # [B, H - top - bottom, W - left - right, C]
         return tf.ensure_shape(cropped, self.compute_output_shape(inputs.shape))
 
 
 def _training_model(network: keras.Model) -> TrainingModel:
-    """The same layers, but for the crops; what is saved is another network, of Keras layers alone."""
+    """Copies a network with `Crop` for its cropping layers; the saved network has Keras' own layers alone."""
     network = keras.models.clone_model(
         network,
         clone_function=lambda layer: (
@@ -110,7 +110,7 @@ def _training_model(network: keras.Model) -> TrainingModel:
 
 
 def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
-    """A network that returns logits, compiled to train on patches of `train`; replicated on several GPUs."""
+    """Builds and compiles a network for training on `train`; it returns logits and uses all GPUs."""
     several = len(tf.config.list_physical_devices("GPU")) > 1
     strategy = tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
     with strategy.scope():
@@ -125,7 +125,7 @@ def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
 
 
 def class_weights(settings: TrainSettings, train: Tiles) -> list[float]:
-    """w_c of the paper's equation 2 for each class."""
+    """Class weights w_c of the paper's equation 2, for each class."""
     if settings.class_weights == "balanced":
         return losses.balanced_weights(train.features["class_pixels"].sum(0).tolist())
     if isinstance(settings.class_weights, Mapping):

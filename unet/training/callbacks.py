@@ -1,4 +1,4 @@
-"""What happens between the steps of a training: the rate, the budget, checkpoints, what is shown."""
+"""Callbacks of a training: learning-rate schedule, budget, checkpoints, progress and TensorBoard."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Curves = dict[str, list[float]]
 
 
 class NotFinite(TrainingFailed):
-    """A loss or a gradient became NaN or infinite at a step (from 0)."""
+    """The loss or the gradient norm became NaN or infinite."""
 
     def __init__(self, what: str, value: float, step: int):
-        """Args: what: loss or gradient norm; value: of it."""
+        """Args: what: "loss" or "gradient norm"; value: its value; step: number of the step, from 0."""
         super().__init__(f"the {what} is {value} at step {step + 1}")
         self.step = step
 
 
 class TrainingProgress(keras.callbacks.Callback):
-    """Drives a training through its budget: the rate of each step, what is shown, when it ends.
+    """Sets the learning rate of each step, reports progress, and ends the training with its budget.
 
     Attributes:
-        step: steps done.
-        seconds: what they and their validations took, over all processes that worked on this training.
+        step: number of steps done.
+        seconds: time of all steps and validations, summed over all processes that ran this training.
         curves: values by name, one for each epoch.
     """
 
     def __init__(self, settings: TrainSettings, title: str):
-        """Args: settings: the rate, the schedule and the budget; title: what is being trained."""
+        """Args: settings: settings of the training; title: name of the task in progress reports."""
         super().__init__()
         self.step, self.seconds, self.curves = 0, 0.0, Curves()
         self._settings, self._title = settings, title
@@ -47,44 +47,44 @@ class TrainingProgress(keras.callbacks.Callback):
 
     @property
     def progress_made(self) -> float:
-        """The part of the budget that is spent, 0 to 1."""
+        """Share of the budget of steps or minutes that is used up, 0 to 1."""
         if self._settings.minutes is None:
             return self.step / self._settings.steps
         return (self.seconds + time.monotonic() - self._since) / (60 * self._settings.minutes)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """The clock runs from here."""
+        """Starts the clock."""
         self._since = time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Sets the learning rate of the step."""
+        """Sets the learning rate of the step by the learning-rate schedule."""
         factor = rate_factor(self._settings.schedule, self.progress_made, self.step)
         self.model.optimizer.learning_rate = self._settings.learning_rate * factor
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Raises `NotFinite` when loss or gradients are not finite."""
+        """Reports the step; raises `NotFinite` if loss or gradient norm are NaN or infinite."""
         values = {name: float(value) for name, value in (logs or {}).items()}
         for name, value in values.items():
-            # Where the loss is scaled, the optimizer leaves out a step of infinite gradients by itself.
+            # With a scaled loss, the optimizer itself skips a step with infinite gradients.
             scaled = name == "gradient_norm" and hasattr(self.model.optimizer, "dynamic_scale")
             if not (math.isfinite(value) or scaled):
                 raise NotFinite(name.replace("_", " "), value, self.step)
             self._sums[name] = self._sums.get(name, 0.0) + value
         self.step += 1
         if self.progress_made >= 1:
-            self.model.stop_training = True  # in the middle of the last epoch; it is validated like any other
+            self.model.stop_training = True  # this cuts the last epoch short; its validation still runs
         shown = {"loss": self._sums["loss"] / (batch + 1)}
         if best := self.curves.get("val_foreground_iou"):
             shown["IoU"] = best[-1]
         every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
-        # With a budget in minutes: how many it seems to be enough for.
+        # With a budget in minutes, the total number of steps is an estimate.
         steps = (
             self._settings.steps if self._settings.minutes is None else round(self.step / self.progress_made)
         )
         report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds a row to the curves: means of what the steps told, and the validation."""
+        """Adds a row to the curves: means over the steps of the epoch, and the validation metrics."""
         steps = self.step - sum(map(int, self.curves.get("steps", [])))
         row = {name: total / steps for name, total in self._sums.items()}
         row |= {name: float(value) for name, value in (logs or {}).items() if name.startswith("val_")}
@@ -96,35 +96,41 @@ class TrainingProgress(keras.callbacks.Callback):
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends a training whose time is over before its steps are; what it has learned by then is validated."""
+    """Ends a training that exceeds a time limit; the weights reached by then are validated."""
 
     def __init__(self, minutes: float):
-        """Args: minutes: from the first step on."""
+        """Args: minutes: time limit, counted from the first step."""
         super().__init__()
         self._seconds, self._since = 60 * minutes, 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """The clock runs from here."""
+        """Starts the clock."""
         self._since = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the clock."""
+        """Ends the training once the time is over."""
         if time.monotonic() - self._since >= self._seconds:
             self.model.stop_training = True
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Writes a checkpoint after every epoch, and goes on from one."""
+    """Writes a checkpoint after every epoch, and resumes from the newest one."""
 
     def __init__(
         self, checkpoints: Checkpoints, validation: WholeImageValidation, progress: TrainingProgress
     ):
-        """Args: validation, course: whose state belongs to the training."""
+        """Stores the objects whose state makes up a checkpoint.
+
+        Args:
+            checkpoints: checkpoints of this training.
+            validation: validation callback of the training; its best weights and score are saved.
+            progress: progress callback of the training; its step, time and curves are saved.
+        """
         super().__init__()
         self._checkpoints, self._validation, self._progress = checkpoints, validation, progress
 
     def restore(self, network: keras.Model) -> None:
-        """Goes on from the newest checkpoint, if there is one."""
+        """Restores network, optimizer and callbacks from the newest checkpoint, if there is one."""
         with network.distribute_strategy.scope():
             network.optimizer.build(network.trainable_variables)
         if not (found := self._checkpoints.load()):
@@ -139,7 +145,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._progress.curves = state["curves"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Saves everything that the training goes on from."""
+        """Saves the complete state of the training."""
         network, validation, progress = self.model, self._validation, self._progress
         arrays = {
             "network": [np.asarray(variable) for variable in network.variables],
@@ -157,23 +163,30 @@ class CheckpointCallback(keras.callbacks.Callback):
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Curves, and a few validation images, for TensorBoard; a training that goes on tells its past, too."""
+    """Writes curves and validation images for TensorBoard; a resumed training writes its past curves, too."""
 
     def __init__(
         self, folder: str, validation: WholeImageValidation, progress: TrainingProgress, images: int = 3
     ):
-        """Args: folder: of the event files; images: how many are shown."""
+        """Opens the event files.
+
+        Args:
+            folder: folder of the event files.
+            validation: validation callback, the source of the images.
+            progress: progress callback, the source of the curves.
+            images: number of validation images to write.
+        """
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
         self._validation, self._progress, self._images = validation, progress, images
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Writes what was before this process."""
+        """Writes the curves of earlier processes, which a checkpoint restored."""
         for row in range(len(self._progress.curves.get("steps", []))):
             self._write(row)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Writes the newest values and the answers to some images."""
+        """Writes the newest values of the curves, and the predictions of some images."""
         self._write(len(self._progress.curves["steps"]) - 1)
         with self._writer.as_default(self._progress.step):
             for name, picture in self._validation.pictures(self._images):

@@ -1,7 +1,7 @@
-"""Checkpoints of a training: one file each, whole or not there, the one before kept.
+"""Checkpoints of a training: one file each, written atomically; the previous checkpoint is kept.
 
-Keras' BackupAndRestore knows neither the best weights nor the state of early stopping, and stumbles over a
-file that was torn; here everything that a training goes on from is in one file, whose checksums are tested.
+Keras' BackupAndRestore saves neither the best weights nor the state of early stopping, and fails on an
+incomplete file; here the complete state of a training is in one file, whose checksums are tested.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Arrays = dict[str, list[NDArray]]
 
 
 def identity(*settings: object, data: Sequence[Tiles]) -> str:
-    """What a training must have in common with a checkpoint to go on from it: settings, data and code."""
+    """Hash of settings, data and code: a training resumes only from checkpoints with an equal hash."""
     digest = hashlib.sha256(repr(settings).encode())
     for tiles in data:
         for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
@@ -41,24 +41,24 @@ def identity(*settings: object, data: Sequence[Tiles]) -> str:
 class Checkpoints:
     """The checkpoints of one training, in a folder of its own.
 
-    The folder's name has to tell trainings apart: what is in it is gone on from without a question.
+    The folder's name must be unique to the training: any checkpoint in the folder is resumed unchecked.
     """
 
     def __init__(self, folder: Path):
-        """Args: folder: created when the first checkpoint is saved."""
+        """Args: folder: folder of the checkpoints; it is created when the first checkpoint is saved."""
         self.folder = folder
 
     def save(self, step: int, arrays: Arrays, state: dict[str, Any]) -> None:
-        """Writes a checkpoint; a crash at any instant leaves it whole or not at all.
+        """Writes a checkpoint; a crash at any instant leaves a complete file or none.
 
         Args:
             step: number of steps done.
             arrays: lists of arrays by name.
-            state: anything that JSON holds.
+            state: further state, in types that JSON can hold.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         flat = {f"{name}/{i}": value for name, values in arrays.items() for i, value in enumerate(values)}
-        for torn in self.folder.glob(".*.part"):  # of a process that was killed
+        for torn in self.folder.glob(".*.part"):  # incomplete files of a process that was killed
             torn.unlink()
         with atomic_write(self.folder / f"step-{step:09d}.npz", "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **flat)
@@ -66,7 +66,7 @@ class Checkpoints:
             old.unlink()
 
     def load(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, or None."""
+        """Loads arrays and state of the newest readable checkpoint; None if there is none."""
         for path in self._files():
             try:
                 with path.open("rb") as file, np.load(file) as content:
@@ -80,11 +80,11 @@ class Checkpoints:
         return None
 
     def clear_others(self) -> None:
-        """Removes the checkpoints of other trainings, which nobody will go on with."""
+        """Removes the checkpoints of other trainings, which will not be resumed."""
         for folder in self.folder.parent.glob("*"):
             if folder != self.folder and folder.is_dir():
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
-        """Newest first."""
+        """The checkpoint files, newest first."""
         return sorted(self.folder.glob("step-*.npz"), reverse=True)

@@ -1,4 +1,4 @@
-"""What a training hands on: the exported model with its record."""
+"""Exports a trained network as a SavedModel with its training record."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def export(
     """Writes a SavedModel with its signatures, warm-up requests and training record.
 
     Args:
-        networks: fully convolutional ones that return probabilities; the model answers with their mean.
-        settings: of their training.
-        how: of the export.
-        train: the tiles of the training, for the constants of the normalisation.
+        networks: fully convolutional networks that return probabilities; the model predicts their mean.
+        settings: settings of the networks' training.
+        how: settings of the export.
+        train: tiles of the training split, which hold the constants of the normalisation.
         path: folder to write.
-        facts: more for the training record.
+        facts: further entries of the training record.
     """
     geometry, over_data = Geometry(settings.depth), settings.normalize == "dataset"
     constants = {"mean": train.mean[0].tolist(), "stddev": train.stddev[0].tolist()} if over_data else {}
@@ -40,14 +40,14 @@ def export(
         "classes": list(settings.classes),
         "class_values": served_values(settings.classes),
         "channels": train.channels,
-        "value_range": settings.value_range,  # without it, nobody could send it floating-point images
+        "value_range": settings.value_range,  # clients need it to convert floating-point images
         "normalization": {"over": settings.normalize, **constants},
         "max_pixels": how.serving_max_pixels,
-        "base_filters": settings.base_filters,  # the chosen ones; the recipe has what was to be chosen from
+        "base_filters": settings.base_filters,  # the chosen number; the recipe holds the searched numbers
         "scale": settings.scale,
         "test_time_augmentation": how.test_time_augmentation,
         "max_area": tile_area(1e9 * how.serving_memory, settings.base_filters, geometry),
-        # What callers of the signature `network` need to do the tiling.
+        # Callers of the signature `network` need the geometry for the tiling.
         "geometry": {key: getattr(geometry, key) for key in ("depth", "halo", "step", "smallest")},
         **facts,
     }

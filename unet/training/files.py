@@ -1,5 +1,5 @@
-"""What Tuner and Trainer leave is called here alone, so that a reader of it needs neither of them."""
+"""File names in the artifacts of Tuner and Trainer, for readers that import neither component."""
 
-TRIALS = "tuner_results.json"  # in TunerResults
-CURVES = "curves.csv"  # in a ModelRun
-SAMPLES, SAMPLES_INDEX = "samples", "index.json"  # in a ModelRun, and in the folder of samples
+TRIALS = "tuner_results.json"  # in the artifact TunerResults
+CURVES = "curves.csv"  # in the artifact ModelRun
+SAMPLES, SAMPLES_INDEX = "samples", "index.json"  # folder in the artifact ModelRun, and its index

@@ -1,4 +1,4 @@
-"""One training of one network: what Tuner and Trainer share."""
+"""The training loop, which Tuner and Trainer share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unet.training.validation import WholeImageValidation
 
 
 def set_seed(settings: TrainSettings) -> None:
-    """Seeds every generator, so that the same settings give the same weights."""
+    """Seeds all random generators, so that the same settings give the same weights."""
     keras.utils.set_random_seed(settings.seed)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -44,17 +44,18 @@ def fit(
     """Trains until the budget is spent, validating every `settings.validate_every` steps.
 
     Args:
-        network: of `compile_network`.
-        settings: of the training.
-        train: tiles to learn from.
-        validation: tiles to choose the weights by.
-        title: what is being trained, for the progress.
-        checkpoints: where to save, and what to go on from.
-        tensorboard: folder of its event files, or empty.
-        limit: minutes after which it ends, whatever is left of the budget.
+        network: network that `compile_network` returned.
+        settings: settings of the training.
+        train: tiles of the training split.
+        validation: tiles of the validation split, by which the best weights are chosen.
+        title: name of the training in progress reports.
+        checkpoints: checkpoints to write and to resume from; None: no checkpoints.
+        tensorboard: folder of TensorBoard's event files; empty: no event files.
+        limit: minutes after which the training ends even if budget is left; None: no limit.
 
     Returns:
-        The network of any input size with the best weights, returning probabilities, and the curves by name.
+        A network for any valid input size with the best weights, returning probabilities; and the curves by
+        name.
 
     Raises:
         TrainingFailed: the loss or the gradients became NaN or infinite; the message names the images.

@@ -1,6 +1,6 @@
-"""Pictures of what a training saw: a few patches before and after augmentation, with their targets.
+"""Example pictures of a training: a few patches before and after augmentation, with their targets.
 
-Their index says which file is what; whoever shows a run reads it.
+An index lists the files of each patch for the report.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from unet.training.tiles import Tiles
 
 _COUNT = 4
 _STILL = {"flip": False, "spatial_augment_prob": 0.0, "brightness_contrast": 0.0}
-_BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown so
-_QUALITY = 88  # of JPEGs
+_BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown as black and white
+_QUALITY = 88  # JPEG quality
 
 
 def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: int = _COUNT) -> None:
-    """Writes the first patches of a training that show more than background, one an image.
+    """Writes the first patches of a training that show more than background, one per image.
 
     Args:
-        folder: made for them; it gets `index.json`: for each patch the image's `name`, the side of the
-            patch and its `halo` in pixels, and the files `before` and `after` (JPEG, as the network sees it,
-            stretched to be seen), `mask_before` and `mask_after` (PNG of class indices; `IGNORE` where
-            nothing is learned, the halo too), and, where the background between objects weighs more,
-            `weight`: 8-bit PNG of which 255 is `weight_most`, the largest weight of a pixel in the loss.
-        tiles: of the training split.
-        settings: of the training.
-        count: of patches.
+        folder: folder to create. Its `index.json` holds for each patch the image's `name`, the files `before`
+            and `after` (the patch as JPEG, with stretched contrast), `mask_before` and `mask_after` (PNG of
+            class indices, `IGNORE` in the halo and wherever the loss ignores pixels), and, if the setting
+            `border_weight` is used, `weight`: 8-bit PNG of the pixel weights in the loss, where 255 stands
+            for `weight_most`.
+        tiles: tiles of the training split.
+        settings: settings of the training.
+        count: number of patches to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
     halo = Geometry(settings.depth).halo
@@ -82,11 +82,11 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
 def _windows(
     tiles: Tiles, settings: TrainSettings
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
-    """The patches of the training in its order, [S, S, C], with their masks [T, T, K].
+    """Yields the patches of the training in its order, [S, S, C], with their masks [T, T, K].
 
-    Where a patch lies does not depend on how it is changed: the n-th without changes is the n-th with them,
-    as it was.
+    A patch's position does not depend on its augmentation: the n-th patch without augmentation shows the same
+    place as the n-th patch with it.
     """
-    batches = training_batches(tiles, settings, cache_bytes=0)  # a few patches
+    batches = training_batches(tiles, settings, cache_bytes=0)  # a cache does not pay for a few patches
     for x, y in batches.as_numpy_iterator():
         yield x[0], y[0]

@@ -1,4 +1,4 @@
-"""How the learning rate goes over a training, whose budget is in steps or in minutes."""
+"""The learning-rate schedule of a training, whose budget is given in steps or in minutes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ WARMUP_STEPS = 50
 
 
 def rate_factor(schedule: str, progress: float, step: int) -> float:
-    """What the learning rate is multiplied by.
+    """Factor by which the schedule multiplies the learning rate.
 
     Args:
         schedule: cosine, (1 + cos(pi t)) / 2 (Loshchilov and Hutter 2017, equation 5 without restarts);
             polynomial, (1 - t)^0.9 (as in DeepLab and nnU-Net); or constant.
-        progress: t, the part of the budget that is spent, 0 to 1.
-        step: number of steps done. The first `WARMUP_STEPS`, or the first tenth of a shorter budget, rise
-            from a tenth of the rate: he_normal weights and Adam's empty moments do not stand all of it.
+        progress: t, the share of the budget that is used up, 0 to 1.
+        step: number of steps done. During the first `WARMUP_STEPS`, or the first tenth of a shorter budget,
+            the factor rises from 0.1: the full rate is too high for he_normal weights and Adam's empty
+            moments.
     """
     if schedule == "constant":
         return 1.0

@@ -1,4 +1,4 @@
-"""The search of settings: Keras Tuner's oracles propose, short trainings answer."""
+"""The search for settings: Keras Tuner's oracles propose trials, short trainings score them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ from unet.training.tiles import Tiles
 
 DIVERGED = -1.0  # score of a trial whose loss became NaN or infinite: below any IoU
 COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "failed"
-# Into how many units Hyperband cuts the longest trial, and what all its trials cost, in such longest ones.
+# Hyperband's number of budget units of the longest trial -> total cost of all trials, in longest trials.
 HYPERBAND_COST = {27: 17, 9: 10, 3: 4}
-_DEATHS = 2  # processes that may die in a trial before it is left out
+_DEATHS = 2  # number of processes that may die in a trial before the trial is skipped
 _OBJECTIVE = "foreground_iou"
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """What became of a trial.
+    """The outcome of a trial.
 
     Attributes:
+        trial: id of the trial in Keras Tuner.
         choice: the values tried, by setting.
-        steps: training steps that it was given.
-        status: completed, cut short (scored, by what it was when its time was over), diverged or failed.
-        score: foreground IoU on the whole eval images; None unless completed or cut short.
-        reason: why it is not completed, or empty.
+        steps: budget of the trial in training steps.
+        status: completed, cut short (scored by its weights at the time limit), diverged or failed.
+        score: foreground IoU on the whole validation images; None unless completed or cut short.
+        reason: why the trial was not completed, or empty.
     """
 
     trial: str
@@ -52,20 +53,20 @@ class Trial:
 
 
 class Bayesian(keras_tuner.oracles.BayesianOptimizationOracle):
-    """Keras Tuner's, except that a search that was killed proposes what one that was not would have."""
+    """Keras Tuner's oracle, except that a resumed search proposes the same trials as an uninterrupted one."""
 
     trials: dict[str, Any]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The values of the next trial."""
-        # Neither the state of this generator nor the order of the trials is kept on disk.
+        """Proposes the values of the next trial."""
+        # Keras Tuner saves neither the state of this generator nor the order of the trials.
         self._random_state = np.random.RandomState(self.seed + len(self.trials))
         self.trials = dict(sorted(self.trials.items()))
         return super().populate_space(trial_id)
 
 
 def make_oracle(search: TuneSettings, seed: int) -> keras_tuner.Oracle:
-    """What proposes the trials; the same seed makes it propose the same ones."""
+    """Builds the oracle that proposes the trials; the same seed gives the same proposals."""
     space = keras_tuner.HyperParameters()
     space.Float("learning_rate", *search.tune_range, sampling="log")
     for name, values in search.tune_over.items():
@@ -74,7 +75,7 @@ def make_oracle(search: TuneSettings, seed: int) -> keras_tuner.Oracle:
         "objective": keras_tuner.Objective(_OBJECTIVE, "max"),
         "hyperparameters": space,
         "seed": 1000 * seed + 17,  # 0 means "any" to Keras Tuner; neighbouring seeds share their draws
-        "max_consecutive_failed_trials": sys.maxsize,  # `choose` judges when all have run
+        "max_consecutive_failed_trials": sys.maxsize,  # `choose` handles failures after all trials
     }
     if search.tune_search == "hyperband":
         units = next(units for units, cost in HYPERBAND_COST.items() if cost <= search.tune_trials)
@@ -84,21 +85,27 @@ def make_oracle(search: TuneSettings, seed: int) -> keras_tuner.Oracle:
 
 
 class Search(keras_tuner.Tuner):
-    """Trials are short trainings from the same first weights, scored on whole validation images.
+    """A search by short trainings from equal initial weights, scored on whole validation images.
 
-    A trial that Hyperband promotes is trained anew, with its longer budget: its learning rate follows the
-    schedule of that budget from the start, as it will in the Trainer, and nothing but scores has to be kept.
+    A trial that Hyperband promotes is trained anew with its longer budget: its learning rate follows the
+    schedule of that budget from the start, as in the Trainer, and only scores have to be stored.
     """
 
     def __init__(self, settings: TrainSettings, search: TuneSettings, folder: Path):
-        """Args: settings: of a training; search: of the search; folder: of its trials, found again there."""
+        """Creates the search, or resumes it.
+
+        Args:
+            settings: settings of the training, which each trial changes.
+            search: settings of the search.
+            folder: folder of the trials; trials that are there already are not repeated.
+        """
         self._settings, self._search = settings, search
         self._outcomes: dict[str, tuple[str, str]] = {}  # status and reason, by the trial's id
         oracle = make_oracle(search, settings.seed)
         super().__init__(oracle=oracle, directory=str(folder.parent), project_name=folder.name)
 
     def trial_settings(self, values: dict[str, Any]) -> TrainSettings:
-        """The settings of the training that a trial is; `values`: of its hyperparameters."""
+        """The training settings of a trial with these values of its hyperparameters."""
         steps = self._search.tune_steps
         if epochs := values.get("tuner/epochs"):
             steps = math.ceil(steps * epochs / self.oracle.max_epochs)
@@ -106,12 +113,12 @@ class Search(keras_tuner.Tuner):
         return with_choice(self._settings, _choice(values)).model_copy(update=budget)
 
     def run_trial(self, trial: Any, train: Tiles, validation: Tiles) -> dict[str, float]:
-        """Trains one network; one that diverges or finds no memory is recorded, and the search goes on."""
+        """Trains and scores one network; the search continues after a divergence or a lack of memory."""
         settings = self.trial_settings(trial.hyperparameters.values)
         try:
             with self._survived(trial.trial_id):
-                keras.utils.clear_session()  # the networks of the trials before
-                # Every trial starts from the same weights: only what is searched differs.
+                keras.utils.clear_session()  # frees the networks of earlier trials
+                # Every trial starts from the same weights: only the searched settings differ.
                 set_seed(settings)
                 network = compile_network(settings, train)
                 _, curves = fit(
@@ -124,7 +131,7 @@ class Search(keras_tuner.Tuner):
                     limit=self._search.tune_minutes,
                 )
         except TrainingFailed as error:
-            # A score, not a failure: Bayesian optimisation learns to keep away.
+            # A score instead of a failure teaches Bayesian optimisation to avoid these values.
             self._outcomes[trial.trial_id] = NOT_FINITE, str(error)
             return {_OBJECTIVE: DIVERGED}
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
@@ -135,22 +142,22 @@ class Search(keras_tuner.Tuner):
             self._outcomes[trial.trial_id] = FAILED, str(error)
             raise
         except Exception as error:
-            # Keras Tuner would take it for one bad trial more.
+            # Keras Tuner would count any other exception as one more failed trial.
             raise keras_tuner.errors.FatalRuntimeError(f"{type(error).__name__}: {error}") from error
         steps = int(sum(curves["steps"]))
         if steps < settings.steps:
             said = f"{self._search.tune_minutes:g} minutes were over after {steps} steps"
             self._outcomes[trial.trial_id] = CUT, said
-        # NaN: neither the masks nor the network hold any foreground.
+        # NaN: neither the masks nor the predictions hold any foreground.
         return {_OBJECTIVE: float(np.nan_to_num(max(curves["val_foreground_iou"])))}
 
     def on_trial_end(self, trial: Any) -> None:
-        """Keeps what became of the trial where its score is kept."""
+        """Stores the outcome of the trial with its score."""
         trial.message = json.dumps(self._outcomes.get(trial.trial_id, (COMPLETED, "")))
         super().on_trial_end(trial)
 
     def rows(self) -> list[Trial]:
-        """What became of each trial, in their order."""
+        """The outcomes of all trials, in their order."""
         rows = []
         for name, trial in sorted(self.oracle.trials.items()):
             values = trial.hyperparameters.values
@@ -163,10 +170,10 @@ class Search(keras_tuner.Tuner):
 
     @contextlib.contextmanager
     def _survived(self, trial_id: str) -> Iterator[None]:
-        """Counts the processes that died within: the system kills one that takes too much memory unasked.
+        """Counts the processes that died within the block, since the system kills one without free memory.
 
         Raises:
-            FailedTrialError: it happened twice in this trial, and would again.
+            FailedTrialError: two processes died in this trial already.
         """
         deaths = Path(self.get_trial_dir(trial_id), "deaths")
         died = len(deaths.read_bytes()) if deaths.exists() else 0
@@ -180,19 +187,19 @@ class Search(keras_tuner.Tuner):
 
 
 def _choice(values: dict[str, Any]) -> dict[str, Any]:
-    """Without what Hyperband keeps among the values."""
+    """The values of searched settings, without Hyperband's own entries."""
     return {name: value for name, value in values.items() if not name.startswith("tuner/")}
 
 
 def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], str]:
-    """The values to train with, and why.
+    """Chooses the values for the final training, and describes why.
 
     Args:
-        rows: all trials.
-        settings: the configured ones.
+        rows: outcomes of all trials.
+        settings: configured settings of the training.
 
     Raises:
-        TrainingFailed: there is no score to choose by; the message says what became of the trials.
+        TrainingFailed: no trial has a score; the message lists the outcomes of the trials.
     """
     scored = [row for row in rows if row.score is not None]
     lost = {status: [row for row in rows if row.status == status] for status in (NOT_FINITE, FAILED)}
@@ -204,9 +211,9 @@ def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], 
         if failed := lost[FAILED]:
             advice.append(f"{failed[-1].reason}: lower patch, batch_size or base_filters")
         raise TrainingFailed(f"no trial of {len(rows)} can be used ({told}); {'; '.join(advice)}")
-    # Hyperband's longest are the best of the shorter ones, and stand for a whole training better than these.
+    # Hyperband's longest trials are the best of the shorter ones, and more similar to a complete training.
     best = max(scored, key=lambda row: (row.steps, row.score))
-    if not any(row.score for row in scored):  # rare foreground takes longer to be found
+    if not any(row.score for row in scored):  # rare foreground takes more steps to learn
         choice = {"learning_rate": settings.learning_rate}
         reason = f"{describe(choice)}, the configured one: no trial found any foreground"
     else:
@@ -217,7 +224,7 @@ def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], 
 
 
 def describe(choice: dict[str, Any]) -> str:
-    """The values in words."""
+    """Text that describes the chosen values."""
     rate = f"learning rate {choice['learning_rate']:.2e}"
     return ", ".join(
         [rate, *(f"{name} {value}" for name, value in choice.items() if name != "learning_rate")]

@@ -1,11 +1,11 @@
-"""The settings of the search, and what it may choose besides the learning rate."""
+"""The settings of the search, and the settings that it may choose besides the learning rate."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+from typing_extensions import TypedDict  # pydantic requires this TypedDict below Python 3.12
 
 from unet.settings import Dropout, Filters, Section
 from unet.training.settings import sum_of_terms
@@ -38,7 +38,7 @@ SearchSpace = Annotated[TuneOver, BeforeValidator(_known)]
 
 
 class TuneSettings(Section):
-    """Tuning: what is searched, how, and for how long."""
+    """Tuning: the searched settings, the method and the length of the search."""
 
     tune: Literal["always", "first", "never"] = Field(
         "first",

@@ -1,4 +1,4 @@
-"""The settings of a training: its loss and optimizer, its budget, and how patches are changed at random."""
+"""The settings of a training: loss, optimizer, budget and augmentation."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Training(Section):
     @field_validator("class_weights", mode="before")
     @classmethod
     def _weights_are_named(cls, value: Any) -> Any:
-        # Pydantic would say what each kind of the union lacks.
+        # Pydantic's own message would list the errors of every type of the union.
         if isinstance(value, dict):
             numbers = [w for w in value.values() if isinstance(w, int | float) and not isinstance(w, bool)]
             if len(numbers) < len(value) or min(numbers, default=0) < 0:
@@ -100,7 +100,7 @@ class Training(Section):
 
 
 class WarmStart(Section):
-    """Training: what it starts from."""
+    """Training: the initial weights."""
 
     warm_start: bool = Field(
         False, description="Start from the weights of the last blessed model, where they fit the network."
@@ -108,7 +108,7 @@ class WarmStart(Section):
 
 
 class Augmentation(Section):
-    """Augmentation: how patches are changed at random; 0 turns a part off."""
+    """Augmentation: random changes of training patches; 0 turns a change off."""
 
     flip: bool = Field(True, description="Random flips and quarter turns.")
     spatial_augment_prob: float = Field(
@@ -131,11 +131,11 @@ class Augmentation(Section):
 
 
 class TrainSettings(Values, Scaling, Network, PatchSize, Training, Augmentation, Seed):
-    """What shapes a training."""
+    """All settings on which the result of a training depends."""
 
 
 def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSettings:
-    """The settings with what a search chose for them; the terms of a loss "a+b" weigh 1 each."""
+    """The settings with the values that a search chose; the terms of a loss "a+b" weigh 1 each."""
     changes = dict(choice)
     if "loss" in changes:
         changes["loss"] = dict.fromkeys(changes["loss"].split("+"), 1.0)
@@ -143,13 +143,13 @@ def with_choice(settings: TrainSettings, choice: Mapping[str, Any]) -> TrainSett
 
 
 def recipe(settings: TrainSettings, tune_over: Mapping[str, object]) -> dict[str, Any]:
-    """What a choice was made for: with another recipe, another learning rate is the best one.
+    """The settings for which a search chose its values; with another recipe another learning rate is best.
 
     Args:
-        settings: the configured ones.
-        tune_over: what is searched besides the learning rate; these values stand in place of the configured.
+        settings: configured settings of the training.
+        tune_over: searched values by setting, besides the learning rate; they replace the configured values.
     """
-    # What a training costs, and what does not change it.
+    # Settings of the budget, and settings that do not affect the best learning rate.
     budget = {"classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
               "deterministic", "seed"}  # fmt: skip
     values = {**settings.model_dump(mode="json"), **tune_over}

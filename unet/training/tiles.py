@@ -1,4 +1,4 @@
-"""The stored training tiles, as Transform wrote them."""
+"""Reads the tiles that Transform stored for training and validation."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Tiles:
     Attributes:
         features: arrays of shape [tiles, ...], see `components.transform.preprocessing_fn`.
         mean, stddev: constants of the normalisation of each tile, shape [tiles, channels].
-        mask_channels: what stored masks hold for each pixel: 1, its class, or 2, with the term of
-            `unet.masks.weight_map.border`, too.
+        mask_channels: number of channels of the stored masks: 1 for the class, 2 with the border term of
+            `unet.masks.weight_map.border`.
     """
 
     features: dict[str, NDArray]
@@ -33,7 +33,7 @@ class Tiles:
 
     @property
     def channels(self) -> int:
-        """Channels of the images, as the network sees them."""
+        """Number of channels of the network's input."""
         return self.mean.shape[1]
 
     def __len__(self) -> int:
@@ -49,10 +49,10 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     """Reads the tiles that Transform wrote, in a fixed order.
 
     Args:
-        patterns: globs of GZIP TFRecord files of tf.Examples.
+        patterns: glob patterns of GZIP TFRecord files with tf.Examples.
 
     Raises:
-        BadInput: there is no tile, or an image lacks some of its tiles.
+        BadInput: there is no tile, or some tiles of an image are missing.
     """
     files = sorted(tf.io.gfile.glob(list(patterns)))
     spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
@@ -64,7 +64,7 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     rows = list(records.map(lambda r: tf.io.parse_single_example(r, spec | varying)).as_numpy_iterator())
     if not rows:
         raise BadInput(f"no tiles in {', '.join(patterns)}")
-    # The order of Beam's output is not promised: sort, so that the same seed sees the same data.
+    # Beam's output has no fixed order: sorting makes the same seed give the same batches.
     rows.sort(key=lambda row: (row["name"], row["top"], row["left"]))
     found = collections.Counter(row["name"] for row in rows)
     for row in rows:
@@ -88,30 +88,30 @@ def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def _gray_values(pixels: tf.Tensor) -> tf.Tensor:
-    """uint16 pixels as float32 on the 0..255 scale."""
+    """Converts uint16 pixels to float32 on the 0..255 scale."""
     return tf.cast(pixels, tf.float32) / DEPTH_SCALE
 
 
 def validation_tiles(
     tiles: Tiles, geometry: Geometry
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8], int, int]]:
-    """Every tile once, with the part of it that belongs to it alone.
+    """Yields every tile once, with the part of the image that only this tile covers.
 
-    The parts of an image's tiles cover it exactly once, and each tile has the whole context of its part:
-    counts added up over tiles are those of whole images, without any padding.
+    The parts of an image's tiles cover the image exactly once, and each tile has the whole context of its
+    part: pixel counts summed over tiles equal those of whole images, without any padding.
 
     Yields:
-        x [1, H, W, channels] normalised; class indices [rows, columns] of the part; rows; columns.
+        x, the normalised tile [1, H, W, channels]; class indices [rows, columns] of the part; rows; columns.
         The part is the top left [rows, columns] of the network's output.
     """
     f, halo = tiles.features, geometry.halo
     next_top, next_left = _next_offsets(f, "top"), _next_offsets(f, "left")
     for i in range(len(tiles)):
-        x = decode_tile(tf.constant(f["tile"][i]), tiles.channels).numpy()
-        mask = tf.io.decode_png(f["tile_mask"][i], channels=1).numpy()[..., 0]
+        x = decode_tile(tf.constant(f["tile"][i]), tiles.channels).numpy()  # [H, W, channels]
+        mask = tf.io.decode_png(f["tile_mask"][i], channels=1).numpy()[..., 0]  # [H, W]
         rows = int(min(next_top[i], f["height"][i]) - f["top"][i])
         columns = int(min(next_left[i], f["width"][i]) - f["left"][i])
-        part = mask[halo : halo + rows, halo : halo + columns]
+        part = mask[halo : halo + rows, halo : halo + columns]  # [rows, columns]
         yield ((x - tiles.mean[i]) / tiles.stddev[i])[None], part, rows, columns
 
 

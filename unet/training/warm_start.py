@@ -1,4 +1,4 @@
-"""Warm start: a training that begins with the weights of the last blessed model."""
+"""Warm start: initialises a training with the weights of the last blessed model."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from pathlib import Path
 
 import keras
 
-NETWORK = "network.keras"  # in the ModelRun artifact
-MODEL_RUN = "model_run"  # custom property of a model: the folder of its ModelRun artifact
+NETWORK = "network.keras"  # file name in the artifact ModelRun
+MODEL_RUN = "model_run"  # custom property of a Model artifact: folder of its ModelRun artifact
 
 
 def start(network: keras.Model, model_run: str) -> str:
-    """Gives a network the weights of a blessed one, where they fit.
+    """Copies the weights of the last blessed model into a network, if their shapes agree.
 
     Args:
-        network: whose weights are overwritten.
-        model_run: folder of the ModelRun artifact of the blessed one; empty if there is none.
+        network: network whose weights are overwritten.
+        model_run: folder of the ModelRun artifact of the blessed model; empty if there is none.
 
     Returns:
-        In words, what the training starts from, and if not from those weights, why not. Of other weights, the
-        words are others.
+        Text that describes the initial weights, with a hash of copied weights or the reason for random ones.
     """
     if not model_run:
         return "afresh: no earlier model of these classes is blessed"
