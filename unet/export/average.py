@@ -1,7 +1,6 @@
-"""One SavedModel that answers with the mean of several: those of k-fold cross-validation, for example.
+"""Combines several SavedModels to one that predicts their mean, for example after k-fold cross-validation.
 
-What it takes is in the exported models themselves, their weights and training records: neither the runs that
-made them nor their data are needed.
+The weights and training records of the exported models suffice: neither their runs nor their data are needed.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ _OF_ONE_TRAINING = ("start", "steps", "best_step", "class_weights")
 
 
 def average(models: Sequence[Path], path: Path, test_time_augmentation: bool) -> None:
-    """Writes a SavedModel whose probabilities are the mean of those of others, with all its signatures.
+    """Writes a SavedModel with all signatures whose probabilities are the mean of several models'.
 
     Args:
         models: folders of SavedModels of the same classes, channels, scale and depth, each normalised over
-            its own training images, or all over each image; one that is a mean itself counts as what it is
-            made of.
+            its own training images, or all over each image. A model that is a mean itself counts as the
+            models that it was made of.
         path: folder to write.
-        test_time_augmentation: whether it answers with the mean over the eight flips and quarter turns, too;
-            it does where a model of these did.
+        test_time_augmentation: whether the model predicts the mean over the eight flips and quarter turns,
+            too; it always does if one of `models` does.
 
     Raises:
-        ModelError: they cannot be averaged.
+        ModelError: the models cannot be averaged.
     """
     common_record(models)
     records = [training_record(model) for model in models]
@@ -44,7 +43,7 @@ def average(models: Sequence[Path], path: Path, test_time_augmentation: bool) ->
         if record.get("normalization", {}).get("over") != first.get("normalization", {}).get("over"):
             raise ModelError(f"{model}: not normalised as {models[0]} is: average models of one `normalize`")
         networks += _networks(model, record, first)
-    # The largest network decides what fits into the memory of a tile.
+    # The largest network limits the area of a tile.
     area, filters = min((record["max_area"], record["base_filters"]) for record in records)
     together = {"max_area": area, "base_filters": filters, **mean_record(models, test_time_augmentation)}
     own = {key: value for key, value in first.items() if key not in _OF_ONE_TRAINING}
@@ -52,7 +51,7 @@ def average(models: Sequence[Path], path: Path, test_time_augmentation: bool) ->
 
 
 def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) -> list[keras.Model]:
-    """The networks of an exported model, for images that are normalised as those of the `first` one are."""
+    """The networks of an exported model, adapted to the normalisation of the `first` training record."""
     try:
         loaded = tf.saved_model.load(str(model))
         weights: list[NDArray[Any]] = [variable.numpy() for variable in loaded.network_weights]
@@ -65,7 +64,7 @@ def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) 
         network = create_unet(
             (None, None, record["channels"]),
             classes=len(record["classes"]),
-            base_filters=weights[0].shape[-1],  # of the first convolution; a mean may hold several sizes
+            base_filters=weights[0].shape[-1],  # a mean may consist of networks of different sizes
             depth=record["geometry"]["depth"],
             decoder=decoder,
             activation="softmax",
@@ -82,10 +81,10 @@ def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) 
 def _renormalized(
     weights: list[NDArray[Any]], own: Mapping[str, Any], given: Mapping[str, Any]
 ) -> list[NDArray[Any]]:
-    """Weights for images normalised with the `given` constants that do what these did with their `own`.
+    """Converts weights from images normalised with the `own` constants to images with the `given` ones.
 
-    Both are linear, and so is the first convolution: (x - m) / s = a (x - m') / s' + b with a = s' / s and
-    b = (m' - m) / s. It is exact at the edges, too: convolutions are valid, and mirrored pixels are pixels.
+    Normalisation and the first convolution are linear: (x - m) / s = a (x - m') / s' + b with a = s' / s and
+    b = (m' - m) / s. The conversion is exact at the image border, too, since no convolution pads with zeros.
     """
     if own == given or own["over"] == "image":
         return weights

@@ -1,8 +1,8 @@
-"""From the pixels of an image of any size to what a network says about each of them, inside one graph.
+"""Predicts the class of each pixel of an image of any size, inside one graph.
 
 The graph normalises, mirror-pads and tiles the image (`unet.tiling`) and runs the network tile by tile.
-Its answer is that of one pass over the whole image, but for float rounding, whatever the size of the tiles.
-`unet.export.signatures` puts decoding and encoding around it and exports it.
+Its output equals that of one pass over the whole image but for float rounding, for any size of the tiles.
+`unet.export.signatures` adds decoding and encoding, and exports the graph.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PerTensor = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Segmenter(tf.Module):
-    """A trained network with everything that lies between files and it."""
+    """A trained network with normalisation, resizing and tiling: from pixels to predictions."""
 
     def __init__(
         self,
@@ -37,24 +37,24 @@ class Segmenter(tf.Module):
         scale: float = 1.0,
         test_time_augmentation: bool = False,
     ) -> None:
-        """Puts the graph together; it is traced by the first use.
+        """Builds the graph, which is traced at its first use.
 
         Args:
             networks: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes];
-                the answer of several is the mean of their probabilities.
-            geometry: of the network.
-            channels: of the network's input, 1 or 3.
-            mean: of the training pixels on the 0..255 scale, one number or one for each channel; None
+                the prediction of several networks is the mean of their probabilities.
+            geometry: geometry of the networks.
+            channels: number of channels of the networks' input, 1 or 3.
+            mean: mean of the training pixels on the 0..255 scale, one number or one for each channel; None
                 normalises each image by its own mean and standard deviation.
-            stddev: likewise, above 0.
-            class_values: what a mask holds for each class, 0 to 65535; above 255 masks are 16 bits deep. Or
-                red, green and blue of each, 0 to 255: masks in colour.
-            test_time_augmentation: the answer is the mean over the eight flips and quarter turns of each
-                tile, for eight times the work. Tiles are squares or not, but turned tiles are as valid as
-                they were, and pair the same pixels: this is exact at any size, too.
-            max_area: largest tile in pixels, see `tile_area`; bounds the memory, not the result.
-            scale: size of the images that the network sees as a part of their own. Its answers have the
-                original size; probabilities of the resized image are then held in memory.
+            stddev: standard deviation of the training pixels, in the form of `mean`; above 0.
+            class_values: value of each class in predicted masks, 0 to 65535; above 255 masks have 16 bits.
+                Or red, green and blue of each class, 0 to 255, for masks in colour.
+            test_time_augmentation: whether the prediction is the mean over the eight flips and quarter turns
+                of each tile, for eight times the work. A turned tile has a valid input size, too, and its
+                poolings pair the same pixels: the mean does not depend on the size of the tiles.
+            max_area: largest tile in pixels, see `tile_area`; it bounds the memory, not the result.
+            scale: factor by which images are resized for the network. Predictions have the original size; the
+                probabilities of the resized image are held in memory if the factor is not 1.
 
         Raises:
             ValueError: the arguments do not fit together.
@@ -91,43 +91,44 @@ class Segmenter(tf.Module):
                 raise ValueError(f"`stddev` must be above 0. Received: {mean=}, {stddev=}")
             self._constants = constants
         self.values = values.astype(np.uint8 if values.max() < 256 else np.uint16)
-        # What a SavedModel has to hold of the network are its weights. The model itself stays behind a
-        # function, where tf.Module does not see it: its layers and optimizer would be saved as well. By this
-        # name `unet.export.average` finds them again.
+        # The SavedModel needs only the weights of the networks. The Keras models stay hidden in a function:
+        # as attributes, tf.Module would save their layers and optimizers, too. `unet.export.average` reads
+        # this attribute.
         self.network_weights = [weight.value for network in networks for weight in network.weights]
         self._logits, self._softmax = _logits_of(networks[0])
         if len(networks) > 1:
             each = [_probabilities_of(network) for network in networks]
+            # [N, h, w, classes]
             self._logits, self._softmax = lambda x: tf.add_n([f(x) for f in each]) / len(each), tf.identity
         if test_time_augmentation:
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_flips(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
-        # Signatures share its trace: tracing the tiles takes most of the time of an export.
+        # Signatures share this trace: tracing the tiles takes most of the time of an export.
         self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
         predict = tf.function(
             lambda image: self.run(image, tf.identity, tf.float32, of_probabilities=True),
             input_signature=pixels,
         )
-        # Behind a function that tf.Module does not see, or it would be traced for each SavedModel, where no
-        # signature needs it.
+        # Hidden from tf.Module in a function: otherwise it would be traced for each SavedModel, although no
+        # signature uses it.
         self._predict = lambda image: predict(image)
 
     def segment(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
         """Class index of each pixel, [H, W], of an image [H, W, channels]."""
-        return self.class_indices_fn(_sixteen_bits(image)).numpy()[..., 0]
+        return self.class_indices_fn(_sixteen_bits(image)).numpy()[..., 0]  # [H, W]
 
     def predict(self, image: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.float32]:
         """Probabilities of all classes, [H, W, classes], of an image [H, W, channels]."""
         return self._predict(_sixteen_bits(image)).numpy()
 
     def probabilities(self, patches: tf.Tensor) -> tf.Tensor:
-        """What the network itself says: normalised [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""
+        """Probabilities of normalised patches: [N, h, w, channels] -> [N, h - 184, w - 184, classes]."""
         return self._softmax(self._logits(patches))
 
     def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
-        """[H, W, channels] uint16 -> [H, W, 1] uint8."""
+        """Predicted class of each pixel: [H, W, channels] uint16 -> [H, W, 1] uint8."""
         return self.run(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
 
     def run(
@@ -137,59 +138,61 @@ class Segmenter(tf.Module):
         dtype: tf.DType | np.dtype,
         of_probabilities: bool = False,
     ) -> tf.Tensor:
-        """What the network says about an image of the original size.
+        """Predicts an image of any size; the output has the size of the image.
 
         Args:
-            pixels: [H, W, channels], uint16 or any numbers of the same range.
-            finish: what to keep: [h, w, classes] -> [h, w, K].
-            dtype: of what `finish` returns.
-            of_probabilities: `finish` needs probabilities, not just anything that grows with them.
+            pixels: the image, [H, W, channels], uint16 or any numbers of the same range.
+            finish: converts the network's output: [h, w, classes] -> [h, w, K].
+            dtype: type of the values that `finish` returns.
+            of_probabilities: whether `finish` needs probabilities; otherwise it may get logits.
 
         Returns:
-            [H, W, K].
+            The converted output, [H, W, K].
         """
         if self.scale == 1:
             if of_probabilities:
                 return self._tiled(pixels, lambda outputs: finish(self._softmax(outputs)), dtype)
             return self._tiled(pixels, finish, dtype)
         height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+        # [scaled H, scaled W, classes]
         seen = self._tiled(resize_image(pixels, self.scale), self._softmax, tf.float32)
-        return resize(seen, height, width, finish, dtype)
+        return resize(seen, height, width, finish, dtype)  # [H, W, K]
 
     def _tiled(self, pixels: tf.Tensor, finish: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
         """Runs the network over an image tile by tile.
 
         Args:
-            pixels: [H, W, channels] uint16.
-            finish: what to keep of a tile: [h, w, classes] of the network -> [h, w, K]; K may be less.
-            dtype: of what `finish` returns; the only thing that is held of the whole answer.
+            pixels: the image, [H, W, channels] uint16.
+            finish: converts the network's output for a tile: [h, w, classes] -> [h, w, K].
+            dtype: type of the values that `finish` returns; only these are held for the whole image.
 
         Returns:
-            [H, W, K].
+            The converted output, [H, W, K].
         """
-        mean, stddev = self._constants or moments(pixel_sums(pixels))
+        mean, stddev = self._constants or moments(pixel_sums(pixels))  # [channels] each
         geometry, shape = self.geometry, tf.shape(pixels)
         rows, cols = tiling.plan_image(shape[0], shape[1], self.max_area, geometry, tf)
-        row_index, col_index = (
+        row_index, col_index = (  # [padded H], [padded W]
             tiling.mirror_index(-geometry.halo, axis.padded_size(geometry), size, tf)
             for axis, size in ((rows, shape[0]), (cols, shape[1]))
         )
 
         def strip(i: tf.Tensor) -> tf.Tensor:
-            """Row i of the tiles: [rows.kept(i), W, K]."""
-            index = row_index[i * rows.stride :][: rows.tile_size(geometry)]
-            context = tf.gather(pixels, index)  # still integers
+            """Output of row i of the tiles: [rows.kept(i), W, K]."""
+            index = row_index[i * rows.stride :][: rows.tile_size(geometry)]  # [tile h]
+            context = tf.gather(pixels, index)  # [tile h, W, channels], still integers
 
             def tile(j: tf.Tensor) -> tf.Tensor:
-                index = col_index[j * cols.stride :][: cols.tile_size(geometry)]
+                index = col_index[j * cols.stride :][: cols.tile_size(geometry)]  # [tile w]
+                # [tile h, tile w, channels]
                 x = tf.cast(tf.gather(context, index, axis=1), tf.float32) / DEPTH_SCALE
-                outputs = self._logits(((x - mean) / stddev)[None])[0]
-                kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]
-                return tf.transpose(kept, [1, 0, 2])  # tiles are joined along the first axis
+                outputs = self._logits(((x - mean) / stddev)[None])[0]  # [out h, out w, classes]
+                kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]  # [h, w, K]
+                return tf.transpose(kept, [1, 0, 2])  # [w, h, K]: tiles are joined along the first axis
 
-            return tf.transpose(_join(cols.count, tile, dtype), [1, 0, 2])
+            return tf.transpose(_join(cols.count, tile, dtype), [1, 0, 2])  # [h, >= W, K]
 
-        return _join(rows.count, strip, dtype)[: shape[0], : shape[1]]
+        return _join(rows.count, strip, dtype)[: shape[0], : shape[1]]  # [H, W, K]
 
 
 def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int) -> None:
@@ -207,7 +210,7 @@ def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int)
 
 
 def _logits_of(network: keras.Model) -> tuple[PerTensor, PerTensor]:
-    """What grows with the probabilities, and what makes probabilities of it."""
+    """Two functions: the network's output, and the conversion of that output to probabilities."""
     is_linear = network.layers[-1].activation is keras.activations.linear
     return lambda x: network(x, training=False), tf.nn.softmax if is_linear else tf.identity
 
@@ -218,42 +221,43 @@ def _probabilities_of(network: keras.Model) -> PerTensor:
 
 
 def most_likely(outputs: tf.Tensor) -> tf.Tensor:
-    """[h, w, classes] -> [h, w, 1] int32; of equal classes the first."""
-    return tf.argmax(outputs, -1, tf.int32)[..., None]
+    """Class of the highest output: [h, w, classes] -> [h, w, 1] int32; of equal outputs the first class."""
+    return tf.argmax(outputs, -1, tf.int32)[..., None]  # [h, w, 1]
 
 
 def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
-    """part(0) to part(count - 1), one after the other, joined along the first axis."""
+    """Computes part(0) to part(count - 1) one after the other, and joins them along the first axis."""
     parts = tf.TensorArray(dtype, count, infer_shape=False)
-    # One at a time: each holds the activations of a tile, and convolutions use all cores anyway.
+    # One part at a time: each needs memory for the activations of a tile, and convolutions use all cores.
     _, parts = tf.while_loop(
         lambda i, _: i < count, lambda i, p: (i + 1, p.write(i, part(i))), (0, parts), parallel_iterations=1
     )
-    return parts.concat()
+    return parts.concat()  # [sum of the parts' rows, ...]
 
 
 def _mean_over_flips(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
-    """Mean of what a network says about the eight symmetries of the square of x, each turned back.
+    """Test-time augmentation: mean of a network's outputs for the eight flips and quarter turns of its input.
 
     Args:
-        network: [N, H, W, C] -> [N, h, w, K].
-        x: [N, H, W, C].
+        network: function [N, H, W, C] -> [N, h, w, K].
+        x: input of the network, [N, H, W, C].
 
     Returns:
-        [N, h, w, K].
+        Mean of the outputs, each turned back, [N, h, w, K].
     """
 
     def turned_back(i: tf.Tensor) -> tf.Tensor:
         turned = x
         for bit, change in enumerate(_SYMMETRIES):
             turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
+        # [N, h, w, K], or [N, w, h, K] for a transposed input
         turned = network(tf.ensure_shape(turned, [None, None, None, x.shape[-1]]))
         for bit, change in reversed(list(enumerate(_SYMMETRIES))):
             turned = tf.cond(i // 2**bit % 2 > 0, lambda t=turned, c=change: c(t), lambda t=turned: t)
         return turned
 
-    first = turned_back(tf.constant(0))
-    # One after the other: each holds the activations of a tile.
+    first = turned_back(tf.constant(0))  # [N, h, w, K]
+    # One after the other: each needs memory for the activations of a tile.
     _, total = tf.while_loop(
         lambda i, _: i < 8,
         lambda i, total: (i + 1, total + turned_back(i)),
@@ -264,9 +268,9 @@ def _mean_over_flips(network: PerTensor, x: tf.Tensor) -> tf.Tensor:
     return total / 8
 
 
-# Each undoes itself; applied in turn, or not, they make all eight.
+# Each of these changes undoes itself; their combinations are the eight symmetries of the square.
 _SYMMETRIES: tuple[PerTensor, ...] = (
-    lambda x: tf.transpose(x, [0, 2, 1, 3]),
+    lambda x: tf.transpose(x, [0, 2, 1, 3]),  # [N, W, H, C]
     lambda x: tf.reverse(x, [1]),
     lambda x: tf.reverse(x, [2]),
 )

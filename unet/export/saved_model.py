@@ -1,4 +1,4 @@
-"""From trained networks to a SavedModel that serves and describes itself."""
+"""Writes trained networks as a SavedModel with signatures, warm-up requests and training record."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path
     """Writes the SavedModel that a training record describes; see `export`.
 
     Args:
-        networks: fully convolutional ones that return probabilities; the model answers with their mean.
-        record: what the model will say of itself, and everything that its graph is made by.
+        networks: fully convolutional networks that return probabilities; the model predicts their mean.
+        record: training record of the model, which holds all parameters of its graph.
         path: folder to write.
     """
     normalization = record["normalization"]

@@ -8,7 +8,7 @@ from unet.settings import Section
 
 
 class ExportSettings(Section):
-    """Export: how the model answers."""
+    """Export: how the exported model predicts."""
 
     test_time_augmentation: bool = Field(
         False,

@@ -1,7 +1,8 @@
-"""What the exported model answers to: decoding and encoding around `unet.export.graph`, as signatures.
+"""The signatures of the exported model: decoding and encoding around `unet.export.graph`.
 
-Plain TensorFlow loads and serves the SavedModel, without any code of this project. What it cannot use is an
-INVALID_ARGUMENT: what headers tell names the element of the batch, what decoders find is in their words.
+Plain TensorFlow loads and serves the SavedModel, without any code of this project. Unusable input raises
+INVALID_ARGUMENT; errors found in a header name the element of the batch, errors of TensorFlow's decoders do
+not.
 """
 
 from __future__ import annotations
@@ -28,23 +29,24 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
-    - `colored`: the same, PNGs in the colours of `unet.images.display`, to be looked at.
+    - `colored`: as `serving_default`, with PNGs in the colours of `unet.images.display`, for viewing.
     - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16
       bits that hold round(65535 p).
     - `tensors`: `images` [N, H, W, channels] float32, 0 to 255 -> `masks` [N, H, W], class values, or
       [N, H, W, 3], colours.
-    - `network`: `patches` [N, h, w, channels] float32, normalised, of valid sizes, no more pixels in all than
-      the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that tile.
+    - `network`: `patches` [N, h, w, channels] float32, normalised, of valid input sizes, no more pixels in
+      all than the largest tile -> `probabilities` [N, h - 184, w - 184, classes] float32: for callers that
+      tile the image themselves.
     - `evaluate`: `examples` [N] string, serialized tf.Examples with `image` (encoded) and `mask` (PNG of
-      class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = truth, column =
+      class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = ground truth, column =
       prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
-      `probabilities_bytes` [N, classes - 1] string, as above of all classes but the first, uncompressed; and
-      `ground_truth_bytes` [N] string, the masks of the examples.
+      `probabilities_bytes` [N, classes - 1] string, uncompressed PNGs as in `probabilities` of all classes
+      but the first; and `ground_truth_bytes` [N] string, the masks of the examples.
 
     Args:
-        segmenter: what answers.
+        segmenter: graph that predicts.
         path: folder to write.
-        max_pixels: larger encoded images are refused, see `decode_image`; those of the gate are not.
+        max_pixels: larger encoded images are refused, see `decode_image`, except by `evaluate`.
     """
     s = _Signatures(segmenter, max_pixels)
     classes, channels = segmenter.classes, segmenter.channels
@@ -73,7 +75,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
 
 
 class _Signatures:
-    """One method a signature, each for one element: `name` is what messages call it."""
+    """One method per signature, for a single element of a batch; `name` identifies it in error messages."""
 
     def __init__(self, segmenter: Segmenter, max_pixels: int | None):
         self._segmenter = segmenter
@@ -85,7 +87,7 @@ class _Signatures:
 
     def mask_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         values = self._segmenter.values
-        return self._coded(self._decoded(encoded, name), values)
+        return self._coded(self._decoded(encoded, name), values)  # []
 
     def colored_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         colors = class_colors(self._segmenter.classes)
@@ -93,34 +95,35 @@ class _Signatures:
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         # Quantised tile by tile: probabilities of the whole image are never held as floats.
-        pixels = self._decoded(encoded, name)
-        maps = self._segmenter.run(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)
-        # zlib's fastest level: noise in the low bits compresses no better with a higher one.
-        return _grayscale_pngs(maps, self._segmenter.classes, compression=1)
+        pixels = self._decoded(encoded, name)  # [H, W, channels]
+        maps = self._segmenter.run(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)  # [H, W, classes]
+        # zlib's fastest level: a higher level does not compress the noise of the low bits any better.
+        return _grayscale_pngs(maps, self._segmenter.classes, compression=1)  # [classes]
 
     def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        inside = tf.reduce_all((images >= 0) & (images <= 255))  # NaN is not
+        inside = tf.reduce_all((images >= 0) & (images <= 255))  # []; false for NaN
         some = tf.reduce_min(tf.shape(images)[1:3]) > 0
         images = checked(images, inside, "images must hold numbers from 0 to 255; some are not")
         images = checked(images, some, "images must have pixels; shape of these:", tf.shape(images))
         values = self._segmenter.values
 
         def one(image: tf.Tensor) -> tf.Tensor:
-            # On the scale of 16 bits, but not rounded to it.
-            indices = self._segmenter.class_indices(image * DEPTH_SCALE)
-            return tf.gather(values, tf.cast(indices[..., 0], tf.int32))
+            # The graph expects the scale of 16 bits; the values are not rounded.
+            indices = self._segmenter.class_indices(image * DEPTH_SCALE)  # [H, W, 1]
+            return tf.gather(values, tf.cast(indices[..., 0], tf.int32))  # [H, W, 1 or 3]
 
         spec = tf.TensorSpec([None, None, values.shape[1]], values.dtype)
+        # [0, H, W, 1 or 3]
         none = tf.zeros(tf.concat([tf.shape(images)[:3], [values.shape[1]]], 0), values.dtype)
-        found = tf.cond(
+        found = tf.cond(  # [N, H, W, 1 or 3]
             tf.shape(images)[0] > 0,
             lambda: tf.map_fn(one, images, parallel_iterations=1, fn_output_signature=spec),
             lambda: none,
         )
-        return {"masks": found[..., 0] if values.shape[1] == 1 else found}
+        return {"masks": found[..., 0] if values.shape[1] == 1 else found}  # [N, H, W] or [N, H, W, 3]
 
     def network(self, patches: tf.Tensor) -> dict[str, tf.Tensor]:
-        geometry, sides = self._segmenter.geometry, tf.shape(patches)[1:3]
+        geometry, sides = self._segmenter.geometry, tf.shape(patches)[1:3]  # [2]
         valid = tf.reduce_all(
             (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
         )
@@ -132,27 +135,27 @@ class _Signatures:
 
     def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:
-            return tf.concat(
+            return tf.concat(  # [h, w, classes]
                 [tf.cast(most_likely(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])], -1
             )
 
         spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
         features = tf.io.parse_single_example(example, spec)
-        # The limit guards servers; images of the gate are the pipeline's own.
-        pixels = decode_image(features["image"], self._segmenter.channels, None, name)
-        stacked = self._segmenter.run(pixels, both, tf.uint16, of_probabilities=True)
-        # Not compressed: it is read at once, by the process that asked.
+        # No limit on pixels: it protects servers, and the evaluated images come from the pipeline itself.
+        pixels = decode_image(features["image"], self._segmenter.channels, None, name)  # [H, W, channels]
+        stacked = self._segmenter.run(pixels, both, tf.uint16, of_probabilities=True)  # [H, W, classes]
+        # Not compressed: the calling process decodes the maps immediately. [classes - 1]
         maps = _grayscale_pngs(stacked[..., 1:], self._segmenter.classes - 1, compression=0)
         return self._count(stacked[..., :1], features["mask"], name), maps, features["mask"]
 
     def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
-        """PNG of the values of the classes, [classes, 1 or 3]."""
+        """PNG of the predicted mask; `values` [classes, 1 or 3] holds the value of each class in the mask."""
         indices = self._segmenter.class_indices_fn(pixels)  # [H, W, 1] uint8
         return tf.io.encode_png(tf.gather(values, tf.cast(indices[..., 0], tf.int32)))  # [H, W, 1 or 3]
 
     def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        """Pixel counts [classes * classes] of indices [H, W, 1] and the PNG of the true ones."""
-        ground_truth = tf.io.decode_png(mask, channels=1)
+        """Confusion matrix, [classes * classes], of predicted indices [H, W, 1] and the PNG of a mask."""
+        ground_truth = tf.io.decode_png(mask, channels=1)  # [H, W, 1]
         same = tf.reduce_all(tf.shape(ground_truth) == tf.shape(predicted))
         ground_truth = checked(
             ground_truth,
@@ -161,15 +164,16 @@ class _Signatures:
             tf.shape(ground_truth),
             name=name,
         )
-        # [H, W, 1] -> [H * W]
-        ground_truth, predicted = (
+        ground_truth, predicted = (  # [H * W] each
             tf.reshape(tf.cast(mask, tf.int32), [-1]) for mask in (ground_truth, predicted)
         )
-        counted = ground_truth != IGNORE
+        counted = ground_truth != IGNORE  # [H * W] bool
+        # [counted pixels] each
         ground_truth, predicted = (tf.boolean_mask(mask, counted) for mask in (ground_truth, predicted))
         highest, classes = tf.reduce_max(ground_truth), self._segmenter.classes
         message = f"a mask of {classes} classes cannot hold:"
         ground_truth = checked(ground_truth, highest < classes, message, highest, name=name)
+        # [classes * classes]
         return tf.math.bincount(ground_truth * classes + predicted, None, classes**2, classes**2, tf.float64)
 
 
@@ -178,19 +182,20 @@ def _sixteen_bits(probabilities: tf.Tensor) -> tf.Tensor:
 
 
 def _grayscale_pngs(maps: tf.Tensor, count: int, compression: int) -> tf.Tensor:
-    """[H, W, count] -> [count] string."""
-    return tf.stack([tf.io.encode_png(maps[..., i : i + 1], compression) for i in range(count)])
+    """Encodes each channel of [H, W, count] as a grey PNG: [count] string."""
+    return tf.stack([tf.io.encode_png(maps[..., i : i + 1], compression) for i in range(count)])  # [count]
 
 
 def _batch(
     function: Callable[[tf.Tensor, tf.Tensor], Any], element: tf.TensorSpec, *outputs: tf.TensorSpec
 ) -> Callable[..., dict[str, tf.Tensor]]:
-    """A signature: `function` of one element of a batch after the other, so that their sizes may differ."""
+    """Makes a signature that applies `function` to each element of a batch, whose image sizes may differ."""
     specs: Any = outputs if len(outputs) > 1 else outputs[0]
 
     def each(batch: tf.Tensor) -> dict[str, tf.Tensor]:
+        # [N]
         names = tf.strings.join(["element ", tf.strings.as_string(tf.range(tf.shape(batch)[0]))])
-        found = tf.map_fn(
+        found = tf.map_fn(  # [N, ...] each
             lambda pair: function(*pair), (batch, names), parallel_iterations=1, fn_output_signature=specs
         )
         found = found if len(outputs) > 1 else (found,)

@@ -1,7 +1,7 @@
-"""Requests that a server answers to itself before it answers anybody else.
+"""Warm-up requests, which a server runs before it accepts real requests.
 
-TensorFlow Serving replays `assets.extra/tf_serving_warmup_requests` of a version while it loads it: kernels
-are chosen and buffers made before the first real request, not by it.
+TensorFlow Serving replays `assets.extra/tf_serving_warmup_requests` of a version while loading it, so that
+the first real request does not have to wait for kernels to be chosen and buffers to be allocated.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from unet.images.reader import encode_png
 from unet.preprocessing.decoding import counted_pixels
 
 WARMUP_REQUESTS = "assets.extra/tf_serving_warmup_requests"
-SIDES = (64, 512)  # of the images, in pixels: a tile of the least size, and a usual one
+SIDES = (64, 512)  # height and width of the images in pixels, for a tile of the smallest and of a usual size
 
 
 def write_warmup(
@@ -26,14 +26,14 @@ def write_warmup(
 ) -> None:
     """Adds warm-up requests to an exported model.
 
-    The images are noise: nobody's data leave the house with a model.
+    The images are noise, so that a model never carries private data.
 
     Args:
         model: folder of the SavedModel.
-        name: of the model in the requests.
-        channels: of its images.
-        max_pixels: that the model takes; None: any number.
-        sides: of the images, in pixels; those that it does not take are left out.
+        name: name of the model in the requests.
+        channels: number of channels of the images.
+        max_pixels: largest image that the model accepts, in pixels; None: no limit.
+        sides: height and width of each image in pixels; images above `max_pixels` are left out.
     """
     path = model / WARMUP_REQUESTS
     path.parent.mkdir(exist_ok=True)

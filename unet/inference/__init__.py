@@ -1,1 +1,1 @@
-"""Masks from an exported model, for images of any size."""
+"""Prediction of masks with an exported model, for images of any size."""

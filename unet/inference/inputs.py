@@ -1,4 +1,4 @@
-"""Images as models take them: encoded, or, if large, as rows on disk."""
+"""Input images of models: encoded, or, if large, as arrays on disk."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TIFF = (b"II", b"MM")
 
 @dataclass(frozen=True)
 class InputImage:
-    """An image as models take it.
+    """An input image of a model.
 
     Attributes:
-        height, width: in pixels.
-        encoded: canonical bytes; or None, of a large image.
-        stored: uint8 or uint16 [H, W, 1 or 3], of a large image maybe on disk; or None.
+        height, width: size in pixels.
+        encoded: canonical bytes of the image; None for a large image.
+        stored: pixels, uint8 or uint16 [H, W, 1 or 3], possibly on disk; None if only `encoded` is given.
     """
 
     height: int
@@ -32,7 +32,7 @@ class InputImage:
 
     @property
     def pixels(self) -> NDArray[Any]:
-        """uint8 or uint16 [H, W, 1 or 3]."""
+        """Pixels of the image, uint8 or uint16 [H, W, 1 or 3]."""
         if self.stored is not None:
             return self.stored
         if self.encoded is None:
@@ -51,10 +51,10 @@ def read(
 
     Args:
         source: path or content of a file.
-        page: of a multi-page TIFF.
-        value_range: see `images.read_image`.
+        page: number of the page of a multi-page TIFF.
+        value_range: black and white of floating-point, signed and 32-bit values, see `images.read_image`.
         scratch: folder for large temporary files.
-        large: what `large_pages` said of it, if that is known.
+        large: whether the page is large, if `large_pages` was called already.
 
     Raises:
         ImageError: the image cannot be used.
@@ -72,15 +72,15 @@ def read(
 
 
 def large_pages(path: Path, count: int) -> list[bool]:
-    """Which of the `count` pages of a file have more than `LARGE_PIXELS` pixels; looks at headers alone.
+    """For each of the `count` pages of a file, whether it has more than `LARGE_PIXELS` pixels.
 
-    Only pages of TIFFs do: other files are decoded whole, whatever their size.
+    Only headers are read. False for files other than TIFFs, which are decoded whole, whatever their size.
     """
     try:
         with path.open("rb") as file:
             sizes = page_sizes(path) if file.read(2) in _TIFF else []
     except (ImageError, OSError):
-        sizes = []  # reading it says what is wrong
-    if len(sizes) != count:  # no TIFF, or a stack that ImageJ keeps in one page
+        sizes = []  # reading the image will raise the error
+    if len(sizes) != count:  # not a TIFF, or an ImageJ stack in a single page
         return [False] * count
     return [height * width > LARGE_PIXELS for height, width in sizes]

@@ -1,4 +1,4 @@
-"""TIFF files that are larger than memory likes: read as rows, written tile by tile."""
+"""Reads and writes large TIFF files in bounded memory."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from unet.images import tiff
 from unet.images.raster import ImageError, damaged
 from unet.inference.scratch import scratch_array
 
-LARGE_PIXELS = 1 << 26  # above which an image is taken in strips
-TILE = 512  # pixels, of the files that are written: viewers of large images read tiles
-_BIG_TIFF = 3_500_000_000  # bytes of pixels from which on offsets of 32 bits may not do
+LARGE_PIXELS = 1 << 26  # images with more pixels are read in strips
+TILE = 512  # size in pixels of the tiles of written files: viewers of large images read tiles
+_BIG_TIFF = 3_500_000_000  # bytes of pixels above which offsets of 32 bits may not suffice
 _GRAY, _RGB, _YCBCR = 1, 2, 6  # photometric interpretations whose black is 0
 _JPEG = 7  # compression; its decoder makes RGB of YCbCr
 
 
 def page_sizes(path: Path) -> list[tuple[int, int]]:
-    """Height and width of the pages of a TIFF, thumbnails not counted; reads headers alone.
+    """Height and width of the pages of a TIFF, without thumbnails; reads headers alone.
 
     Raises:
-        ImageError: no TIFF, or a damaged one.
+        ImageError: the file is not a TIFF, or is damaged.
     """
     try:
         with tifffile.TiffFile(path) as file:
             return [(int(p.imagelength), int(p.imagewidth)) for p in file.pages if not p.is_reduced]
-    except Exception as error:  # on damaged bytes it raises nearly anything
+    except Exception as error:  # on damaged bytes tifffile raises nearly anything
         raise damaged(error) from error
 
 
 def open_page(path: Path, page: int, scratch: Path | None = None) -> NDArray[Any] | None:
-    """A plain page, [H, W, 1 or 3] uint8 or uint16, that is read from disk as it is used.
+    """Opens a plain page as an array that is read from disk when it is used.
 
-    Uncompressed pages are mapped as they lie in the file. Others are decoded into a temporary file, a strip
-    or tile at a time.
+    Uncompressed pages are memory-mapped. Others are decoded into a temporary file, a strip or tile at a time.
 
     Args:
-        path: of a TIFF.
-        page: from 0, thumbnails not counted.
+        path: path of a TIFF.
+        page: number of the page from 0, without thumbnails.
         scratch: folder for temporary files.
 
     Returns:
-        The pixels; None if the page is not plain grey or RGB of 8 or 16 bits, upright.
+        The pixels, [H, W, 1 or 3] uint8 or uint16; None unless the page is upright grey or RGB of 8 or 16
+        bits.
 
     Raises:
-        ImageError: a damaged file, or no room for the temporary one.
+        ImageError: the file is damaged, or the disk has no room for the temporary file.
     """
     try:
         with tifffile.TiffFile(path) as file:
@@ -80,9 +80,9 @@ def write_tiff(path: Path, plane: NDArray[Any], values: NDArray[Any] | None = No
     """Writes a tiled TIFF with Deflate, a tile at a time; BigTIFF where the size needs it.
 
     Args:
-        path: of the file.
-        plane: [H, W] of integers.
-        values: what to write for each of them: [classes] or [classes, 3]; None: they themselves.
+        path: path of the file.
+        plane: class indices or other integers, [H, W].
+        values: value to write for each integer, [classes] or [classes, 3]; None: the integers themselves.
     """
     dtype = plane.dtype if values is None else values.dtype
     shape = plane.shape if values is None else (*plane.shape, *values.shape[1:])
@@ -109,7 +109,7 @@ def write_tiff(path: Path, plane: NDArray[Any], values: NDArray[Any] | None = No
 
 def _is_plain(page: Any) -> bool:
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
-    # A second channel that is not said to be alpha is another one of the microscope: not plain.
+    # A second channel that is not marked as alpha is another channel of the microscope: not plain.
     alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
     gray = photometric == _GRAY and (samples == 1 or (samples == 2 and alpha))
     decoded = photometric == _YCBCR and int(page.compression) == _JPEG

@@ -1,10 +1,10 @@
-"""Masks of images, through exported models: `predict` for Python, and what the command of that name uses.
+"""Predicts masks of images with exported models, for Python and for the command `predict`.
 
     from unet.inference.model import predict
 
     masks = predict(["a.png", array], "runs/serving/unet/1795557723")
 
-TensorFlow is imported as a model is loaded, not before.
+TensorFlow is imported when a model is loaded, not before.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from unet.registry.records import _NEEDED, ModelError, common_record, training_r
 
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
-_ADVICE = "cut it into parts"  # whatever is no canonical image was refused before
+_ADVICE = "cut it into parts"  # images that are not canonical were refused before
 
 
 @dataclass(frozen=True)
 class Segmented:
-    """An answer; of a large image the arrays lie on disk.
+    """The prediction of an image; the arrays of a large image lie on disk.
 
     Attributes:
-        indices: uint8 [H, W], the index of the class of each pixel.
-        maps: uint16 [classes, H, W], round(65535 p); None if nobody asked.
+        indices: class index of each pixel, uint8 [H, W].
+        maps: probabilities as round(65535 p), uint16 [classes, H, W]; None unless requested.
     """
 
     indices: NDArray[np.uint8]
@@ -47,17 +47,17 @@ class Segmented:
 
 
 class Model:
-    """One exported model, or several that answer with the mean of their probabilities."""
+    """One exported model, or several whose probabilities are averaged."""
 
     def __init__(self, *folders: str | Path, scratch: Path | None = None):
-        """Loads them.
+        """Loads the models.
 
         Args:
-            folders: of SavedModels.
-            scratch: folder for large temporary files; None: the system's.
+            folders: folders of SavedModels.
+            scratch: folder for large temporary files; None: the system's temporary folder.
 
         Raises:
-            ModelError: they cannot be loaded, or not be averaged.
+            ModelError: a model cannot be loaded, or the models cannot be averaged.
         """
         paths = [Path(folder) for folder in folders]
         for path in paths:
@@ -68,7 +68,7 @@ class Model:
         self._scratch = scratch
         tf = _tensorflow()
         self._errors = tf.errors.OpError
-        # The objects must live as long as their signatures are called.
+        # The loaded objects must stay alive as long as their signatures are called.
         self._loaded, self._signatures = [], []
         for path in paths:
             try:
@@ -80,13 +80,13 @@ class Model:
                 raise ModelError(message) from error
 
     def serves(self, picture: InputImage) -> bool:
-        """Whether the exported graph answers as it does on a server; else `segment` has to."""
+        """Whether the exported graph can predict the image whole, as on a server; else use `segment`."""
         most = min(self.record.get("max_pixels", LARGE_PIXELS), LARGE_PIXELS)
         small = picture.encoded is not None and picture.height * picture.width <= most
         return len(self._signatures) == 1 and small
 
     def served_mask(self, picture: InputImage) -> bytes:
-        """PNG of class values, as the server gives it, of an image that it `serves`.
+        """The mask of an image that the model `serves`: PNG of class values, as from a server.
 
         Raises:
             ImageError: the model refuses the image.
@@ -94,22 +94,22 @@ class Model:
         return bytes(self._serve("serving_default", picture)["mask_bytes"][0].numpy())
 
     def served_probabilities(self, picture: InputImage) -> list[bytes]:
-        """A grey PNG of 16 bits for each class, as the server gives them, of an image that it `serves`."""
+        """Probabilities of an image that the model `serves`: a grey PNG of 16 bits for each class."""
         maps = self._serve("probabilities", picture)["probabilities_bytes"][0]
         return [bytes(data) for data in maps.numpy()]
 
     def segment(
         self, picture: InputImage, probabilities: bool = False, progress: Progress = lambda share: None
     ) -> Segmented:
-        """Classes, and probabilities if asked for, of an image of any size, in bounded memory.
+        """Predicts classes, and optionally probabilities, of an image of any size, in bounded memory.
 
         Args:
-            picture: what `read` gave.
-            probabilities: whether `maps` are filled.
-            progress: called with the share that is done, 0 to 1.
+            picture: image that `read` returned.
+            probabilities: whether the result contains `maps`.
+            progress: called with the share of the work that is done, 0 to 1.
 
         Raises:
-            ImageError: no room for temporary files, or a model without a training record.
+            ImageError: the disk has no room for temporary files, or the model has no training record.
         """
         shape, classes = (picture.height, picture.width), len(self._networks()[0].record["classes"])
         indices = scratch_array(shape, np.uint8, self._scratch)
@@ -122,14 +122,14 @@ class Model:
         return Segmented(indices, maps)
 
     def mask(self, image: Source) -> NDArray[Any]:
-        """Class values, [H, W], or colours, [H, W, 3], of the pixels of an image.
+        """Predicts the mask of an image: class values, [H, W], or colours, [H, W, 3].
 
         Args:
             image: a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3].
 
         Raises:
             ImageError: the image cannot be used.
-            ValueError: an array of another shape or type.
+            ValueError: an array has another shape or type.
         """
         picture = self._picture(image)
         if self.serves(picture):
@@ -138,7 +138,7 @@ class Model:
         return self.values[self.segment(picture).indices]
 
     def probabilities(self, image: Source) -> NDArray[np.float32]:
-        """Probabilities of all classes, [H, W, classes], of an image; see `mask`."""
+        """Predicts the probabilities of all classes, [H, W, classes], of an image as for `mask`."""
         picture = self._picture(image)
         classes = len(self._networks()[0].record["classes"])
         found = np.empty((picture.height, picture.width, classes), np.float32)
@@ -148,7 +148,7 @@ class Model:
 
     @property
     def values(self) -> NDArray[Any]:
-        """What a mask holds for each class: [classes], or [classes, 3] of colours; uint8 or uint16."""
+        """Value of each class in a mask: [classes], or [classes, 3] for colours; uint8 or uint16."""
         return class_values(self.record)
 
     def _picture(self, image: Source) -> InputImage:
@@ -193,16 +193,16 @@ class Model:
 
 
 def class_values(record: Mapping[str, Any]) -> NDArray[Any]:
-    """What a mask holds for each class of a training record: see `Model.values`."""
+    """Value of each class in a mask by a training record, in the form of `Model.values`."""
     values = np.asarray(record["class_values"])
     return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 
 
 def class_indices(mask: NDArray[Any], values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Index of the class of each pixel, [H, W], of a mask [H, W, 1 or 3] of these `class_values`.
+    """Class index of each pixel, [H, W], of a mask [H, W, 1 or 3] with these `class_values`.
 
     Raises:
-        ImageError: the mask holds others.
+        ImageError: the mask holds values of no class.
     """
     indices, found = np.zeros(mask.shape[:2], np.uint8), np.zeros(mask.shape[:2], bool)
     for index, value in enumerate(values.reshape(len(values), -1)):
@@ -215,13 +215,12 @@ def class_indices(mask: NDArray[Any], values: NDArray[Any]) -> NDArray[np.uint8]
 
 
 def predict(images: Iterable[Source], model: str | Path | Sequence[str | Path] | Model) -> list[NDArray[Any]]:
-    """Masks of images, as the exported model serves them.
+    """Predicts the masks of images, equal to those that the model serves.
 
     Args:
         images: each a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3]; their sizes
             may differ.
-        model: folder of a SavedModel; several: the mean of their probabilities decides; or a `Model`, which
-            is not loaded again.
+        model: folder of a SavedModel; several folders, whose probabilities are averaged; or a loaded `Model`.
 
     Returns:
         For each image an array of class values [H, W], or of colours [H, W, 3].
@@ -229,7 +228,7 @@ def predict(images: Iterable[Source], model: str | Path | Sequence[str | Path] |
     Raises:
         ModelError: the model cannot be used.
         ImageError: an image cannot be used.
-        ValueError: an array of another shape or type.
+        ValueError: an array has another shape or type.
     """
     if isinstance(images, (str, Path, bytes, np.ndarray)):
         raise TypeError("predict takes a list of images: give [image]")
@@ -239,7 +238,7 @@ def predict(images: Iterable[Source], model: str | Path | Sequence[str | Path] |
 
 
 def _tensorflow() -> Any:
-    # As run_pipeline.py does it, for those who come from Python.
+    # The same environment as in run_pipeline.py, for callers from Python.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

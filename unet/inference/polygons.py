@@ -1,8 +1,8 @@
-"""From masks to polygons: GeoJSON, a file an image, and COCO, one file for all.
+"""Converts masks to polygons: one GeoJSON file per image, or one COCO file for all images.
 
-A region is what hangs together by the sides of pixels, of one class; the first class is the background and
-has none. Corners are exact: whole numbers in pixels, x to the right and y down from the top left corner of
-the image, so that filling the polygons gives the mask again.
+A region is a 4-connected part of one class; the first class is the background and has no regions. Corners are
+exact: whole numbers in pixels, x to the right and y down from the top left corner of the image, so that
+filling the polygons gives the mask again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from rasterio import features
 from rasterio.transform import Affine
 
-Ring = list[list[int]]  # of corners [x, y], the first again at its end
+Ring = list[list[int]]  # corners [x, y] of a closed polygon; the first corner is repeated at the end
 
 
 @dataclass(frozen=True)
 class Region:
-    """Pixels of one class that hang together.
+    """A 4-connected region of pixels of one class.
 
     Attributes:
-        index: of the class.
-        rings: the border, and then one for each hole.
+        index: index of the class.
+        rings: the outer border, followed by the borders of the holes.
     """
 
     index: int
@@ -37,13 +37,13 @@ class Region:
 
     @property
     def area(self) -> int:
-        """Pixels."""
+        """Number of pixels of the region."""
         border, *holes = (abs(_twice_area(ring)) // 2 for ring in self.rings)
         return border - sum(holes)
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, width and height, pixels."""
+        """Bounding box of the region: left, top, width and height in pixels."""
         xs, ys = zip(*self.rings[0], strict=True)
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
@@ -57,7 +57,7 @@ def regions(indices: NDArray[np.uint8]) -> Iterator[Region]:
 
 
 def write_geojson(path: Path, found: Iterator[Region], classes: Sequence[str]) -> None:
-    """Writes a FeatureCollection; `class` and `area` (pixels) are properties of each feature."""
+    """Writes regions as a FeatureCollection; each feature has the properties `class` and `area` (pixels)."""
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         for number, region in enumerate(found):
@@ -71,14 +71,14 @@ def write_geojson(path: Path, found: Iterator[Region], classes: Sequence[str]) -
 
 
 class CocoWriter:
-    """A COCO file of many images; annotations are written as they come, and never held.
+    """Writes a COCO file of many images; annotations are written at once and not kept in memory.
 
-    A region without holes is a polygon. COCO's polygons know no holes: a region that has some is written as
-    run lengths, column by column, uncompressed.
+    A region without holes is written as a polygon. COCO's polygons have no holes: a region with holes is
+    written as run lengths, column by column, uncompressed.
     """
 
     def __init__(self, path: Path, classes: Sequence[str]):
-        """Args: path: of the file, complete when the context ends; classes: names, background first."""
+        """Args: path: the file, complete when the context ends; classes: class names, background first."""
         self._file = path.open("w", encoding="utf-8")
         self._images: list[dict[str, Any]] = []
         self._classes, self._ids = classes, itertools.count(1)
@@ -90,7 +90,7 @@ class CocoWriter:
     def add(
         self, name: str, height: int, width: int, found: Iterator[Region], page: int | None = None
     ) -> None:
-        """Adds an image and its regions; `name` is its `file_name`, `page` that of a file of several."""
+        """Adds an image with its `file_name` and regions; `page` is its page in a multi-page file."""
         image = len(self._images) + 1
         entry = {"id": image, "file_name": name, "height": height, "width": width}
         self._images.append(entry if page is None else entry | {"page": page})
@@ -134,7 +134,7 @@ def _segmentation(region: Region, height: int, width: int) -> list[list[int]] | 
 
 
 def _run_lengths(filled: NDArray[np.uint8], top: int, left: int, height: int, width: int) -> list[int]:
-    """Lengths of runs of zeros and ones in turn, zeros first, of an image that holds `filled` at a place."""
+    """Run lengths of zeros and ones in turn, zeros first, of an image that holds `filled` at (top, left)."""
     columns = np.zeros((filled.shape[1], height), np.uint8)
     columns[:, top : top + filled.shape[0]] = filled.T
     changes = np.flatnonzero(np.diff(columns.reshape(-1), prepend=0, append=0)) + left * height

@@ -1,4 +1,4 @@
-"""Room for large arrays: on disk, so that memory stays bounded, and gone with the process in any case."""
+"""Large temporary arrays on disk, which bound the memory and vanish with the process in any case."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import DTypeLike, NDArray
 
 from unet.images.raster import ImageError
 
-IN_MEMORY = 1 << 27  # bytes up to which an array is an ordinary one
+IN_MEMORY = 1 << 27  # bytes up to which an array stays in memory
 
 
 def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None = None) -> NDArray[Any]:
-    """An array to be filled; above `IN_MEMORY` bytes it lies in a file without a name.
+    """Allocates an array; above `IN_MEMORY` bytes it is mapped to a temporary file without a name.
 
     Args:
-        shape: of the array.
-        dtype: of the array.
-        folder: where the file is; None: the system's folder for temporary files.
+        shape: shape of the array.
+        dtype: type of the array's elements.
+        folder: folder of the temporary file; None: the system's temporary folder.
 
     Raises:
-        ImageError: the disk has no room for it.
+        ImageError: the disk has no room for the array.
     """
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if size <= IN_MEMORY:
@@ -33,7 +33,7 @@ def scratch_array(shape: tuple[int, ...], dtype: DTypeLike, folder: Path | None 
     try:
         # Without a name from the start: a killed process leaves nothing behind.
         with tempfile.TemporaryFile(dir=place) as file:
-            # Blocks are taken now: a mapped file that cannot grow later would kill the process.
+            # All blocks are allocated now: on a full disk, writing to the mapped file would kill the process.
             os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
