@@ -1,5 +1,5 @@
-"""The scale of 16-bit images beside that of 8-bit ones."""
+"""The factor between the values of 16-bit and 8-bit images."""
 
-# 8 bits widened to 16 are exactly 257 times as much (255 becomes 65535), which is what TensorFlow's
-# decode_png(dtype=uint16) does: divided by it, images of both depths have values from 0 to 255.
+# Widening 8 bits to 16 multiplies values by 257 (255 becomes 65535), as TensorFlow's decode_png(dtype=uint16)
+# does. Divided by this factor, images of both depths have values from 0 to 255.
 DEPTH_SCALE = 257

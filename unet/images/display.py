@@ -1,4 +1,4 @@
-"""An image with what was found in it, for people to look at."""
+"""Pictures for people: images with stretched contrast, overlaid with their classes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from unet.images.reader import to_grayscale
 
-LARGEST = 1 << 25  # pixels of an overlay; of larger images it shows each n-th pixel of each n-th row
-_BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown so
-_OPACITY = 0.35  # of areas; their outlines are opaque
+LARGEST = 1 << 25  # largest number of pixels of an overlay; larger images are subsampled
+_BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown as black and white
+_OPACITY = 0.35  # opacity of the areas of classes; their outlines are opaque
 
 
 def overlay(
     pixels: NDArray[Any], indices: NDArray[np.integer], colors: Sequence[tuple[int, int, int]]
 ) -> NDArray[np.uint8]:
-    """The image in grey, under translucent areas of all classes but the first, with their outlines.
+    """Draws translucent areas with outlines of all classes but the first over the image in grey.
 
     Args:
-        pixels: uint8 or uint16 [H, W, 1 or 3].
+        pixels: the image, uint8 or uint16 [H, W, 1 or 3].
         indices: class of each pixel, [H, W].
         colors: red, green and blue of each class.
 
     Returns:
-        [h, w, 3]; h and w are H and W, or less for more than `LARGEST` pixels.
+        The picture, [h, w, 3]; h and w are H and W, or less for images of more than `LARGEST` pixels.
     """
     step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
     shown, classes = np.asarray(pixels[::step, ::step]), np.asarray(indices[::step, ::step])
@@ -44,7 +44,7 @@ def overlay(
 
 
 def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Pixels of which one of the four neighbours is of another class."""
+    """Pixels with at least one of the four neighbours in another class."""
     outline = np.zeros(classes.shape, bool)
     down, right = classes[1:] != classes[:-1], classes[:, 1:] != classes[:, :-1]
     outline[1:] |= down
@@ -54,21 +54,21 @@ def _outline(classes: NDArray[np.integer]) -> NDArray[np.bool_]:
     return outline
 
 
-_LOOKED_AT = 1 << 20  # pixels, for the percentiles
+_LOOKED_AT = 1 << 20  # number of pixels from which the percentiles are estimated
 
 
 def stretch_table(gray: NDArray[Any], black: float, white: float) -> NDArray[np.uint8]:
-    """What is shown for each stored value: two percentiles of the grey values become black and white.
+    """Table of the displayed value of each stored value: two percentiles become black and white.
 
-    A table instead of arithmetic on each pixel, which would take floats of the whole image.
+    A table avoids arithmetic on each pixel, which would need a float copy of the whole image.
 
     Args:
-        gray: uint8 or uint16, any shape.
-        black: percentile of what is shown black, 0 to 100.
-        white: likewise, above it.
+        gray: grey values, uint8 or uint16 of any shape.
+        black: percentile of the grey values that becomes black, 0 to 100.
+        white: percentile of the grey values that becomes white, above `black`.
 
     Returns:
-        [256] or [65536], by the type of the pixels.
+        The displayed values, uint8 [256] or [65536] by the type of `gray`.
     """
     some = gray.reshape(-1)[:: max(1, gray.size // _LOOKED_AT)]
     low, high = np.percentile(some, [black, white])
@@ -76,7 +76,7 @@ def stretch_table(gray: NDArray[Any], black: float, white: float) -> NDArray[np.
     return (np.clip((values - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
 
 
-# Okabe and Ito 2008, told apart whatever eyes one has; black is the background. More classes begin again.
+# The colour-blind-safe palette of Okabe and Ito 2008; black is the background. It repeats for more classes.
 PALETTE = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
     (204, 121, 167),

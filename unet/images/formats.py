@@ -1,7 +1,7 @@
-"""From image files to the values that they store: which formats are read, and what is refused as damaged.
+"""Decodes image files to their stored values, and refuses damaged files.
 
-Decoders forgive a lot, each something else. Here every checksum, end marker and size of a strip is tested,
-and a header that promises more pixels than its file can hold is refused before memory is taken for them.
+Decoders tolerate damage, each another kind. Here every checksum, end marker and size of a strip is tested,
+and a header that promises more pixels than its file can hold is refused before memory is allocated for them.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _PLUGINS: dict[bytes, type[ImageFile.ImageFile]] = {
     _BMP: BmpImagePlugin.BmpImageFile,
 }
 _ORIENTATION = 0x0112  # EXIF tag
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not stuffing, fill or restart
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # excludes stuffing, fill and restart
 _JPEG_END, _JPEG_SCAN, _JPEG_SEQUENTIAL = 0xD9, 0xDA, {0xC0, 0xC1}
-_NO_CODE = b"\0" + b"\xfe" * 15  # the zero: after a byte 0xff, any other one would be a marker
+_NO_CODE = b"\0" + b"\xfe" * 15  # starts with 0, since any other byte after a byte 0xff would be a marker
 _JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE}
-_DEFLATE_RATIO = 1032  # the most that deflate can pack into a byte
+_DEFLATE_RATIO = 1032  # largest number of bytes that deflate can pack into one byte
 _HEADER_LOCK = threading.Lock()
 
 
 def read_file(path: str | Path) -> bytes:
-    """Content of a file; raises `ImageError` if there is none."""
+    """Content of a file; raises `ImageError` if the file cannot be read."""
     with opened(path) as file:
         return file.read()
 
@@ -52,9 +52,9 @@ def read_raster(source: str | Path | bytes, page: int, max_pixels: int) -> Raste
     """Reads one page of a file completely.
 
     Args:
-        source: path or content. Of a multi-page TIFF only that page is read, if it is a path.
-        page: from 0; others than the first exist in TIFF alone.
-        max_pixels: a larger image is refused before it is decoded.
+        source: path or content of a file. Of a path to a multi-page TIFF, only the wanted page is read.
+        page: number of the page from 0; only TIFF files have more than one page.
+        max_pixels: images with more pixels are refused before they are decoded.
 
     Raises:
         ImageError: the file cannot be read, or is damaged.
@@ -70,7 +70,7 @@ def read_raster(source: str | Path | bytes, page: int, max_pixels: int) -> Raste
 
 
 def count_pages(source: str | Path | bytes) -> int:
-    """Pages of a TIFF, thumbnails not counted; 1 for other files. Reads headers alone."""
+    """Number of pages of a TIFF without thumbnails; 1 for other files. Reads headers alone."""
     if not _head(source).startswith(tiff.SIGNATURES):
         return 1
     return tiff.count_pages(source)
@@ -90,10 +90,10 @@ def _head(source: str | Path | bytes) -> bytes:
 
 
 def _open(file: Any, head: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    """Parses the header of a file that is no TIFF."""
+    """Parses the header of a PNG, JPEG or BMP file."""
     plugin = next(p for signature, p in _PLUGINS.items() if head.startswith(signature))
-    # Pillow warns about odd metadata, which says nothing about the pixels. Filters of warnings belong to
-    # the process: without the lock, two threads could leave them changed.
+    # Pillow warns about odd metadata, which does not concern the pixels. Warning filters belong to the
+    # process: without the lock, two threads could leave them changed.
     with _HEADER_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -122,7 +122,7 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
     try:
         if kind == "PNG":
             canonical = depth >= 8 and color_type in (0, 2) and not turned and b"tRNS" not in chunks
-        # Pillow keeps the high bytes of 16-bit colours alone, and stops other threads more often.
+        # Pillow drops the low bytes of 16-bit colours, and blocks other threads more often.
         if kind == "PNG" and depth >= 8 and color_type != 3:
             pixels = imagecodecs.png_decode(data)
             pixels = pixels.reshape(*pixels.shape[:2], -1)
@@ -154,7 +154,7 @@ def _palette(image: PILImage.Image) -> np.ndarray:
 
 
 def _without_alpha(pixels: np.ndarray) -> np.ndarray:
-    """[H, W, 1 to 4] -> [H, W, 1 or 3]."""
+    """Drops the alpha channel: [H, W, 1 to 4] -> [H, W, 1 or 3]."""
     return pixels[..., : 1 if pixels.shape[-1] < 3 else 3]
 
 
@@ -172,7 +172,7 @@ def _orientation(image: ImageFile.ImageFile, chunks: Mapping[bytes, bytes]) -> o
 
 
 def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], int]:
-    """Chunks of a PNG but its pixels, and the bytes of those. All checksums are tested: decoders differ."""
+    """Chunks of a PNG without pixel data, and the size of its pixel data in bytes; tests all checksums."""
     chunks: dict[bytes, bytes] = {}
     view, at, packed = memoryview(data), len(_PNG), 0
     while b"IEND" not in chunks:
@@ -191,12 +191,12 @@ def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], int]:
 
 
 def _without_end_of_jpeg(data: bytes) -> bytes:
-    """A JPEG that Pillow reads to the end only if all of its pixels are there.
+    """Replaces the end marker of a JPEG, so that Pillow fails to read a file with missing pixels.
 
-    Pillow does not miss the end marker, TensorFlow refuses a file without: its place is looked for. Where
-    pixels are missing before it, both fill them up in silence. So the marker becomes a few bytes of no
-    meaning: a complete image does not need them, and one that breaks off needs more. A progressive image (and
-    one of several scans) is decoded from its marker on, and stays as it is.
+    Pillow accepts a file without an end marker, TensorFlow refuses it: so the marker is required here. If
+    pixels before the marker are missing, both decoders silently fill them. So a few bytes without meaning
+    replace the marker: a complete image does not need them, a truncated image needs more. A progressive image
+    (or one of several scans) is decoded only at its end marker, and is left unchanged.
     """
     at, kinds = 2, list[int]()
     while marker := _JPEG_MARKER.search(data, at):

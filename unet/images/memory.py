@@ -1,7 +1,7 @@
-"""One large image at a time: all cores read small ones, but the memory of a large one is not taken by each.
+"""Limits the memory of parallel reading: all cores read small images, but only one reads a large image.
 
-What is large shows in the header, not in the size of the file: a blank image of 400 megapixels is a file of
-half a megabyte.
+The header tells whether an image is large, not the size of the file: a blank image of 400 megapixels is a
+file of half a megabyte.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LARGE_FILE = 32 << 20  # bytes of a file from which on its header is looked at before the rest is read
-LARGE_IMAGE = 16 << 20  # pixels
+LARGE_FILE = 32 << 20  # bytes of a file above which the header is read before the rest
+LARGE_IMAGE = 16 << 20  # pixels above which an image is large
 
 _large = threading.Lock()
 _turns = threading.local()
@@ -19,8 +19,8 @@ _turns = threading.local()
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """From where a large image is met in this block to its end, no other thread is past the same point."""
-    if hasattr(_turns, "taken"):  # in a block of this thread: its end is the end
+    """From the first large image in this block to the block's end, no other thread decodes a large image."""
+    if hasattr(_turns, "taken"):  # nested in another block of this thread, whose end counts
         yield
         return
     _turns.taken = False
@@ -33,7 +33,7 @@ def one_at_a_time() -> Iterator[None]:
 
 
 def wait_for_turn(pixels: int) -> None:
-    """Called by a reader that is about to decode so many pixels; without effect outside `one_at_a_time`."""
+    """Waits, before decoding this many pixels, for other large images; only inside of `one_at_a_time`."""
     if pixels > LARGE_IMAGE and getattr(_turns, "taken", None) is False:
         _large.acquire()
         _turns.taken = True

@@ -1,4 +1,4 @@
-"""What decoding a file of any format gives, and how one is refused."""
+"""The decoded image of a file of any format, and the errors of files that cannot be used."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from unet.images.memory import wait_for_turn
 
 
 class ImageError(BadInput):
-    """A file that cannot be used: what was found, and what to do about it. The caller adds the path."""
+    """An image file that cannot be used. Callers add its path to the message."""
 
     def __init__(self, found: str, advice: str):
-        """Args: found: what the file holds; advice: what the user can do. Neither ends in a full stop."""
+        """Args: found: description of the problem; advice: how to solve it. Neither ends in a full stop."""
         super().__init__(found, advice)
         self.found, self.advice = found, advice
 
@@ -29,14 +29,14 @@ class ImageError(BadInput):
 
 @dataclass(frozen=True)
 class Raster:
-    """The values of one page of a file, upright, as they are stored; alpha is dropped.
+    """The stored values of one page of a file, turned upright, without alpha.
 
     Attributes:
-        pixels: [H, W, 1 or 3]; of fewer than 8 bits as uint8 from 0 to 2**depth - 1.
-        depth: bits of a value.
-        palette: uint8 [entries, 3], red, green and blue of each index; None where pixels are no indices.
+        pixels: the values, [H, W, 1 or 3]; values of fewer than 8 bits are uint8 from 0 to 2**depth - 1.
+        depth: bits per value.
+        palette: red, green and blue of each index, uint8 [entries, 3]; None if the values are no indices.
         format: PNG, JPEG, BMP or TIFF.
-        canonical: the bytes of the file, where TensorFlow's decoders read the same pixels from them.
+        canonical: the bytes of the file if TensorFlow's decoders read the same pixels from them, else None.
         white_is_zero: whether the file shows 0 as white, and its highest value as black.
     """
 
@@ -49,13 +49,13 @@ class Raster:
 
 
 def damaged(detail: object) -> ImageError:
-    """What is said of a file that breaks off or contradicts itself."""
+    """The error for a file that is truncated or inconsistent."""
     return ImageError(f"a damaged or truncated file ({detail})", "copy or export it again")
 
 
 @contextmanager
 def opened(source: str | Path | bytes) -> Iterator[BinaryIO]:
-    """A file, or content, to be read; raises `ImageError` where that fails."""
+    """Opens a file, or its content, for reading; raises `ImageError` if the file cannot be read."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
         return
@@ -73,7 +73,7 @@ def opened(source: str | Path | bytes) -> Iterator[BinaryIO]:
 
 
 def require_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses an image that is too large; to be called before any memory is taken for its pixels."""
+    """Refuses an image that is too large; must be called before memory is allocated for its pixels."""
     if width * height > max_pixels:
         found = f"{width} x {height} pixels, more than max_pixels = {max_pixels}"
         raise ImageError(found, "cut it into parts, or raise max_pixels with --set")
@@ -81,13 +81,13 @@ def require_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def require_room(pixels_or_bytes: int, most: float) -> None:
-    """Refuses a header that promises more than the file can hold."""
+    """Refuses a header that promises more pixels than the file can hold."""
     if pixels_or_bytes > most:
         raise damaged("the header promises more pixels than the file can hold")
 
 
 def upright(pixels: np.ndarray, orientation: object) -> np.ndarray:
-    """Applies the orientation of EXIF and TIFF 6.0: 1 to 8; anything else is upright."""
+    """Turns pixels upright by an orientation 1 to 8 of EXIF or TIFF 6.0; any other value means upright."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):

@@ -1,8 +1,8 @@
-"""The only reader of images: what comes in varies, what flows on is canonical.
+"""The reader of images: converts files of all supported formats to canonical bytes.
 
-An image becomes *canonical bytes*, which TensorFlow's decoders and this module read alike: grey or RGB PNG
-of 8 or 16 bits, or an upright grey or RGB JPEG. Files that already are go through byte for byte; anything
-else is re-encoded once, without loss. What cannot be read honestly is refused with advice.
+*Canonical bytes* are read alike by TensorFlow's decoders and this module: a grey or RGB PNG of 8 or 16 bits,
+or an upright grey or RGB JPEG. Files of this form are kept byte for byte; all others are re-encoded once,
+without loss. An image that cannot be represented without loss is refused with advice.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from unet.images.formats import read_raster
 from unet.images.raster import ImageError, Raster
 
 MAX_PIXELS = 10**9
-_BLOCK = 1 << 20  # values that are looked at at a time where copies of them are made
+_BLOCK = 1 << 20  # values that are processed at a time where copies of them are made
 ValueRange = tuple[float, float]
 
 
 class NeedsRange(ImageError):
-    """An image whose values are not 8 or 16 unsigned bits; `low` and `high` are the extreme ones."""
+    """An image whose values are not 8 or 16 unsigned bits; `low` and `high` are its extreme values."""
 
     def __init__(self, kind: str, low: float, high: float):
-        """Args: kind: of the values, for people."""
+        """Args: kind: type of the values, for the message; low, high: the extreme values."""
         super().__init__(
             f"{kind} values from {low:g} to {high:g}",
             f"give black and white of all images, for example --set 'value_range={as_range(low, high)}'",
@@ -40,13 +40,16 @@ class NeedsRange(ImageError):
 
 @dataclass(frozen=True)
 class Image:
-    """Canonical encoded bytes and scalars of one image.
+    """Canonical bytes and scalars of one image.
 
-    `mean` and `stddev` are over all pixels and channels on the 0..255 scale at any bit depth: those of a
-    16-bit file are divided by `DEPTH_SCALE`, so that a statistic means the same in a mixed set. `height` and
-    `width` are in pixels, `bit_depth` is 8 or 16. `channels` is 3, or 1 for grey: a file of three equal
-    channels is grey, too, whatever its bytes. `content` is equal for equal pixels, whatever kind of file they
-    are from.
+    Attributes:
+        data: the canonical bytes.
+        height, width: size in pixels.
+        channels: 3, or 1 for grey; an image of three equal channels is grey, even if its bytes hold three.
+        bit_depth: 8 or 16.
+        mean, stddev: statistics of all pixels and channels on the 0..255 scale; values of 16 bits are divided
+            by `DEPTH_SCALE`, so that images of both depths are comparable.
+        content: a string that is equal for equal pixels, independent of the file's format.
     """
 
     data: bytes
@@ -70,13 +73,13 @@ def read_image(
 
     Args:
         source: path or content of a PNG, JPEG, TIFF or BMP file.
-        page: of a multi-page TIFF.
+        page: number of the page of a multi-page TIFF.
         max_pixels: larger images are refused before they are decoded.
         value_range: black and white of floating-point, signed and 32-bit values, which become 16 bits.
 
     Raises:
         ImageError: the file cannot be read, is damaged, or cannot be represented without loss.
-        NeedsRange: its values need a `value_range`.
+        NeedsRange: the image has values that require a `value_range`.
     """
     raster = read_raster(source, page, max_pixels)
     pixels = _intensities(raster, value_range)
@@ -85,8 +88,8 @@ def read_image(
     mean, stddev = _moments(pixels)
     height, width, channels = pixels.shape
     depth = pixels.dtype.itemsize * 8
-    # Good hashes take a quarter of the time of decoding. The moments are exact: only for images of the very
-    # same values the checksum matters.
+    # A strong hash would take a quarter of the time of decoding. The moments are exact, so the checksum
+    # matters only for images with equal histograms.
     checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
     content = f"{width}x{height}x{channels}x{depth} {mean!r} {stddev!r} {checksum:08x}"
     data = raster.canonical or encode_png(pixels)
@@ -102,29 +105,29 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """Encodes uint8 or uint16 [height, width] or [height, width, 1 or 3] as PNG.
 
     Raises:
-        ValueError: another shape or type.
+        ValueError: the array has another shape or type.
     """
     gray = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
     color = gray.ndim == 3 and gray.shape[-1] == 3
     if gray.dtype not in (np.uint8, np.uint16) or not (gray.ndim == 2 or color):
         raise ValueError(f"cannot encode {pixels.dtype} {pixels.shape} as PNG")
     gray = np.ascontiguousarray(gray)
-    # The fastest level: a tenth of the time of the default one for files a few per cent larger.
-    if color and gray.dtype == np.uint16:  # which Pillow does not write
-        return bytes(imagecodecs.png_encode(gray.copy(), level=1))  # a copy has the strides it asks for
+    # The fastest level takes a tenth of the default level's time, for files a few per cent larger.
+    if color and gray.dtype == np.uint16:  # Pillow does not write 16-bit colours
+        return bytes(imagecodecs.png_encode(gray.copy(), level=1))  # a copy has the strides that it requires
     out = io.BytesIO()
     PILImage.fromarray(gray).save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 
 def to_grayscale(rgb: np.ndarray) -> np.ndarray:
-    """Luma of uint8 or uint16 [..., 3] -> [...], in integers, so that a TensorFlow graph can do the same."""
+    """Luma, uint8 or uint16 [..., 3] -> [...], computed in integers as in the TensorFlow graph."""
     red, green, blue = (rgb[..., i].astype(np.int32) for i in range(3))
     return ((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(rgb.dtype)
 
 
 def as_range(low: float, high: float) -> str:
-    """A `value_range` that holds both values, rounded outwards to a few digits, as TOML."""
+    """A `value_range` in TOML that contains both values, rounded outwards to a few digits."""
     down = decimal.Context(prec=6, rounding=decimal.ROUND_FLOOR).create_decimal_from_float(low)
     up = decimal.Context(prec=6, rounding=decimal.ROUND_CEILING).create_decimal_from_float(
         high if high > low else low + 1
@@ -133,7 +136,7 @@ def as_range(low: float, high: float) -> str:
 
 
 def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
-    """What the network sees: uint8 or uint16 [height, width, 1 or 3], black at 0, white at the highest."""
+    """Intensities, uint8 or uint16 [height, width, 1 or 3]: black is 0, white the highest value."""
     pixels = raster.pixels
     if raster.white_is_zero:
         pixels = np.subtract((1 << raster.depth) - 1, pixels, dtype=pixels.dtype)
@@ -164,16 +167,16 @@ def _sixteen_bits(pixels: np.ndarray, value_range: ValueRange | None) -> np.ndar
         raise ImageError(found, "widen value_range, or clip the image")
     scaled = np.empty(pixels.shape, np.uint16)
     rows = max(1, _BLOCK // pixels[0].size)
-    for start in range(0, len(pixels), rows):  # in double precision, a part at a time
+    for start in range(0, len(pixels), rows):  # in blocks, since double precision takes much memory
         part = pixels[start : start + rows].astype(np.float64)
         scaled[start : start + rows] = np.rint((part - black) * (65535 / (white - black)))
     return scaled
 
 
 def _moments(pixels: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation on the 0..255 scale, from a histogram: exact, and in little memory."""
+    """Mean and standard deviation on the 0..255 scale, from a histogram, which is exact and saves memory."""
     values = np.arange(np.iinfo(pixels.dtype).max + 1, dtype=np.float64)
-    if pixels.dtype == np.uint8:  # Pillow's is four times as fast as NumPy's
+    if pixels.dtype == np.uint8:  # Pillow's histogram is four times as fast as NumPy's
         rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
         counts = np.array(PILImage.fromarray(rows).histogram(), np.int64)
     else:

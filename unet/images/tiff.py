@@ -1,7 +1,7 @@
-"""Pages of TIFF files.
+"""Reads pages of TIFF files.
 
-The chain of pages is walked once for each file: a page is then read without those before it, so that a stack
-takes time in proportion to its pages, and a chain that breaks off or bites its tail is noticed.
+The chain of pages is walked once for each file. A page is then read without those before it, so that the time
+for a stack is proportional to its pages, and a chain that is truncated or circular is detected.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from unet.images.raster import ImageError, Raster, damaged, opened, require_room
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 _ORIENTATION = 0x0112  # tag
-_SUBFILE, _OLD_SUBFILE = 254, 255  # tags that tell thumbnails and the smaller levels of a pyramid
-_TAGS = 4096  # more of them in a page are nonsense
-FAX = {2, 3, 4}  # compressions of scanners, which tifffile leaves to others
-_JPEG = {6, 7, 33007, 34892}  # compressions whose decoder makes RGB of YCbCr
-_RATIO = 4096  # a bound for what the lossless compressions can pack into a byte
-# What it would log about odd files is raised here, or does not concern the pixels.
+_SUBFILE, _OLD_SUBFILE = 254, 255  # tags that mark thumbnails and the smaller levels of a pyramid
+_TAGS = 4096  # a page with more tags is damaged
+FAX = {2, 3, 4}  # compressions of scanners, which tifffile does not decode by itself
+_JPEG = {6, 7, 33007, 34892}  # compressions whose decoder converts YCbCr to RGB
+_RATIO = 4096  # upper bound of the bytes that lossless compressions can pack into one byte
+# Problems that tifffile would log are raised here as errors, or do not concern the pixels.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
 class _Pages:
-    """The pages of a file that are images: offset of each and its place in the chain.
+    """The pages of a file that are images, without thumbnails.
 
     Attributes:
-        chain: of each page; of a single one all the same where `frames` is more.
-        frames: images that follow each other in the only page: so ImageJ keeps stacks of more than 4 GB.
+        chain: offset of each page and its position in the chain of pages.
+        frames: number of consecutive images in a single page, by which ImageJ stores stacks above 4 GB.
     """
 
     chain: list[tuple[int, int]]
@@ -50,7 +50,7 @@ class _Pages:
 
 
 def count_pages(source: str | Path | bytes) -> int:
-    """Pages of a TIFF, thumbnails not counted. Reads headers alone; raises `ImageError`."""
+    """Number of pages of a TIFF without thumbnails. Reads headers alone; raises `ImageError`."""
     with opened(source) as file:
         return len(_pages(source, file))
 
@@ -85,7 +85,7 @@ def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
         palette = None
         if int(wanted.photometric) == 3 and wanted.colormap is not None:
             colors = wanted.colormap.T
-            # Some writers put 8 bits where the format has 16; libtiff tells them the same way.
+            # Some writers store 8 bits instead of the format's 16; libtiff recognises them in the same way.
             palette = (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
         orientation = wanted.tags.valueof(_ORIENTATION)
         depth = int(wanted.bitspersample)
@@ -100,19 +100,19 @@ def _pages(source: str | Path | bytes, file: BinaryIO) -> _Pages:
     return _known_pages(os.path.abspath(source), state.st_ino, state.st_size, state.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=32)  # the files whose pages several threads read at a time, and some more
+@functools.lru_cache(maxsize=32)  # enough for the files that several threads read at the same time
 def _known_pages(path: str, *_state: int) -> _Pages:
     with open(path, "rb") as file:
         return _find_pages(file)
 
 
 def _open(file: BinaryIO) -> tifffile.TiffFile:
-    file.seek(0)  # to tifffile, the file begins where it is handed over
+    file.seek(0)  # tifffile takes the current position as the beginning of the file
     return tifffile.TiffFile(file)
 
 
 def _find_pages(file: BinaryIO) -> _Pages:
-    """Walks the chain of pages."""
+    """Walks the chain of pages and lists those that are images."""
     end = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(16)
@@ -148,7 +148,7 @@ def _find_pages(file: BinaryIO) -> _Pages:
 
 
 def _count_frames(file: BinaryIO) -> int:
-    """Images in a file of one page."""
+    """Number of images in a file of one page."""
     try:
         tiff = _open(file)
         page = tiff.pages.first
@@ -161,7 +161,7 @@ def _count_frames(file: BinaryIO) -> int:
         room = (tiff.filehandle.size - page.dataoffsets[0]) // max(1, page.nbytes)
     except Exception as error:  # on damaged bytes tifffile raises nearly anything
         raise damaged(error) from error
-    # Tools that take a page out of a stack leave the description of the stack.
+    # Tools that extract a page from a stack keep the description of the whole stack.
     if declared <= 1 or room <= 1:
         return 1
     if int(page.compression) != 1 or page.bitspersample % 8 or not page.is_contiguous:
@@ -178,14 +178,14 @@ def _frame(tiff: tifffile.TiffFile, page: tifffile.TiffPage, number: int) -> np.
 
 
 def require_strips(page: Any, size: int) -> None:
-    """Each strip or tile must lie in the file, and be large enough for its part of the pixels.
+    """Checks that each strip or tile lies in the file, and is large enough for its part of the pixels.
 
     Args:
-        page: a `tifffile.TiffPage`; tifffile fills what is missing with black.
-        size: of the file in bytes.
+        page: page to check, a `tifffile.TiffPage`; tifffile would silently fill missing strips with black.
+        size: size of the file in bytes.
 
     Raises:
-        ImageError: they do not.
+        ImageError: a strip or tile is missing or too small.
     """
     offsets, counts = page.dataoffsets, page.databytecounts
     expected = int(np.prod(page.chunked)) if page.chunked else 0
@@ -201,26 +201,26 @@ def require_strips(page: Any, size: int) -> None:
 def _read_fax(file: BinaryIO, page: tifffile.TiffPage) -> np.ndarray:
     file.seek(0)
     content = bytearray(file.read())
-    # Pillow reads a page by reading all before it: this page becomes the first.
+    # Pillow would read all earlier pages first: so the copy's header points to this page.
     big = b"+" in content[2:4]
     order = "<" if content.startswith(b"II") else ">"
     struct.pack_into(order + ("Q" if big else "I"), content, 8 if big else 4, page.offset)
     with TiffImagePlugin.TiffImageFile(io.BytesIO(content)) as image:
         orientation = image.getexif().get(_ORIENTATION)
-        if orientation not in (None, 1):  # Pillow turns it by itself, and would be turned again
+        if orientation not in (None, 1):  # Pillow applies the orientation, which would then be applied twice
             raise ImageError("a fax that is turned", "save it upright")
         bits = np.asarray(image.convert("1")).astype(np.uint8)
-        return 1 - bits if int(page.photometric) == 0 else bits  # as stored
+        return 1 - bits if int(page.photometric) == 0 else bits  # the values as stored
 
 
 def _white_is_zero(page: tifffile.TiffPage, pixels: np.ndarray) -> bool:
-    # Of an array of bool, tifffile says that 0 is white, and gives it back as it was: so it was not meant.
+    # tifffile writes bool arrays with 0 as white and reads them back unchanged: 0 does not mean white there.
     by_tifffile = int(page.bitspersample) == 1 and str(page.software).startswith("tifffile")
     return int(page.photometric) == 0 and pixels.dtype.kind == "u" and not by_tifffile
 
 
 def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
-    """What tifffile decoded as [H, W, 1 or 3]."""
+    """Converts an array that tifffile decoded to [H, W, 1 or 3]."""
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
     if page.imagedepth > 1:
         raise ImageError("a TIFF of voxels", "save each slice as a page of its own")
@@ -240,7 +240,7 @@ def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
         raise ImageError(f"a TIFF of {page.photometric.name} colours", "save it as RGB or grey")
     colors = 3 if photometric in (2, 6) else 1
     extra = [int(kind) for kind in page.extrasamples or ()]
-    # Beside a single channel, one that is not said to be alpha is another channel of the microscope.
+    # A second channel that is not marked as alpha is another channel of the microscope.
     beside_gray = samples == 2 and colors == 1 and extra not in ([1], [2])
     if samples > colors + 1 or pixels.shape[-1] < colors or beside_gray:
         raise ImageError(f"a TIFF of {samples} channels", "keep one channel, or three as RGB")

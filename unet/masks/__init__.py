@@ -1,1 +1,1 @@
-"""Masks become classes: what the values in a mask mean."""
+"""Reads masks: from stored values to classes and objects."""

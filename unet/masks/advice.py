@@ -1,4 +1,4 @@
-"""What a user is told whose masks hold values that are not declared."""
+"""Error messages and proposed settings for masks with undeclared values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from unet.images.raster import ImageError
 from unet.masks.labels import INSTANCES, LabelMap, Value, is_color
 from unet.masks.values import MaskStats, color_of, number_of
 
-_CLASSES = 20  # values that are still proposed as classes
-_LISTED = 6  # values whose shares are told
+_CLASSES = 20  # largest number of values that are proposed as classes
+_LISTED = 6  # largest number of values whose shares are listed
 _NEAREST = "--set mask_values=nearest takes the nearest class for each pixel"
 
 
 def propose_classes(all_mask_stats: Sequence[MaskStats]) -> list[dict[str, Value]]:
-    """Classes for all values that some masks hold, the likelier reading first; none for what is no mask."""
+    """Proposes the setting `classes` for the values in masks, the likelier one first; empty for images."""
     in_color = _any_color(all_mask_stats)
     totals = _totals(all_mask_stats)
     objects: dict[str, Value] = {"background": 0, "object": INSTANCES}
@@ -36,27 +36,27 @@ def propose_classes(all_mask_stats: Sequence[MaskStats]) -> list[dict[str, Value
 
 
 def as_setting(classes: Mapping[str, Value]) -> str:
-    """Classes as the value of --set classes=..., inside single quotes of a shell."""
+    """Formats classes as the value of --set classes=..., for use in a shell's single quotes."""
     pairs = (f"{name}={v}" if isinstance(v, int) else f'{name}="{v}"' for name, v in classes.items())
     return "{" + ", ".join(pairs) + "}"
 
 
 def advise_on_all(all_mask_stats: Sequence[MaskStats], label_map: LabelMap) -> str | None:
-    """One advice for all masks of a set but the blurred ones, where some hold undeclared values; or None."""
+    """Common advice for all masks with undeclared values, except blurred masks; None without a proposal."""
     sharp = [mask_stats for mask_stats in all_mask_stats if not is_blurred(mask_stats, label_map)]
     readings = propose_classes(sharp)
     if not readings:
         return None
     given = {value: name for name, value in label_map.classes.items()}
     named = {given.get(value, name): value for name, value in readings[0].items()}
-    if len(named) < len(readings[0]):  # two values under one name
+    if len(named) < len(readings[0]):  # two values would have the same name
         named = readings[0]
     advice = f"name all values of the masks{_shares(named, sharp)}: {_command(named)}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
 
 
 def undeclared(mask_stats: MaskStats, label_map: LabelMap, wrong: Mapping[int, int]) -> ImageError:
-    """What is said of a single mask; `wrong` are its values of no class, as the legend counts, and pixels."""
+    """The error for a single mask; `wrong` maps its undeclared values, scaled by `number_of`, to pixels."""
     declared = ", ".join(f"{name}={value}" for name, value in label_map.classes.items())
     found = f"pixel values of no class ({declared}): {listed(wrong, label_map.in_color)}"
     if mask_stats.format == "JPEG":
@@ -67,7 +67,7 @@ def undeclared(mask_stats: MaskStats, label_map: LabelMap, wrong: Mapping[int, i
     if not readings:
         return ImageError(found, f"it may be an image: store the class of each pixel; or {_NEAREST}")
     classes = readings[0]
-    # A name for every value found or declared, so that whoever types it is not told the same again.
+    # A class for every value, found or declared, so that the proposed setting fits the next masks, too.
     if not label_map.in_color and len(classes) != 2:
         classes = {
             **label_map.classes,
@@ -78,7 +78,7 @@ def undeclared(mask_stats: MaskStats, label_map: LabelMap, wrong: Mapping[int, i
 
 
 def in_color(mask_stats: MaskStats) -> ImageError:
-    """What is said of a mask in colour where the classes are numbers."""
+    """The error for a mask in colour where the classes are numbers."""
     advice = "save it in grey, each pixel holding the value of its class"
     for classes in propose_classes([mask_stats]):
         advice = f"declare its colours, {_command(classes)}, or {advice}"
@@ -86,7 +86,7 @@ def in_color(mask_stats: MaskStats) -> ImageError:
 
 
 def listed(counts: Mapping[int, int], in_color: bool) -> str:
-    """The most frequent values, for people."""
+    """Text that lists the most frequent values and their pixels."""
     most = sorted(counts, key=lambda value: -counts[value])[:5]
     text = ", ".join(f"{f'#{v:06x}' if in_color else v} ({counts[v]} pixels)" for v in sorted(most))
     return text + (", ..." if len(counts) > 5 else "")
@@ -97,7 +97,7 @@ def _any_color(all_mask_stats: Sequence[MaskStats]) -> bool:
 
 
 def _totals(all_mask_stats: Sequence[MaskStats]) -> Counter[int]:
-    """Pixels of each value, or colour if any mask has colours."""
+    """Number of pixels of each value, or of each colour if any mask has colours."""
     totals: Counter[int] = Counter()
     in_color = _any_color(all_mask_stats)
     for mask_stats in all_mask_stats:
@@ -107,7 +107,7 @@ def _totals(all_mask_stats: Sequence[MaskStats]) -> Counter[int]:
 
 
 def _shares(classes: Mapping[str, Value], all_mask_stats: Sequence[MaskStats]) -> str:
-    """Which share of the pixels each value has, in brackets: what names are thought of by."""
+    """Text with each value's share of the pixels, in brackets, which helps to name the classes."""
     totals = _totals(all_mask_stats)
     shares = [
         f"{value} {totals[int(str(value)[1:], 16) if is_color(value) else int(value)] / totals.total():.1%}"
@@ -122,11 +122,11 @@ def _command(classes: Mapping[str, Value]) -> str:
 
 
 def _numbers_objects(mask_stats: MaskStats) -> bool:
-    """Whether a mask seems to number its objects: few gaps, much background, no object of half the rest."""
+    """Whether a mask seems to number its objects: few gaps, much background, no dominating object."""
     objects = {value: count for value, count in mask_stats.counts.items() if value}
     background = mask_stats.counts.get(0, 0)
     frequent = sorted(objects, key=lambda value: objects[value])[-2:]
-    # White is what a blurred mask holds most of beside black.
+    # In a blurred mask white is the most frequent value besides black.
     blurred = frequent[-1:] in ([255], [65535]) and objects[frequent[-1]] > objects[frequent[0]]
     return (
         len(objects) > 1
@@ -139,7 +139,7 @@ def _numbers_objects(mask_stats: MaskStats) -> bool:
 
 
 def _may_number_objects(all_mask_stats: Sequence[MaskStats]) -> bool:
-    """Whether each mask counts up from 1, one farther than another: as do numbers of few objects."""
+    """Whether each mask counts up from 1, and to different numbers, as numbers of few objects do."""
     last = set()
     for mask_stats in all_mask_stats:
         values = sorted(value for value in mask_stats.counts if value)
@@ -150,7 +150,7 @@ def _may_number_objects(all_mask_stats: Sequence[MaskStats]) -> bool:
 
 
 def is_blurred(mask_stats: MaskStats, label_map: LabelMap) -> bool:
-    """Whether a mask is a JPEG, or holds several values of no class and two that are declared more often."""
+    """Whether a mask is a JPEG, or holds several undeclared values and two more frequent declared ones."""
     if mask_stats.format == "JPEG":
         return True
     if label_map.in_color:

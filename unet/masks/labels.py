@@ -1,4 +1,4 @@
-"""What the values in masks mean to the user."""
+"""The label map: which values in masks stand for which classes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Index in stored masks of pixels that neither the loss, nor a metric, nor a statistic may count.
+# Index, in stored masks, of pixels that losses, metrics and statistics leave out.
 IGNORE = 255
-# As the value of a class: any value that no other class and not `ignore` has, each an object of its own.
+# Value of a class of numbered objects: every value that is not declared belongs to it, each as one object.
 INSTANCES = "instances"
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
 
@@ -17,13 +17,13 @@ Value = int | str
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What values in the masks mean.
+    """The meaning of the values in masks.
 
     Attributes:
-        classes: value of each class: a number from 0 to 65535, a colour "#rrggbb", or "instances"; the
-            position of a class is its index.
-        ignore: value of pixels that count nowhere, or None.
-        mask_values: "exact", or "nearest": each pixel is of the class whose value or colour is nearest, for
+        classes: value of each class by name: a number from 0 to 65535, a colour "#rrggbb", or "instances";
+            the position of a class is its index.
+        ignore: value of pixels that losses, metrics and statistics leave out, or None.
+        mask_values: "exact", or "nearest": each pixel gets the class whose value or colour is nearest, for
             masks that JPEG or anti-aliasing blurred.
     """
 
@@ -43,10 +43,10 @@ def is_color(value: object) -> bool:
 
 
 def served_values(classes: Mapping[str, Value]) -> list[int] | list[list[int]]:
-    """What an answered mask holds for each class: a grey value, or red, green and blue.
+    """Value of each class in predicted masks: a grey value, or red, green and blue.
 
-    A class of "instances" gets 255, or the highest value below that no other class has: the network tells
-    classes apart, not objects.
+    A class of "instances" gets the highest value up to 255 that no other class has: the network predicts
+    classes, not objects.
     """
     values = list(classes.values())
     if any(is_color(value) for value in values):

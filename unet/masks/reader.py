@@ -1,4 +1,4 @@
-"""From mask files to classes and objects."""
+"""Reads mask files as class indices and object numbers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from unet.masks import advice
 from unet.masks.labels import IGNORE, INSTANCES, LabelMap
 from unet.masks.values import MaskStats, color_of, number_of, values_and_stats
 
-_TABLE = 1 << 24  # values up to which a table looks up the class: all colours are below it
-_BLOCK = 1 << 20
-_OBJECTS = 65535  # of an image, as many as 16 bits can number
+_TABLE = 1 << 24  # values below this bound, and so all colours, are looked up in a table
+_BLOCK = 1 << 20  # values that are looked up at a time
+_OBJECTS = 65535  # largest number of objects in an image: 16 bits can number no more
 
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask by classes.
+    """A mask as class indices and object numbers.
 
     Attributes:
-        indices: uint8 [H, W], index of the class of each pixel, or `IGNORE`.
-        instances: uint16 [H, W], number of the object of each pixel of a class of instances, else 0; None
-            where no class is one of instances. The numbers are those of the file where they fit.
+        indices: class index of each pixel, or `IGNORE`, uint8 [H, W].
+        instances: object number of each pixel of the class of instances, else 0, uint16 [H, W]; None without
+            such a class. The numbers are those of the file if they fit into 16 bits.
     """
 
     indices: NDArray[np.uint8]
@@ -37,12 +37,12 @@ class Mask:
 
 
 def read_mask_stats(source: str | Path | bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> MaskStats:
-    """Reads a mask completely and counts its values; arguments and errors as for `images.read_image`."""
+    """Reads a mask completely and counts its values; see `images.read_image` for arguments and errors."""
     return values_and_stats(read_raster(source, page, max_pixels))[1]
 
 
 def count_classes(mask_stats: MaskStats, label_map: LabelMap) -> tuple[dict[str, int], int]:
-    """Pixels of each class by its name, and ignored pixels.
+    """Number of pixels of each class by name, and number of ignored pixels.
 
     Raises:
         ImageError: the mask holds values of no class.
@@ -58,19 +58,19 @@ def read_mask(
 ) -> Mask:
     """Reads a mask as class indices.
 
-    Grey values are taken as stored, palette images by index, or by colour for a legend in colour. Values of
-    fewer than 8 bits count as stored if all class values fit into them, else scaled to 0..255: a 1-bit mask
-    serves {0, 1} and {0, 255}. An indexed mask whose indices are not declared, but whose grey colours are,
-    counts by those: PNG optimisers turn a few grey values into a palette.
+    Grey values are taken as stored, palette images by index, or by colour for a label map in colour. Values
+    of fewer than 8 bits are taken as stored if all class values fit into them, else scaled to 0..255: a 1-bit
+    mask fits the classes {0, 1} and {0, 255}. A palette image whose indices are not declared, but whose grey
+    colours are, is read by its colours: PNG optimisers turn a few grey values into a palette.
 
     Args:
         source: path or content of a file as in `images.read_image`.
-        label_map: what its values mean.
-        page: of a multi-page TIFF.
+        label_map: meaning of the values in the mask.
+        page: number of the page of a multi-page TIFF.
         max_pixels: larger masks are refused before they are decoded.
 
     Raises:
-        ImageError: as in `images.read_image`, or the mask holds values of no class.
+        ImageError: the file cannot be read, see `images.read_image`, or the mask holds values of no class.
     """
     values, mask_stats = values_and_stats(read_raster(source, page, max_pixels))
     index_of = _indices_of(mask_stats, label_map)
@@ -79,7 +79,7 @@ def read_mask(
         return Mask(indices, None)
     index = list(label_map.classes.values()).index(INSTANCES)
     objects = [value for value in sorted(index_of) if index_of[value] == index]
-    # Label images of 32 bits are common, and most of them number few objects.
+    # Label images of 32 bits are common, but most hold few objects: large numbers are replaced by 1, 2, ...
     anew = bool(objects) and (objects[0] == 0 or objects[-1] > _OBJECTS)
     number_of_object = dict.fromkeys(index_of, 0)
     number_of_object.update(zip(objects, range(1, len(objects) + 1) if anew else objects, strict=True))
@@ -87,7 +87,7 @@ def read_mask(
 
 
 def _look_up(values: np.ndarray, meaning: Mapping[int, int], dtype: type) -> np.ndarray:
-    """What each value means; `meaning` knows all of them."""
+    """Replaces each value by its entry in `meaning`, which has all values."""
     known: np.ndarray = np.array(sorted(meaning), values.dtype)
     codes: np.ndarray = np.array([meaning[int(value)] for value in known], dtype)
     table: np.ndarray | None = None
@@ -96,14 +96,14 @@ def _look_up(values: np.ndarray, meaning: Mapping[int, int], dtype: type) -> np.
         table[known] = codes
     found: np.ndarray = np.empty(values.shape, dtype)
     rows = max(1, _BLOCK // values.shape[1])
-    for start in range(0, len(values), rows):  # looking up makes 64 bits of each value: a part at a time
+    for start in range(0, len(values), rows):  # in blocks, since the look-up makes 64-bit copies of values
         part = values[start : start + rows]
         found[start : start + rows] = codes[np.searchsorted(known, part)] if table is None else table[part]
     return found
 
 
 def _indices_of(mask_stats: MaskStats, label_map: LabelMap) -> dict[int, int]:
-    """Index of the class, or `IGNORE`, of each value in a mask; raises `ImageError` for values of none."""
+    """Class index, or `IGNORE`, of each value in a mask; raises `ImageError` for values of no class."""
     declared = dict(zip(label_map.classes.values(), range(len(label_map.classes)), strict=True))
     if label_map.ignore is not None:
         declared[label_map.ignore] = IGNORE

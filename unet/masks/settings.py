@@ -1,4 +1,4 @@
-"""The settings that say what the values of pixels mean."""
+"""The settings for the meaning of pixel values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unet.settings import Section
 
 
 class Values(Section):
-    """Data: what the values of pixels mean."""
+    """Data: the meaning of pixel values."""
 
     classes: dict[str, int | str] = Field(
         {"background": 0, "foreground": 255},
@@ -59,7 +59,7 @@ class Values(Section):
 
 
 def _canonical(value: Value) -> Value:
-    """A value of a mask as a number, or a colour in small letters."""
+    """The canonical form of a value in masks: a number, or a colour in small letters."""
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
     if isinstance(value, int):

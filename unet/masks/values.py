@@ -1,4 +1,4 @@
-"""What a mask file holds, whatever its values mean."""
+"""The values in a mask file, independent of a label map."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from PIL import Image as PILImage
 
 from unet.images.raster import ImageError, Raster
 
-_COLORS = 1 << 16  # colours that a blurred mask may hold
+_COLORS = 1 << 16  # largest number of colours in a mask, reached by blurred masks
 
 
 @dataclass(frozen=True)
 class MaskStats:
-    """What a mask file holds, whatever its values mean.
+    """Statistics of the values in a mask file, independent of a label map.
 
     Attributes:
         kind: grey, palette or colour; a file of three equal channels is grey.
-        height, width: in pixels.
-        depth: bits of a value.
-        format: of the file, as in `Raster`.
-        counts: pixels of each value: a grey value or an index as stored, or 0xRRGGBB.
+        height, width: size in pixels.
+        depth: bits per value.
+        format: format of the file, as in `Raster`.
+        counts: number of pixels of each value: a grey value or an index as stored, or 0xRRGGBB.
         palette: 0xRRGGBB of each index, or empty.
-        white_is_zero: whether it is of one bit and shows 0 as white; it is then read as it looks, 1 is black.
+        white_is_zero: whether the file has one bit per value and shows 0 as white; its values are then
+            inverted, so that 0 is black.
     """
 
     kind: str
@@ -39,12 +40,12 @@ class MaskStats:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> MaskStats:
-        """What `dataclasses.asdict` made, also after a journey through JSON, whose keys are strings."""
+        """Restores statistics from `dataclasses.asdict`, also after JSON turned the keys into strings."""
         return cls(**{**fields, "counts": {int(value): n for value, n in fields["counts"].items()}})
 
 
 def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
-    """The values of a mask, [H, W] of integers, and how many there are of each."""
+    """The values of a mask, [H, W] of integers, and their statistics."""
     pixels, kind = raster.pixels, "grey" if raster.palette is None else "palette"
     if pixels.dtype.kind == "f":
         if bad := int(pixels.size - np.isfinite(pixels).sum()):
@@ -58,8 +59,8 @@ def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
         pixels = pixels.astype(np.int64)
     if pixels.dtype.kind == "i" and pixels.min() < 0:
         raise ImageError(f"a mask of negative values, down to {pixels.min()}", "use values from 0")
-    # Numbers are taken as stored, whatever is shown as white. But which of two colours is stored as 1 is
-    # chance, as with the compressions of scanners.
+    # Numbers are taken as stored, whether the file shows 0 as black or white. But in files of one bit the
+    # choice is arbitrary, as with the compressions of scanners.
     inverted = raster.white_is_zero and raster.depth == 1
     if inverted:
         pixels = 1 - pixels
@@ -85,8 +86,8 @@ def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
 
 
 def count_values(values: np.ndarray) -> dict[int, int]:
-    """Pixels of each value that occurs in [H, W] of integers."""
-    # Most masks hold two values, and comparing is many times as fast as any histogram of long runs.
+    """Number of pixels of each value that occurs in [H, W] of integers."""
+    # Most masks hold two values, and comparisons are many times as fast as any histogram of long runs.
     extremes = {int(v): int(np.count_nonzero(values == v)) for v in (values.min(), values.max())}
     if sum(extremes.values()) == values.size:
         return extremes
@@ -102,14 +103,14 @@ def count_values(values: np.ndarray) -> dict[int, int]:
 
 
 def number_of(mask_stats: MaskStats, value: int, highest: int) -> int:
-    """A stored grey value as a legend whose highest value is `highest` counts it."""
+    """Scales a stored grey value for a label map whose highest value is `highest`."""
     if mask_stats.depth < 8 and mask_stats.kind == "grey" and (mask_stats.depth == 1 or highest < 256):
         return value if highest < 1 << mask_stats.depth else value * (255 // ((1 << mask_stats.depth) - 1))
     return value
 
 
 def color_of(mask_stats: MaskStats, value: int) -> int:
-    """0xRRGGBB of a stored value."""
+    """Colour of a stored value, 0xRRGGBB."""
     if mask_stats.kind == "palette":
         return mask_stats.palette[value] if value < len(mask_stats.palette) else 0
     if mask_stats.kind == "colour":

@@ -16,19 +16,19 @@ from scipy import ndimage
 
 from unet.masks.labels import IGNORE
 
-BLOCK = 256  # side of the part of an image that is worked on at a time, in pixels
+BLOCK = 256  # height and width, in pixels, of the block of an image that is processed at a time
 
 
 def label_cells(indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None = None) -> NDArray[np.int32]:
-    """The cells of a mask.
+    """Numbers the cells of a mask.
 
     Args:
         indices: class of each pixel, [H, W]; 0 is the background.
-        instances: id of each pixel's object, 0 for none; an id in several pieces is one cell.
+        instances: object number of each pixel, 0 for none; an object of several pieces is one cell.
 
     Returns:
-        [H, W], 0 outside of cells. Without an id, a cell is a 4-connected part of all classes but the
-        background: parts that meet at a corner are two.
+        Number of each pixel's cell, [H, W], 0 outside of cells. Without object numbers, a cell is a
+        4-connected part of all classes but the background: parts that meet at a corner are two cells.
     """
     foreground = (indices > 0) & (indices != IGNORE)
     if instances is None:
@@ -39,21 +39,21 @@ def label_cells(indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None
 
 
 def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:
-    """exp(-(d_1 + d_2)^2 / (2 sigma^2)) in steps of 1/255.
+    """The border term exp(-(d_1 + d_2)^2 / (2 sigma^2)) in steps of 1/255.
 
-    Distances are Euclidean, between centres of pixels. Inside cells the term is left 0, as in figure 3d: it
-    makes the network learn the background between cells, not their rims. Its time grows with the number of
-    pixels, and with the number of cells that meet within `BLOCK` pixels.
+    Distances are Euclidean, between centres of pixels. Inside cells the term is 0, as in figure 3d: it makes
+    the network learn the background between cells, not their rims. The computing time grows with the number
+    of pixels, and with the number of cells within a block of `BLOCK` pixels.
 
     Args:
-        cells: [H, W], 0 for the background, as `label_cells` gives them.
-        sigma: in pixels, above 0.
+        cells: number of each pixel's cell, [H, W], 0 for the background, as `label_cells` returns it.
+        sigma: sigma of equation 2 in pixels, above 0.
 
     Returns:
-        [H, W]; 0 wherever there are less than two cells.
+        The border term, [H, W]; 0 for images of less than two cells.
     """
     weights = np.zeros(cells.shape, np.uint8)
-    # Beyond it the term rounds to 0.
+    # At larger distances the term rounds to 0.
     reach = math.ceil(sigma * math.sqrt(2 * math.log(2 * 255)))
     for top in range(0, cells.shape[0], BLOCK):
         for left in range(0, cells.shape[1], BLOCK):
@@ -66,7 +66,7 @@ def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:
 
 
 def _border_of_block(cells: NDArray[np.int32], sigma: float, reach: int) -> NDArray[np.uint8]:
-    """The border term of a small image."""
+    """The border term of one block and its surroundings."""
     found, numbered = np.unique(cells, return_inverse=True)
     numbered = numbered.reshape(cells.shape) + (found[0] != 0)  # 0 stays the background
     nearest = np.full(cells.shape, np.inf, np.float32)
