@@ -1,1 +1,1 @@
-"""The results of an evaluation, and the gate that decides by them."""
+"""The gate that blesses a model, and the results of an evaluation."""

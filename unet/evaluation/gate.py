@@ -1,6 +1,6 @@
-"""The decision: is a model good enough for service, and no worse than the one before it?
+"""The gate: decides whether a model is good enough to be deployed, and not worse than the last blessed model.
 
-One function of what was measured on the test images; docs/explanation/gate.md says why it decides as it does.
+The decision depends only on the statistics of the test images; docs/explanation/gate.md explains its rules.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import LOWER_IS_BETTER, split_key
 
 SIGNIFICANT = 0.05
-_ROUNDING = 1e-9  # so that float rounding never rejects an equal model where no drop is allowed
-_BASELINE = "baseline "  # before the names of its metrics
+_ROUNDING = 1e-9  # prevents float rounding from rejecting an equal model if no drop is allowed
+_BASELINE = "baseline "  # prefix of the names of the baseline's metrics
 
 
 class ImageScores(TypedDict):
-    """What is known of one test image; the two last as `ImageStatistics.to_json` wrote it."""
+    """Properties of one test image, and the statistics of both models by `ImageStatistics.to_json`."""
 
     name: str
     height: int
@@ -41,9 +41,9 @@ def decide(images: Sequence[ImageScores], settings: GateSettings, baseline: Base
     """Decides whether a model is blessed.
 
     Args:
-        images: all test images; each with a `baseline` where the state of the baseline is "compared".
-        settings: of the gate.
-        baseline: whether there is a model to compare with, and why not.
+        images: all test images; each has a `baseline` if the state of the baseline is "compared".
+        settings: settings of the gate.
+        baseline: whether there is a model to compare with, and if not, why.
     """
     images = sorted(images, key=lambda image: image["name"])  # the bootstrap must not depend on their order
     everything = _Part(images, settings, compared=baseline["state"] == "compared")
@@ -84,7 +84,7 @@ def decide(images: Sequence[ImageScores], settings: GateSettings, baseline: Base
 
 
 def table(images: Sequence[ImageScores], classes: Sequence[str]) -> list[ImageRow]:
-    """A row for each image, with its metrics by both models."""
+    """A row for each image, with the metrics of both models."""
     before = [image["baseline"] for image in images if image["baseline"]]
     candidate = _each([image["candidate"] for image in images], classes)
     baseline = iter(_each(before, classes) if before else [])
@@ -108,7 +108,7 @@ def _each(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dic
 
 
 class _Part:
-    """Some of the test images, and metrics of both models on them; resampled if an interval is needed."""
+    """A part of the test images and the metrics of both models on it; resamples are computed on demand."""
 
     def __init__(self, images: Sequence[ImageScores], settings: GateSettings, compared: bool):
         self._images, self._settings, self._compared = images, settings, compared
@@ -129,7 +129,7 @@ class _Part:
         return bootstrap.interval(self._resampled[metric])
 
     def comparable(self, metric: str) -> int:
-        """On how many images both models have a metric: of a rare class, those that it is in."""
+        """Number of images on which the metric of both models is defined; fewer for a rare class."""
         return self._comparable.get(metric, self.count)
 
     @functools.cached_property
@@ -140,7 +140,7 @@ class _Part:
         return {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
 
     def change(self, metric: str) -> Floats:
-        """Candidate less baseline, in each resample."""
+        """The candidate's value minus the baseline's in each resample."""
         return self._resampled[metric] - self._resampled[_BASELINE + metric]
 
     @functools.cached_property
@@ -170,14 +170,14 @@ def _checks(parts: Mapping[str, _Part], settings: GateSettings) -> list[Check]:
         metric, of_slice = split_key(key, settings.names)
         part = parts.get(of_slice)
         checks.append(_threshold(metric, of_slice, bound, part))
-        # Where the baseline has no value, there is nothing to be worse than.
+        # Without a value of the baseline, the candidate cannot be worse.
         if part and part.before and not math.isnan(part.before[metric]):
             checks.append(_drop(metric, of_slice, settings.max_drop, part))
     return checks
 
 
 def _threshold(metric: str, of_slice: str, bound: float, part: _Part | None) -> Check:
-    value = part.values[metric] if part else math.nan  # no image is in the slice
+    value = part.values[metric] if part else math.nan  # NaN if no image is in the slice
     low, high = part.interval(metric) if part else (math.nan, math.nan)
     margin = bound - value if metric in LOWER_IS_BETTER else value - bound
     return {
@@ -191,7 +191,7 @@ def _threshold(metric: str, of_slice: str, bound: float, part: _Part | None) -> 
         "low": low,
         "high": high,
         "p": None,
-        "passed": margin >= 0,  # NaN is not
+        "passed": margin >= 0,  # False for NaN
         "by_chance": False,
         "images": part.count if part else 0,
     }
@@ -205,7 +205,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     low, high = bootstrap.interval(change)
     margin = allowed - sign * (value - before)
     p = bootstrap.p_not_worse(sign * change)
-    # Of a few images the drop alone decides.
+    # With too few images for a test of significance, the size of the drop alone decides.
     is_allowed = margin >= -_ROUNDING
     is_chance = part.comparable(metric) >= bootstrap.LEAST_IMAGES and p >= SIGNIFICANT
     return {
@@ -226,7 +226,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
 
 
 def _sentence(check: Check) -> str:
-    """Why a check failed."""
+    """A sentence that explains why a check failed."""
     name = check["metric"] + (f" of {check['slice']}" if check["slice"] else "")
     value, bound, before = check["value"], check["bound"], check["baseline"]
     if not check["images"] and check["kind"] == "threshold":

@@ -1,4 +1,4 @@
-"""Pictures of the worst, the median and the best test images, with what the model made of them."""
+"""Pictures of the worst, the median and the best test images, with their predictions."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from unet.images.display import stretch_table
 from unet.images.reader import to_grayscale
 
 SCORE = "foreground_iou"
-EACH = 3  # of a role
-LONGEST_SIDE = 768
-_BLACK, _WHITE = 0.5, 99.7  # percentiles of the values that are shown so
+EACH = 3  # number of images of each role: worst, median, best
+LONGEST_SIDE = 768  # largest height or width of a picture in pixels
+_BLACK, _WHITE = 0.5, 99.7  # percentiles of the values that are shown as black and white
 
 
 def pick(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
-    """Role, name and score of the images to show, the worst first; each at most once."""
+    """Picks the images to show: role, name and score of each, the worst first; no image twice."""
     scored = sorted((row["metrics"][SCORE], row["name"]) for row in rows if _is_number(row["metrics"][SCORE]))
     each = min(EACH, max(len(scored) // 3, 1))
     worst = scored[:each]
@@ -42,16 +42,16 @@ def write_pictures(
     predicted: NDArray[np.uint8],
     foreground: NDArray[np.uint16],
 ) -> dict[str, Any]:
-    """Writes four files about one image, and returns its row of the index.
+    """Writes four files of one image, and returns the image's row of the index.
 
     Args:
-        folder: of the evaluation.
-        number: of the image among the pictures, for the names of the files.
-        picked: of `pick`.
+        folder: folder of the evaluation.
+        number: number of the image among the pictures, a prefix of its files' names.
+        picked: row of the image that `pick` returned.
         pixels: the image, uint8 or uint16 [H, W, 1 or 3].
-        ground_truth: class indices, [H, W]; `masks.IGNORE` where a pixel does not count.
-        predicted: class indices, [H, W].
-        foreground: probability of all classes but the first, times 65535, [H, W].
+        ground_truth: class indices of the ground truth, [H, W]; `masks.IGNORE` where a pixel does not count.
+        predicted: predicted class indices, [H, W].
+        foreground: summed probability of all classes but the first, times 65535, [H, W].
     """
     where = folder / PICTURES
     where.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def write_pictures(
 
 
 def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """[H, W] or [H, W, 3]; black and white are percentiles of the grey values."""
+    """Stretches the contrast, [H, W] or [H, W, 3]; percentiles of the grey values become black and white."""
     gray = to_grayscale(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
     return stretch_table(gray, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else gray]
 

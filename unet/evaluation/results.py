@@ -1,7 +1,7 @@
-"""What the Evaluator leaves beside TFMA's own files: the verdict, a table of the images, and pictures.
+"""The Evaluator's results besides TFMA's files: the verdict, a table of the images, and pictures.
 
-Plain JSON and pictures, read and written here alone; no TensorFlow is needed. JSON has no NaN: what could not
-be measured is null there, and None here.
+All results are JSON and picture files, which only this module reads and writes, without TensorFlow. JSON has
+no NaN: a value that could not be measured is null in JSON and None in Python.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from unet.files import atomic_write
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
 INDEX = "index.json"  # in the folder of pictures
 
-Number = float | None  # None: could not be measured
+Number = float | None  # None if the value could not be measured
 
 
 class EvaluationDamaged(ValueError):
-    """A file of an evaluation cannot be used; the message says which, why, and what to do."""
+    """A file of an evaluation cannot be used; the message names the file, the reason and a remedy."""
 
 
 class Check(TypedDict):
-    """One thing that the gate demands.
+    """The result of one check of the gate.
 
-    `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows it to be
-    worse than `baseline` by `bound`, and by more where that may be chance. `margin` is how much is left.
-    `low` and `high` are the 95 % interval of `value`, of a drop that of value less baseline, `p` is that of
-    the paired bootstrap. `by_chance`: the drop is larger than allowed, and passed because
-    chance may explain it.
+    `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows `value` to
+    be worse than `baseline` by `bound`, and by more if chance may explain it. `margin` is the distance to the
+    bound, negative beyond it. `low` and `high` are the 95 % interval of `value`, or, for a drop, of `value`
+    minus `baseline`; `p` is the p-value of the paired bootstrap. `by_chance`: the drop is larger than
+    allowed, and passed because chance may explain it.
     """
 
     metric: str
@@ -53,7 +53,7 @@ class Check(TypedDict):
 
 
 class Baseline(TypedDict):
-    """Whether there was a model to compare with, and why; `model_id` is its id in ML Metadata."""
+    """Whether there was a blessed model to compare with, and why not; `model_id` is its id in ML Metadata."""
 
     state: Literal["compared", "none", "incomparable", "rebaselined"]
     why: str
@@ -70,7 +70,7 @@ class Metric(TypedDict):
 
 
 class Slice(TypedDict):
-    """Metrics over a part of the test images; `baseline` is None where nothing was compared."""
+    """Metrics over a part of the test images; `baseline` is None if no models were compared."""
 
     images: int
     metrics: dict[str, Number]
@@ -78,7 +78,7 @@ class Slice(TypedDict):
 
 
 class Bin(TypedDict):
-    """Pixels whose class has about this probability: its mean, the share that is right, how many."""
+    """Pixels of similar probability: mean probability, share of correct pixels, number of pixels."""
 
     confidence: Number
     accuracy: Number
@@ -93,7 +93,7 @@ class Calibration(TypedDict):
 
 
 class Verdict(TypedDict):
-    """What the gate decided, and on what; `confusion` has a row for each true class."""
+    """The gate's decision and its reasons; `confusion` has a row for each class of the ground truth."""
 
     blessed: bool
     reason: str
@@ -111,14 +111,14 @@ _VERDICT = pydantic.TypeAdapter(Verdict)
 
 
 class ImageBaseline(TypedDict):
-    """What the last blessed model made of an image."""
+    """Confusion matrix and metrics of the last blessed model on an image."""
 
     confusion: list[list[int]]
     metrics: dict[str, Number]
 
 
 class ImageRow(TypedDict):
-    """One test image; `foreground` is the share of its true pixels that are not of the first class."""
+    """One test image; `foreground` is the share of its ground truth that is not of the first class."""
 
     name: str
     height: int
@@ -144,10 +144,10 @@ class ExamplePicture(TypedDict):
 
 
 def read_verdict(folder: str | Path) -> Verdict | None:
-    """The verdict of an evaluation; None where the gate came to none.
+    """The verdict of an evaluation; None without a file.
 
     Raises:
-        EvaluationDamaged: the file is there and cannot be used.
+        EvaluationDamaged: the file exists and cannot be used.
     """
     path = Path(folder, VERDICT)
     content = _read(path, dict)
@@ -162,19 +162,19 @@ def read_verdict(folder: str | Path) -> Verdict | None:
 
 
 def read_images(folder: str | Path) -> list[ImageRow]:
-    """A row for each test image, by name; empty where there is no table.
+    """A row for each test image, sorted by name; empty without a file.
 
     Raises:
-        EvaluationDamaged: the file is there and cannot be used.
+        EvaluationDamaged: the file exists and cannot be used.
     """
     return _rows(Path(folder, IMAGES))
 
 
 def read_pictures(folder: str | Path) -> list[ExamplePicture]:
-    """The pictures of an evaluation; those whose files are gone are left out.
+    """The pictures of an evaluation, without those whose files are missing.
 
     Raises:
-        EvaluationDamaged: their list is there and cannot be used.
+        EvaluationDamaged: the index of the pictures exists and cannot be used.
     """
     where = Path(folder, PICTURES)
     keys = ("image", "ground_truth", "predicted", "probability")
@@ -182,23 +182,23 @@ def read_pictures(folder: str | Path) -> list[ExamplePicture]:
 
 
 def metrics_of(verdict: Verdict | None) -> dict[str, float]:
-    """Value of each metric over all test images; NaN where it could not be measured. None gives none."""
+    """Value of each metric over all test images, NaN if not measured; empty without a verdict."""
     found = verdict["metrics"] if verdict else {}
     return {name: _number(metric["value"]) for name, metric in found.items()}
 
 
 def write_verdict(folder: str | Path, verdict: Mapping[str, Any]) -> None:
-    """Writes the verdict, whole or not at all."""
+    """Writes the verdict atomically."""
     _write(Path(folder, VERDICT), verdict)
 
 
 def write_images(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the table of the images, by name."""
+    """Writes the table of the images, sorted by name."""
     _write(Path(folder, IMAGES), sorted(rows, key=lambda row: row["name"]))
 
 
 def write_pictures(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> None:
-    """Writes the list of the pictures, whose files are there already."""
+    """Writes the index of the pictures, whose files must exist already."""
     _write(Path(folder, PICTURES, INDEX), index)
 
 

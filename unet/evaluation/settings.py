@@ -10,7 +10,7 @@ from unet.settings import Section, Seed
 
 
 class Gate(Section):
-    """Gate: what a model must reach, and what is measured of it."""
+    """Gate: the required metrics of a model, and the way they are measured."""
 
     thresholds: dict[str, float] = Field(
         {"foreground_iou": 0.5},
@@ -48,11 +48,11 @@ class Gate(Section):
 
 
 class GateSettings(Gate, Seed):
-    """What the gate decides by: settings, and the names of the classes."""
+    """All parameters of the gate: settings, and the names of the classes."""
 
     class_names: list[str]
 
     @property
     def names(self) -> list[str]:
-        """Names of all metrics."""
+        """Names of all metrics that are measured."""
         return gate_names(self.class_names, self.segment_scores)

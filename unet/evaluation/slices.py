@@ -1,6 +1,6 @@
-"""The slices of the test images that metrics are also taken of: names such as `size=small`.
+"""Slices of the test images, such as `size=small`, for which metrics are computed separately.
 
-Sizes, depths and shares of foreground always make slices, columns of the manifest where they are declared.
+Sizes, bit depths and shares of foreground always form slices, columns of the manifest if they are declared.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-# Pixels, share of the foreground: the largest of each but the last.
+# Upper bounds of the buckets of pixels and of the share of foreground.
 SIZES = {"small": 512**2, "medium": 1024**2, "large": math.inf}
 SHARES = {"none": 0.0, "low": 0.05, "medium": 0.25, "high": 1.0}
 DEPTHS = (8, 16)
@@ -25,11 +25,11 @@ def slices_of(
     """Names of the slices that an image belongs to.
 
     Args:
-        height: in pixels.
-        width: in pixels.
-        bit_depth: of the image.
-        foreground: share of the counted pixels that are not of the first class; NaN if none counts.
-        columns: value of each declared column.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        bit_depth: bits per value of the image, 8 or 16.
+        foreground: share of the counted pixels that are not of the first class; NaN without counted pixels.
+        columns: the image's value of each declared column of the manifest, by name.
     """
     found = [f"size={_bucket(height * width, SIZES)}", f"bit_depth={bit_depth}"]
     if not math.isnan(foreground):
@@ -38,11 +38,11 @@ def slices_of(
 
 
 def why_unknown(name: str, columns: Sequence[str]) -> str:
-    """What is wrong with the name of a slice in a threshold, as a sentence; empty if it can be one.
+    """A sentence that explains why a threshold's slice cannot exist; empty if it can.
 
     Args:
-        name: such as `size=small`.
-        columns: that are declared. Their values are known only when the images are read.
+        name: name of the slice, such as `size=small`.
+        columns: declared columns of the manifest, whose values are not known before the data are read.
     """
     kind, _, value = name.partition("=")
     known = [*BUILT_IN, *columns]

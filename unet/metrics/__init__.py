@@ -1,1 +1,1 @@
-"""Metrics of masks, a definition of each, without TensorFlow."""
+"""The definitions of all metrics of masks, without TensorFlow."""

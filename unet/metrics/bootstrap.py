@@ -1,9 +1,9 @@
-"""How sure a metric of a set of images is: the bootstrap over images.
+"""Confidence intervals and p-values of metrics, by the bootstrap over images.
 
 Efron, Tibshirani 1993, "An introduction to the bootstrap": sets of the same size are drawn, with
-replacement, from the images; how the metric varies from one to the next is how it would vary with other
-images. Whole images are drawn, never pixels: those of one image are too much alike. Models are compared in
-pairs, on the same drawn sets, so that a hard image counts against both.
+replacement, from the images; the variation of the metric between these sets estimates its variation between
+sets of other images. Whole images are drawn, never pixels, since the pixels of one image are correlated.
+Models are compared in pairs, on the same drawn sets, so that a hard image counts against both.
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from unet.metrics.confusion import Floats
 
 RESAMPLES = 2000
 LEVEL = 0.95
-# With fewer images no difference can be significant, even if it is there in each of them (sign test: 1/2^4 >
-# 0.05).
+# With fewer images no difference can be significant, even if all images show it (sign test: 1/2^4 > 0.05).
 LEAST_IMAGES = 5
-# At one time: bounds the memory, not the result.
+# Indices that are drawn at a time: bounds the memory, not the result.
 _DRAWN_AT_ONCE = 2_000_000
 
 
 def resamples(images: int, seed: int) -> Iterator[NDArray[np.int64]]:
-    """`RESAMPLES` sets of images in batches [N, images] of indices, the same for the same seed."""
+    """Yields `RESAMPLES` sets of images in batches [N, images] of indices, equal for equal seeds."""
     rng = np.random.default_rng([seed, images])
     batch = max(1, min(RESAMPLES, _DRAWN_AT_ONCE // max(images, 1)))
     for start in range(0, RESAMPLES, batch):
@@ -35,13 +34,13 @@ def resamples(images: int, seed: int) -> Iterator[NDArray[np.int64]]:
 def distribution(
     images: int, seed: int, values: Callable[[NDArray[np.int64]], Mapping[str, Floats]]
 ) -> dict[str, Floats]:
-    """Values of all resamples, [RESAMPLES] by name; `values` gives those of a batch of them."""
+    """Values of all resamples, [RESAMPLES] by name; `values` computes them for a batch of resamples."""
     batches = [values(chosen) for chosen in resamples(images, seed)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def interval(values: Floats) -> tuple[float, float]:
-    """The 95 % percentile interval of resampled values; NaN where none of them is a number."""
+    """The 95 % percentile interval of resampled values; NaN if all of them are NaN."""
     there = values[~np.isnan(values)]
     if not there.size:
         return float("nan"), float("nan")
@@ -50,11 +49,14 @@ def interval(values: Floats) -> tuple[float, float]:
 
 
 def p_not_worse(worse: Floats) -> float:
-    """One-sided p-value of "the candidate is worse", of how much worse it is in each resample.
+    """One-sided p-value of the hypothesis that the candidate is worse than the baseline.
 
-    The share of resamples in which it is not, one more in both counts, so that it is never 0 (Davison and
-    Hinkley 1997, section 4.2). A resample without a value says nothing: none of its images has what is
-    measured.
+    It is the share of resamples in which the candidate is not worse, with one added to both counts, so that
+    it is never 0 (Davison and Hinkley 1997, section 4.2).
+
+    Args:
+        worse: difference by which the candidate is worse, for each resample. NaN, for a resample whose images
+            have no value of the metric, does not count.
     """
     there = worse[~np.isnan(worse)]
     return float((1 + (there <= 0).sum()) / (1 + there.size))

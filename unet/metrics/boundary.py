@@ -1,11 +1,11 @@
-"""How well outlines are met: the boundary F1 score.
+"""The boundary F1 score, which measures the accuracy of outlines.
 
 Csurka, Larlus, Perronnin 2013, "What is a good evaluation measure for semantic segmentation?", BMVC:
-precision is the share of the predicted boundary that lies within a distance of the true one, recall the share
-of the true one within that distance of the predicted one, and the score their harmonic mean. There the
-distance is 0.75 % of the image's diagonal. Here it is in pixels, the same for images of any size: how well
-people draw an outline depends on the object, not on how much of its surroundings is in the picture. (So is
-the tolerance of the surface Dice of Nikolov et al. 2018, arXiv:1809.04430, in millimetres.)
+precision is the share of the predicted boundary that lies within a distance of the true boundary, recall the
+share of the true boundary within that distance of the predicted one, and the score their harmonic mean. In
+the paper the distance is 0.75 % of the image's diagonal. Here it is a number of pixels for images of any
+size, since the accuracy of annotated outlines depends on the object, not on the size of the image. (The
+surface Dice of Nikolov et al. 2018, arXiv:1809.04430, has a fixed tolerance, too, in millimetres.)
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Mask = NDArray[np.bool_]
 def boundary_counts(
     predicted: NDArray[np.uint8], ground_truth: NDArray[np.uint8], counted: Mask, classes: int, tolerance: int
 ) -> NDArray[np.int64]:
-    """What the score of one image is made of; counts of several images add up.
+    """Pixel counts for the score of one image; the counts of several images add up.
 
     Args:
-        predicted: class of each pixel, [H, W].
-        ground_truth: likewise.
-        counted: pixels that count; between others there is no boundary.
-        classes: how many there are.
-        tolerance: largest distance between two boundaries that meet, in pixels.
+        predicted: predicted class of each pixel, [H, W].
+        ground_truth: class of each pixel by the ground truth, [H, W].
+        counted: whether each pixel counts, [H, W]; there is no boundary to pixels that do not.
+        classes: number of classes.
+        tolerance: largest distance between matching boundary pixels, in pixels.
 
     Returns:
-        [classes - 1, 4], for each class but the first: pixels of its predicted boundary, how many of them
-        are met by the true one; pixels of the true one, how many of them are met by the predicted one.
+        Counts [classes - 1, 4], for each class but the first: pixels of the predicted boundary, those of them
+        near the true boundary, pixels of the true boundary, those of them near the predicted boundary.
     """
     rows = []
     for index in range(1, classes):
@@ -45,9 +45,9 @@ def boundary_counts(
 
 
 def boundary_f1(counts: NDArray) -> Floats:
-    """The score of each class, [..., classes - 1], of sums of counts [..., classes - 1, 4].
+    """The score of each class but the first, [..., classes - 1], from sums of counts [..., classes - 1, 4].
 
-    NaN for a class that has no boundary in truth and prediction; 0 if only one of them has.
+    NaN for a class without a boundary in ground truth and prediction; 0 if only one of them has a boundary.
     """
     found, found_met, real, real_met = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
     precision = np.divide(found_met, found, out=np.zeros_like(found), where=found > 0)
@@ -58,7 +58,7 @@ def boundary_f1(counts: NDArray) -> Floats:
 
 
 def _outline(inside: Mask, counted: Mask) -> Mask:
-    """Pixels of a class with one of its four neighbours in another class; both count."""
+    """Pixels of a class with at least one of four neighbours in another class; pixels of both must count."""
     inside, outside = inside & counted, ~inside & counted
     edge = np.zeros_like(inside)
     edge[1:] |= outside[:-1]
@@ -69,10 +69,10 @@ def _outline(inside: Mask, counted: Mask) -> Mask:
 
 
 def _near(mask: Mask, tolerance: int) -> Mask:
-    """Pixels whose distance to the mask is at most the tolerance, by their centres."""
+    """Pixels whose centres have at most the distance `tolerance` to the mask."""
     height, width = mask.shape
     near = np.zeros_like(mask)
-    # Shifted copies, by the rows of a disk: far faster than a distance transform at a few pixels.
+    # Copies shifted over a disk are far faster than a distance transform for a few pixels of tolerance.
     for y in range(-min(tolerance, height - 1), min(tolerance, height - 1) + 1):
         reach = min(int(np.sqrt(tolerance**2 - y**2)), width - 1)
         to, of = slice(max(y, 0), height + min(y, 0)), slice(max(-y, 0), height + min(-y, 0))

@@ -1,8 +1,8 @@
-"""Does a probability of 0.9 mean right in nine of ten pixels? Reliability bins and their mean error.
+"""Calibration of the predicted probabilities: reliability bins and the expected calibration error.
 
 Guo, Pleiss, Sun, Weinberger 2017, "On calibration of modern neural networks", ICML, equation 3: pixels are
-sorted into bins of equal width by the probability of the class that they are given; the expected calibration
-error is the mean difference of probability and share of right pixels, weighted by the pixels of a bin.
+sorted into bins of equal width by the probability of their predicted class; the expected calibration error is
+the mean difference of probability and share of correct pixels, weighted by the pixels of a bin.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from unet.metrics.confusion import Floats, ratio
 
 BINS = 15  # as in the paper
-_FULL = 65535  # a probability of 1, in 16 bits
-_CHUNK = 2**22
-# Bins are open below: (0, 1/15], (1/15, 2/15], ...
+_FULL = 65535  # stands for a probability of 1 in 16 bits
+_CHUNK = 2**22  # pixels that are counted at a time
+# Bins exclude their lower bound: (0, 1/15], (1/15, 2/15], ...
 _BIN_OF = np.minimum(np.maximum(np.arange(_FULL + 1) * BINS - 1, 0) // _FULL, BINS - 1)
 _STARTS = np.searchsorted(_BIN_OF, np.arange(BINS))
 
 
 def calibration_counts(confidence: NDArray[np.uint16], right: NDArray[np.bool_]) -> Floats:
-    """What the bins of some pixels are made of; counts of several images add up.
+    """Sums over the pixels of each bin; the sums of several images add up.
 
     Args:
-        confidence: probability of the class that each pixel is given, times 65535, any shape.
-        right: whether it is the true one.
+        confidence: probability of each pixel's predicted class, times 65535, any shape.
+        right: whether the predicted class of each pixel is correct, in the shape of `confidence`.
 
     Returns:
-        [BINS, 3]: pixels, sum of their probabilities, how many are right.
+        Sums [BINS, 3]: number of pixels, sum of their probabilities, number of correct pixels.
     """
     every, hits = np.zeros((2, _FULL + 1), np.int64)
     confidence, right = confidence.ravel(), right.ravel()
@@ -41,14 +41,14 @@ def calibration_counts(confidence: NDArray[np.uint16], right: NDArray[np.bool_])
 
 
 def expected_calibration_error(counts: NDArray) -> Floats:
-    """The error, [...], of sums of counts [..., BINS, 3]; NaN without pixels."""
+    """The expected calibration error, [...], from sums [..., BINS, 3]; NaN without pixels."""
     pixels, sums, right = np.moveaxis(np.asarray(counts, np.float64), -1, 0)
-    # A bin's weight times its difference: its pixels cancel out.
+    # In weight times difference, the number of pixels of a bin cancels out.
     return ratio(np.abs(sums - right).sum(-1), pixels.sum(-1))
 
 
 def reliability(counts: NDArray) -> list[dict[str, float | int]]:
-    """Mean probability, share of right pixels and number of pixels of each bin, of counts [BINS, 3]."""
+    """Mean probability, share of correct pixels and number of pixels of each bin, from sums [BINS, 3]."""
     return [
         {
             "confidence": s / n if n else float("nan"),

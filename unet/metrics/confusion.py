@@ -1,8 +1,8 @@
-"""The definition of every metric of a confusion matrix.
+"""The metrics of a confusion matrix: IoU, Dice, precision, recall and pixel error.
 
-The trainer's validation, the Evaluator, the report and the commands call these functions, so that the same
-masks always get the same numbers. They work on many matrices at once, as the bootstrap needs it. Neighbours:
-`unet.metrics.boundary`, `unet.metrics.calibration`, `unet.metrics.segments`.
+The trainer's validation, the Evaluator, the report and the commands call these functions, so that equal
+masks always get equal values. They accept many matrices at once, as the bootstrap requires. For other
+metrics see `unet.metrics.boundary`, `unet.metrics.calibration` and `unet.metrics.segments`.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ def iou(confusion: ArrayLike) -> Floats:
     """Intersection over union (Jaccard index) of each class.
 
     Args:
-        confusion: pixel counts, shape [..., classes, classes], row = truth, column = prediction.
+        confusion: pixel counts, shape [..., classes, classes], row = ground truth, column = prediction.
 
     Returns:
-        Shape [..., classes]; NaN for a class that neither the truth nor the prediction holds.
+        IoU of each class, shape [..., classes]; NaN for a class in neither ground truth nor prediction.
     """
     intersection, ground_truth, predicted = _counts(confusion)
     return ratio(intersection, ground_truth + predicted - intersection)
 
 
 def dice(confusion: ArrayLike) -> Floats:
-    """Dice coefficient (F1 score) of each class; arguments and result as for `iou`."""
+    """Dice coefficient (F1 score) of each class; same arguments, shapes and NaN as `iou`."""
     intersection, ground_truth, predicted = _counts(confusion)
     return ratio(2 * intersection, ground_truth + predicted)
 
 
 def precision(confusion: ArrayLike) -> Floats:
-    """Share of what was taken for a class that is of it; as `iou`, NaN where nothing was taken for it."""
+    """Share of the pixels predicted as a class that belong to it; NaN for a class that is never predicted."""
     intersection, _, predicted = _counts(confusion)
     return ratio(intersection, predicted)
 
 
 def recall(confusion: ArrayLike) -> Floats:
-    """Share of a class that was found; as `iou`, NaN where the truth does not hold it."""
+    """Share of a class's pixels that are predicted as it; NaN for a class not in the ground truth."""
     intersection, ground_truth, _ = _counts(confusion)
     return ratio(intersection, ground_truth)
 
@@ -58,18 +58,18 @@ def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
     """All metrics of one confusion matrix.
 
     Args:
-        confusion: pixel counts, shape [classes, classes], row = truth, column = prediction.
-        classes: names; the first one is the background.
+        confusion: pixel counts, shape [classes, classes], row = ground truth, column = prediction.
+        classes: class names; the first class is the background.
 
     Returns:
-        `foreground_iou` is the mean IoU of all classes but the first, `mean_iou` that of all; classes that
-        occur neither in truth nor in prediction do not count in either. Likewise with Dice.
+        Values by name. `foreground_iou` is the mean IoU of all classes but the first, `mean_iou` the mean of
+        all classes, both without classes in neither ground truth nor prediction. Dice has the same means.
     """
     return {name: float(value) for name, value in summarize_each(confusion, classes).items()}
 
 
 def summarize_each(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, Floats]:
-    """As `summarize`, of many confusion matrices [..., classes, classes]: values [...] by name."""
+    """All metrics of many confusion matrices [..., classes, classes]: values [...] by name."""
     by_class = [function(confusion) for function in (iou, dice, precision, recall)]
     means = [mean(values) for kind in by_class[:2] for values in (kind[..., 1:], kind)]
     each = [kind[..., i] for kind in by_class for i in range(len(classes))]
@@ -78,17 +78,17 @@ def summarize_each(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, Fl
 
 
 def mean(values: Floats) -> Floats:
-    """Mean over the last axis of what is not NaN; NaN where nothing is left."""
+    """Mean over the last axis without NaN; NaN if all values are NaN."""
     there = ~np.isnan(values)
     return ratio(np.where(there, values, 0).sum(-1), there.sum(-1))
 
 
 def _counts(confusion: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """[..., classes] pixels of each class: found and right, in the truth, in the prediction."""
+    """Pixels of each class, [..., classes] each: correctly predicted, in the ground truth, predicted."""
     c = np.asarray(confusion, np.float64)
     return np.diagonal(c, axis1=-2, axis2=-1), c.sum(-1), c.sum(-2)
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
-    """Their quotient, of one shape; NaN where there is nothing to divide by."""
+    """Quotient part / whole of arrays of one shape; NaN where whole is 0."""
     return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

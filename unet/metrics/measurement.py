@@ -1,7 +1,7 @@
-"""What is measured of one image, and what the measurements of a set of images amount to.
+"""Statistics of single images, and the metrics of sets of images.
 
-Everything that is measured of an image is a sum over its pixels, so that a set, any part of it, and any
-resample of it are sums over their images: metrics of all of them come from the same functions.
+All statistics of an image are sums over its pixels. The statistics of a set of images, of a part of a set or
+of a resample are sums over the images, so that the same functions compute the metrics of all of them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from unet.metrics import segments as segment_scores
 from unet.metrics.confusion import Floats, mean, ratio, summarize_each
 from unet.metrics.names import SEGMENT_SCORES, WORST_DECILE, gate_names
 
-FULL = 65535  # a probability of 1, in the PNGs of the exported model
+FULL = 65535  # stands for a probability of 1 in the PNGs of the exported model
 _NO_SEGMENTS = (2, 0, len(SEGMENT_SCORES))
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageStatistics:
-    """Sums over the pixels of one image, or, with more axes in front, of many.
+    """Sums over the pixels of one image, or, with more leading axes, of many images.
 
     Attributes:
-        confusion: [..., classes, classes], row = truth, column = prediction.
-        boundary: [..., classes - 1, 4], see `boundary.boundary_counts`.
-        calibration: [..., BINS, 3], see `calibration.calibration_counts`.
-        segments: [..., 2, thresholds, scores], sums of `segment_scores.scores` and how many there are; no
-            thresholds where they are not wanted.
+        confusion: pixel counts, [..., classes, classes], row = ground truth, column = prediction.
+        boundary: counts of boundary pixels, [..., classes - 1, 4], see `boundary.boundary_counts`.
+        calibration: sums of bins, [..., BINS, 3], see `calibration.calibration_counts`.
+        segments: sums of `segment_scores.scores` and their number, [..., 2, thresholds, scores]; without
+            segment scores the axis of thresholds is empty.
     """
 
     confusion: Floats
@@ -40,26 +40,26 @@ class ImageStatistics:
     segments: Floats
 
     def to_json(self) -> dict[str, Any]:
-        """As nested lists; whole numbers as such."""
+        """The arrays as nested lists, with whole numbers as integers."""
         found = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: (_whole(value)).tolist() for name, value in found.items()}
 
     @classmethod
     def stack(cls, rows: Sequence[Mapping[str, Any]]) -> ImageStatistics:
-        """Of what `to_json` made of one image each: an axis in front, over the images."""
+        """Stacks the results of `to_json` of several images along a new first axis."""
         names = [field.name for field in dataclasses.fields(cls)]
         stacked = {name: np.array([row[name] for row in rows], np.float64) for name in names}
-        # Lists cannot tell how long the elements of nothing are.
+        # Nested lists do not keep the lengths of the axes inside an empty axis.
         if not stacked["segments"].size:
             stacked["segments"] = np.zeros((len(rows), *_NO_SEGMENTS))
         return cls(**stacked)
 
     def part(self, chosen: NDArray[np.bool_]) -> ImageStatistics:
-        """Those images, of many, that are chosen."""
+        """The statistics of the chosen images."""
         return self._each(lambda values: values[chosen])
 
     def total(self, weights: NDArray | None = None) -> ImageStatistics:
-        """Sums over images; with weights [N, images], N of them: how often each image is counted."""
+        """Sums over images; `weights` [N, images] gives N sums that count each image that many times."""
         if weights is None:
             return self._each(lambda values: values.sum(0))
         return self._each(lambda values: np.tensordot(weights, values, 1))
@@ -77,15 +77,15 @@ def measure(
     tolerance: int,
     with_segments: bool = False,
 ) -> ImageStatistics:
-    """Measures what a model says about one image.
+    """Computes the statistics of a model's prediction for one image.
 
     Args:
-        confusion: pixel counts, [classes, classes], of the model's own mask.
-        probabilities: of all classes but the first, times 65535, [H, W, classes - 1].
-        ground_truth: class indices, [H, W].
-        ignore: index of pixels that count nowhere.
-        tolerance: of `boundary.boundary_counts`.
-        with_segments: also what `metric_names.SEGMENT_SCORES` are made of, which takes a second.
+        confusion: pixel counts of the predicted mask, [classes, classes].
+        probabilities: probabilities of all classes but the first, times 65535, [H, W, classes - 1].
+        ground_truth: class indices of the ground truth, [H, W].
+        ignore: class index of pixels that are not counted.
+        tolerance: tolerance of `boundary.boundary_counts` in pixels.
+        with_segments: whether to compute the segment scores, too, which takes a second per image.
     """
     classes = len(confusion)
     predicted, confidence = most_likely(probabilities)
@@ -105,10 +105,13 @@ def measure(
 
 
 def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Class of each pixel and its probability times 65535, [H, W], of those of all classes but the first.
+    """Most likely class of each pixel, and its probability times 65535, [H, W] each.
 
-    Of equal classes the first, as in the model. Where rounding to 16 bits makes two classes equal that were
-    not, which happens where they differ by less than 1 / 65535, the class may be another than the model's.
+    Of equally likely classes the first is taken, as in the model. If the probabilities of two classes differ
+    by less than 1 / 65535, rounding to 16 bits may make them equal, and the class differ from the model's.
+
+    Args:
+        probabilities: probabilities of all classes but the first, times 65535, [H, W, classes - 1].
     """
     others = probabilities[..., 0] if probabilities.shape[-1] == 1 else probabilities.max(-1)
     rest = np.uint32(FULL) - np.minimum(probabilities.sum(-1, dtype=np.uint32), FULL)
@@ -119,7 +122,7 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
 
 
 def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
-    """Metrics of each image by itself, [images] by name: all but the worst decile."""
+    """All metrics of each single image, [images] by name, except the worst decile."""
     found = summarize_each(measured.confusion, classes)
     scores = boundary.boundary_f1(measured.boundary)
     found["boundary_f1"] = mean(scores)
@@ -133,7 +136,7 @@ def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Fl
 
 
 def pooled(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, float]:
-    """Metrics of all images as one, by name: `metric_names.gate_names`, in that order."""
+    """Metrics pooled over all images, by name, in the order of `metric_names.gate_names`."""
     every = np.arange(len(measured.confusion))[None]
     return {name: float(values[0]) for name, values in bootstrap_resamples(measured, classes, every).items()}
 
@@ -141,12 +144,12 @@ def pooled(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, float
 def bootstrap_resamples(
     measured: ImageStatistics, classes: Sequence[str], chosen: NDArray[np.integer]
 ) -> dict[str, Floats]:
-    """Metrics of N sets that are drawn of the images, [N] by name.
+    """Metrics of N sets of images, [N] by name.
 
     Args:
-        measured: of each image.
-        classes: names; the first is the background.
-        chosen: [N, size of a set], indices of images, which may occur more than once.
+        measured: statistics of each image.
+        classes: class names; the first class is the background.
+        chosen: indices of the images of each set, [N, size of a set]; an image may occur more than once.
     """
     count = len(measured.confusion)
     flat = chosen + count * np.arange(len(chosen))[:, None]
@@ -158,7 +161,7 @@ def bootstrap_resamples(
 
 
 def _worst_decile(scores: Floats) -> Floats:
-    """Tenth percentile over the last axis of what is not NaN, [...]; NaN where nothing is left."""
+    """Tenth percentile over the last axis without NaN, [...]; NaN if all values are NaN."""
     ordered = np.sort(scores, -1)  # NaN comes last
     count = (~np.isnan(scores)).sum(-1)
     place = 0.1 * np.maximum(count - 1, 0)

@@ -2,7 +2,8 @@
 
 Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for
 connectomics", Frontiers in Neuroanatomy 9:142. One pixel that opens a border merges two cells: these scores
-see it, pixel error does not. A score of a set is the mean over its images, at the threshold best for the set.
+penalise it, the pixel error hardly does. The score of a set of images is the mean over its images, at the
+threshold that is best for the set.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
-# Even in log-odds, from 0.05 to 0.9995: a few pixels of doubt in a thin border keep cells apart, so the best
-# threshold lies close to 1.
+# Evenly spaced in log-odds, from 0.05 to 0.9995: a few uncertain pixels in a thin border keep cells apart, so
+# the best threshold lies close to 1.
 THRESHOLDS = tuple(1 / (1 + np.exp(-x)) for x in np.linspace(-3, 7.5, 22))
 
 
@@ -20,27 +21,28 @@ def scores(probability: NDArray, ground_truth: NDArray[np.uint8], ignore: int) -
     """Scores of one image at every threshold.
 
     Args:
-        probability: of the foreground, [H, W], 0 to 1.
+        probability: probability of the foreground, [H, W], 0 to 1.
         ground_truth: class indices, [H, W]; 0 is the border between segments.
-        ignore: index of pixels that count nowhere.
+        ignore: class index of pixels that are not counted.
 
     Returns:
-        [len(THRESHOLDS), 2], in the order of `metric_names.SEGMENT_SCORES`; NaN if the truth has no segment.
+        Scores [len(THRESHOLDS), 2] in the order of `metric_names.SEGMENT_SCORES`; NaN if the ground truth has
+        no segment.
     """
     labels = ndimage.label((ground_truth > 0) & (ground_truth != ignore))[0]
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])
 
 
 def best(mean_scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The highest value of each score over all thresholds, [..., 2], of [..., thresholds, 2]; or NaN."""
+    """Maximum of each score over the thresholds, [..., thresholds, 2] -> [..., 2]; NaN if all are NaN."""
     highest = np.where(np.isnan(mean_scores), -np.inf, mean_scores).max(-2)
     return np.where(np.isneginf(highest), np.nan, highest)
 
 
 def segments(probability: NDArray, threshold: float) -> NDArray[np.int32]:
-    """4-connected parts above a threshold, [H, W] from 1 on; what is below belongs to the nearest of them.
+    """Numbers the 4-connected parts above a threshold from 1 on, [H, W].
 
-    Without any part the whole image is one.
+    Pixels below the threshold belong to the nearest part. An image without any part is a single segment.
     """
     labels, count = ndimage.label(probability > threshold)
     if not count:
@@ -58,11 +60,12 @@ def rand_and_information(
     V_rand = sum p_ij^2 / (sum s_i^2 / 2 + sum t_j^2 / 2), V_info = I(S; T) / (H(S) / 2 + H(T) / 2).
 
     Args:
-        proposal: label of each pixel, [H, W].
-        ground_truth: label of each pixel, 0 where it does not count, [H, W].
+        proposal: predicted segment of each pixel, [H, W].
+        ground_truth: true segment of each pixel, [H, W]; 0 for pixels that are not counted.
 
     Returns:
-        Both between 0 and 1; NaN if no pixel counts. Two single segments agree: both are 1.
+        V_rand and V_info, each between 0 and 1; NaN if no pixel counts. If proposal and ground truth are one
+        segment each, both scores are 1.
     """
     counted = ground_truth != 0
     total = int(np.count_nonzero(counted))

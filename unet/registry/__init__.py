@@ -1,1 +1,1 @@
-"""Exported models in a folder of versions, and the records that travel with them."""
+"""The folder of pushed model versions, and the records inside exported models."""

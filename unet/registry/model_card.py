@@ -1,7 +1,7 @@
-"""The card of a pushed model: what it is, what it was made of, how good it is; as JSON and as Markdown.
+"""The model card of a pushed model, as JSON and as Markdown: input, output, training, data and metrics.
 
-It travels inside the SavedModel, in `assets.extra`, to people who never see this project (after Mitchell et
-al. 2019, "Model Cards for Model Reporting").
+The card is part of the SavedModel, in `assets.extra`, for people who do not have this project (after Mitchell
+et al. 2019, "Model Cards for Model Reporting").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt
 
 
 def license_of(data: Path) -> str:
-    """First line of the licence file in a folder of data; empty without one."""
+    """First line of the licence file in a data folder; empty without such a file."""
     for name in LICENSE_FILES:
         if (data / name).is_file():
             text = (data / name).read_text(encoding="utf-8", errors="replace")
@@ -28,14 +28,14 @@ def license_of(data: Path) -> str:
 
 
 def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Adds the card to the copy of a SavedModel that is about to be pushed.
+    """Adds the model card to the copy of a SavedModel that is about to be pushed.
 
     Args:
         model: folder of the SavedModel, with its training record.
-        version: that it is pushed as.
-        facts: what only the run knows: `data_sha256`, `data_licence`, `images` (number in each split),
-            `code`, `configuration` (fingerprints).
-        metrics: of the gate, on the test split.
+        version: version number of the pushed model.
+        facts: entries from the run: `data_sha256`, `data_licence`, `images` (number in each split), `code`
+            and `configuration` (fingerprints).
+        metrics: values of the gate's metrics on the test split.
     """
     record = training_record(model)
     card = {
@@ -52,7 +52,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
         "training": {
             "learning_rate": record.get("learning_rate"),
             **record.get("recipe", {}),
-            **record.get("tuned", {}),  # in place of what it was chosen from
+            **record.get("tuned", {}),  # the chosen values replace the searched ones of the recipe
         },
         # JSON has no NaN.
         "metrics_on_test_split": {k: None if math.isnan(v) else v for k, v in metrics.items()},
@@ -62,7 +62,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
 
 
 def read_card(model: Path) -> dict[str, Any]:
-    """The card of a model; empty where it has none that can be read."""
+    """The card of a model; empty if the model has no readable card."""
     try:
         card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -71,7 +71,7 @@ def read_card(model: Path) -> dict[str, Any]:
 
 
 def renumber_card(model: Path, version: int) -> None:
-    """Says in the card of a copied version which version it is, and which one it was."""
+    """Sets the version in the card of a copy, and records the version that was copied."""
     path = model / CARDS[0]
     if path.is_file():
         card = json.loads(path.read_text(encoding="utf-8"))

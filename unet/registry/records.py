@@ -1,4 +1,4 @@
-"""The record of its training that travels with an exported model."""
+"""The training record inside an exported model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from unet.errors import BadInput
 
-# What callers of the signature `network` need to know.
+# Entries of the training record that callers of the signature `network` need.
 _NEEDED = (
     "classes",
     "class_values",
@@ -27,13 +27,14 @@ _ALIKE = ("classes", "class_values", "channels", "value_range", "scale", "geomet
 
 
 class ModelError(BadInput):
-    """A folder that holds no model of this pipeline, or models that cannot be averaged."""
+    """A folder holds no model of this pipeline, or models cannot be averaged."""
 
 
 def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
-    """The training record of models that answer together; raises `ModelError` if they cannot.
+    """The common training record of models to average; raises `ModelError` if they cannot be averaged.
 
-    Of a single model it may be empty: one from elsewhere answers, too, but with masks of small images alone.
+    The record of a single model may be empty: a model of another origin can predict, too, but only small
+    images.
     """
     records = [training_record(model) for model in models]
     if len(models) > 1:
@@ -49,12 +50,12 @@ def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
 
 
 def mean_record(models: Sequence[Path], test_time_augmentation: bool) -> dict[str, Any]:
-    """What the training record of their mean says of the models it is made of, see `unet.export.average`.
+    """Entries of an averaged model's training record that describe its parts, see `unet.export.average`.
 
     Args:
         models: folders of SavedModels with training records.
-        test_time_augmentation: whether the mean is to answer with that over the eight flips and quarter
-            turns; it does if one of these models does.
+        test_time_augmentation: whether the averaged model predicts the mean over the eight flips and quarter
+            turns, too; it always does if one of `models` does.
     """
     records = [training_record(model) for model in models]
     parts = [
@@ -65,22 +66,22 @@ def mean_record(models: Sequence[Path], test_time_augmentation: bool) -> dict[st
     return {"test_time_augmentation": turned, "mean_of": parts}
 
 
-# Where an exported model says how it was trained: part of the SavedModel, so that it travels with it.
+# The training record is part of the SavedModel, so that copies of the model keep it.
 TRAINING_RECORD = "assets.extra/training.json"
 
 
-# What is written as a model is pushed: it does not make it another model.
+# Files that are added when a model is pushed; they do not count in its `digest`.
 CARDS = ("assets.extra/model_card.json", "assets.extra/model_card.md")
 
 
 def training_record(model: Path) -> dict[str, Any]:
-    """What a SavedModel says of its training, `components.trainer` what that is; or nothing."""
+    """The training record of a SavedModel, see `components.trainer`; empty without a record."""
     record = model / TRAINING_RECORD
     return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
 
 
 def digest(model: Path) -> str:
-    """SHA-256 of what a SavedModel holds but its card: equal for equal models, whenever they were pushed."""
+    """SHA-256 of all files of a SavedModel except its card, so that pushing a model does not change it."""
     found = hashlib.sha256()
     names = sorted(p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file())
     for name in names:

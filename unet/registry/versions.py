@@ -1,7 +1,7 @@
-"""The folder of pushed models: a numbered folder a version, as TensorFlow Serving polls it.
+"""The folder of pushed models, with a numbered folder for each version, as TensorFlow Serving polls it.
 
-`latest.json` beside them says which version is in service and which models were withdrawn, for those who do
-not want to poll; it is replaced as a whole after a version is there.
+`latest.json` beside them names the deployed version and the withdrawn models, for clients that do not poll;
+it is replaced atomically after a new version is complete.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pathlib import Path
 from unet.files import atomic_write
 from unet.registry.records import digest
 
-MODEL_NAME = "unet"  # by which servers know it, and its folder
+MODEL_NAME = "unet"  # name of the model in servers, and of its folder
 LATEST = "latest.json"
 
 
 class VersionError(ValueError):
-    """There is no such version; the message says which there are."""
+    """There is no such version; the message lists the existing versions."""
 
 
 class Withdrawn(Exception):
-    """The model was taken out of service by `roll_back`."""
+    """The model was withdrawn by `roll_back`."""
 
 
 def versions(folder: Path) -> list[int]:
-    """The complete versions in a folder of versions, ascending. Other names are ignored."""
+    """The numbers of the complete versions in a folder of versions, ascending."""
     if not folder.is_dir():
         return []
     return sorted(
@@ -39,7 +39,7 @@ def versions(folder: Path) -> list[int]:
 
 
 def newest_version(folder: Path) -> int | None:
-    """The highest version in a folder of versions; None if it has none."""
+    """The highest version in a folder of versions; None without any version."""
     return max(versions(folder), default=None)
 
 
@@ -51,20 +51,20 @@ def push(
 ) -> tuple[Path, bool]:
     """Copies a SavedModel to `folder/VERSION`; a reader sees the whole version or none of it.
 
-    The version is the time in seconds, or one more than the highest number there is, if the clock is behind.
+    The version is the time in seconds, or one more than the highest existing number if the clock is behind.
 
     Args:
         model: folder of a SavedModel.
-        folder: of the versions; created where missing.
-        describe: called with the copy and its version before anybody sees it, to write its card.
-        even_withdrawn: push a withdrawn model, too, which then is withdrawn no more.
+        folder: folder of the versions; it is created if missing.
+        describe: called with the hidden copy and its version before it gets its name, to write its card.
+        even_withdrawn: whether to push a withdrawn model, too, which then is no longer withdrawn.
 
     Returns:
         Folder of the version that holds the model, and whether it was pushed now (False: it was the newest
         version already).
 
     Raises:
-        Withdrawn: by `roll_back`; nothing was pushed.
+        Withdrawn: the model was withdrawn by `roll_back`; nothing was pushed.
     """
     _tidy(folder)
     known = digest(model)
@@ -83,14 +83,15 @@ def roll_back(
     version: int | None = None,
     describe: Callable[[Path, int], None] = lambda copy, version: None,
 ) -> Path:
-    """Makes an older version the newest, as a version of its own; the models after it are withdrawn.
+    """Copies an older version to a new version, and withdraws the models after the older version.
 
-    A withdrawn model is not pushed again: a run on unchanged data would do just that.
+    A withdrawn model is not pushed again, as a run on unchanged data would do otherwise.
 
     Args:
-        folder: of the versions.
-        version: to go back to; None: the newest that holds another model than the newest and a good one.
-        describe: as for `push`.
+        folder: folder of the versions.
+        version: version to go back to; None: the newest version whose model is neither the newest version's
+            nor withdrawn.
+        describe: called with the hidden copy and its version before it gets its name, to write its card.
 
     Returns:
         Folder of the new version.
@@ -132,8 +133,8 @@ def _add(
     folder.mkdir(parents=True, exist_ok=True)
     taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
     version = max([int(time.time()), *(v + 1 for v in taken)])
-    # A hidden sibling: on the same file system, so that the rename is atomic, and no number, so that no
-    # server takes it for a version.
+    # A hidden sibling is on the same file system, so that the rename is atomic; its name is no number, so
+    # that servers do not take it for a version.
     hidden = folder / f".pushing-{version}"
     shutil.copytree(model, hidden)
     describe(hidden, version)
@@ -146,13 +147,13 @@ def _add(
 
 
 def _tidy(folder: Path) -> None:
-    """Removes what a push left behind that was killed; the caller holds the lock of the root."""
+    """Removes the remains of a push that was killed; the caller must hold the lock of the root."""
     for leftover in folder.glob(".pushing-*"):
         shutil.rmtree(leftover)
 
 
 def _withdrawn(folder: Path) -> list[str]:
-    # A file that cannot be read says nothing: the versions themselves are what counts.
+    # An unreadable file counts as an empty list: the folders of the versions are what matters.
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return list(json.loads((folder / LATEST).read_text(encoding="utf-8"))["withdrawn"])
     return []
