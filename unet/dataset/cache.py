@@ -1,7 +1,7 @@
-"""What earlier checks found in files, by the hash of their content: no file is decoded twice.
+"""Cache of the results of checked files, by the hash of their content, so that no file is decoded twice.
 
-It lives in the user's cache folder, so that neither another root nor a moved data folder starts anew. It is
-only ever a shortcut: where it cannot be read or written, files are decoded again and nobody is told.
+The cache is in the user's cache folder, so that another root or a moved data folder uses it, too. It is only
+a shortcut: if it cannot be read or written, files are silently decoded again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import platformdirs
 
 from unet.fingerprint import fingerprint
 
-# What an inspection keeps of a file is theirs.
+# Modules that determine the cached results; a change of their code starts a new cache.
 _READERS = {f"unet.images.{name}" for name in ("formats", "raster", "reader", "tiff")} | {
     "unet.masks.reader",
     "unet.masks.values",
@@ -26,17 +26,17 @@ _READERS = {f"unet.images.{name}" for name in ("formats", "raster", "reader", "t
 
 
 class InspectionCache:
-    """A persistent dictionary of JSON values, written when it is closed; safe to use from several threads."""
+    """A persistent dictionary of JSON values, written when its context ends; several threads may use it."""
 
     def __init__(self, folder: Path | None = None):
-        """Args: folder: of the database; None: the user's cache folder."""
+        """Args: folder: folder of the database; None: the user's cache folder."""
         self._new: dict[str, str] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder = folder or Path(platformdirs.user_cache_dir("unet-pipeline"))
             folder.mkdir(parents=True, exist_ok=True)
-            # What another version of the reader found may not be what this one finds: a file for each.
+            # Each version of the reader has its own file, since its results may differ from other versions'.
             path = folder / f"checked-{fingerprint(_READERS)[:16]}.sqlite"
             database = sqlite3.connect(path, timeout=5, check_same_thread=False)
             try:
@@ -47,7 +47,7 @@ class InspectionCache:
             self._database = database
 
     def get(self, key: str) -> Any | None:
-        """The value of a key, or None."""
+        """The value of a key; None if the key is not stored."""
         if self._database is None:
             return None
         with self._lock, contextlib.suppress(sqlite3.Error, ValueError):
@@ -56,7 +56,7 @@ class InspectionCache:
         return None
 
     def put(self, key: str, value: Any) -> None:
-        """Sets the value of a key, anything that JSON holds."""
+        """Sets the value of a key, in types that JSON can hold."""
         with self._lock:
             self._new[key] = json.dumps(value)
 
@@ -66,7 +66,7 @@ class InspectionCache:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Writes what is new, also when the check was interrupted: what it has read so far is found again."""
+        """Writes the new values, also after an interrupted check, so that its results are not lost."""
         if self._database is None:
             return
         with self._lock, contextlib.suppress(sqlite3.Error), contextlib.closing(self._database) as database:

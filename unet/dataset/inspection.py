@@ -1,4 +1,4 @@
-"""Reads every file of a data set completely, on all cores; every problem is listed, not just the first."""
+"""Reads every file of a data set completely, on all cores, and lists all problems."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from unet.masks.values import MaskStats
 
 @dataclass(frozen=True)
 class SampleStats:
-    """What is learnt about a sample; units as in `unet.images.reader.Image`.
+    """Statistics of a sample; fields and units of its image are those of `unet.images.reader.Image`.
 
-    `class_pixels` counts the pixels of each class, `ignored` those that count nowhere. `stored` is the size
-    of the canonical image in bytes.
+    `class_pixels` is the number of pixels of each class, `ignored` that of ignored pixels. `stored` is the
+    size of the canonical image in bytes.
     """
 
     name: str
@@ -46,9 +46,12 @@ class SampleStats:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found: `facts` of the usable samples, in order; `problems` by the name of the others.
+    """Result of `inspect`.
 
-    `all_mask_stats` are those of all masks that could be read, whatever their values.
+    Attributes:
+        facts: statistics of the usable samples, in order.
+        problems: problems of the other samples, by name.
+        all_mask_stats: statistics of all readable masks, also of those with undeclared values.
     """
 
     facts: list[SampleStats]
@@ -67,15 +70,15 @@ def inspect(
     """Reads all images and masks.
 
     Args:
-        samples: what to read.
-        label_map: what values in the masks mean.
-        max_pixels: larger images are problems.
-        value_range: black and white of images of other than 8 or 16 unsigned bits.
-        checked: what earlier inspections found.
+        samples: samples to read.
+        label_map: meaning of the values in the masks.
+        max_pixels: images with more pixels are reported as problems.
+        value_range: black and white of images with other values than 8 or 16 unsigned bits.
+        checked: cache of earlier results.
     """
     reader = _Reader(label_map, max_pixels, value_range, checked)
-    # Threads: decoding, hashing and NumPy release the interpreter's lock, and processes take longer to start
-    # than small data sets to read.
+    # Threads suffice: decoding, hashing and NumPy release the interpreter's lock, and starting processes
+    # takes longer than reading a small data set.
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         stacks = sorted({path for s in samples if s.page is not None for path in (s.image, s.mask)})
         reader.stacks.update(zip(stacks, pool.map(hash_of, stacks), strict=True))
@@ -84,7 +87,7 @@ def inspect(
             results.append(result)
             progress.report("checking images", len(results), len(samples))
     ranges = [r.needs_range for r in results if r.needs_range]
-    if ranges:  # one range for all images, or the same tissue would be brighter in one than in another
+    if ranges:  # one range for all images, so that the same tissue has the same brightness in all of them
         low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
         advice = f"give black and white of all images: --set 'value_range={as_range(low, high)}'"
         _advise([r for r in results if r.needs_range], advice)
@@ -105,7 +108,7 @@ def inspect(
 
 @dataclass
 class _Result:
-    """What became of one sample: `facts`, or `problems`, which `undeclared` or `needs_range` may explain."""
+    """Result for one sample: `facts`, or `problems` with their kind in `undeclared` and `needs_range`."""
 
     facts: SampleStats | None = None
     mask_stats: MaskStats | None = None
@@ -120,7 +123,7 @@ def _advise(results: Sequence[_Result], advice: str) -> None:
 
 
 class _Reader:
-    """Reads one sample after the other; `stacks` are the hashes of files whose pages are samples."""
+    """Reads samples; `stacks` holds the hashes of multi-page files whose pages are samples."""
 
     def __init__(
         self,
@@ -176,7 +179,7 @@ class _Reader:
         kind: str,
         result: _Result,
     ) -> dict[str, Any] | None:
-        """What is in a file; None, and an entry in the problems, if it cannot be read."""
+        """Reads a file, or takes its result from the cache; None and a problem if it cannot be read."""
         content: Path | bytes
         try:
             with one_at_a_time():
@@ -195,7 +198,7 @@ class _Reader:
             if isinstance(error, NeedsRange):
                 result.needs_range = (error.low, error.high)
             return None
-        except Exception as error:  # one file must not hide what is wrong with the others
+        except Exception as error:  # one file must not hide the problems of the others
             text = f"cannot be read ({type(error).__name__}: {error})"
             advice = "convert it to PNG; if that fails too, report a bug"
             result.problems.append(Problem(str(path), text, advice))
@@ -212,14 +215,14 @@ def content_of(
     value_range: tuple[float, float] | None,
     checked: InspectionCache,
 ) -> str:
-    """`Image.content` of a sample: as the check found it, or by decoding the image.
+    """`Image.content` of a sample, from the cache or by decoding the image.
 
     Args:
-        sample: of the data.
-        sha256: of the content of its image, with the page of a stack.
-        max_pixels: see `inspect`.
-        value_range: see `inspect`.
-        checked: what earlier inspections found.
+        sample: sample whose image is read.
+        sha256: hash of the image file, followed by the page number for a page of a stack.
+        max_pixels: larger images raise an error.
+        value_range: black and white of images with other values than 8 or 16 unsigned bits.
+        checked: cache of earlier results.
 
     Raises:
         ImageError: the image cannot be read.
@@ -234,7 +237,7 @@ def content_of(
 
 
 def _kind_of_image(value_range: tuple[float, float] | None) -> str:
-    """What is found in an image depends on the range of its values."""
+    """Prefix of an image's cache key; the result of reading an image depends on `value_range`."""
     return f"image {list(value_range) if value_range else None}"
 
 
@@ -259,4 +262,4 @@ def _is_large(path: Path) -> bool:
     try:
         return path.stat().st_size > LARGE_FILE
     except OSError:
-        return False  # reading it will tell
+        return False  # reading the file will raise the error

@@ -1,12 +1,12 @@
-"""Finds the samples of a data folder, however it is laid out; every problem is listed, not just the first.
+"""Finds the samples of a data folder in any of these layouts, and lists all problems.
 
 | layout | how it is recognised |
 |---|---|
-| spans | the path holds {SPAN}, or a date: each such folder is one of the layouts below |
+| spans | the path holds {SPAN}, or a date: each matching folder has one of the layouts below |
 | manifest | the path is, or the folder holds, manifest.csv or manifest.jsonl |
-| splits | train/, val/ and test/, each of one of the layouts below |
+| splits | train/, val/ and test/, each with one of the layouts below |
 | two folders | images/ and masks/ |
-| pairs | NAME.png beside NAME_mask.png; two multi-page TIFFs are such a pair |
+| pairs | NAME.png beside NAME_mask.png; two multi-page TIFFs are a pair, too |
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ def find_samples(
     """Lists the samples of a folder in natural order, without decoding an image.
 
     Args:
-        folder: see the table above.
-        slices_per_group: so many consecutive samples, or pages of a stack, form one group.
-        mask_suffix: what the name of a mask has after that of its image, where they are not the same.
-        group_pattern: samples for whose names (without span) its match is the same form one group. A
-            manifest's groups win over it, and it wins over blocks; without either a stack is one group and
-            any other sample its own.
-        span_window: so many of the newest spans; 0: all.
+        folder: path of the data, in one of the layouts of the table above.
+        slices_per_group: number of consecutive samples, or pages of a stack, that form one group (a block).
+        mask_suffix: suffix of a mask's name after the name of its image, if the names are not equal.
+        group_pattern: regular expression; samples form one group if their names (without span) have the same
+            match. The groups of a manifest take precedence over the pattern, the pattern over blocks; without
+            all of these a stack is one group and any other sample a group of its own.
+        span_window: number of the newest spans to use; 0: all.
 
     Returns:
-        The samples that are in order, and all problems.
+        The samples without problems, and all problems.
     """
     if not is_pattern(folder):
         samples, problems = _find(folder, mask_suffix)
@@ -79,7 +79,7 @@ def find_samples(
             for sample in _grouped(found, slices_per_group, group_pattern):
                 is_block = sample.group.startswith(BLOCK_PREFIX)
                 group = sample.group.removeprefix(BLOCK_PREFIX)
-                # A group that a person named may go on in the next span; one made of a name may not.
+                # A group named by the user may continue in the next span; a group made of a sample may not.
                 named = sample.group not in (sample.name, sample.stack) and not is_block
                 group = group if named else f"{BLOCK_PREFIX if is_block else ''}{span}-{group}"
                 samples.append(replace(sample, name=f"{span}-{sample.name}", group=group))
@@ -91,7 +91,7 @@ def find_samples(
 
 
 def _find(folder: Path, mask_suffix: str) -> Found:
-    """Samples of one folder; their groups are empty but for a manifest's."""
+    """Samples and problems of one folder; the groups of samples are empty unless a manifest names them."""
     try:
         return _find_readable(folder, mask_suffix)
     except OSError as error:
@@ -160,7 +160,7 @@ def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> F
 
 
 def _pairs(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
-    """Images beside their masks, told apart by a suffix; or two TIFFs, told apart by a word."""
+    """Images beside their masks, recognised by a suffix; or two TIFFs, whose mask is recognised by a word."""
     problems: list[Problem] = []
     files = _files(folder, problems, folders=False)
     suffix = _key(mask_suffix)
@@ -178,7 +178,7 @@ def _pairs(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
 
 
 def _nothing(folder: Path, parts: Mapping[str, Path], files: Mapping[str, Path], mask_suffix: str) -> Problem:
-    """Why a folder without a single pair may be one: what people usually have then."""
+    """The problem of a folder without any pair, with advice for the most common causes."""
     deeper = [p for p in parts.values() if (p / "images").is_dir() or (p / "train").is_dir()]
     if len(deeper) == 1:
         return Problem(str(folder), "no images", f"did you mean --data {shlex.quote(str(deeper[0]))}?")
@@ -217,19 +217,19 @@ def _pair(image_of: Mapping[str, Path], mask_of: Mapping[str, Path], mask_suffix
 
 
 def _common_suffix(image_of: Mapping[str, Path], mask_of: Mapping[str, Path]) -> str:
-    """A suffix that would pair all images, or nothing."""
+    """A suffix that would pair all images with masks; empty if there is none."""
     first = min(image_of, default="")
     tails = [key.removeprefix(first) for key in mask_of if first and key.startswith(first)]
     return next((tail for tail in tails if tail and all(key + tail in mask_of for key in image_of)), "")
 
 
 def _key(text: str) -> str:
-    """Names differ neither by case nor by the two Unicode spellings of an accent."""
+    """Key of a file name, equal for names that differ only by case or by the Unicode form of an accent."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
 def _files(folder: Path, problems: list[Problem], *, folders: bool = True) -> dict[str, Path]:
-    """Files of a folder by their key; `folders`: a folder in it is a problem."""
+    """Files of a folder by their key; `folders`: whether any folder inside is a problem."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
         if is_ignored(path):
@@ -252,7 +252,7 @@ def _files(folder: Path, problems: list[Problem], *, folders: bool = True) -> di
 
 
 def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
-    """Makes a sample of each page of a multi-page TIFF."""
+    """Replaces each sample of multi-page TIFFs by a sample for each page."""
     pages: list[Sample] = []
     for sample in samples:
         if sample.page is not None or not {sample.image.suffix.lower(), sample.mask.suffix.lower()} & _TIFF:
@@ -261,7 +261,7 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
         try:
             in_image, in_mask = count_pages(sample.image), count_pages(sample.mask)
         except raster.ImageError:
-            in_image = in_mask = 1  # reading it completely says what is wrong
+            in_image = in_mask = 1  # reading the file completely will raise the error
         if in_image != in_mask:
             found = f"{in_mask} pages of masks for {in_image} pages of images"
             problems.append(
@@ -276,8 +276,8 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
 
 
 def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | None) -> list[Sample]:
-    """Gives each sample without a group one; see `find_samples`."""
-    position: dict[str, int] = {}  # of the next sample, in each stack and in all the rest
+    """Assigns a group to each sample that has none, by the rules of `find_samples`."""
+    position: dict[str, int] = {}  # number of the next sample, for each stack and for all other samples
     grouped = []
     for sample in sorted(samples, key=lambda s: natural_key(s.name)):
         number = position.get(sample.stack, 0)

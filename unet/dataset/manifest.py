@@ -1,4 +1,4 @@
-"""Samples from a list: manifest.csv, or manifest.jsonl with a JSON object a line."""
+"""Reads samples from a manifest: manifest.csv, or manifest.jsonl with one JSON object per line."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Row = Mapping[str | None, str | list[str] | None]
 
 
 def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
-    """Reads a list of samples; its paths are relative to it.
+    """Reads a manifest, whose paths are relative to its folder.
 
     Args:
-        manifest: a CSV file whose first line names the columns image, mask and perhaps group, split, fold and
-            page, or a file of JSON lines with the same keys.
+        manifest: a CSV file whose first line names the columns image, mask and optionally group, split, fold
+            and page, or a file of JSON lines with the same keys.
 
     Returns:
-        The samples that are in order, and all problems; a sample without a group has an empty one. Whatever
-        other columns there are become its `columns`.
+        The samples without problems, and all problems. A sample without a group has an empty one; all other
+        columns become its `columns`.
     """
     try:
         text = manifest.read_bytes().decode("utf-8-sig")  # Excel writes the byte order mark
@@ -37,7 +37,7 @@ def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
     except (UnicodeDecodeError, csv.Error) as error:
         return [], [Problem(str(manifest), f"unreadable ({error})", "save it as CSV or JSON lines in UTF-8")]
     samples: list[Sample] = []
-    seen: dict[tuple[str, object, int | None], int] = {}  # what must occur once -> its line
+    seen: dict[tuple[str, object, int | None], int] = {}  # name, mask or image with page -> its line
     for line, row in lines:
         sample, found = _parse_row(manifest, line, row)
         keys = (("name", sample.name), ("mask", sample.mask), ("image", sample.image)) if sample else ()
@@ -84,7 +84,7 @@ def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[P
 
 
 def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list[Problem]]:
-    """One row of a manifest; no sample if its files cannot be told."""
+    """Sample and problems of one row of a manifest; no sample if its files are not found."""
     problems: list[Problem] = []
 
     def report(found: str, advice: str) -> None:
@@ -118,7 +118,7 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
         numbers[column] = int(cell) if cell.isdigit() else None
     if len(paths) < 2 or problems:
         return None, problems
-    # The name must not depend on other rows, and it becomes part of file names: images/a/b.png is a-b.
+    # The name must not depend on other rows, and becomes part of file names: images/a/b.png gives a-b.
     parts = paths["image"].with_suffix("").parts
     name = "-".join(parts[1:] if parts[0] == "images" and len(parts) > 1 else parts)
     page, stack = numbers["page"], ""
@@ -131,7 +131,7 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
 
 
 def _torn_groups(manifest: Path, samples: Sequence[Sample]) -> list[Problem]:
-    """A group in two splits, or in two folds, would let a model be tested on what it was trained on."""
+    """Reports groups in two splits or folds: a model would be tested on images related to its training."""
     problems = []
     for column in ("split", "fold"):
         values: dict[str, set[str]] = {}

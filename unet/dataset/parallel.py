@@ -1,4 +1,4 @@
-"""Work spread over the cores of this machine, its results in order."""
+"""Spreads work over the cores of this machine, with results in order."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Item = TypeVar("Item")
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(
     pool: concurrent.futures.ThreadPoolExecutor, function: Callable[[Item], Answer], items: Iterable[Item]
 ) -> Iterator[Answer]:
-    """`pool.map`, except that only a few answers wait at any time, however many items there are."""
+    """Applies a function as `pool.map` does, but with only a few waiting results for any number of items."""
     waiting: deque[concurrent.futures.Future[Answer]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))

@@ -1,4 +1,4 @@
-"""What ImageMaskExampleGen will read: the samples, their splits, and a fingerprint of their content."""
+"""The plan of ImageMaskExampleGen: the samples, their splits, and a fingerprint of their content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from unet.images.formats import read_file
 
 
 def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Problem]]:
-    """The samples of a data folder, see `source.find_samples`; their columns are the declared ones."""
+    """Samples and problems of a data folder, see `layouts.find_samples`; keeps the declared columns only."""
     samples, problems = layouts.find_samples(
         folder,
         slices_per_group=settings.slices_per_group,
@@ -45,19 +45,19 @@ def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Probl
 def assign_splits(
     samples: Sequence[Sample], hashes: dict[str, str], settings: ReadSettings
 ) -> tuple[dict[str, str | None], list[tuple[str, str]], dict[str, str]]:
-    """Decides the splits, in this order: fixed, remembered, new; then copies leave.
+    """Assigns splits, first the declared, then the remembered and new ones; then leaves out duplicates.
 
     Args:
-        samples: all that can be used.
-        hashes: `Image.content` of each, or whatever else copies alone have in common.
-        settings: shares, folds, seed and the file of what is remembered.
+        samples: all usable samples.
+        hashes: `Image.content` of each sample, or another string that is equal for duplicates alone.
+        settings: settings of the splits: shares, folds, seed and the file of remembered splits.
 
     Returns:
-        Split of each sample, None for one that is left out; the copies that were left out, each with the
-        sample it is a copy of; and what a later run has to remember.
+        Split of each sample, None for a sample that is left out; the names of duplicates that are left out,
+        each with the name of the sample that stays; and the splits that a later run has to remember.
 
     Raises:
-        BadInput: see `splits.assign`.
+        BadInput: the splits are impossible, see `splits.assign`.
     """
     remembered = splits.load(Path(settings.splits_file))
     assignment = splits.assign(
@@ -74,9 +74,9 @@ def assign_splits(
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """The samples of each split, in a fixed order, and the fingerprint of all of it.
+    """The samples of each split, in a fixed order, and a fingerprint of samples, splits and settings.
 
-    `serving` are the images of `serving_data`; `span` is the newest span of the data, or 0.
+    `serving` lists the images of `serving_data`; `span` is the newest span of the data, or 0.
     """
 
     samples: dict[str, list[Sample]]
@@ -88,12 +88,12 @@ class Plan:
 def make_plan(folder: Path, settings: ReadSettings) -> Plan:
     """Finds, groups and splits the samples of a folder, and remembers the splits of new groups.
 
-    Costs one read of every file for the hash of its content: two masks swapped with sizes and times
-    preserved are another fingerprint, a touched or copied folder is the same one. Images that no check has
-    seen are decoded, to find the same image in another file.
+    Every file is read once to hash its content: swapping two masks of equal sizes and times changes the
+    fingerprint, touching or copying the folder does not. Images that were not checked before are decoded, to
+    find equal images in different files.
 
     Raises:
-        BadInput: with a line for each problem.
+        BadInput: the data have problems; the message has a line for each problem.
     """
     samples, problems = find(folder, settings)
     if settings.skip is not None and samples:
@@ -147,7 +147,7 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
 
 
 def images_in_service(folder: Path | None) -> list[Path]:
-    """The images of `serving_data`; none without such a folder.
+    """The image files in the folder `serving_data`; empty without a folder.
 
     Raises:
         BadInput: the folder does not exist, or holds no file.
@@ -161,7 +161,7 @@ def images_in_service(folder: Path | None) -> list[Path]:
 
 
 def _meaning(settings: ReadSettings) -> str:
-    """The settings that change what is made of the same files; the others show in who is in which split."""
+    """Text of the settings that change how files are read; other settings show in the assigned splits."""
     classes = list(settings.classes.items())  # a list: the order of the classes is their index
     return json.dumps([classes, settings.ignore, settings.mask_values, settings.value_range, settings.sigma])
 
@@ -169,7 +169,7 @@ def _meaning(settings: ReadSettings) -> str:
 def _hash_of(path: Path) -> str:
     sha256 = hash_of(path)
     if not sha256:
-        read_file(path)  # raises, and says why
+        read_file(path)  # raises the error that prevented the hash
     return sha256
 
 

@@ -1,4 +1,4 @@
-"""What the layouts of data folders are turned into: samples, and problems that the user has to solve."""
+"""Samples of a data folder, and problems that the user has to solve."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
 FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
-SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")  # of an image, see its `Image`
-FRACTION_PREFIX = "fraction_"  # of the counted pixels of a mask, with the name of a class
-COLUMN_PREFIX = "column_"  # of features that hold a further column of the manifest
+SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")  # stored scalar fields of `Image`
+FRACTION_PREFIX = "fraction_"  # prefix, before a class name, of the feature with its share of the mask
+COLUMN_PREFIX = "column_"  # prefix of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
 _IGNORED = {"thumbs.db", "desktop.ini", "readme", "license"}
 _NOTES = {
@@ -35,12 +35,13 @@ class Sample:
     """An image and its mask.
 
     Attributes:
-        name: unique in the data, the same in every run, and fit for a file's name.
-        image, mask: files; `page` of both, if they are multi-page TIFFs.
-        group: samples of one group are never in two splits.
-        split, fold: what the manifest or the folders say, else None.
+        name: name of the sample: unique in the data, equal in every run, and valid as a file name.
+        image, mask: paths of the files.
+        group: name of the group; samples of one group are never in two splits.
+        split, fold: split and fold declared by the manifest or by folders, else None.
+        page: page number in image and mask if both are multi-page TIFFs, else None.
         stack: name of the multi-page TIFF, or empty.
-        columns: further columns of the manifest and their values, by name.
+        columns: names and values of further columns of the manifest.
     """
 
     name: str
@@ -56,9 +57,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that the user has to change: where, what was found there, and what to do.
+    """A problem of the data that the user has to solve: its path, a description, and advice.
 
-    `of_the_set`: it concerns all samples, and leaving out a file does not solve it.
+    `of_the_set`: whether the problem concerns all samples, so that leaving out a file does not solve it.
     """
 
     path: str
@@ -68,24 +69,24 @@ class Problem:
 
 
 def unreadable(path: Path, error: OSError) -> Problem:
-    """What is said of a folder or a list of samples that the operating system does not show."""
+    """The problem of a folder or manifest that the operating system cannot read."""
     found = f"cannot be read ({error.strerror})"
     return Problem(str(error.filename or path), found, "check its permissions", of_the_set=True)
 
 
 def is_ignored(path: Path) -> bool:
-    """Whether a file is no image: one that systems leave in folders, a hidden one, notes."""
+    """Whether to ignore a file: a hidden file, a system file, or notes."""
     name = path.name.lower()
     return name.startswith(".") or name in _IGNORED or path.suffix.lower() in _NOTES
 
 
 def natural_key(text: str) -> tuple[object, ...]:
-    """Sort key that puts slice_2 before slice_10."""
+    """Sort key of the natural order, which puts slice_2 before slice_10."""
     parts = re.split("([0-9]+)", text)
     return tuple(int(part) if i % 2 else part for i, part in enumerate(parts)), text
 
 
-SERVING = "serving"  # the split of images as they come in service: scalars for the statistics, nothing else
+SERVING = "serving"  # split of the images of `serving_data`, which has only scalars for statistics
 
 
 GROUP = "group"

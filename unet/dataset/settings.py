@@ -1,4 +1,4 @@
-"""The settings of the data: where they are, what their values mean, and how they are split."""
+"""The settings of the data: their folder, how they are read, grouped and split, and allowed drift."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
 class Folder(Section):
-    """Data: where they are."""
+    """Data: the folder of the data."""
 
     data: Path = Field(
         CHECKOUT / "data" / "nuclei",
@@ -87,12 +87,12 @@ class Data(Section):
             raise ValueError("a share above 0 is needed for each of train, eval and test")
         total = sum(value.values())
         if math.isclose(total, 1):
-            total = 1  # so that shares that were read once stay what they are
+            total = 1  # keeps shares exactly as they are when they are validated again
         return {split: value[split] / total for split in SPLITS}
 
 
 class Drift(Section):
-    """Data: how far the images may be from those that the model was made for."""
+    """Data: the allowed drift of images from the data of the last blessed model."""
 
     domains: dict[str, tuple[float, float]] = Field(
         {}, description="Lowest and highest value allowed of a statistic of each image, such as its mean."
@@ -114,13 +114,14 @@ class Drift(Section):
 
 
 class ReadSettings(Values, Data, Seed):
-    """How a data folder is read: settings, and what follows from others.
+    """Settings for reading a data folder, and values derived from other settings.
 
     Attributes:
-        sigma: of the border term in pixels of the files, 0 for none.
-        columns: further columns of the manifest that each sample keeps; "group" is none of them.
-        splits_file: which group was in which split in earlier runs.
-        skip: names of samples to leave out; problems of other single files pass then. None: any stops.
+        sigma: sigma of the border term, in pixels of the files; 0: no border term.
+        columns: further columns of the manifest that samples keep, without "group".
+        splits_file: path of the file with the remembered split of each group.
+        skip: names of samples to leave out; problems of other single files are then ignored. None: any
+            problem is an error.
     """
 
     sigma: float
@@ -130,5 +131,5 @@ class ReadSettings(Values, Data, Seed):
 
     @property
     def label_map(self) -> LabelMap:
-        """What values in the masks mean."""
+        """The meaning of the values in masks."""
         return LabelMap(self.classes, self.ignore, self.mask_values)

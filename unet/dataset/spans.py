@@ -1,4 +1,4 @@
-"""Data that arrive over time: folders named by TFX's own patterns, `span-{SPAN}` or `{YYYY}-{MM}-{DD}`."""
+"""Spans of data that arrive over time: folders with TFX's patterns, `span-{SPAN}` or `{YYYY}-{MM}-{DD}`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WIDTHS = {"YYYY": 4, "MM": 2, "DD": 2}
 
 
 def is_pattern(folder: Path) -> bool:
-    """Whether a path names spans instead of one folder."""
+    """Whether a path is a pattern for the folders of spans, not a single folder."""
     return bool(_FIELDS.search(str(folder)))
 
 
@@ -19,7 +19,7 @@ class TwoFolders(Exception):
     """Two folders of one span and version; `path` is the second."""
 
     def __init__(self, path: Path, first: Path):
-        """Args: path: the second one. first: the other."""
+        """Args: path: the second folder; first: the first folder."""
         super().__init__(f"the same span as {first.name}")
         self.path = path
 
@@ -27,15 +27,16 @@ class TwoFolders(Exception):
 def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
     """The folder of each span, from the oldest to the newest.
 
-    `{SPAN}` is a number, `{SPAN:4}` one of four digits; `{YYYY}{MM}{DD}` in any order is a date, and the span
-    the days since 1970-01-01, as for TFX. Of several `{VERSION}` of a span the highest counts.
+    `{SPAN}` is a number, `{SPAN:4}` a number of four digits; `{YYYY}{MM}{DD}` in any order is a date, whose
+    span is the number of days since 1970-01-01, as for TFX. Of several `{VERSION}` of a span the highest is
+    used.
 
     Args:
         pattern: path with such fields.
-        window: so many of the newest spans; 0: all.
+        window: number of the newest spans to return; 0: all.
 
     Raises:
-        TwoFolders: as span-2 and span-02 are.
+        TwoFolders: two folders have the same span and version, such as span-2 and span-02.
     """
     found: dict[int, tuple[int, Path]] = {}
     for path, fields in _matches(pattern):
@@ -45,7 +46,7 @@ def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
             try:
                 date = datetime.date(*(int(fields[key]) for key in ("YYYY", "MM", "DD")))
             except (KeyError, ValueError):
-                continue  # no date
+                continue  # not a date
             span = (date - datetime.date(1970, 1, 1)).days
         version = int(fields.get("VERSION", 0))
         if span in found and found[span][0] == version:
@@ -57,12 +58,12 @@ def find_spans(pattern: Path, window: int = 0) -> dict[int, Path]:
 
 
 def newest_span(pattern: Path) -> int:
-    """The number of the newest span; 0 where the path is no pattern, or nothing matches it."""
+    """The number of the newest span; 0 if the path is not a pattern, or no folder matches it."""
     return max(find_spans(pattern), default=0) if is_pattern(pattern) else 0
 
 
 def _matches(pattern: Path) -> list[tuple[Path, dict[str, str]]]:
-    """All folders that match, each with the text of its fields."""
+    """All folders that match a pattern, each with the values of the pattern's fields."""
     candidates: list[tuple[Path, dict[str, str]]] = [(Path(pattern.anchor), {})]
     for part in pattern.parts[1 if pattern.anchor else 0 :]:
         if not _FIELDS.search(part):
@@ -80,7 +81,7 @@ def _matches(pattern: Path) -> list[tuple[Path, dict[str, str]]]:
 
 
 def _expression(part: str) -> str:
-    """A part of a path as a regular expression with a group for each field."""
+    """Converts a part of a pattern to a regular expression with a group for each field."""
     expression, end = "", 0
     for match in _FIELDS.finditer(part):
         name, width = match[1], int(match[2] or _WIDTHS.get(match[1], 0))

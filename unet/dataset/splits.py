@@ -1,8 +1,8 @@
-"""Who is in which split: by group, so that related images never sit on both sides of an evaluation.
+"""Assigns samples to splits by group, so that related images are never in both training and test split.
 
-A group stays where it once was: a model is compared with its predecessor on the same test images, and
-nothing that trained the predecessor becomes a test image later (unless a manifest says so). Blocks of slices
-are remembered slice by slice: their numbers change when a slice is added.
+A group keeps its split over all runs: a model is compared with its predecessor on the same test images, and
+no training image of the predecessor becomes a test image later (unless a manifest declares it). The splits of
+blocks are remembered for each slice, since the numbers of blocks change when a slice is added.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unet.files import atomic_write
 
 
 class EmptySplit(BadInput):
-    """Too few groups, or too few of some split, for train, eval and test."""
+    """A split would be empty: there are too few groups for train, eval and test."""
 
 
 def assign(
@@ -34,20 +34,21 @@ def assign(
 ) -> dict[str, str | None]:
     """Decides the split of each sample.
 
-    The manifest's split wins, then the remembered one of the group. New groups go, one after the other, to
-    the split that lacks most samples; as soon as only as many groups are left as splits are empty, to those.
-    They are taken by hash; but where there are only blocks of slices, and all new, each split gets blocks
-    that follow each other: neighbours look alike.
+    The manifest's split takes precedence, then the remembered split of the group. New groups, in the order of
+    their hashes, go one after the other to the split that lacks most samples; once only as many groups are
+    left as splits are empty, they go to the empty splits. If all groups are new blocks of slices, each split
+    gets consecutive blocks, since neighbouring slices look alike.
 
     Args:
         samples: all samples of the data.
-        shares: part of the samples for each of train, eval and test; their sum is 1.
+        shares: share of the samples for each of train, eval and test; their sum is 1.
         remembered: split of each group in earlier runs, as `to_remember` returned it.
-        seed: another seed, another order of new groups.
-        fold: cross-validation instead: this fold is the test split, the next one the eval split, the others
-            train. The manifest says which fold a sample is in, and those without one are left out; if none
-            has a fold, the groups are dealt out to `folds` of them.
-        folds: see `fold`.
+        seed: seed of the order of new groups.
+        fold: number of the fold that is the test split in cross-validation; the next fold is the eval split,
+            all others the train split. The manifest declares the folds, and samples without a fold are left
+            out; without declared folds, the groups are distributed over `folds` folds. None: splits by
+            shares.
+        folds: number of folds without declared folds.
 
     Returns:
         Split of each sample by name; None for a sample that is left out.
@@ -71,8 +72,8 @@ def assign(
     for done, group in enumerate(new):
         empty = [split for split in SPLITS if not counts[split]]
         candidates = empty if empty and len(new) - done <= len(empty) else SPLITS
-        # Python's max takes the first of equals: ties go to train, then eval, then test. Rounded, so that
-        # 0.6 * 5 - 2 ties with 0.2 * 5.
+        # Python's max takes the first of equal values: ties go to train, then eval, then test. Rounding makes
+        # 0.6 * 5 - 2 tie with 0.2 * 5.
         split = max(candidates, key=lambda s: round(shares[s] * len(samples) - counts[s], 6))
         split_of[group] = split
         counts[split] += sizes[group]
@@ -81,7 +82,7 @@ def assign(
 
 
 def _in_runs(blocks: Sequence[str], shares: Mapping[str, float]) -> dict[str, str]:
-    """Train, eval and test as three runs of blocks, each of them at least one."""
+    """Splits blocks into consecutive runs for train, eval and test, each of at least one block."""
     ends = {
         "eval": max(1, round(shares["eval"] * len(blocks))),
         "test": max(1, round(shares["test"] * len(blocks))),
@@ -101,17 +102,17 @@ def _order(group: str, seed: int) -> tuple[object, ...]:
 
 
 def to_remember(samples: Sequence[Sample], assignment: Mapping[str, str | None]) -> dict[str, str]:
-    """What a later run has to know of an assignment; samples that were left out are not in it."""
+    """The splits that a later run has to remember; samples that were left out are not included."""
     return {_key(sample): split for sample in samples if (split := assignment[sample.name])}
 
 
 def _key(sample: Sample) -> str:
-    """Under which name the split of a sample is remembered."""
+    """Key of a sample's remembered split: its name if its group is a block, else its group."""
     return sample.name if sample.group.startswith(BLOCK_PREFIX) else sample.group
 
 
 def _with_remembered_slices(samples: Sequence[Sample], remembered: Mapping[str, str]) -> list[Sample]:
-    """Regroups blocks that hold slices of earlier runs; a new slice there joins the known one before it."""
+    """Regroups blocks with slices of earlier runs; a new slice joins the known slice before it."""
     known: dict[str, str] = {}  # block -> split of its first known slice
     for sample in samples:
         if sample.group.startswith(BLOCK_PREFIX) and sample.name in remembered:
@@ -120,7 +121,7 @@ def _with_remembered_slices(samples: Sequence[Sample], remembered: Mapping[str, 
     for sample in samples:
         if sample.group in known:
             last = remembered.get(sample.name) or last or known[sample.group]
-            # All slices of one split become one group, whose split the known ones tell.
+            # All slices of one split become one group, whose split the known slices determine.
             sample = replace(sample, group=f"{BLOCK_PREFIX}{last}")
         regrouped.append(sample)
     return regrouped
@@ -157,7 +158,7 @@ def _by_fold(
 
 
 def _deal(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int | None]:
-    """The fold of each sample: groups by hash to the smallest fold, blocks in runs."""
+    """Assigns folds to samples: each group, in the order of hashes, to the smallest fold; blocks in runs."""
     sizes = Counter(sample.group for sample in samples)
     groups = sorted(sizes, key=lambda group: _order(group, seed))
     fold_of: dict[str, int] = {}
@@ -176,22 +177,23 @@ def leave_out_duplicates(
     *,
     remembered: Mapping[str, str],
 ) -> tuple[dict[str, str | None], list[tuple[str, str]]]:
-    """Leaves out copies of an image that is in another split: a model would be tested on what it trained on.
+    """Leaves out duplicates of images in another split, so that no model is tested on a training image.
 
-    Whichever was there in an earlier run stays, so that a test image remains one; of several, or of none, the
-    one in test, then in eval.
+    Of equal images, one with a remembered split stays, so that a test image remains a test image. Among
+    several of these, or without any, the image in test stays, then the image in eval.
 
     Args:
-        samples: in natural order.
-        assignment: split of each by name, as `assign` returned it.
-        hashes: of the pixels of the image of each.
-        remembered: see `assign`.
+        samples: all samples, in natural order.
+        assignment: split of each sample by name, as `assign` returned it.
+        hashes: hash of the pixels of each sample's image, by name.
+        remembered: split of each group in earlier runs, as for `assign`.
 
     Returns:
-        The assignment without the copies, and those: name, and name of the one that stays.
+        The assignment without the duplicates, and for each duplicate its name and the name of the sample that
+        stays.
 
     Raises:
-        EmptySplit: a split would be empty without them.
+        EmptySplit: a split would be empty without the duplicates.
     """
     alike: dict[str, list[Sample]] = {}
     for sample in samples:
@@ -232,18 +234,18 @@ def _require_all_splits(counts: Mapping[str, int], samples: Sequence[Sample]) ->
 
 
 def _block(samples: Sequence[Sample]) -> int:
-    """A size of blocks that gives about ten of them, three at least."""
+    """Number of slices per block that gives about ten blocks, or at least three."""
     return max(1, len(samples) // 10)
 
 
 def missing_classes(rows: Iterable[tuple[str | None, Mapping[str, int]]]) -> list[tuple[str, str]]:
-    """Classes that a split lacks: without it in train a network cannot learn it, elsewhere none can judge it.
+    """Classes without any pixel in a split: such a class cannot be learned from train, or not be evaluated.
 
     Args:
-        rows: split and pixels of each class by name, for each sample.
+        rows: for each sample its split, and the number of pixels of each class by name.
 
     Returns:
-        Name of the class and split.
+        Name of the class and name of the split, for each missing class.
     """
     totals: dict[str, Counter[str]] = {}
     for split, pixels in rows:
@@ -253,7 +255,7 @@ def missing_classes(rows: Iterable[tuple[str | None, Mapping[str, int]]]) -> lis
 
 
 def load(path: Path) -> dict[str, str]:
-    """Reads the remembered split of each group; none if there is no such file.
+    """Reads the remembered split of each group; empty without a file.
 
     Raises:
         BadInput: the file is damaged, or cannot be read.
@@ -282,7 +284,7 @@ def _damaged(path: Path, detail: str) -> BadInput:
 
 
 def save(path: Path, assignments: Mapping[str, str]) -> None:
-    """Writes the split of each group; whatever happens, the file is the old one or the new one."""
+    """Writes the split of each group atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         json.dump(assignments, file, indent=1, sort_keys=True)
