@@ -295,7 +295,7 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
     for top, left, output in outputs:
         if whole is None:
             whole = np.empty((height, width, *output.shape[2:]), output.dtype)  # [height, width, K]
-        target = whole[top : top + output.shape[0], left : left + output.shape[1]]
+        target = whole[top : top + output.shape[0], left : left + output.shape[1]]  # [h, w, K]
         # Where two tiles overlap the later one wins: of each tile just its stride is kept, as in `Axis.kept`.
         target[...] = output[: target.shape[0], : target.shape[1]]
     if whole is None:

@@ -170,7 +170,7 @@ class _Signatures:
         counted = ground_truth != IGNORE  # [H * W] bool
         # [counted pixels] each
         ground_truth, predicted = (tf.boolean_mask(mask, counted) for mask in (ground_truth, predicted))
-        highest, classes = tf.reduce_max(ground_truth), self._segmenter.classes
+        highest, classes = tf.reduce_max(ground_truth), self._segmenter.classes  # [], int
         message = f"a mask of {classes} classes cannot hold:"
         ground_truth = checked(ground_truth, highest < classes, message, highest, name=name)
         # [classes * classes]

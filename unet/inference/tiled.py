@@ -137,7 +137,7 @@ def _constants(record: Mapping[str, Any], image: _SixteenBits) -> tuple[NDArray,
         mean, deviation = (np.array(constants[key], np.float32) for key in ("mean", "stddev"))
         return mean, deviation
     height, width, channels = image.shape
-    total, squares = np.zeros(channels), np.zeros(channels)
+    total, squares = np.zeros(channels), np.zeros(channels)  # [channels] each
     rows = max(1, _STRIP // (width * channels))
     for first in range(0, height, rows):
         # [rows * W, channels]

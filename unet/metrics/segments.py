@@ -56,7 +56,7 @@ def rand_and_information(
 ) -> tuple[float, float]:
     """V_rand and V_info (F-scores, alpha = 1/2) of a segmentation over the pixels of the true segments.
 
-    With p_ij the share of pixels in segment i of the proposal and j of the truth, s and t its margins:
+    With p_ij the share of pixels in segment i of the proposal and j of the ground truth, margins s, t:
     V_rand = sum p_ij^2 / (sum s_i^2 / 2 + sum t_j^2 / 2), V_info = I(S; T) / (H(S) / 2 + H(T) / 2).
 
     Args:

@@ -89,7 +89,7 @@ def _small_enough(
 ) -> tf.Tensor:
     if max_pixels is None:
         return encoded
-    pixels = tf.reduce_prod(tf.cast(tf.maximum(sides, LEAST_SIDE), tf.int64))
+    pixels = tf.reduce_prod(tf.cast(tf.maximum(sides, LEAST_SIDE), tf.int64))  # []
     limit = f"images may have {max_pixels} pixels at most (a side of less than {LEAST_SIDE} counts as that); "
     limit += "sides of this one:"
     return checked(encoded, pixels <= max_pixels, limit, sides, name=name)
@@ -101,7 +101,7 @@ def _decode_png(
     # Bytes 16 to 25 of every PNG: width and height, bits of a sample, colour type.
     sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)  # [2]
     header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)  # [2]
-    bits, color = header[0], header[1]
+    bits, color = header[0], header[1]  # [] each
     is_rgb = color == PNG_RGB
     known = is_rgb | (color == PNG_GRAY)
     encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", color, name=name)

@@ -28,7 +28,8 @@ def resize_image(pixels: tf.Tensor, scale: float) -> tf.Tensor:
     resized = resize(  # [scaled H, scaled W, channels]
         pixels, height, width, lambda x: tf.cast(tf.round(x), tf.uint16), tf.uint16
     )
-    return tf.ensure_shape(resized, [None, None, pixels.shape[-1]])  # loops lose the static shape
+    # Loops lose the static shape [None, None, channels].
+    return tf.ensure_shape(resized, [None, None, pixels.shape[-1]])
 
 
 def resize_mask(indices: tf.Tensor, scale: float) -> tf.Tensor:

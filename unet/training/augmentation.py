@@ -66,7 +66,7 @@ def cut(image: tf.Tensor, mask: tf.Tensor, patch: Patch) -> tuple[tf.Tensor, tf.
         (position >= first[axis]) & (position < last[axis])
         for axis, position in ((0, top + tf.range(out)), (1, left + tf.range(out)))
     )
-    mask = _only_inside(mask, rows[:, None] & columns[None])
+    mask = _only_inside(mask, rows[:, None] & columns[None])  # [out, out, K]
     return tf.ensure_shape(image, [side, side, image.shape[-1]]), tf.ensure_shape(
         mask, [out, out, mask.shape[-1]]
     )
@@ -99,7 +99,8 @@ def warp(
         # [side, W, C] and [side, W, K], then [side, side, C] and [side, side, K]
         image, mask = (tf.gather(values, index, axis=axis) for values in (image, mask))
     seeds = tf.random.split(seed, 2)  # [2, 2]
-    angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))
+    angle, zoom = tf.unstack(tf.random.stateless_uniform([2], seeds[0], -1.0, 1.0))  # [] each
+    # [2, 3, 3]
     vectors = tf.random.stateless_normal([2, _GRID, _GRID], seeds[1], stddev=augmentation.elastic_sigma)
     return _warp(patch.side, patch.halo)(
         tf.ensure_shape(image, [side, side, image.shape[-1]]),
@@ -114,7 +115,7 @@ def warp(
 
 def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Flips and turns a patch [S, S, C] and its mask [T, T, K] by one of the square's eight symmetries."""
-    choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)
+    choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)  # [3]
     for i, change in enumerate(_SYMMETRIES):
         wanted = choices[i] > 0
         image, mask = (_if(wanted, change, values) for values in (image, mask))
@@ -132,7 +133,7 @@ def vary_brightness_contrast(image: tf.Tensor, seed: tf.Tensor, strength: float)
     Returns:
         The changed patch, [S, S, C].
     """
-    factor, shift = tf.unstack(tf.random.stateless_uniform([2], seed, -strength, strength))
+    factor, shift = tf.unstack(tf.random.stateless_uniform([2], seed, -strength, strength))  # [] each
     return image * (1 + factor) + shift
 
 
@@ -188,6 +189,7 @@ def positions(side: int, angle: tf.Tensor, ratio: tf.Tensor, vectors: tf.Tensor)
 def _spline(side: int) -> NDArray[np.float32]:
     """Weights of the `_GRID` control points in the natural cubic spline at each pixel, [side, _GRID]."""
     knots = np.linspace(0, side - 1, _GRID)  # [_GRID]
+    # [side, _GRID]
     return CubicSpline(knots, np.eye(_GRID), bc_type="natural")(np.arange(side)).astype(np.float32)
 
 

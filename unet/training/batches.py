@@ -46,12 +46,13 @@ class _Pixels:
         """The pixels [H, W, channels] of the tile with this index."""
         if not self._decoded:
             return self._decode(tf.gather(self._pngs, index))  # [H, W, channels]
-        height, width = tf.unstack(self._sides[index])
+        height, width = tf.unstack(self._sides[index])  # [] each
         end = self._ends[index]
         values = self._values[end - height * width * self._channels : end]  # [H * W * channels]
         return tf.reshape(values, [height, width, self._channels])  # [H, W, channels]
 
     def _decode(self, png: tf.Tensor) -> tf.Tensor:
+        # [H, W, channels]
         return tf.ensure_shape(tf.io.decode_png(png, dtype=self._dtype), [None, None, self._channels])
 
 
@@ -131,10 +132,11 @@ class _Order:
     def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Index of the tile, and the class around which the patch is placed or -1; int64 scalars."""
         epoch, place = number // self._count, number % self._count
-        key = tf.stack([tf.constant(self._seed, tf.int64), epoch])
+        key = tf.stack([tf.constant(self._seed, tf.int64), epoch])  # [2]
         in_turn = tf.random.experimental.index_shuffle(place, key, tf.constant(self._count - 1, tf.int64))
         if not self._rare or not len(self._classes):
             return in_turn, tf.constant(-1, tf.int64)
+        # [3]
         drawn = tf.random.stateless_uniform([3], tf.stack([tf.constant(self._seed + 1, tf.int64), number]))
         wanted = self._classes[_pick(drawn[1], len(self._classes))]
         candidates = self._holding[wanted]  # [tiles with the class]
@@ -155,7 +157,7 @@ def _offset(
     # The largest offset on each axis, [2]. A tile is up to 15 pixels larger than necessary: a patch that lies
     # beyond an image of a few pixels would have nothing to learn from.
     room = tf.minimum(tf.shape(mask)[:2] - patch_size, last - halo - 1)
-    drawn = tf.random.stateless_uniform([3], seed)
+    drawn = tf.random.stateless_uniform([3], seed)  # [3]
 
     anywhere = tf.minimum(tf.cast(drawn[:2] * tf.cast(room + 1, tf.float32), tf.int32), room)  # [2]
 
@@ -166,7 +168,7 @@ def _offset(
         pixel = pixels[_pick(drawn[2], tf.maximum(1, tf.shape(pixels)[0] - 1))]  # [2]
         return tf.clip_by_value(pixel - tf.cast(drawn[:2] * (patch_size - 2 * halo), tf.int32), 0, room)
 
-    top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))
+    top, left = tf.unstack(tf.cond(wanted < 0, lambda: anywhere, around))  # [] each
     return top, left
 
 
