@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from unet.images.depth import DEPTH_SCALE
-from unet.preprocessing.exif import orientation, upright
+from unet.preprocessing.exif import apply_orientation, orientation
 
 # Signature, length and name of the header: decoders take other chunks before it, whose bytes are not its.
 PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -56,7 +56,7 @@ def decode_image(
         lambda: _decode_png(encoded, channels, max_pixels, name),
         lambda: _decode_jpeg(encoded, channels, max_pixels, name),
     )
-    pixels = upright(pixels, orientation(encoded, is_png))
+    pixels = apply_orientation(pixels, orientation(encoded, is_png))
     return tf.ensure_shape(pixels, [None, None, channels])
 
 

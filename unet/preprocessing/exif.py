@@ -32,7 +32,7 @@ def orientation(encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     return tf.where((found >= 1) & (found <= 8), found, 1)
 
 
-def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+def apply_orientation(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns [H, W, C] as an orientation says: 5 to 8 swap the axes."""
 
     def turn() -> tf.Tensor:

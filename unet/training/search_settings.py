@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no other
 
 from unet.settings import Dropout, Filters, Section
 from unet.training.settings import sum_of_terms

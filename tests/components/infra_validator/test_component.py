@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from components.infra_validator import reference
-from components.infra_validator.component import probe, write_expected, write_images
+from components.infra_validator.component import probe, write_expected, write_probe_images
 from unet.errors import ExportRejected
 from unet.export import signatures
 from unet.export.graph import Segmenter
@@ -65,7 +65,7 @@ def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, 
     )
     record = RECORD | {"test_time_augmentation": bool(change.get("test_time_augmentation"))}
     record |= {} if record["test_time_augmentation"] else {"normalization": {"over": "image"}}
-    found = reference.probabilities(network, path.read_bytes(), record)
+    found = reference.expected_probabilities(network, path.read_bytes(), record)
     signatures.export(model, tmp_path / "model")
     answer = tf.saved_model.load(str(tmp_path / "model")).signatures["probabilities"]
     maps = answer(image_bytes=tf.constant([path.read_bytes()]))["probabilities_bytes"][0]
@@ -110,5 +110,5 @@ def test_the_smallest_and_the_largest_image_that_it_takes_are_sent(tmp_path):
             example = tf.train.Example(features=tf.train.Features(feature=features))
             writer.write(example.SerializeToString())
     (tmp_path / "out").mkdir()
-    paths = write_images(str(tmp_path / "split"), tmp_path / "out", 3, 450 * 450)
+    paths = write_probe_images(str(tmp_path / "split"), tmp_path / "out", 3, 450 * 450)
     assert [json.loads(path.read_bytes()) for path in paths] == [300, 200, 400]

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -117,29 +116,6 @@ def test_a_failed_component_ends_with_its_run_not_when_the_next_run_closes_it(re
     assert trainer.seconds == pytest.approx(3, abs=1.5)
 
 
-def test_a_run_of_an_earlier_version_has_a_summary_alone(recorded):
-    folder = recorded.add("1")
-    (folder / "run.json").unlink()
-    old: dict[str, Any] = {
-        "run_id": "1",
-        "config": {"steps": 30},
-        "started": "2026-11-25T01:05:46+0000",
-        "status": "not_blessed",
-    }
-    old |= {
-        "reason": "too bad",
-        "seconds": 12.5,
-        "components": {"Trainer": {"seconds": 9.0, "cached": False}},
-    }
-    (folder / "summary.json").write_text(json.dumps(old))
-    run = load(recorded.root.path, "1")
-    assert (run.status, run.reason, run.seconds, run.problems) == ("not_blessed", "too bad", 12.5, [])
-    assert run.config == {"steps": 30}
-    trainer = run.node("Trainer")
-    assert trainer
-    assert trainer.seconds == 9.0
-
-
 BROKEN_RECORDS = {
     "torn": (b'{"run_id": "1", "sta', "not JSON"),
     "binary": (b"\xff\xfe\x00", "not JSON"),
@@ -197,7 +173,7 @@ def test_an_empty_folder_is_a_run_that_was_killed_at_once(recorded):
     run = load(recorded.root.path, "3")
     assert run.status == "killed"
     assert run.nodes == []
-    assert "neither run.json nor summary.json" in run.problems[0]
+    assert "it has no run.json: restore it" in run.problems[0]
 
 
 def damage(path: Path, how: str) -> None:

@@ -265,18 +265,12 @@ def test_a_run_of_which_only_the_folder_is_left(make: Callable[..., Made]):
 
 
 @pytest.mark.parametrize(
-    ("command", "changed", "listed"),
-    [
-        ("run", {"steps": 60}, ["steps"]),
-        ("run", {}, []),
-        ("", {}, ["steps", "channels"]),  # of an earlier version
-    ],
+    ("changed", "listed"),
+    [({"steps": 60}, ["steps"]), ({}, [])],
 )
-def test_settings_that_were_changed_are_those_a_person_set(
-    make: Callable[..., Made], command, changed, listed
-):
+def test_settings_that_were_changed_are_those_a_person_set(make: Callable[..., Made], changed, listed):
     made = make()
-    made.run.record.command, made.run.record.changed = command, changed
+    made.run.record.changed = changed
     shown = configuration(RunArtifacts(made.root, made.run))["changed"]
     assert {row["name"] for row in shown} == {*listed}
     assert ("Every setting has its default." in page(made).text["configuration"]) == (not listed)
