@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -24,11 +23,8 @@ class Kept(logging.Handler):
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
-    before = progress.logger.level, progress.logger.propagate
-    yield Kept()
-    progress.logger.setLevel(before[0])
-    progress.logger.propagate = before[1]
+def kept() -> Kept:
+    return Kept()
 
 
 def test_a_report_holds_what_is_done_of_how_much(kept: Kept) -> None:
@@ -49,8 +45,10 @@ def test_only_the_handler_gets_it_and_only_in_the_block(kept: Kept, caplog: pyte
             progress.report("reading", 1, 2)
             raise KeyboardInterrupt
 
+    before = progress.logger.level, progress.logger.propagate
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert (progress.logger.level, progress.logger.propagate) == before
     progress.report("reading", 2, 2)
     assert kept.rows("step") == [(1,)]
     assert not caplog.records

@@ -58,8 +58,8 @@ def test_shares_are_parts_of_their_sum_and_stay_what_they_are() -> None:
 
 def test_home_folders_are_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert Folder(data="~/cells").data == tmp_path / "cells"  # type: ignore[arg-type]
-    assert Data(serving_data="~/new").serving_data == tmp_path / "new"  # type: ignore[arg-type]
+    assert Folder(data="~/cells").data == tmp_path / "cells"
+    assert Data(serving_data="~/new").serving_data == tmp_path / "new"
     assert Data(serving_data=None).serving_data is None
     assert (Folder().data / "images").is_dir()
 

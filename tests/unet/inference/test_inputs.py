@@ -34,7 +34,7 @@ def test_a_page_is_large_beyond_the_limit(tmp_path: Path) -> None:
 def test_large_pages_of_both_byte_orders_stay_on_disk(tmp_path: Path, byteorder: str) -> None:
     path = tmp_path / "a.tif"
     pixels = np.vstack([PIXELS, PIXELS])
-    tifffile.imwrite(path, pixels, byteorder=byteorder)  # type: ignore[arg-type]
+    tifffile.imwrite(path, pixels, byteorder=byteorder)
     assert large_pages(path, 1) == [True]
     image = read(path)
     assert (image.height, image.width, image.encoded) == (40, 30, None)

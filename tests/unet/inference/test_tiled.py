@@ -28,7 +28,8 @@ class Echo:
     """A network that answers with the middle of its patches, times a factor."""
 
     def __init__(self, factor: float = 1.0):
-        self.factor, self.areas = factor, []
+        self.factor = factor
+        self.areas: list[int] = []
 
     def __call__(self, patches: np.ndarray) -> dict[str, tf.Tensor]:
         height, width = patches.shape[1:3]
@@ -104,7 +105,8 @@ def test_the_memory_of_the_caller_limits_tiles_as_that_of_the_model_does(
     areas = []
     for memory in (tiled.MEMORY, 30 * 4 * 60**2):
         monkeypatch.setattr(tiled, "MEMORY", memory)
-        echo, shares = Echo(), []
+        echo = Echo()
+        shares: list[float] = []
         echoed(noise(300, 200, 1), NetworkSignature(echo, record(max_area=10**6)), progress=shares.append)
         areas.append(max(echo.areas))
         tiles = len(echo.areas)

@@ -93,7 +93,7 @@ def test_more_colors_than_any_blurred_mask_has() -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint32, np.int64])
 @pytest.mark.parametrize("highest", [1, 5, 256])
 def test_counts_are_those_of_each_value(dtype: type, highest: int) -> None:
-    values = np.random.default_rng(0).integers(0, highest, (20, 30)).astype(dtype)
+    values: np.ndarray = np.random.default_rng(0).integers(0, highest, (20, 30)).astype(dtype)
     found, counts = np.unique(values, return_counts=True)
     assert count_values(values) == dict(zip(found.tolist(), counts.tolist(), strict=True))
 
@@ -121,7 +121,7 @@ def test_few_bits_are_numbers_or_grays_as_the_legend_has_them(
 
 
 @pytest.mark.parametrize(
-    ("found", "value", "colour"),
+    ("found", "value", "color"),
     [
         (mask_stats("palette", 8, [0, 0x010203]), 1, 0x010203),
         (mask_stats("palette", 8, [0, 0x010203]), 2, 0),

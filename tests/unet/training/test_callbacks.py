@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.util import event_pb2
 
 from tests.unet.training.tiny import SETTINGS
-from unet.training.callbacks import NotFinite, Save, TensorBoard, TimeLimit, TrainingProgress
+from unet.training.callbacks import CheckpointCallback, NotFinite, TensorBoard, TimeLimit, TrainingProgress
 from unet.training.checkpoint import Checkpoints
 from unet.training.schedule import rate_factor
 from unet.training.validation import WholeImageValidation
@@ -154,7 +154,7 @@ def test_a_limit_counts_from_the_first_step(clock, seconds, over):
 def save(folder, tiles):
     """A callback of its own network, which has made one step."""
     made = course(steps=10)
-    save = Save(Checkpoints(folder), WholeImageValidation(network(), tiles, SETTINGS), made)
+    save = CheckpointCallback(Checkpoints(folder), WholeImageValidation(network(), tiles, SETTINGS), made)
     save.set_model(made.model)
     return save, save._validation, made
 

@@ -59,7 +59,7 @@ def test_bounds(section: type[Section], setting: str, allowed: Any, refused: Any
 @pytest.mark.parametrize("loss", [{}, {"dice": 0.0}, {"dice": 1.0, "focal": -0.1}])
 def test_a_loss_weighs_something(loss: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="no weight may be below 0, and one must be above"):
-        Training(loss=loss)  # type: ignore[arg-type]
+        Training(loss=loss)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +77,12 @@ def test_a_sum_is_of_known_terms(written: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         sum_of_terms(written)
     with pytest.raises(ValidationError, match=said):
-        Training(loss=written)  # type: ignore[arg-type]
+        Training(loss=written)
 
 
 def test_the_terms_of_a_sum_weigh_1_each() -> None:
     assert sum_of_terms("+".join(TERMS)) == "cross_entropy+dice+focal+tversky"
-    assert Training(loss="focal+dice").loss == {"focal": 1.0, "dice": 1.0}  # type: ignore[arg-type]
+    assert Training(loss="focal+dice").loss == {"focal": 1.0, "dice": 1.0}
 
 
 def test_the_choice_is_what_is_trained_with_and_no_part_of_its_own_recipe() -> None:

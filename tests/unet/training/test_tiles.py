@@ -98,7 +98,7 @@ def test_tiles_of_several_images_are_told_apart():
     tiles = Tiles(columns, np.full((5, 1), -6, np.float32), np.full((5, 1), 2, np.float32))
     assert (len(tiles), tiles.channels) == (5, 1)
     found = list(validation_tiles(tiles, Geometry(2)))
-    assert [(rows, columns) for _, _, rows, columns in found] == [(8, 16), (8, 4), (5, 16), (5, 4), (5, 7)]
-    for x, part, rows, columns in found:
+    assert [(height, width) for _, _, height, width in found] == [(8, 16), (8, 4), (5, 16), (5, 4), (5, 7)]
+    for x, part, height, width in found:
         assert (x == 3).all()
-        np.testing.assert_array_equal(part, mask[halo : halo + rows, halo : halo + columns])
+        np.testing.assert_array_equal(part, mask[halo : halo + height, halo : halo + width])

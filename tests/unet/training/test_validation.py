@@ -99,7 +99,7 @@ def test_without_patience_it_never_ends(tiles):
 
 def test_the_first_validation_counts_even_if_it_measures_nothing(tiles):
     callback = validation(with_masks(tiles, lambda mask: np.full_like(mask, IGNORE)))
-    logs = {}
+    logs: dict[str, float] = {}
     callback.on_epoch_end(0, logs)
     assert math.isnan(logs["val_foreground_iou"])
     assert callback.best_score == -math.inf
@@ -116,7 +116,7 @@ def test_as_many_images_are_shown_as_asked_for(tiles, count, names):
 def test_an_image_is_shown_beside_its_truth_and_the_prediction(tiles):
     callback = WholeImageValidation(bright(ALL_CELL), tiles, SETTINGS)
     for i, (_, shown) in enumerate(callback.pictures(2)):
-        assert (shown.shape, shown.dtype) == ((32, 96, 1), np.float32)
+        assert (shown.shape, shown.dtype.name) == ((32, 96, 1), "float32")
         image, ground_truth, prediction = np.split(shown[..., 0], 3, 1)
         pixels = decode(tiles.features["tile"][i])[20:52, 20:52, 0].astype(float)
         np.testing.assert_allclose(image, (pixels - pixels.min()) / np.ptp(pixels), atol=1e-6)
