@@ -68,7 +68,12 @@ WITHOUT_TENSORFLOW = (
     "pipeline.terminal",
 )
 MOST_ROOMS, MOST_LINES = 17, 400
-MIRRORED = ("unet",)  # packages each of whose files that decides something has its own tests
+MIRRORED = (
+    "unet",
+    "components",
+    "pipeline",
+    "serving",
+)  # packages each of whose files that decides something has its own tests
 WITHOUT_TESTS: dict[str, str] = {}  # file -> why it has none
 _BOUNDS = {"ge", "gt", "le", "lt"}  # of settings
 _ARITHMETIC = (

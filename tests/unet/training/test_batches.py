@@ -23,7 +23,7 @@ STILL = TrainSettings(
 STRONG = {"flip": True, "spatial_augment_prob": 0.5, "brightness_contrast": 0.2}
 
 
-def test_windows_show_image_and_mask_of_the_same_place(patterns):
+def test_patches_show_image_and_mask_of_the_same_place(patterns):
     tiles = read_tiles(patterns)
     x, y = next(iter(batches(tiles, seed=3)))
     assert x.shape == (4, 204, 204, 1)
@@ -42,7 +42,7 @@ def batches(tiles, seed, changes=None, **how):
 
 
 @pytest.mark.parametrize("rare", [0.0, 1.0])
-def test_every_window_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
+def test_every_patch_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
     tiles = read_tiles(patterns)
     counted = [
         (y[..., 0] != IGNORE).numpy().any((1, 2))
@@ -56,7 +56,7 @@ def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare)
     tiles = read_tiles(patterns)
     changes = {**STRONG, "oversample_rare": rare}
     whole = list(batches(tiles, 1, changes).take(5))
-    for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, changes, first=3), strict=False):
+    for (x, y), (again, y_again) in zip(whole[3:], batches(tiles, 1, changes, start_batch=3), strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
     names = names_of_batch(tiles, STILL.model_copy(update={"seed": 1, **changes}), 3)
@@ -81,7 +81,7 @@ def test_every_tile_is_seen_once_an_epoch(patterns):
         assert sorted(int(order(tf.constant(n, tf.int64))[0]) for n in numbers) == list(range(len(tiles)))
 
 
-def test_windows_around_a_rare_class_hold_it(tmp_path):
+def test_patches_around_a_rare_class_hold_it(tmp_path):
     # Two tiles of 700 pixels; of class 1 there is one pixel, in the first one.
     mask = np.zeros((700, 700), np.uint8)
     masks = [mask.copy(), mask]
@@ -93,10 +93,10 @@ def test_windows_around_a_rare_class_hold_it(tmp_path):
     features["tile_mask"] = np.array([encode_png(m) for m in masks], object)
     features["class_pixels"] = np.array([[516**2 - 1, 1], [516**2, 0]])
     tiles = Tiles(features, np.zeros((2, 1), np.float32), np.ones((2, 1), np.float32))
-    cache_bytes = [
+    held = [
         (y[..., 0] == 1).numpy().any((1, 2)) for _, y in batches(tiles, 0, {"oversample_rare": 1.0}).take(5)
     ]
-    assert np.concatenate(cache_bytes).all()
+    assert np.concatenate(held).all()
 
 
 def test_the_same_seed_gives_the_same_stream(patterns):

@@ -6,25 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.unet.training.tiny import GEOMETRY, SIZES, TILES
+from tests.unet.training.tiny import GEOMETRY, SIZES
 from unet.errors import BadInput
 from unet.images.reader import encode_png
 from unet.tiling import Geometry
 from unet.training.tiles import Tiles, decode_tile, read_tiles, validation_tiles
-
-
-def test_constants_are_those_of_all_pixels(images, patterns):
-    tiles = read_tiles(patterns)
-    pixels = np.concatenate([image.ravel() for image, _ in images.values()]).astype(np.float64)
-    np.testing.assert_allclose(tiles.mean, [[pixels.mean()]] * len(tiles), rtol=1e-6)
-    np.testing.assert_allclose(tiles.stddev, [[pixels.std()]] * len(tiles), rtol=1e-6)
-
-
-def test_every_tile_has_room_for_a_window_and_is_a_legal_input(patterns):
-    tiles = read_tiles(patterns)
-    for tile in tiles.features["tile"]:
-        sides = decode_tile(tile, 1).shape[:2]
-        assert all(side >= TILES.patch_size and GEOMETRY.is_valid_size(side) for side in sides)
 
 
 def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns):
@@ -41,12 +27,6 @@ def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns)
         np.testing.assert_array_equal(ground_truth, mask[patch])
         seen[name][patch] += 1
     assert all((counts == 1).all() for counts in seen.values())
-
-
-def test_class_pixels_are_those_of_all_images(images, patterns):
-    tiles = read_tiles(patterns)
-    counts = sum(np.bincount(mask.ravel(), minlength=2) for _, mask in images.values())
-    np.testing.assert_array_equal(tiles.features["class_pixels"].sum(0), counts)
 
 
 def test_a_missing_tile_is_an_error(patterns, tmp_path):
