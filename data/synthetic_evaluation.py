@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from data.synthetic import draw_cells
 from unet.evaluation import pictures
-from unet.evaluation.results import write_images, write_pictures, write_verdict
+from unet.evaluation.results import write_images, write_picture_index, write_verdict
 from unet.metrics.confusion import summarize
 
 _CLASSES = ("background", "cell")
@@ -76,7 +76,7 @@ def write_evaluation(
                 folder, number, picked, pixels, ground_truth, predicted, foreground.astype(np.uint16)
             )
         )
-    write_pictures(folder, index)
+    write_picture_index(folder, index)
 
 
 def _image(size: tuple[int, int], classes: Sequence[str], number: int, seed: int) -> tuple[Any, ...]:

@@ -27,7 +27,8 @@ CHECKOUT = Path(__file__).parent.parent
 TINY = {
     "classes": "{ surroundings = 0, cell = 255 }",  # not in alphabetical order
     "base_filters": 2,
-    "patch_size": 204,
+    "depth": 2,
+    "patch_size": 76,
     "steps": 60,
     "validate_every": 30,
     "batch_size": 2,

@@ -68,6 +68,17 @@ WITHOUT_TENSORFLOW = (
     "pipeline.terminal",
 )
 MOST_ROOMS, MOST_LINES = 17, 400
+MIRRORED = (
+    "unet",
+    "components",
+    "pipeline",
+    "serving",
+)  # packages each of whose files that decides something has its own tests
+WITHOUT_TESTS: dict[str, str] = {}  # file -> why it has none
+_BOUNDS = {"ge", "gt", "le", "lt"}  # of settings
+_ARITHMETIC = (
+    ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.MatMult, ast.LShift, ast.RShift,
+)  # fmt: skip
 
 
 @functools.cache
@@ -123,6 +134,19 @@ def defined(module: str) -> set[str]:
 def room(module: str) -> str:
     """The room of a module of unet."""
     return module.split(".")[1] if "." in module else ""
+
+
+def decides(module: str) -> bool:
+    """Whether a module bounds a setting or, in a function, branches, compares, computes or raises."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inside = [
+        part for node in ast.walk(syntax(module)) if isinstance(node, functions) for part in ast.walk(node)
+    ]
+    return any(
+        isinstance(part, ast.If | ast.IfExp | ast.Compare | ast.Raise)
+        or (isinstance(part, ast.BinOp | ast.AugAssign) and isinstance(part.op, _ARITHMETIC))
+        for part in inside
+    ) or any(isinstance(node, ast.keyword) and node.arg in _BOUNDS for node in ast.walk(syntax(module)))
 
 
 def test_imports_go_one_way_through_the_packages():
@@ -206,6 +230,18 @@ def test_folders_and_files_stay_small_enough_to_be_seen_at_once():
     } == {}
     lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in modules().items()}
     assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("package", MIRRORED)
+def test_each_file_that_decides_something_has_its_tests_at_the_mirrored_place(package):
+    missing = set()
+    for module, path in modules().items():
+        source = path.relative_to(CHECKOUT)
+        if source.parts[0] == package and decides(module):
+            tests = CHECKOUT / "tests" / source.with_name(f"test_{source.name}")
+            if not tests.is_file() or "def test_" not in tests.read_text(encoding="utf-8"):
+                missing.add(str(source))
+    assert missing == {name for name in WITHOUT_TESTS if name.startswith(f"{package}/")}
 
 
 def test_what_answers_at_once_loads_no_tensorflow():

@@ -35,6 +35,7 @@ def report(
 @contextlib.contextmanager
 def shown_by(handler: logging.Handler) -> Iterator[None]:
     """Sends progress reports to a handler alone, not to other logs, while the block runs."""
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -42,6 +43,8 @@ def shown_by(handler: logging.Handler) -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
 
 
 class Count:

@@ -19,7 +19,7 @@ from components.evaluator import tfma_metric
 from components.resolvers import baseline, mlmd
 from unet.errors import ImagesLost
 from unet.evaluation import gate, pictures
-from unet.evaluation.results import Verdict, write_images, write_pictures, write_verdict
+from unet.evaluation.results import Verdict, write_images, write_picture_index, write_verdict
 from unet.evaluation.settings import GateSettings
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
@@ -44,7 +44,7 @@ class Executor(tfx_evaluator.Executor):
         """
         settings = GateSettings.model_validate_json(exec_properties["settings"])
         [candidate] = input_dict["model"]
-        about, chosen = baseline.choose(
+        about, chosen = baseline.choose_baseline(
             candidate, input_dict.get("baseline_model", []), bool(exec_properties["rebaseline"])
         )
         config = tfma_metric.eval_config(
@@ -114,7 +114,7 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -
             np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16),
         )
         index.append((number, written))
-    write_pictures(folder, [written for _, written in sorted(index)])
+    write_picture_index(folder, [written for _, written in sorted(index)])
 
 
 def _bless(blessing: Any, verdict: Verdict, candidate: Any, compared: Any) -> None:

@@ -54,7 +54,7 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     record = training_record(served)
     network = keras.saving.load_model(Path(model_run.uri, "network.keras"), compile=False)
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_images(
+        paths = write_probe_images(
             artifact_utils.get_split_uri([examples], "test"), Path(folder), images, record["max_pixels"]
         )
         for path in paths:
@@ -64,7 +64,7 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     blessing.set_int_custom_property("blessed", 1)
 
 
-def write_images(split: str, folder: Path, count: int, max_pixels: int) -> list[Path]:
+def write_probe_images(split: str, folder: Path, count: int, max_pixels: int) -> list[Path]:
     """Writes images of a split: the smallest, the largest that the model takes, the first of the others."""
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
@@ -86,7 +86,7 @@ def write_images(split: str, folder: Path, count: int, max_pixels: int) -> list[
 def write_expected(network: keras.Model, image: Path, record: dict[str, Any]) -> None:
     """Writes the offline answer beside an image: `indices`, and `clear` where rounding cannot change them."""
     encoded = image.read_bytes()
-    found = reference.probabilities(network, encoded, record) if _is_small(encoded) else None
+    found = reference.expected_probabilities(network, encoded, record) if _is_small(encoded) else None
     if found is not None:
         best = np.sort(found, -1)
         clear = best[..., -1] - best[..., -2] > CLOSE

@@ -22,7 +22,9 @@ from unet.preprocessing.resizing import resize, resize_image
 _STRIDE = 256  # of the tiles, pixels: other tiles than the exported model's, so that any seam shows
 
 
-def probabilities(network: keras.Model, encoded: bytes, record: Mapping[str, Any]) -> NDArray[np.float32]:
+def expected_probabilities(
+    network: keras.Model, encoded: bytes, record: Mapping[str, Any]
+) -> NDArray[np.float32]:
     """Probabilities of all classes, [H, W, classes].
 
     Args:

@@ -53,7 +53,9 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
         return {**input_dict, "model": [*chosen, candidate] if chosen else [], "model_blessing": []}
 
 
-def choose(candidate: Model, baselines: Sequence[Model], rebaseline: bool) -> tuple[Baseline, Model | None]:
+def choose_baseline(
+    candidate: Model, baselines: Sequence[Model], rebaseline: bool
+) -> tuple[Baseline, Model | None]:
     """The model to compare with, if there is one, and what the verdict says of it.
 
     Args:

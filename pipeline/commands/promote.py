@@ -20,7 +20,7 @@ from unet.registry.records import digest
 from unet.registry.versions import newest_version, push
 
 
-class Refused(ValueError):
+class PromotionRefused(ValueError):
     """The model cannot be put into service; the message says why and what to do."""
 
 
@@ -50,7 +50,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED
-    except (HistoryError, Refused) as error:
+    except (HistoryError, PromotionRefused) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     except StoreError as error:
@@ -97,22 +97,26 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
 
 
 def _inputs(run: Run) -> dict[str, Artifact]:
-    """The model of a run and what it was judged by; raises `Refused` for one that must not be in service."""
+    """The model of a run and what it was judged by.
+
+    Raises:
+        PromotionRefused: the model must not be in service.
+    """
     model = run.artifact("Trainer", "model")
     if model is None:
-        raise Refused(f"run {run.id} has no model: it ended before one was trained ({run.status})")
+        raise PromotionRefused(f"run {run.id} has no model: it ended before one was trained ({run.status})")
     if not (model_path(model) / "saved_model.pb").is_file():
-        raise Refused(f"the files of the model of run {run.id} are gone from {model_path(model)}")
+        raise PromotionRefused(f"the files of the model of run {run.id} are gone from {model_path(model)}")
     infra = run.artifact("InfraValidator", "blessing")
     if infra is None or infra.properties.get("blessed") != 1:
-        raise Refused(
+        raise PromotionRefused(
             f"the model of run {run.id} did not pass the InfraValidator: a server could not answer with it; "
             "run again"
         )
     evaluation = run.artifact("Evaluator", "evaluation")
     examples = run.artifact("ImageMaskExampleGen", "examples")
     if evaluation is None or examples is None:
-        raise Refused(f"the model of run {run.id} was not evaluated: run again")
+        raise PromotionRefused(f"the model of run {run.id} was not evaluated: run again")
     return {"model": model, "evaluation": evaluation, "examples": examples}
 
 

@@ -41,11 +41,11 @@ def report(root_path: Path, runs: list[str], show: bool = False) -> int:
         return FAILED
     print(path)
     if show:
-        open_page(path)
+        open_in_browser(path)
     return OK
 
 
-def open_page(path: Path) -> None:
+def open_in_browser(path: Path) -> None:
     """Opens a page in the browser; without a display says so instead."""
     if not has_display() or not webbrowser.open(path.as_uri()):
         print(f"No browser can be opened here: open {path} on a machine with a display", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
-from pipeline.commands.report import open_page
+from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
 from pipeline.history.executions import DONE, Node, StoreError, require_readable
@@ -87,7 +87,7 @@ def run(
             )
             code, page = _run_locked(config, root, record, debug, report, rebaseline)
         if show and page:
-            open_page(page)
+            open_in_browser(page)
         return code
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)

@@ -5,26 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.history import outcome
-from pipeline.history.durations import in_words
+from pipeline.history.durations import format_duration
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
 from pipeline.history.lineage import Lineage, lineage, run_of_version
 from pipeline.history.runs import HistoryError, Run, load, runs
 from pipeline.history.summary import RunSummary, summarize
 from pipeline.process.exit_codes import BAD_INPUT, OK
-from pipeline.terminal.console import make_console
+from pipeline.terminal.console import make_console, make_table
 from pipeline.terminal.verdict import print_verdict
 
 LAST = 20
-_WIDE, _FULL = 100, 10_000  # columns: of a terminal that has room for the table; of what is no terminal
+_FULL = 10_000  # columns of what is no terminal: whoever reads it later can scroll
 _METRIC = "foreground_iou"
 _LABELS = 11  # columns of what stands before the facts of a run
 
@@ -51,10 +51,8 @@ def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) ->
     console = _console()
     if not rows:
         console.print(f"{root}: no run was made here yet", soft_wrap=True)
-    elif console.width >= _WIDE:
-        _print_table(rows, console)
     else:
-        _print_lines(rows, console)
+        _print_table(rows, console)
     if len(rows) == LAST and not everything:
         console.print(f"The newest {LAST}; all of them: runs --all", style="dim", soft_wrap=True)
     _print_problems(found, console)
@@ -101,7 +99,7 @@ def _refuse(error: HistoryError) -> int:
 def _console() -> Console:
     console = make_console(sys.stdout)
     if not console.is_terminal:
-        console.width = _FULL  # whoever reads it later can scroll
+        console.width = _FULL
     return console
 
 
@@ -123,37 +121,21 @@ def _row(run: Run, summary: RunSummary) -> dict[str, Any]:
 
 
 def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    cells = [("RUN", "STARTED", "DATA", "PROFILE", "IOU", "VERDICT", "RESULT", "VERSION", "TIME")]
+    table = make_table()
+    table.add_column("RUN", no_wrap=True)
+    for name in ("DATA", "PROFILE", "IOU", "RESULT", "TIME"):
+        table.add_column(name, overflow="fold", justify="right" if name in ("IOU", "TIME") else "left")
     for row in rows:
-        cells.append(
-            (
-                row["id"],
-                _minute(row["started"]),
-                row["data_hash"][:8],
-                Path(row["profile"]).stem,
-                _number(row[_METRIC]),
-                row["verdict"].replace("_", " "),
-                _result(row),
-                row["version"],
-                in_words(row["seconds"]),
-            )
+        cells = (
+            row["id"],
+            row["data_hash"][:6],
+            Path(row["profile"]).stem,
+            "" if row[_METRIC] is None else f"{row[_METRIC]:.3f}",
+            _result(row),
+            format_duration(row["seconds"]),
         )
-    for line in _aligned(cells, right=(4, 8)):
-        console.print(line, soft_wrap=True)
-
-
-def _print_lines(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Up to three short lines a run, for a terminal without room for the table."""
-    for row in rows:
-        iou = f"IoU {row[_METRIC]:.3f}" if row[_METRIC] is not None else ""
-        console.print(f"{row['id']}  {_result(row)}", soft_wrap=True)
-        named = {"data": row["data_hash"][:8], "version": row["version"]}
-        for facts in (
-            [_minute(row["started"]), in_words(row["seconds"]), iou],
-            [f"{name} {value}" for name, value in named.items() if value],
-        ):
-            if any(facts):
-                console.print(f"  {', '.join(filter(None, facts))}", style="dim", soft_wrap=True)
+        table.add_row(*map(Text, cells))
+    console.print(table)
 
 
 def _print_run(run: Run, summary: RunSummary, origin: Lineage, console: Console) -> None:
@@ -163,7 +145,7 @@ def _print_run(run: Run, summary: RunSummary, origin: Lineage, console: Console)
     images = ", ".join(f"{count} {split}" for split, count in summary.images.items())
     changed = " ".join(f"{key}={_short(value)}" for key, value in run.record.changed.items() if key != "data")
     facts = {
-        "started": f"{_minute(run.started)}, {in_words(run.seconds)}{memory}",
+        "started": f"{_minute(run.started)}, {format_duration(run.seconds)}{memory}",
         "command": run.record.command,
         "profile": run.record.profile,
         "settings": changed,
@@ -205,15 +187,19 @@ def _print_components(run: Run, console: Console) -> None:
     if run.status != RUNNING and all(node.state == WAITING for node in run.nodes):
         return  # none began, or it is not known
     console.print("\nComponents", style="bold")
-    rows = []
+    table = make_table()
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", justify="right")
+    table.add_column(overflow="fold", justify="right")
     for node in run.nodes:
         state = "not run" if node.state == WAITING and run.status != RUNNING else node.state
         same = f"{state} - same inputs as run {node.same_as}" if node.same_as else state
-        took = f"{node.seconds:.1f} s" if node.state in (DONE, FAILED, RUNNING) else ""
+        took = format_duration(node.seconds) if node.state in (DONE, FAILED, RUNNING) else ""
         memory = f"{node.peak_memory_mb} MB" if node.peak_memory_mb and node.state != CACHED else ""
-        rows.append((f"  {node.name}", same if console.width >= _WIDE else state, took, memory))
-    for line in _aligned(rows, right=(2, 3)):
-        console.print(line, soft_wrap=True)
+        table.add_row(*map(Text, (f"  {node.name}", same, took, memory)))
+    console.print(table)
     console.print("\nArtifacts", style="bold")
     shown: set[int] = set()  # resolvers name again what others made
     for node in run.nodes:
@@ -267,18 +253,7 @@ def _minute(started: str) -> str:
 
 def _result(row: dict[str, Any]) -> str:
     result = str(row["status"]).replace("_", " ")
-    return f"{result}, promoted" if row["promoted"] else result
-
-
-def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int]) -> Iterator[str]:
-    """Lines of a table; the columns in `right` end at one place, the others begin at one."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            f"{' ' * (width - cell_len(cell))}{cell}" if index in right else set_cell_size(cell, width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
+    return f"{result}{', promoted' if row['promoted'] else ''} {row['version']}".rstrip()
 
 
 def _number(value: float | None) -> str:

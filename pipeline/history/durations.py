@@ -1,4 +1,4 @@
-"""How long the components of a run will take, from how long they took before."""
+"""How long the components of a run will take, from how long they took before; durations in words."""
 
 from __future__ import annotations
 
@@ -62,11 +62,15 @@ def left(
     return None if None in parts else sum(part for part in parts if part is not None)
 
 
-def in_words(seconds: float) -> str:
-    """A duration for people: 0:45, 12:30, 1:05:00."""
+def format_duration(seconds: float) -> str:
+    """A duration for people: 3.2 s, 45 s, 4 min 54 s, 2 h 1 min."""
+    if seconds < 10:
+        return f"{round(seconds, 1):g} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

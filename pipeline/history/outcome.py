@@ -63,9 +63,9 @@ def verdict(nodes: Sequence[Node], problems: list[str]) -> Verdict | None:
         nodes: the components of the run.
         problems: gets a sentence about a damaged file, once.
     """
-    made = {key: artifacts[0] for node in nodes for key, artifacts in node.outputs.items()}
+    evaluation = _last(nodes, "evaluation")
     try:
-        return read_verdict(made["evaluation"].path) if "evaluation" in made else None
+        return read_verdict(evaluation.path) if evaluation else None
     except EvaluationDamaged as error:
         if str(error) not in problems:
             problems.append(str(error))
@@ -74,11 +74,15 @@ def verdict(nodes: Sequence[Node], problems: list[str]) -> Verdict | None:
 
 def outcome(nodes: Sequence[Node]) -> tuple[str, str]:
     """Status and reason of a run whose components all finished."""
-    made = {key: artifacts[0] for node in nodes for key, artifacts in node.outputs.items()}
-    pushed = made.get("pushed_model")
+    pushed = _last(nodes, "pushed_model")
     if pushed and pushed.text("pushed_destination"):
         return ("pushed" if pushed.properties.get("pushed") == 1 else "unchanged"), ""
     if pushed and pushed.properties.get("withdrawn") == 1:
         return "not_blessed", "this model was withdrawn by a rollback; train another one to push"
     found = verdict(nodes, [])  # whoever shows the run tells what is damaged
     return "not_blessed", found["reason"] if found else ""
+
+
+def _last(nodes: Sequence[Node], key: str) -> Artifact | None:
+    """The first output of a key of the last component that has one: resolvers name again what others made."""
+    return next((found for node in reversed(nodes) if (found := node.first(key))), None)

@@ -22,7 +22,7 @@ from pipeline.history.executions import (
     Push,
     StoreError,
 )
-from pipeline.history.record import RECORD, RunRecord, Unreadable, moment, read_json, read_record
+from pipeline.history.record import RECORD, RunRecord, Unreadable, moment, read_record
 from pipeline.process.lock import holder
 from pipeline.root import Root
 
@@ -192,28 +192,17 @@ class _History:
 
 
 def _record(folder: Path, name: str, problems: list[str]) -> RunRecord:
-    """What a run says of itself; a run of an earlier version has a summary alone."""
-    nothing = RunRecord(name, "", reason="")
-    if not folder.is_dir():
-        problems.append(f"{folder}: the run's folder is gone")
-        return nothing
+    """What a run says of itself; nothing, and a problem more, where that is gone or damaged."""
     try:
         return read_record(folder)
     except FileNotFoundError:
-        pass
+        if folder.is_dir():
+            problems.append(f"{folder}: it has no {RECORD}: restore it, or delete the folder")
+        else:
+            problems.append(f"{folder}: the run's folder is gone: restore it to know more of the run")
     except Unreadable as error:
-        problems.append(str(error))
-    try:
-        values = read_json(folder / "summary.json")
-        known = {field.name for field in dataclasses.fields(RunRecord)} - {"nodes"}
-        return RunRecord(**{"run_id": name, "started": "", **{k: values[k] for k in known & values.keys()}})
-    except FileNotFoundError:
-        if (folder / RECORD).is_file():
-            return nothing  # and why it cannot be read is told
-        problems.append(f"{folder}: neither run.json nor summary.json is there")
-    except Unreadable as error:
-        problems.append(str(error))
-    return nothing
+        problems.append(f"{error}: restore it, or delete {folder}")
+    return RunRecord(name, "")
 
 
 def _whole(nodes: list[Node]) -> bool:

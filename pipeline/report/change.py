@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.history.durations import format_duration
 from pipeline.history.executions import Executions, StoreError
 from pipeline.report import charts
 from pipeline.report.artifacts import Missing, RunArtifacts
-from pipeline.report.formats import NONE, count, duration, finite, metric, number, sentence, setting, signed
+from pipeline.report.formats import NONE, count, finite, metric, number, sentence, setting, signed
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, baseline_in_words, difference
@@ -73,7 +74,7 @@ def verdicts(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
                 "tone": tone,
                 "reason": sentence(run.reason),
                 "started": run.started,
-                "duration": duration(run.seconds) if run.seconds else NONE,
+                "duration": format_duration(run.seconds) if run.seconds else NONE,
             }
         )
     context: dict[str, Any] = {"runs": columns, "metrics": [], "notes": []}
@@ -133,7 +134,7 @@ def configurations(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     return {"tables": rows, "names": (a.run.id, b.run.id)}
 
 
-def curves(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
+def compare_curves(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     """The learning curves of both runs over each other."""
     drawn, notes = [], []
     columns = []
@@ -159,9 +160,8 @@ def times(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
         cells = []
         for nodes in both:
             node = nodes.get(name)
-            cells.append(
-                NONE if node is None else duration(node.seconds) if node.state == "done" else node.state
-            )
+            done = node is not None and node.state == "done"
+            cells.append(NONE if node is None else format_duration(node.seconds) if done else node.state)
         rows.append((name, cells))
     return {"rows": rows, "names": (a.run.id, b.run.id)}
 
@@ -211,7 +211,7 @@ def _mean_change(changes: NDArray[np.float64]) -> str:
     """The mean change of an image, and whether other images might have shown none; empty if none changed."""
     if not changes.any():
         return ""
-    means = bootstrap.distribution(len(changes), 0, lambda chosen: {"mean": changes[chosen].mean(-1)})["mean"]
+    means = bootstrap.resample(len(changes), 0, lambda chosen: {"mean": changes[chosen].mean(-1)})["mean"]
     low, high = bootstrap.interval(means)
     few = len(changes) < bootstrap.LEAST_IMAGES
     sure = count(len(changes), "image") if few else f"95 % interval {signed(low)} to {signed(high)}"

@@ -152,7 +152,7 @@ def histogram(
     return frame.svg(title)
 
 
-def reliability(title: str, bins: Sequence[tuple[float, float, float]]) -> Markup:
+def reliability_diagram(title: str, bins: Sequence[tuple[float, float, float]]) -> Markup:
     """A calibration curve: (confidence, accuracy, share of the pixels), all 0 to 1, beside the diagonal."""
     frame = Frame((0, 1), (0, 1), "probability that the model gave")
     frame.add(_diagonal(frame))

@@ -64,7 +64,7 @@ def percent(value: Any) -> str:
     return NONE if known is None else f"{100 * known:.1f} %"
 
 
-def interval(low: Any, high: Any) -> str:
+def format_interval(low: Any, high: Any) -> str:
     """A 95 % interval, or a dash."""
     return (
         NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}".replace("-", "−")
@@ -84,20 +84,6 @@ def count(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
-def duration(seconds: Any) -> str:
-    """Seconds as "4 min 54 s"."""
-    known = finite(seconds)
-    if known is None:
-        return NONE
-    if known < 10:
-        return f"{known:.1f} s"
-    minutes, rest = divmod(round(known), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
 def megabytes(value: Any) -> str:
     """Megabytes as "1.6 GB", or a dash where 0 stands for not known."""
     known = finite(value)
@@ -106,7 +92,7 @@ def megabytes(value: Any) -> str:
     return f"{known / 1000:.1f} GB" if known >= 1000 else f"{known:.0f} MB"
 
 
-def moment(text: str) -> str:
+def format_moment(text: str) -> str:
     """An ISO time as "25 November 2026, 00:45"; as it is where it is none."""
     when = record.moment(text)
     return f"{when.day} {when:%B %Y, %H:%M}" if when else text

@@ -14,6 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from pipeline.history.durations import format_duration
 from pipeline.history.runs import Run, load
 from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
 from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
@@ -47,12 +48,12 @@ SECTIONS = (
     PageSection("data", "Data", data.build),
     PageSection("components", "Time and memory", provenance.components),
     PageSection("configuration", "Configuration", provenance.configuration),
-    PageSection("lineage", "Lineage", provenance.lineage),
+    PageSection("lineage", "Lineage", provenance.lineage_steps),
 )
 COMPARED = (
     PageSection("verdicts", "Verdicts and metrics", change.verdicts),
     PageSection("changed-images", "Image by image", change.images),
-    PageSection("both-curves", "Learning curves", change.curves),
+    PageSection("both-curves", "Learning curves", change.compare_curves),
     PageSection("settings", "What was set differently", change.configurations),
     PageSection("times", "Time by component", change.times),
 )
@@ -155,7 +156,8 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(formats, name) for name in ("duration", "moment", "megabytes")}
+    environment.filters |= {"moment": formats.format_moment, "megabytes": formats.megabytes}
+    environment.filters["duration"] = format_duration
     return environment
 
 

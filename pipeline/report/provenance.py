@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.history import outcome
+from pipeline.history.durations import format_duration
 from pipeline.history.executions import Artifact, Node
 from pipeline.report.artifacts import Missing, RunArtifacts
-from pipeline.report.formats import count, duration, megabytes, setting
+from pipeline.report.formats import count, megabytes, setting
 
 _STATES = {
     "cached": "not run again: same inputs as run",
@@ -27,7 +28,7 @@ def components(artifacts: RunArtifacts) -> dict[str, Any]:
     longest = max((node.seconds for node in run.nodes if node.state != "cached"), default=0) or 1
     return {
         "rows": [_node(node, longest) for node in run.nodes],
-        "total": duration(run.seconds) if run.seconds else "",
+        "total": format_duration(run.seconds) if run.seconds else "",
         "peak": megabytes(run.record.peak_memory_mb),
     }
 
@@ -41,7 +42,7 @@ def _node(node: Node, longest: float) -> dict[str, Any]:
         else "not run again",
         "same_as": node.same_as if node.state == "cached" else "",
         "failed": node.state == "failed",
-        "seconds": duration(node.seconds) if ran and node.seconds else "–",
+        "seconds": format_duration(node.seconds) if ran and node.seconds else "–",
         "share": round(100 * node.seconds / longest) if ran else 0,
         "memory": megabytes(node.peak_memory_mb) if ran else "–",
     }
@@ -55,9 +56,7 @@ def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
     if not config:
         raise Missing("The configuration of this run is not known: its record (run.json) is gone.")
     defaults = PipelineConfig().model_dump(mode="json")
-    # The run itself replaces what is automatic, so it says what was set; earlier versions did not say it.
     record = artifacts.run.record
-    changed = record.changed if record.command else {n for n, v in config.items() if v != defaults.get(n)}
     about = {name: field.description or "" for name, field in PipelineConfig.model_fields.items()}
     rows = [
         {
@@ -65,7 +64,7 @@ def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
             "value": setting(value),
             "default": setting(defaults[name]) if name in defaults else "–",
             "about": about.get(name, ""),
-            "changed": name in changed,
+            "changed": name in record.changed,  # before the run replaced what is automatic
         }
         for name, value in config.items()
     ]
@@ -78,7 +77,7 @@ def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
     }
 
 
-def lineage(artifacts: RunArtifacts) -> dict[str, Any]:
+def lineage_steps(artifacts: RunArtifacts) -> dict[str, Any]:
     """The way from the data to the pushed version, a step each."""
     run = artifacts.run
     steps = []

@@ -12,7 +12,7 @@ from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import (
     count,
     finite,
-    interval,
+    format_interval,
     kind_of_metric,
     metric,
     number,
@@ -45,7 +45,7 @@ def classes(artifacts: RunArtifacts) -> dict[str, Any]:
     rows = []
     for name in names:
         found = [table[name].get(kind) or {} for kind in kinds]
-        cells = [(number(v.get("value")), interval(v.get("low"), v.get("high"))) for v in found]
+        cells = [(number(v.get("value")), format_interval(v.get("low"), v.get("high"))) for v in found]
         rows.append((name, cells))
     total = [sum(row) for row in verdict["confusion"]]
     shares = [[n / max(sum(row), 1) for n in row] for row in verdict["confusion"]]
@@ -154,7 +154,7 @@ def calibration(artifacts: RunArtifacts) -> dict[str, Any]:
         raise Missing("The calibration was not measured.")
     title = "Share of pixels that are right, by the probability that the model gave"
     return {
-        "chart": charts.reliability(title, bins),  # type: ignore[arg-type]
+        "chart": charts.reliability_diagram(title, bins),  # type: ignore[arg-type]
         "ece": number(found["ece"]),
         "rows": [(number(c, 2), percent(a), percent(share)) for c, a, share in bins],
     }

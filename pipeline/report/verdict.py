@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report.artifacts import Missing, RunArtifacts
-from pipeline.report.formats import count, interval, metric, number, sentence, signed
+from pipeline.report.formats import count, format_interval, metric, number, sentence, signed
 from unet.evaluation.results import Baseline, Check, Metric
 from unet.metrics.names import LOWER_IS_BETTER
 
@@ -92,7 +92,7 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         "slice": check["slice"],
         "images": check["images"],
         "value": number(check["value"], 4),
-        "interval": interval(check["low"], check["high"]),
+        "interval": format_interval(check["low"], check["high"]),
         "of": "change" if check["kind"] == "drop" else "",
         "bound": bound,
         "baseline": number(check["baseline"], 4),
@@ -107,7 +107,7 @@ def _metric(name: str, values: Metric, classes: list[str]) -> dict[str, str]:
     return {
         "metric": metric(name, classes),
         "value": number(values["value"], 4),
-        "interval": interval(values["low"], values["high"]),
+        "interval": format_interval(values["low"], values["high"]),
         "baseline": number(values["baseline"], 4),
         "difference": signed(difference(values["value"], values["baseline"]), 4),
     }
@@ -131,7 +131,7 @@ def _tiles(artifacts: RunArtifacts) -> list[dict[str, str]]:
                 {
                     "label": metric(name, verdict["classes"]),
                     "value": number(values["value"]),
-                    "interval": interval(values["low"], values["high"]),
+                    "interval": format_interval(values["low"], values["high"]),
                     "change": "" if change is None else f"{signed(change)} against the last blessed model",
                 }
             )

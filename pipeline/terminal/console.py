@@ -7,6 +7,7 @@ import os
 from typing import TextIO
 
 from rich.console import Console
+from rich.table import Table
 
 _PLAIN_LOCALES = ("C", "POSIX")
 _FILE_WIDTH = 120  # columns in a file, which has none: Rich's 80 break the names of files
@@ -53,12 +54,17 @@ def ascii_only(console: Console) -> bool:
     return not console.encoding.lower().startswith("utf")
 
 
-def fit(console: Console) -> None:
+def fit_to_terminal(console: Console) -> None:
     """Takes the size from the terminal itself: standard output and error are a file during a run."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         columns, lines = os.get_terminal_size(console.file.fileno())
         if columns and lines:
             console.size = (columns, lines)
+
+
+def make_table() -> Table:
+    """A table without lines; where a terminal has no room for it, its cells are broken into several lines."""
+    return Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
 
 
 def _is_terminal(output: TextIO) -> bool:

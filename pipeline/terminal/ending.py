@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.history.durations import format_duration
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import RunSummary
 from pipeline.root import Root
@@ -52,7 +53,8 @@ def print_end(
         "bad_input": f"Bad input: {summary.reason}",
         "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
     }
-    console.print(f"{lines.get(summary.status, summary.status)}   ({summary.seconds:.0f} s)", soft_wrap=True)
+    line = lines.get(summary.status, summary.status)
+    console.print(f"{line}   ({format_duration(summary.seconds)})", soft_wrap=True)
     for hint in _hints(summary, record, root, folder):
         console.print(hint, soft_wrap=True)
 

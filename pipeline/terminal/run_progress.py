@@ -17,7 +17,7 @@ from rich.text import Text
 from pipeline.history import durations
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING, Node
 from pipeline.process import signals
-from pipeline.terminal.console import ascii_only, fit, make_console, moves
+from pipeline.terminal.console import ascii_only, fit_to_terminal, make_console, moves
 from pipeline.terminal.run_view import NOT_RUN, STOPPED, ProgressRow, Step, ViewState, draw, make_spinner
 from unet.progress import shown_by
 
@@ -134,7 +134,7 @@ class RunProgress(logging.Handler):
     def _say_what_is_at_work(self, row: ProgressRow) -> None:
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - SECONDS_IN_SILENCE))
         usual = self._expected.get(row.name)
-        about = f", about {durations.in_words(usual)}" if usual and usual > SECONDS_IN_SILENCE else ""
+        about = f", about {durations.format_duration(usual)}" if usual and usual > SECONDS_IN_SILENCE else ""
         self._print(f"{self._place(row)} {row.name:<21}   began at {since}{about}")
 
     def _hush(self) -> None:
@@ -144,7 +144,7 @@ class RunProgress(logging.Handler):
     def _line(self, row: ProgressRow) -> None:
         """A plain line about a component that ended."""
         if not self._moves:
-            state = f"{row.seconds:.1f} s" if row.state == DONE else row.state
+            state = durations.format_duration(row.seconds) if row.state == DONE else row.state
             self._print(f"{self._place(row)} {row.name:<21} {state:>8}   {row.detail}".rstrip())
 
     def _place(self, row: ProgressRow) -> str:
@@ -155,7 +155,7 @@ class RunProgress(logging.Handler):
             self._console.print(Text(text), soft_wrap=True)
 
     def _render(self) -> RenderableType:
-        fit(self._console)
+        fit_to_terminal(self._console)
         row = self._at_work()
         worked = time.monotonic() - self._start
         if row:
@@ -168,9 +168,8 @@ class RunProgress(logging.Handler):
             worked,
             self._step.share if self._step else None,
         )
-        size = self._console.size
         elapsed = time.monotonic() - self._began
-        picture = ViewState(self._rows, self._step, elapsed, left, size.width, size.height, self._ascii)
+        picture = ViewState(self._rows, self._step, elapsed, left, self._console.height, self._ascii)
         return Group(draw(picture, self._spinner))
 
     def _seconds(self) -> Mapping[str, float]:

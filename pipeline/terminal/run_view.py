@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from rich.cells import cell_len
 from rich.console import Group, OverflowMethod, RenderableType
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
@@ -13,12 +12,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.history.durations import in_words
+from pipeline.history.durations import format_duration
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
 
 STOPPED, NOT_RUN = "stopped", "not run"
-NARROW = 68  # columns; below, what a component decided has no room
-_SHORTEST_BAR = 10
+_BAR = 40  # columns, where there are as many
 _MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
 _ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
 _STYLES = {
@@ -88,7 +86,7 @@ class ViewState:
         step: of the component at work, if it says.
         elapsed: seconds since the start.
         left: seconds to the end, where they can be told.
-        width, height: of the terminal.
+        height: number of lines of the terminal.
         ascii_only: no other characters are sure to be shown.
     """
 
@@ -96,7 +94,6 @@ class ViewState:
     step: Step | None
     elapsed: float
     left: float | None
-    width: int
     height: int
     ascii_only: bool
 
@@ -106,7 +103,7 @@ def draw(picture: ViewState, spinner: Spinner) -> RenderableType:
     working = next((row for row in picture.rows if row.state == RUNNING), None)
     lines: list[RenderableType] = [_table(picture, spinner)]
     if working and picture.step:
-        lines += _bar(picture, picture.step)
+        lines += _bar(picture.step)
     if working:
         lines.append(Text(_footer(picture), style="dim", no_wrap=True, overflow="crop"))
     return Group(*lines)
@@ -118,14 +115,12 @@ def make_spinner(ascii_only: bool) -> Spinner:
 
 
 def _table(picture: ViewState, spinner: Spinner) -> Table:
-    wide = picture.width >= NARROW
     overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
-    table = Table.grid(padding=(0, 1), expand=wide)
+    table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=1)
     table.add_column(no_wrap=True, overflow=overflow)
     table.add_column(justify="right", min_width=7, no_wrap=True)
-    if wide:
-        table.add_column(ratio=1, no_wrap=True, overflow=overflow)
+    table.add_column(ratio=1, no_wrap=True, overflow=overflow)
     marks = _ASCII_MARKS if picture.ascii_only else _MARKS
     rows, before, after = _visible(picture)
     if before:
@@ -133,8 +128,7 @@ def _table(picture: ViewState, spinner: Spinner) -> Table:
     for row in rows:
         style = _STYLES.get(row.state, "")
         mark: RenderableType = spinner if row.state == RUNNING else Text(marks[row.state], style=style)
-        cells: list[RenderableType] = [mark, Text(row.name, style), Text(_state(row), style)]
-        table.add_row(*cells, *([Text(row.detail, style)] if wide else []))
+        table.add_row(mark, *(Text(cell, style) for cell in (row.name, _state(row), row.detail)))
     if after:
         table.add_row("", Text(f"{after} to come", style="dim"))
     return table
@@ -155,33 +149,20 @@ def _visible(picture: ViewState) -> tuple[Sequence[ProgressRow], int, int]:
 
 
 def _state(row: ProgressRow) -> str:
-    if row.state == DONE:
-        return f"{row.seconds:.1f} s" if row.seconds < 60 else in_words(row.seconds)
-    return in_words(row.seconds) if row.state == RUNNING else row.state
+    if row.state == RUNNING:
+        return format_duration(int(row.seconds))  # tenths would flicker
+    return format_duration(row.seconds) if row.state == DONE else row.state
 
 
-def _bar(picture: ViewState, step: Step) -> list[RenderableType]:
-    """A bar with the numbers beside it, or below it where there is no room."""
-    overflow: OverflowMethod = "crop" if picture.ascii_only else "ellipsis"
-    words = f"{step.title}: {step.counted}  {step.measured}".rstrip()
-    room = picture.width - cell_len(words) - 5
-    if room < _SHORTEST_BAR:
-        numbers = f"  {step.counted.rpartition(', ')[2]} {step.measured}".rstrip()
-        bar = ProgressBar(total=1.0, completed=step.share, width=picture.width - 4)
-        return [Padding(bar, (0, 0, 0, 2)), Text(numbers, no_wrap=True, overflow=overflow)]
-    line = Table.grid(padding=(0, 1))
-    line.add_row(
-        " ",
-        ProgressBar(total=1.0, completed=step.share, width=min(room, 40)),
-        Text(words, no_wrap=True, overflow=overflow),
-    )
-    return [line]
+def _bar(step: Step) -> list[RenderableType]:
+    """A bar, and the numbers below it."""
+    bar = ProgressBar(total=1.0, completed=step.share, width=_BAR)
+    return [Padding.indent(bar, 2), Padding.indent(Text(str(step)), 2)]
 
 
 def _footer(picture: ViewState) -> str:
     finished = sum(row.state in (DONE, CACHED) for row in picture.rows)
-    parts = [f"{finished} of {len(picture.rows)} components"] if picture.width >= NARROW else []
-    parts.append(in_words(picture.elapsed))
+    parts = [format_duration(int(picture.elapsed))]
     if picture.left is not None and picture.left >= 1:
-        parts.append(f"about {in_words(picture.left)} left")
-    return ", ".join(parts)
+        parts.append(f"about {format_duration(round(picture.left))} left")
+    return ", ".join([*parts, f"{finished} of {len(picture.rows)} components"])

@@ -75,6 +75,18 @@ def server(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) 
         assert "Traceback" not in started.log()
 
 
+@pytest.fixture(scope="session")
+def strict(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with limits that a test can reach."""
+    folder = tmp_path_factory.mktemp("strict")
+    shutil.copytree(exported[1], folder / "unet/1")
+    flags = ("--concurrent", "1", "--queue", "1", "--request-seconds", "3", "--receive-seconds", "2")
+    command = [str(PYTHON), "-m", "serving"]
+    with running(command, folder / "unet", folder / "log", *flags, "--max-body-mib", "1") as started:
+        yield started
+        assert "Traceback" not in started.log()
+
+
 @pytest.fixture
 def folder(exported: dict[int, Path], tmp_path: Path) -> Path:
     """A folder of versions with the first one."""

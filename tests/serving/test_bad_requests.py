@@ -130,16 +130,6 @@ def check(found: int, headers: dict[str, str], answer: bytes, status: int, messa
     assert not re.search(r"\n|node|map/while|Traceback|/serving/|\.py", content["error"]), content
 
 
-@pytest.mark.parametrize("path", [PREDICT, INFER])
-@pytest.mark.parametrize(
-    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/octet-stream", "image/png"]
-)
-def test_another_content_type(server: Server, path: str, kind: str | None):
-    headers = {} if kind is None else {"Content-Type": kind}
-    found = server.request("POST", path, instances(GOOD), headers)
-    check(*found, 400, f"needs the header 'Content-Type: application/json'; received: {kind or 'none'}$")
-
-
 @pytest.mark.parametrize("length", ["x", "-1", "100000000", "1.5"])
 def test_v2_header_length(server: Server, length: str):
     headers = {"Inference-Header-Content-Length": length}
@@ -166,26 +156,6 @@ def test_v2_binary_strings_that_are_cut_short(server: Server, behind: bytes):
     text = json.dumps({"inputs": [tensor]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(text))}
     check(*server.request("POST", INFER, text + behind, headers), 400, "not an inference request")
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status", "message"),
-    [
-        ("GET", "/v1/models/x", 404, "no model 'x'"),
-        ("GET", "/v1/models/unet/versions/9", 404, "no version 9"),
-        ("GET", "/v2/models/x", 404, "x"),
-        ("GET", "/nothing", 404, "nothing at"),
-        ("GET", "/../settings.py", 404, "nothing at"),
-        ("GET", "/%2e%2e%2fsettings.py", 404, "nothing at"),
-        ("GET", PREDICT, 404, "no model 'unet:predict'"),
-        ("PUT", "/v1/models/unet", 405, "PUT is not answered"),
-        ("DELETE", "/v1/models/unet", 405, "DELETE is not answered"),
-    ],
-)
-def test_other_methods_and_addresses(server: Server, method: str, path: str, status: int, message: str):
-    found, headers, answer = server.request(method, path)
-    assert (found, headers["content-type"]) == (status, "application/json")
-    assert message in json.loads(answer)["error"]
 
 
 def test_it_still_answers(server: Server):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from unet.images.reader import encode_png
-from unet.training.tiles import Tiles
 
 
 @pytest.fixture(scope="session")
 def tiles():
     """Two images of bright squares, one tile each."""
+    from unet.training.tiles import Tiles  # here, for most tests of this folder need no TensorFlow
+
     rng = np.random.default_rng(1)
     rows = []
     for i in range(2):

@@ -77,7 +77,7 @@ def decide(images: Sequence[ImageScores], settings: GateSettings, baseline: Base
         "slices": {name: _summary(part) for name, part in parts.items() if name},
         "confusion": total.confusion.astype(np.int64).tolist(),
         "calibration": {
-            "bins": calibration.reliability(total.calibration),  # type: ignore[typeddict-item]
+            "bins": calibration.reliability_bins(total.calibration),  # type: ignore[typeddict-item]
             "ece": everything.values["ece"],
         },
     }
@@ -145,7 +145,7 @@ class _Part:
 
     @functools.cached_property
     def _resampled(self) -> dict[str, Floats]:
-        return bootstrap.distribution(self.count, self._settings.seed, self._metrics)
+        return bootstrap.resample(self.count, self._settings.seed, self._metrics)
 
     def _metrics(self, chosen: Any) -> dict[str, Floats]:
         classes = self._settings.class_names

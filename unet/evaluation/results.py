@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-from typing_extensions import TypedDict  # pydantic takes typing's from Python 3.12 on alone
+from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no other
 
 from unet.files import atomic_write
 
@@ -197,7 +197,7 @@ def write_images(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     _write(Path(folder, IMAGES), sorted(rows, key=lambda row: row["name"]))
 
 
-def write_pictures(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> None:
+def write_picture_index(folder: str | Path, index: Sequence[Mapping[str, Any]]) -> None:
     """Writes the index of the pictures, whose files must exist already."""
     _write(Path(folder, PICTURES, INDEX), index)
 

@@ -129,7 +129,7 @@ class Segmenter(tf.Module):
 
     def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """Predicted class of each pixel: [H, W, channels] uint16 -> [H, W, 1] uint8."""
-        return self.run(pixels, lambda outputs: tf.cast(most_likely(outputs), tf.uint8), tf.uint8)
+        return self.run(pixels, lambda outputs: tf.cast(most_likely_class(outputs), tf.uint8), tf.uint8)
 
     def run(
         self,
@@ -220,7 +220,7 @@ def _probabilities_of(network: keras.Model) -> PerTensor:
     return lambda x: softmax(logits(x))
 
 
-def most_likely(outputs: tf.Tensor) -> tf.Tensor:
+def most_likely_class(outputs: tf.Tensor) -> tf.Tensor:
     """Class of the highest output: [h, w, classes] -> [h, w, 1] int32; of equal outputs the first class."""
     return tf.argmax(outputs, -1, tf.int32)[..., None]  # [h, w, 1]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from unet.export.graph import Segmenter, most_likely
+from unet.export.graph import Segmenter, most_likely_class
 from unet.images.depth import DEPTH_SCALE
 from unet.images.display import class_colors
 from unet.masks.labels import IGNORE
@@ -136,7 +136,8 @@ class _Signatures:
     def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:
             return tf.concat(  # [h, w, classes]
-                [tf.cast(most_likely(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])], -1
+                [tf.cast(most_likely_class(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])],
+                -1,
             )
 
         spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}

@@ -73,7 +73,7 @@ def count_pages(source: str | Path | bytes) -> int:
     """Number of pages of a TIFF without thumbnails; 1 for other files. Reads headers alone."""
     if not _head(source).startswith(tiff.SIGNATURES):
         return 1
-    return tiff.count_pages(source)
+    return tiff.count_tiff_pages(source)
 
 
 def _head(source: str | Path | bytes) -> bytes:

@@ -49,7 +49,7 @@ class _Pages:
         return max(len(self.chain), self.frames)
 
 
-def count_pages(source: str | Path | bytes) -> int:
+def count_tiff_pages(source: str | Path | bytes) -> int:
     """Number of pages of a TIFF without thumbnails. Reads headers alone; raises `ImageError`."""
     with opened(source) as file:
         return len(_pages(source, file))

@@ -31,7 +31,7 @@ def resamples(images: int, seed: int) -> Iterator[NDArray[np.int64]]:
         yield rng.integers(0, images, (min(batch, RESAMPLES - start), images))
 
 
-def distribution(
+def resample(
     images: int, seed: int, values: Callable[[NDArray[np.int64]], Mapping[str, Floats]]
 ) -> dict[str, Floats]:
     """Values of all resamples, [RESAMPLES] by name; `values` computes them for a batch of resamples."""

@@ -47,7 +47,7 @@ def expected_calibration_error(counts: NDArray) -> Floats:
     return ratio(np.abs(sums - right).sum(-1), pixels.sum(-1))
 
 
-def reliability(counts: NDArray) -> list[dict[str, float | int]]:
+def reliability_bins(counts: NDArray) -> list[dict[str, float | int]]:
     """Mean probability, share of correct pixels and number of pixels of each bin, from sums [BINS, 3]."""
     return [
         {

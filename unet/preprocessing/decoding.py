@@ -8,7 +8,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from unet.images.depth import DEPTH_SCALE
-from unet.preprocessing.exif import orientation, upright
+from unet.preprocessing.exif import apply_orientation, orientation
 
 # Signature, length and name of the header chunk. Decoders accept other chunks before the header, whose bytes
 # would be misread as the header's.
@@ -57,7 +57,7 @@ def decode_image(
         lambda: _decode_png(encoded, channels, max_pixels, name),
         lambda: _decode_jpeg(encoded, channels, max_pixels, name),
     )  # [h, w, channels]
-    pixels = upright(pixels, orientation(encoded, is_png))  # [H, W, channels]
+    pixels = apply_orientation(pixels, orientation(encoded, is_png))  # [H, W, channels]
     return tf.ensure_shape(pixels, [None, None, channels])
 
 

@@ -94,7 +94,7 @@ def test_a_model_that_a_person_accepted_is_its_own_baseline_until_another_is_ble
     models, blessings = artifacts
     blessings[1].set_string_custom_property(lineage.ACCEPTED, "promotion")
     assert [m.id for m in resolve(artifacts, 1, 2)] == [1]
-    about, chosen = baseline.choose(models[1], [models[1]], rebaseline=False)
+    about, chosen = baseline.choose_baseline(models[1], [models[1]], rebaseline=False)
     assert about["state"] == "rebaselined"
     assert chosen is None
     assert [m.id for m in resolve(artifacts, 1, 3)] == [2]
@@ -145,7 +145,7 @@ def test_one_that_cannot_be_compared_is_told_and_the_one_before_it_is_taken(arti
     harm(models[2])
     found = resolve(artifacts, 3, 4)
     assert [model.id for model in found] == [2, 1]
-    about, chosen = baseline.choose(models[3], found, rebaseline=False)
+    about, chosen = baseline.choose_baseline(models[3], found, rebaseline=False)
     assert chosen is not None
     assert chosen.id == about["model_id"] == 1
     assert about["state"] == "compared"
@@ -154,7 +154,7 @@ def test_one_that_cannot_be_compared_is_told_and_the_one_before_it_is_taken(arti
     found = resolve(artifacts, 3, 4)
     # Not what is found once the files are back: the Evaluator's cache must see the difference.
     assert [model.id for model in found] == [2, 3]
-    about, chosen = baseline.choose(models[3], found, rebaseline=False)
+    about, chosen = baseline.choose_baseline(models[3], found, rebaseline=False)
     assert chosen is None
     assert about["state"] == "incomparable"
     assert words in about["why"]
@@ -162,11 +162,11 @@ def test_one_that_cannot_be_compared_is_told_and_the_one_before_it_is_taken(arti
 
 def test_a_person_may_ask_for_no_comparison(artifacts):
     models, _ = artifacts
-    about, chosen = baseline.choose(models[3], [models[2]], rebaseline=True)
+    about, chosen = baseline.choose_baseline(models[3], [models[2]], rebaseline=True)
     assert chosen is None
     assert about == {
         "state": "rebaselined",
         "why": "--rebaseline leaves out the last blessed model (2)",
         "model_id": 2,
     }
-    assert baseline.choose(models[3], [], rebaseline=True)[0]["state"] == "none"
+    assert baseline.choose_baseline(models[3], [], rebaseline=True)[0]["state"] == "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -43,22 +44,11 @@ def test_a_line_for_each_run_the_newest_last(several, capsys):
     code, out, err = call(capsys, several)
     head, *lines = out.splitlines()
     assert (code, err) == (0, "")
-    assert head.split() == [
-        "RUN",
-        "STARTED",
-        "DATA",
-        "PROFILE",
-        "IOU",
-        "VERDICT",
-        "RESULT",
-        "VERSION",
-        "TIME",
-    ]
-    first = f"20261125-010000 2026-11-25 01:05 {HASH[:8]} cells 0.8000 blessed pushed 12 1:40"
+    assert head.split() == ["RUN", "DATA", "PROFILE", "IOU", "RESULT", "TIME"]
+    first = f"20261125-010000 {HASH[:6]} cells 0.800 pushed 12 1 min 40 s"
     assert lines[0].split() == first.split()
-    assert "not blessed, promoted  14" in lines[1]
+    assert "not blessed, promoted 14" in lines[1]
     assert "killed" in lines[2]
-    assert all(line == line.rstrip() for line in out.splitlines())
 
 
 def test_as_json(several, capsys):
@@ -71,9 +61,10 @@ def test_as_json(several, capsys):
     assert rows[0]["data_hash"] == HASH
 
 
-@pytest.mark.parametrize("columns", [40, 99, 100, 200])
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
 def test_no_line_is_wider_than_the_terminal(columns, several, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(columns))
     with terminal(columns) as screen, os.fdopen(os.dup(screen.theirs), "w") as output:
         monkeypatch.setattr("sys.stdout", output)
         main(["runs", "--root", str(several.root.path)])
@@ -82,6 +73,8 @@ def test_no_line_is_wider_than_the_terminal(columns, several, monkeypatch):
     assert max(map(len, lines)) <= columns
     assert sum("20261125-0" in line for line in lines) == 3
     assert any("0.800" in line for line in lines)
+    assert any("pushed" in line for line in lines)
+    assert any("promoted" in line for line in lines)
 
 
 def test_only_the_newest_are_listed_unless_all_are_wanted(recorded, capsys):
@@ -104,7 +97,7 @@ def test_all_about_one_run(several, capsys):
         "images     6 train, 2 eval, 2 test\n",
         "Gate: blessed",
         "foreground_iou",
-        "Trainer              done  1.5 s  900 MB\n",
+        "Trainer             done 1.5 s 900 MB\n",
         f"{HASH}, read by this run",
         "trained by this run",
         "serving/unet/12, pushed by this run",
@@ -116,7 +109,7 @@ def test_the_latest_is_shown_unless_one_is_named(several, capsys):
     _, out, _ = call(capsys, several, "show")
     assert out.startswith("Run 20261125-030000: killed (its process ended without a word)")
     assert "cached - same inputs as run 20261125-010000" in out
-    assert "Evaluator            not run\n" in out
+    assert re.search(r"Evaluator +not run", out)
     assert f"{HASH}, read by run 20261125-010000" in out
 
 
@@ -147,7 +140,7 @@ def test_a_run_at_work_is_shown(recorded, capsys):
         _, out, _ = call(capsys, recorded, "show")
         _, listed, _ = call(capsys, recorded)
     assert out.startswith("Run 1: running")
-    assert "Evaluator            waiting\n" in out
+    assert re.search(r"Evaluator +waiting", out)
     assert "running" in listed
 
 

@@ -7,37 +7,8 @@ from pipeline.config.settings import PipelineConfig
 from unet.settings import Section
 
 
-@pytest.mark.parametrize("name", profile.profile_names())
-def test_every_profile_loads_and_survives_print_config(name, tmp_path):
-    loaded = profile.load(name)
-    printed = tmp_path / "printed.toml"
-    printed.write_text(profile.to_toml(loaded))
-    assert profile.load(str(printed)) == loaded
-
-
 def test_defaults_are_the_default_profile():
     assert profile.load("default") == PipelineConfig()
-
-
-@pytest.mark.parametrize(
-    ("words", "key", "value"),
-    [
-        (["steps=7"], "steps", 7),
-        (["tune=never"], "tune", "never"),
-        (["learning_rate=1e-4"], "learning_rate", 1e-4),
-        (["classes={a=0, b=1, c=2}"], "classes", {"a": 0, "b": 1, "c": 2}),
-        (["steps=7", "steps=8"], "steps", 8),
-        (["channels=3"], "channels", 3),
-        (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
-        (
-            ['slices=["site"]', 'thresholds={"ece@site=a b"=0.1, "iou_foreground@size=small"=0.5}'],
-            "thresholds",
-            {"ece@site=a b": 0.1, "iou_foreground@size=small": 0.5},
-        ),
-    ],
-)
-def test_set_changes_one_setting(words, key, value):
-    assert getattr(profile.load("default", profile.parse_overrides(words)), key) == value
 
 
 @pytest.mark.parametrize(
@@ -98,23 +69,6 @@ def test_mistakes_are_all_named_with_what_is_possible(words, said):
 def test_a_loss_of_equal_terms_may_be_written_as_a_sum():
     config = profile.load("default", profile.parse_overrides(["loss=cross_entropy+dice"]))
     assert config.loss == {"cross_entropy": 1.0, "dice": 1.0}
-
-
-def test_unknown_profile_names_the_known_ones():
-    with pytest.raises(profile.ConfigError, match="default, isbi2012"):
-        profile.load("nope")
-
-
-def test_broken_toml_names_the_file_and_line(tmp_path):
-    broken = tmp_path / "mine.toml"
-    broken.write_text("steps = = 3")
-    with pytest.raises(profile.ConfigError, match=r"mine\.toml.*line 1"):
-        profile.load(str(broken))
-
-
-def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
-    (tmp_path / "mine.toml").write_text('data = "cells"')
-    assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
 
 
 def test_shares_are_normalized():

@@ -55,7 +55,11 @@ def test_without_earlier_runs_nothing_is_estimated():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0:00"), (59.6, "1:00"), (754, "12:34"), (3900, "1:05:00")]
-)
-def test_in_words(seconds, words):
-    assert durations.in_words(seconds) == words
+    ("seconds", "words"),
+    [
+        (0, "0 s"), (3.21, "3.2 s"), (9.96, "10 s"), (45.4, "45 s"), (59.7, "1 min 0 s"), (294, "4 min 54 s"),
+        (7300, "2 h 1 min"),
+    ],
+)  # fmt: skip
+def test_a_duration_in_words(seconds, words):
+    assert durations.format_duration(seconds) == words

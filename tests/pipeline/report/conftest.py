@@ -149,3 +149,8 @@ def write_training(folder: Path) -> None:
         row |= {key: f"{key}.jpg", f"mask_{key}": f"mask_{key}.png"}
     Image.fromarray(gray).save(samples / "w.png")
     (samples / SAMPLES_INDEX).write_text(json.dumps([row]))
+
+
+def damaged(path: Path) -> None:
+    """Half of a file is lost."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

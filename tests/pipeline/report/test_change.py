@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.report.page import COMPARED, comparison
 from tests.pipeline.report.conftest import Made
-from tests.pipeline.report.test_page import Page
+from tests.pipeline.report.pages import Page
 
 
 @pytest.fixture

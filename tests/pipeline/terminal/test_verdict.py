@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from pipeline.terminal.verdict import block, print_verdict
+from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import read_verdict, write_verdict
 
 
@@ -33,7 +33,9 @@ def verdict(checks, blessed=True, state="compared", why="the last blessed model 
 
 
 def text(width, *arguments, **options):
-    return [line for line, _ in block(verdict(*arguments, **options), width)]
+    out = io.StringIO()
+    print_verdict(verdict(*arguments, **options), Console(file=out, width=width))
+    return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 def test_a_table_with_a_line_for_each_demand():
@@ -41,33 +43,24 @@ def test_a_table_with_a_line_for_each_demand():
         "Gate: blessed",
         "12 test images; compared with the last blessed model (7)",
         "",
-        "metric                 model     95 % interval  demanded  before   margin",
-        "foreground_iou        0.6200    0.550 to 0.700    >= 0.5  0.6000  +0.1200  pass",
-        "  change, p = 0.800  +0.0200  -0.010 to +0.050  >= -0.01          +0.0300  pass",
-        "iou_background        0.6200    0.550 to 0.700            0.6000",
-        "precision_cell        0.6200    0.550 to 0.700            0.6000",
+        "                              95 %   95 %",
+        "metric                model   from     to demanded before",
+        "foreground_iou       0.6200  0.550  0.700   >= 0.5 0.6000 pass",
+        "  change, p = 0.800 +0.0200 -0.010 +0.050 >= -0.01        pass",
+        "iou_background       0.6200  0.550  0.700          0.6000",
+        "precision_cell       0.6200  0.550  0.700          0.6000",
         "",
         "2 of 2 checks passed",
     ]
 
 
-@pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_no_line_is_wider_than_the_terminal(width):
-    long = check(metric="iou_foreground", slice="microscope=a very long name of one", passed=False)
+    long = check(metric="iou_cell", slice="microscope=a very long name of one", passed=False)
     lines = text(width, [check(), check(**DROP), long], blessed=False)
-    words = max(len(word) for line in lines for word in line.split())
-    assert max(map(len, lines)) <= max(width, words + 4)
+    assert max(map(len, lines)) <= width
     joined = " ".join(" ".join(lines).split())
-    for needed in (
-        "foreground_iou",
-        "0.6200",
-        "0.550 to 0.700",
-        ">= 0.5",
-        "+0.1200",
-        "pass",
-        "FAIL",
-        "Because",
-    ):
+    for needed in ("foreground_iou", "0.6200", " 0.550 ", " 0.700 ", ">= 0.5", "pass", "FAIL", "Because"):
         assert needed in joined
     assert joined.isascii()
 
@@ -99,7 +92,6 @@ def test_what_could_not_be_measured_is_left_blank():
     assert any(
         line.split() == ["foreground_iou", ">=", "0.5", "0.6000", "FAIL"] for line in text(90, [nothing])
     )
-    assert any("not measured" in line for line in text(40, [nothing]))
 
 
 def test_it_prints_what_an_evaluation_holds(tmp_path):

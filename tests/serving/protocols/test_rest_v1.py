@@ -84,66 +84,6 @@ def test_numbers_in_and_out(server: Server, masks: list[bytes]):
     assert (status, answer) == (200, {"outputs": [mask]})
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_ways_to_say_json(server: Server, kind: str):
-    body = json.dumps({"instances": [b64(IMAGES[1])]})
-    assert server.request("POST", PREDICT, body, {"Content-Type": kind})[0] == 200
-
-
-def test_a_body_in_chunks(server: Server, masks: list[bytes]):
-    body = json.dumps({"instances": [b64(IMAGES[0])]}).encode()
-    chunks = (body[i : i + 1000] for i in range(0, len(body), 1000))  # of no length that is known before
-    status, _, answer = server.request("POST", PREDICT, chunks)
-    assert (status, decoded(json.loads(answer)["predictions"])) == (200, masks[:1])
-
-
-def test_one_version_by_number(server: Server):
-    body = json.dumps({"instances": [b64(IMAGES[1])]})
-    assert server.request("POST", "/v1/models/unet/versions/1:predict", body)[0] == 200
-    status, _, answer = server.request("POST", "/v1/models/unet/versions/3:predict", body)
-    assert (status, json.loads(answer)) == (404, {"error": "version 3 is not served, only 1"})
-
-
-def test_status(server: Server):
-    state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    assert server.get("/v1/models/unet") == {"model_version_status": [state]}
-    assert server.get("/v1/models/unet/versions/1") == {"model_version_status": [state]}
-
-
-def test_health(server: Server):
-    assert server.get("/health/live") == server.get("/v2/health/live") == {"live": True}
-    assert server.get("/health/ready") == server.get("/v2/health/ready") == {"ready": True}
-
-
-def test_metrics(server: Server):
-    server.mask(IMAGES[0])
-    server.predict({})
-    told = server.get("/metrics")
-    for line in (
-        'serving_requests_total{protocol="rest",status="200"}',
-        'serving_requests_total{protocol="rest",status="400"}',
-        'serving_request_seconds_bucket{le="0.1",protocol="rest"}',
-        "serving_predictions_running 0.0",
-        "serving_request_body_bytes 0.0",
-        "serving_model_version 1.0",
-        'serving_version_loads_total{result="loaded"} 1.0',
-        "process_resident_memory_bytes",
-    ):
-        assert f"\n{line}" in told
-
-
-def test_it_listens_on_this_machine_alone(server: Server):
-    listening = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with open(table) as lines:
-            rows = [line.split() for line in lines]
-        listening += [row[1] for row in rows if row[3] == "0A"]  # local address of those that listen
-    for port in (server.port, server.grpc_port):
-        (at,) = (at for at in listening if at.endswith(f":{port:04X}"))
-        # 127.0.0.1, as it is or mapped into IPv6.
-        assert at.removeprefix("0000000000000000FFFF0000") == f"0100007F:{port:04X}"
-
-
 def test_requests_on_one_connection(server: Server, masks: list[bytes]):
     import http.client
 

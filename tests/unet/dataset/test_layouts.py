@@ -7,7 +7,6 @@ import pytest
 import tifffile
 
 from unet.dataset.layouts import find_samples
-from unet.dataset.sample import Problem, is_ignored
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -15,11 +14,6 @@ def touch(folder: Path, *names: str) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
-
-
-def manifest(folder: Path, *lines: str) -> list[Problem]:
-    (folder / "manifest.csv").write_text("\n".join(lines), encoding="utf-8")
-    return find_samples(folder)[1]
 
 
 def test_files_pair_by_stem_in_natural_order(tmp_path: Path) -> None:
@@ -94,70 +88,6 @@ def test_missing_folder_and_file_instead_of_folder(tmp_path: Path) -> None:
     assert find_samples(tmp_path / "file")[1][0].found == "not a folder"
 
 
-def test_manifest_gives_groups_splits_and_folds(tmp_path: Path) -> None:
-    touch(tmp_path, "images/a.png", "images/b.png", "p1/s 1.png", "masks/a.png", "masks/b.png", "p1/m,1.png")
-    touch(tmp_path, "images/unlisted.png")
-    problems = manifest(
-        tmp_path,
-        "\ufeffimage, mask, split, group, fold",
-        "images/a.png,masks/a.png,train,dish,2",
-        "images/b.png,masks/b.png,,,",
-        r'p1\s 1.png,"p1/m,1.png",test,,',
-    )
-    assert problems == []
-    samples = {s.name: (s.mask.name, s.group, s.split, s.fold) for s in find_samples(tmp_path)[0]}
-    assert samples == {
-        "a": ("a.png", "dish", "train", 2),
-        "b": ("b.png", "b", None, None),
-        "p1-s 1": ("m,1.png", "p1-s 1", "test", None),
-    }
-
-
-def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"{i}.png" for i in range(3)), *(f"{i}_m.png" for i in range(3)))
-    rows = ["image;mask;group", "0.png;0_m.png;", "1.png;1_m.png;dish", "2.png;2_m.png;"]
-    assert manifest(tmp_path, *rows) == []
-    assert [s.group for s in find_samples(tmp_path, slices_per_group=2)[0]] == [
-        "block-000",
-        "dish",
-        "block-001",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rows", "where", "found"),
-    [
-        (["image,label"], "", "no column mask"),
-        ([""], "", "no column image and mask"),
-        (["image,mask", "a.png,none.png"], ":2", "mask none.png does not exist"),
-        (["image,mask", "", "a.png,"], ":3", "no mask"),
-        (["image,mask", "a.png,m.png,more"], ":2", "more columns than the first line names"),
-        (["image,mask", "../a.png,m.png"], ":2", "image ../a.png lies outside the folder"),
-        (["image,mask,split", "a.png,m.png,val"], ":2", "split 'val'"),
-        (["image,mask,fold", "a.png,m.png,-1"], ":2", "fold '-1'"),
-        (["image,mask", "a.png,m.png", "b.png,m.png"], ":3", "the same mask as in line 2"),
-        (["image,mask", "a.png,m.png", "a.png,n.png"], ":3", "the same name as in line 2"),
-        (
-            ["image,mask,group,split", "a.png,m.png,g,train", "b.png,n.png,g,test"],
-            "",
-            "group 'g' is in splits",
-        ),
-        (["image,mask,group,fold", "a.png,m.png,g,0", "b.png,n.png,g,1"], "", "group 'g' is in folds 0, 1"),
-    ],
-)
-def test_problems_of_manifests_name_the_line(tmp_path: Path, rows: list[str], where: str, found: str) -> None:
-    touch(tmp_path, "a.png", "b.png", "m.png", "n.png")
-    problems = manifest(tmp_path, *rows)
-    assert [problem.path for problem in problems] == [f"{tmp_path / 'manifest.csv'}{where}"]
-    assert problems[0].found.startswith(found)
-    assert problems[0].advice
-
-
-def test_manifest_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_bytes(b"image,mask\n\xff\xfe,b")
-    assert find_samples(tmp_path)[1][0].advice == "save it as CSV or JSON lines in UTF-8"
-
-
 def sketch(folder: Path) -> dict[str, tuple[str, str, str | None]]:
     samples, problems = find_samples(folder)
     assert problems == []
@@ -213,25 +143,6 @@ def test_one_name_in_two_splits(tmp_path: Path) -> None:
     assert [p.path for p in problems] == [str(tmp_path / s / "images/a.png") for s in ("val", "test")]
 
 
-def test_json_lines(tmp_path: Path) -> None:
-    touch(tmp_path, "a.png", "b.png", "m.png", "n.png")
-    lines = [
-        '{"image": "a.png", "mask": "m.png", "group": "g", "split": "test", "fold": 2}',
-        "",
-        '{"image": "b.png", "mask": "n.png", "group": null}',
-    ]
-    (tmp_path / "manifest.jsonl").write_text("\n".join(lines))
-    samples, problems = find_samples(tmp_path)
-    assert problems == []
-    assert [(s.name, s.group, s.split, s.fold) for s in samples] == [
-        ("a", "g", "test", 2),
-        ("b", "b", None, None),
-    ]
-    assert find_samples(tmp_path / "manifest.jsonl")[0] == samples
-    (tmp_path / "manifest.jsonl").write_text('{"image": "a.png"}\nno json\n{"image": "a.png", "mask": "x"}')
-    assert [p.path[-2:] for p in find_samples(tmp_path)[1]] == [":1", ":2", ":3"]
-
-
 def write_stack(path: Path, pages: int) -> None:
     tifffile.imwrite(path, np.zeros((pages, 8, 9), np.uint8), photometric="minisblack")
 
@@ -250,17 +161,6 @@ def test_two_stacks_side_by_side(tmp_path: Path, image: str, mask: str) -> None:
     assert groups == [f"block-{name}-00{i // 3}" for i in range(7)]
     write_stack(tmp_path / mask, 6)
     assert [p.found for p in find_samples(tmp_path)[1]] == ["6 pages of masks for 7 pages of images"]
-
-
-def test_pages_in_a_manifest(tmp_path: Path) -> None:
-    write_stack(tmp_path / "s.tif", 3)
-    write_stack(tmp_path / "m.tif", 3)
-    rows = ["image,mask,page,split", "s.tif,m.tif,0,train", "s.tif,m.tif,2,test"]
-    assert manifest(tmp_path, *rows) == []
-    assert [(s.name, s.page, s.group, s.split) for s in find_samples(tmp_path)[0]] == [
-        ("s-0000", 0, "s", "train"),
-        ("s-0002", 2, "s", "test"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -284,18 +184,3 @@ def test_spans_are_read_as_one_set(tmp_path: Path) -> None:
     assert [s.name for s in find_samples(folder, span_window=2)[0]] == ["2-p1_a", "10-p1_a"]
     assert {s.group for s in find_samples(folder, group_pattern="p[0-9]")[0]} == {"p1"}
     assert find_samples(tmp_path / "day-{SPAN}")[1][0].found == "no folder matches this pattern"
-
-
-@pytest.mark.parametrize(
-    ("name", "ignored"),
-    [
-        ("Thumbs.db", True),
-        (".DS_Store", True),
-        ("._a.png", True),
-        ("notes.txt", True),
-        ("a.png", False),
-        ("a", False),
-    ],
-)
-def test_what_is_no_image(name: str, ignored: bool) -> None:
-    assert is_ignored(Path(name)) == ignored

@@ -13,16 +13,12 @@ import tifffile
 from PIL import Image
 
 from unet.images.raster import ImageError
-from unet.images.reader import decode, encode_png
-from unet.inference import tiled
-from unet.inference.inputs import InputImage
-from unet.inference.model import Model, class_indices, predict
+from unet.inference.model import Model, predict
 from unet.registry.records import ModelError
 
 CLOSE = 1e-5
 CHECKOUT = Path(__file__).parents[3]
 DATASET = {"over": "dataset", "mean": [100.0], "stddev": [50.0]}
-COLORS = [[0, 0, 0], [200, 30, 30], [30, 30, 200]]
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
@@ -64,44 +60,6 @@ def test_masks_are_those_of_the_served_graph(folder: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(mask, expected)
     assert found[4].shape == (9, 8)
     assert found[4].dtype == np.uint8
-
-
-@pytest.mark.parametrize(
-    ("change", "shapes"),
-    [
-        ({}, [(300, 431), (130, 97, 3), (1, 1)]),
-        ({"normalization": DATASET}, [(300, 231), (3, 200)]),
-        ({"channels": 3, "class_values": COLORS}, [(61, 333, 3), (40, 40)]),
-        ({"scale": 0.6}, [(210, 150)]),
-        ({"scale": 1.7, "class_values": [0, 300, 65535]}, [(90, 120)]),
-    ],
-    ids=str,
-)
-def test_tiling_outside_the_graph_gives_what_the_graph_gives(
-    tmp_path: Path, export_tiny: Any, monkeypatch: pytest.MonkeyPatch, change: Any, shapes: Any
-) -> None:
-    monkeypatch.setattr(tiled, "MEMORY", 30 * 4 * 150**2)  # tiles of about 150 x 150
-    monkeypatch.setattr(tiled, "_STRIP", 3000)
-    monkeypatch.setattr("unet.inference.scratch.IN_MEMORY", 1000)  # on disk
-    model = Model(export_tiny(tmp_path / "1", **change))
-    # Resized images are rounded to 16 bits: at a tie, strips of another height may round the other way.
-    close = CLOSE if "scale" not in change else 1e-4
-    for shape, dtype in zip(shapes * 2, [np.uint8] * len(shapes) + [np.uint16] * len(shapes), strict=True):
-        pixels = noise(*shape, dtype=dtype)
-        picture = InputImage(shape[0], shape[1], encode_png(pixels))
-        assert model.serves(picture)
-        shares: list[float] = []
-        found = model.segment(picture, probabilities=True, progress=shares.append)
-        maps = [decode(data)[..., 0] for data in model.served_probabilities(picture)]
-        assert found.maps is not None
-        np.testing.assert_allclose(found.maps / 65535, np.stack(maps) / 65535, atol=close + 1 / 65535)
-        best = np.sort(model.probabilities(pixels), -1)
-        clear = best[..., -1] - best[..., -2] > close
-        assert clear.mean() > 0.5 or shape == (1, 1)  # normalised, one pixel is 0
-        expected = class_indices(decode(model.served_mask(picture)), model.values)
-        np.testing.assert_array_equal(found.indices[clear], expected[clear])
-        assert shares[-1] == 1
-        assert shares == sorted(shares)
 
 
 def test_several_models_answer_with_the_mean_of_their_probabilities(tmp_path: Path, export_tiny: Any) -> None:

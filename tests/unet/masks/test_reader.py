@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from unet.images.raster import ImageError
 from unet.masks.advice import propose_classes
-from unet.masks.labels import IGNORE, LabelMap, served_values
+from unet.masks.labels import IGNORE, LabelMap
 from unet.masks.reader import count_classes, read_mask, read_mask_stats
 from unet.masks.values import MaskStats
 
@@ -291,16 +291,3 @@ def test_surveys_survive_json(mask: np.ndarray) -> None:
     mask_stats = read_mask_stats(saved(mask, "PNG"))
     assert MaskStats.of(json.loads(json.dumps(dataclasses.asdict(mask_stats)))) == mask_stats
     assert sum(mask_stats.counts.values()) == mask.shape[0] * mask.shape[1]
-
-
-@pytest.mark.parametrize(
-    ("classes", "values"),
-    [
-        (BINARY, [0, 255]),
-        ({"a": 0, "b": "instances"}, [0, 255]),
-        ({"a": 255, "b": "instances"}, [255, 254]),
-        ({"a": "#000000", "b": "#ff0080"}, [[0, 0, 0], [255, 0, 128]]),
-    ],
-)
-def test_values_that_are_served(classes: dict[str, Any], values: list[Any]) -> None:
-    assert served_values(classes) == values

@@ -13,14 +13,14 @@ def means(values):
 
 def test_intervals_against_scipy():
     values = np.random.default_rng(1).gamma(2, size=40)
-    drawn = bootstrap.distribution(40, 0, means(values))["mean"]
+    drawn = bootstrap.resample(40, 0, means(values))["mean"]
     theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20000, method="percentile")
     assert bootstrap.interval(drawn) == pytest.approx(tuple(theirs.confidence_interval), abs=0.03)
 
 
 def test_the_same_seed_draws_the_same():
     values = np.arange(10.0)
-    a, b, c = (bootstrap.distribution(10, seed, means(values))["mean"] for seed in (0, 0, 1))
+    a, b, c = (bootstrap.resample(10, seed, means(values))["mean"] for seed in (0, 0, 1))
     np.testing.assert_array_equal(a, b)
     assert (a != c).any()
     assert len(a) == bootstrap.RESAMPLES
@@ -51,6 +51,6 @@ def test_a_resample_without_a_value_says_nothing():
 def test_p_of_paired_differences_agrees_with_a_test():
     rng = np.random.default_rng(3)
     worse = rng.normal(0.02, 0.05, 60)
-    drawn = bootstrap.distribution(60, 0, means(worse))["mean"]
+    drawn = bootstrap.resample(60, 0, means(worse))["mean"]
     t_test = scipy.stats.ttest_1samp(worse, 0, alternative="greater").pvalue
     assert bootstrap.p_not_worse(drawn) == pytest.approx(t_test, abs=0.01)

@@ -20,7 +20,7 @@ def test_bins_against_scikit_learn(pixels):
     confidence, right = pixels
     counts = calibration.calibration_counts(confidence, right)
     share, mean = calibration_curve(right, confidence / 65535, n_bins=calibration.BINS)
-    bins = [b for b in calibration.reliability(counts) if b["pixels"]]
+    bins = [b for b in calibration.reliability_bins(counts) if b["pixels"]]
     assert [b["confidence"] for b in bins] == pytest.approx(mean)
     assert [b["accuracy"] for b in bins] == pytest.approx(share)
     assert sum(b["pixels"] for b in bins) == len(right)
@@ -47,4 +47,4 @@ def test_parts_add_up(pixels):
 def test_no_pixels_are_no_error():
     counts = calibration.calibration_counts(np.zeros(0, np.uint16), np.zeros(0, bool))
     assert np.isnan(calibration.expected_calibration_error(counts))
-    assert {b["pixels"] for b in calibration.reliability(counts)} == {0}
+    assert {b["pixels"] for b in calibration.reliability_bins(counts)} == {0}

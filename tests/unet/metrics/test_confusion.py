@@ -8,7 +8,6 @@ import sklearn.metrics
 
 from unet.metrics import names
 from unet.metrics.confusion import summarize, summarize_each
-from unet.metrics.names import split_key
 
 # 10 pixels of background, 4 of them taken for cell; 6 of cell, 1 of them taken for background.
 CONFUSION = np.array([[6, 4], [1, 5]])
@@ -72,17 +71,3 @@ def test_many_matrices_at_once_are_what_each_is_by_itself():
     for i in np.ndindex(4, 5):
         for name, value in summarize(many[i], "abc").items():
             np.testing.assert_equal(together[name][i], value)
-
-
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("iou_a", ("iou_a", "")),
-        ("iou_a@size=small", ("iou_a", "size=small")),
-        ("iou_a@b", ("iou_a@b", "")),  # a class may have such a name
-        ("iou_a@b@size=small", ("iou_a@b", "size=small")),
-        ("iou_c", ("", "iou_c")),
-    ],
-)
-def test_keys_of_thresholds(key, expected):
-    assert split_key(key, ["iou_a", "iou_a@b"]) == expected

@@ -4,27 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.unet.training.tiny import SETTINGS
 from unet.errors import TrainingFailed
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
-from unet.training.build import build_network, compile_network
+from unet.training.build import compile_network
 from unet.training.checkpoint import Checkpoints
 from unet.training.loop import fit, set_seed
-from unet.training.settings import TrainSettings
 from unet.training.validation import WholeImageValidation
-
-SETTINGS = TrainSettings(
-    classes={"background": 0, "cell": 255}, decoder="paper", base_filters=2, depth=2, dropout=0.1,
-    patch_size=72, batch_size=2, steps=120, minutes=None, validate_every=60, patience=0,
-    loss={"cross_entropy": 1.0}, class_weights="none", border_weight=0.0, border_sigma=5.0,
-    optimizer="adam", momentum=0.9, weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine",
-    precision="float32", flip=True,
-    spatial_augment_prob=0.2, rotation=180.0, zoom=0.1, elastic_sigma=2.0, brightness_contrast=0.1,
-    oversample_rare=0.2, normalize="dataset",
-    deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
-)  # fmt: skip
 
 
 def train(tiles, checkpoints=None, **changes):
@@ -98,35 +86,6 @@ def test_a_limit_in_minutes_ends_it_before_its_steps_do_and_validates(tiles):
     assert len(curves["val_foreground_iou"]) == 1
 
 
-def test_a_network_takes_single_batches_too(tiles):
-    network = compile_network(SETTINGS, tiles)
-    x = np.zeros([2, 72, 72, tiles.channels], np.float32)
-    side = network.output_shape[1]
-    loss = network.train_on_batch(x, np.zeros([2, side, side, 1], np.uint8))
-    assert np.isfinite(np.ravel(loss)[0])
-
-
-def test_the_network_in_training_is_the_one_that_is_exported(tiles):
-    settings = SETTINGS.model_copy(update={"dropout": 0.0})
-    training_model = compile_network(settings, tiles)
-    plain = build_network(settings, tiles.channels, None, None, "float32")
-    plain.set_weights(training_model.get_weights())
-    x = tf.constant(np.random.default_rng(0).normal(size=[2, 72, 72, tiles.channels]), tf.float32)
-    found = []
-    for network in (training_model, plain):
-        with tf.GradientTape() as tape:
-            logits = network(x, training=True)
-            loss = tf.reduce_mean(logits**2)
-        found.append([logits, *tape.gradient(loss, network.trainable_variables)])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-def test_it_stops_early_when_nothing_improves(tiles):
-    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
-    assert len(curves["steps"]) == 3
-
-
 class Killed(Exception):
     pass
 
@@ -151,6 +110,11 @@ def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_pa
         np.testing.assert_array_equal(a, b)
     _, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
     assert same == curves  # nothing was left to do
+
+
+def test_it_stops_early_when_nothing_improves(tiles):
+    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
+    assert len(curves["steps"]) == 3
 
 
 def marked(tiles, rows):

@@ -19,7 +19,7 @@ from unet.training.search import (
     make_oracle,
 )
 from unet.training.search_settings import TuneSettings
-from unet.training.settings import TrainSettings, recipe, with_choice
+from unet.training.settings import TrainSettings
 
 TINY = {
     "classes": {"background": 0, "cell": 255}, "base_filters": 2, "depth": 2, "patch_size": 72, "steps": 500,
@@ -170,14 +170,3 @@ def test_the_choice_and_its_reason(rows, chosen, said):
     choice, reason = choose(rows, settings(learning_rate=5e-3)[0])
     assert choice["learning_rate"] == chosen
     assert said in reason
-
-
-def test_the_choice_is_what_is_trained_with_and_no_part_of_its_own_recipe():
-    configured, search = settings(tune_over={"base_filters": [2, 4], "loss": ["dice", "cross_entropy+dice"]})
-    choice = {"learning_rate": 3e-3, "base_filters": 4, "loss": "cross_entropy+dice"}
-    trained = with_choice(configured, choice)
-    assert (trained.learning_rate, trained.base_filters) == (3e-3, 4)
-    assert trained.loss == {"cross_entropy": 1.0, "dice": 1.0}
-    assert recipe(trained, search.tune_over) == recipe(configured, search.tune_over)
-    assert recipe(configured, {}) != recipe(configured, search.tune_over)
-    assert recipe(trained, {}) != recipe(configured, {})

@@ -71,29 +71,6 @@ def run(command: list[str], *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--model-dir", "/no/such"], "there is no folder /no/such: train a model first"),
-        (["--max-body-mib", "0"], "--max-body-mib must be above 0"),
-        (["--queue", "-1"], "--queue must not be negative"),
-        (["--http-port", "x"], "invalid int value"),
-    ],
-)
-def test_arguments_that_make_no_sense(command: list[str], arguments: list[str], sentence: str):
-    done = run(command, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in done.stderr.splitlines()[-1]
-
-
-def test_help_names_every_setting(command: list[str]):
-    done = run(command, "--help")
-    assert done.returncode == 0
-    for flag in ("--model-dir", "--host", "--http-port", "--grpc-port", "--max-body-mib", "--grace-seconds"):
-        assert flag in done.stdout
-    assert "tensorflow" not in done.stderr
-
-
 @pytest.mark.parametrize("flag", ["--http-port", "--grpc-port"])
 def test_a_port_that_is_taken(command: list[str], folder: Path, flag: str):
     with socket.create_server(("127.0.0.1", 0)) as taken:

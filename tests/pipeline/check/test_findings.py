@@ -1,0 +1,87 @@
+"""What `check` found, as tables for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from data.synthetic import write_cells
+from tests.pipeline.check.checking import printed, run
+
+
+def test_names_are_printed_whole_and_as_they_are(tmp_path: Path) -> None:
+    write_cells(tmp_path, 5)
+    name = "[red]" + "x" * 150 + ":smile:"
+    (tmp_path / f"images/{name}.png").write_bytes(b"")
+    (tmp_path / "images/\x1b[31m.png").write_bytes(b"")
+    report = run(tmp_path)
+    assert f"images/{name}.png" in printed(report, width=800)
+    assert "\x1b" not in printed(report)
+    folded = [line[2:24].strip() for line in printed(report).splitlines()]
+    assert f"images/{name}.png" in "".join(folded)
+    assert max(map(len, printed(report).splitlines())) <= 80
+
+
+def test_json_holds_the_same(tmp_path: Path) -> None:
+    write_cells(tmp_path, 4)
+    (tmp_path / "masks/cell_003.png").unlink()
+    report = json.loads(run(tmp_path).to_json())
+    assert (report["ok"], report["data"]) == (False, str(tmp_path))
+    assert report["problems"][0]["path"] == str(tmp_path / "images/cell_003.png")
+    assert report["summary"]["splits"] == {"train": 1, "eval": 1, "test": 1}
+
+
+@pytest.mark.parametrize(("color", "kind"), [(2, "Colour"), (3, "Colour"), (4, "Grey")])
+def test_mixed_gray_and_color_is_shown(tmp_path: Path, color: int, kind: str) -> None:
+    write_cells(tmp_path, 6)
+    write_cells(tmp_path, color, channels=3)
+    report = run(tmp_path)
+    assert report.ok
+    assert len(report.summary.odd_channels) == min(color, 6 - color)
+    assert f"{kind} among the others: {', '.join(report.summary.odd_channels)}" in printed(report)
+
+
+def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
+    write_cells(tmp_path, 110, (32, 32))
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
+    report = run(tmp_path)
+    assert len(report.problems) == 110
+    text = printed(report, width=120)
+    assert text.count("pixel values of no class") == 1
+    assert "and 102 more (check --json)" in text
+    [command] = [
+        line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
+    ]
+    assert command.endswith("--set 'classes={background=0, foreground=1}'")
+
+
+def test_printed_commands_have_a_value(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    for i in range(6):
+        Image.new("L", (32, 32)).save(tmp_path / f"masks/cell_00{i}.png")
+    text = printed(run(tmp_path))
+    assert "occurs in no mask" in text
+    assert "python run_pipeline.py check" not in text
+    write_cells(tmp_path / "new", 6, (32, 32))
+    for path in (tmp_path / "new/masks").iterdir():
+        path.rename(path.with_name(f"{path.stem}-seg.png"))
+    assert "check --data" in printed(run(tmp_path / "new"), width=400)
+    assert "--set 'mask_suffix=-seg'" in printed(run(tmp_path / "new"), width=400)
+
+
+def test_masks_that_show_0_as_white_are_named(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6)
+    for path in (tmp_path / "masks").iterdir():
+        mask = np.asarray(Image.open(path)) == 0
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), mask, photometric="miniswhite", software="scanner")
+    report = run(tmp_path)
+    assert report.ok
+    assert "6 of one bit show 0 as white" in printed(report, width=120)
+    assert report.summary.class_shares["background"] > 0.5

@@ -1,0 +1,51 @@
+"""Profiles and overrides are read and written; what cannot be read is told."""
+
+import pytest
+
+from pipeline.config import profile
+
+
+@pytest.mark.parametrize("name", profile.profile_names())
+def test_every_profile_loads_and_survives_print_config(name, tmp_path):
+    loaded = profile.load(name)
+    printed = tmp_path / "printed.toml"
+    printed.write_text(profile.to_toml(loaded))
+    assert profile.load(str(printed)) == loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["steps=7"], "steps", 7),
+        (["tune=never"], "tune", "never"),
+        (["learning_rate=1e-4"], "learning_rate", 1e-4),
+        (["classes={a=0, b=1, c=2}"], "classes", {"a": 0, "b": 1, "c": 2}),
+        (["steps=7", "steps=8"], "steps", 8),
+        (["channels=3"], "channels", 3),
+        (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
+        (
+            ['slices=["site"]', 'thresholds={"ece@site=a b"=0.1, "iou_foreground@size=small"=0.5}'],
+            "thresholds",
+            {"ece@site=a b": 0.1, "iou_foreground@size=small": 0.5},
+        ),
+    ],
+)
+def test_set_changes_one_setting(words, key, value):
+    assert getattr(profile.load("default", profile.parse_overrides(words)), key) == value
+
+
+def test_unknown_profile_names_the_known_ones():
+    with pytest.raises(profile.ConfigError, match="default, isbi2012"):
+        profile.load("nope")
+
+
+def test_broken_toml_names_the_file_and_line(tmp_path):
+    broken = tmp_path / "mine.toml"
+    broken.write_text("steps = = 3")
+    with pytest.raises(profile.ConfigError, match=r"mine\.toml.*line 1"):
+        profile.load(str(broken))
+
+
+def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
+    (tmp_path / "mine.toml").write_text('data = "cells"')
+    assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"

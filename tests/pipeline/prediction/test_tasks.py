@@ -1,0 +1,139 @@
+"""Which images are read, in which order, and which files would get in each other's way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from pipeline.prediction.tasks import Outputs, Task, collisions, find_tasks
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files that only need a name, in a folder from which relative paths are found."""
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "empty").mkdir()
+    for name in ("b10.png", "b9.png", "deep/a.png", "Thumbs.db"):
+        (folder / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def found(*inputs: str, out: str = "out") -> list[str]:
+    """Mask of each image that the inputs name, none of which is wrong."""
+    tasks, problems = find_tasks(inputs, Path(out))
+    assert problems == []
+    return [task.mask for task in tasks]
+
+
+def test_a_folder_is_its_own_images_in_the_order_people_count(photos: Path):
+    assert found("photos") == ["b9.png", "b10.png"]
+
+
+def test_an_image_that_is_named_twice_is_read_once(photos: Path):
+    assert found("photos", "photos", "photos/b9.png") == ["b9.png", "b10.png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "masks"),
+    [
+        ("photos/*.png", ["b9.png", "b10.png"]),
+        ("photos/**/*", ["b9.png", "b10.png", "deep/a.png"]),
+        ("ph*/deep/*", ["photos/deep/a.png"]),  # below the first part that varies
+        ("photos/deep/*", ["a.png"]),
+    ],
+)
+def test_a_glob_keeps_the_folders_below_its_fixed_part(photos: Path, pattern: str, masks: list[str]):
+    assert found(pattern) == masks
+
+
+def test_the_outputs_of_an_earlier_call_are_no_images_but_only_where_they_lie_below_them(photos: Path):
+    (photos / "out").mkdir()
+    (photos / "out" / "b9.png").write_bytes(b"x")
+    assert "out/b9.png" not in found("photos/**/*", out="photos/out")
+    assert "out/b9.png" in found("photos/**/*", out="photos/elsewhere")
+    assert found("photos/*.png", out="photos") == ["b9.png", "b10.png"]
+
+
+def test_a_link_to_nothing_is_an_image_so_that_somebody_is_told(photos: Path):
+    (photos / "gone.png").symlink_to("nowhere.png")
+    assert found("photos") == ["b9.png", "b10.png", "gone.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("nowhere", "nowhere: there is no such file or folder"),
+        ("new/*.png", "new/*.png: no image matches this"),
+        ("photos/empty", "photos/empty: no files in it: give a folder of images"),
+        (".", ".: no files in it: give a folder of images, photos?"),
+    ],
+)
+def test_what_names_no_image_is_told_and_spares_the_others(photos: Path, text: str, problem: str):
+    tasks, problems = find_tasks([text, "photos/b9.png"], Path("out"))
+    assert problems == [problem]
+    assert [task.mask for task in tasks] == ["b9.png"]
+
+
+@pytest.mark.parametrize(("pages", "masks"), [(1, ["a.png"]), (2, ["a-0000.png", "a-0001.png"])])
+def test_an_image_of_several_pages_has_a_mask_for_each(tmp_path: Path, pages: int, masks: list[str]):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((pages, 8, 8), np.uint8), photometric="minisblack")
+    tasks, _ = find_tasks([tmp_path / "a.tif"], tmp_path / "out")
+    assert [task.mask for task in tasks] == masks
+    assert [task.title.endswith(", page 1") for task in tasks] == [False, True][:pages]
+
+
+EVERYTHING = Outputs(probabilities=("sky", "cell"), overlay=True, polygons="geojson")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        (Outputs(), ["d/a-0003.png"]),
+        (Outputs(polygons="coco"), ["d/a-0003.png"]),  # one file of all images
+        (
+            EVERYTHING,
+            [
+                "d/a-0003.png",
+                "d/a-0003.sky.png",
+                "d/a-0003.cell.png",
+                "d/a-0003.overlay.png",
+                "d/a-0003.geojson",
+            ],
+        ),
+    ],
+)
+def test_names_of_what_is_written(outputs: Outputs, names: list[str]):
+    assert Task(Path("x/a.tif"), 3, Path("d")).names(outputs) == names
+
+
+def test_what_is_read_in_strips_is_answered_as_tiff():
+    task = Task(Path("slide.tif"), large=True)
+    assert [task.mask, *task.maps(Outputs(("cell",)))] == ["slide.tif", "slide.cell.tif"]
+
+
+@pytest.mark.parametrize(
+    ("names", "outputs", "out", "problem"),
+    [
+        (["a.png", "b.png"], Outputs(), "out", ""),
+        (["a.png", "a.bmp"], Outputs(), "out", "out/a.png: several images would become this file"),
+        (["a.png"], Outputs(), "in", "in/a.png: would be written over that image: give another --out"),
+        (["a.bmp"], Outputs(), "in", ""),
+        (["a.png", "a.cell.png"], Outputs(("cell",)), "out", "out/a.cell.png: several images would become"),
+    ],
+)
+def test_collisions(names: list[str], outputs: Outputs, out: str, problem: str):
+    lines = list(collisions([Task(Path("in", name)) for name in names], outputs, Path(out)))
+    assert len(lines) == bool(problem)
+    assert all(line.startswith(problem) for line in lines)
+
+
+def test_coco_json_may_be_an_image_itself():
+    image = Task(Path("in/coco.json"))
+    assert list(collisions([image], Outputs(polygons="coco"), Path("in"))) == [
+        "in/coco.json: would be written over that image: give another --out"
+    ]

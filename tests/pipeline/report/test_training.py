@@ -1,0 +1,124 @@
+"""How the model came to be: curves, search and samples, from what a run left."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+
+from pipeline.report import training
+from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
+from tests.pipeline.report.conftest import Made
+from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS
+
+
+def artifacts(made: Made) -> RunArtifacts:
+    return RunArtifacts(made.root, made.run)
+
+
+def test_the_kept_weights_are_those_of_the_best_validation(make: Callable[..., Made]):
+    made = make()
+    (made.folder("Trainer", "model_run") / CURVES).write_text(
+        "loss,val_foreground_iou,steps\n0.5,nan,1000\n0.4,0.7,500\n0.3,0.9,500\n0.2,0.8,500\n"
+    )
+    found = training.curves(artifacts(made))
+    assert found["best"] == (
+        "The weights of step 2,000 were kept, with a foreground IoU of 0.900: the best of 4 validations."
+    )
+    assert [row[0] for row in found["rows"]] == ["1,000", "1,500", "2,000", "2,500"]
+    assert [title for title, _ in found["charts"]] == [title for _, title in training.CURVES[:2]]
+
+
+def test_curves_without_a_number_are_told(make: Callable[..., Made]):
+    made = make()
+    (made.folder("Trainer", "model_run") / CURVES).write_text("loss,steps\nnan,10\n")
+    with pytest.raises(Missing, match="hold no number"):
+        training.curves(artifacts(made))
+
+
+@pytest.mark.parametrize(("epochs", "rows"), [(199, 199), (200, 100), (300, 100)])
+def test_a_long_table_is_thinned(make: Callable[..., Made], epochs: int, rows: int):
+    made = make()
+    lines = "0.5,10\n" * epochs
+    (made.folder("Trainer", "model_run") / CURVES).write_text(f"loss,steps\n{lines}")
+    assert len(training.curves(artifacts(made))["rows"]) == rows
+
+
+@pytest.mark.parametrize(
+    ("columns", "steps"),
+    [
+        ({"steps": [10.0, None, 5.0]}, [10, 10, 15]),
+        ({"loss": [0.5, 0.4]}, [1, 2]),
+        ({"steps": [], "loss": []}, []),
+    ],
+)
+def test_steps_add_up_and_are_epochs_where_they_are_not_told(columns: training.Columns, steps: list[float]):
+    assert training.steps_of(columns) == steps
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([None, 1.0], True), ([None, math.nan], False), ([], False)]
+)
+def test_a_column_of_no_number_is_not_drawn(values: list[float | None], expected: bool):
+    assert training.has_numbers({"loss": values}, "loss") == expected
+    assert not training.has_numbers({"loss": values}, "other")
+
+
+def test_each_trial_is_a_row(make: Callable[..., Made]):
+    found = training.search(artifacts(make()))
+    assert found["reason"] == "learning rate 2.0e-03"
+    assert found["rows"] == [
+        (1, "learning_rate 0.002", "60", "completed", "0.800", ""),
+        (2, "learning_rate 0.005", "60", "diverged", "–", "the loss is nan at step 3"),
+    ]
+    assert "trial 2: learning_rate 0.005; 60 steps, diverged, no score" in found["plot"]
+
+
+def test_a_choice_whose_trials_are_gone_is_shown_all_the_same(make: Callable[..., Made]):
+    made = make()
+    (made.folder("Tuner", "tuner_results") / TRIALS).unlink()
+    found = training.search(artifacts(made))
+    assert found["reason"] == "learning rate 2.0e-03"
+    assert found["note"].startswith("There is no table of the trials: ")
+
+
+@pytest.mark.parametrize(
+    ("tune", "kind", "sentence"),
+    [
+        (
+            "never",
+            Missing,
+            'Nothing was searched (tune = "never"): the learning rate is 3, as configured.',
+        ),
+        ("always", NotReached, "The run has no search."),
+    ],
+)
+def test_a_run_without_a_search(make: Callable[..., Made], tune: str, kind: type, sentence: str):
+    made = make()
+    made.run.nodes = [node for node in made.run.nodes if node.name != "Tuner"]
+    made.run.record.config |= {"tune": tune, "learning_rate": 3}
+    with pytest.raises(Missing) as missing:
+        training.search(artifacts(made))
+    assert (type(missing.value), str(missing.value)) == (kind, sentence)
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_a_sample_has_its_weights_where_there_are_any(make: Callable[..., Made], weighted: bool):
+    made = make()
+    index = made.folder("Trainer", "model_run") / SAMPLES / SAMPLES_INDEX
+    [row] = json.loads(index.read_text())
+    index.write_text(json.dumps([row | ({} if weighted else {"weight": None})]))
+    found = training.samples(artifacts(made))
+    assert found["weighted"] == weighted
+    [sample] = found["samples"]
+    titles = ["Patch, as stored", "Target, as stored", "Patch, as trained on", "Target, as trained on"]
+    assert [panel.label for panel in sample["panels"]] == titles + ["Weight, 0 to 11.0"] * weighted
+
+
+def test_no_samples_are_told(make: Callable[..., Made]):
+    made = make()
+    (made.folder("Trainer", "model_run") / SAMPLES / SAMPLES_INDEX).write_text("[]")
+    with pytest.raises(Missing, match="holds no samples"):
+        training.samples(artifacts(made))

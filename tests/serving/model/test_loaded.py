@@ -1,0 +1,102 @@
+"""One version in memory: what it takes, and what is said of what it does not take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from serving.errors import Refused
+from serving.model.loaded import Cancellation, Cancelled, LoadedModel
+from tests.serving.conftest import encoded, noise
+
+TAKES = "input 'x' takes float32 of shape [any, 2]"
+
+
+class Adder(tf.Module):
+    """Adds one; refuses what is negative."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+    def add(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.debugging.assert_non_negative(x, "x must not be negative")
+        return {"y": x + 1}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def size(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"length": tf.strings.length(image_bytes)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "7"
+    adder = Adder()
+    tf.saved_model.save(adder, str(path), {"serving_default": adder.add, "size": adder.size})
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LoadedModel:
+    return LoadedModel(folder, max_pixels=50 * 70 + 20 * 30)
+
+
+def call(model: LoadedModel, signature: str = "serving_default", **feed: Any) -> dict[str, np.ndarray]:
+    return model.call(signature, feed, Cancellation())
+
+
+def test_its_version_is_the_name_of_its_folder(model: LoadedModel):
+    assert model.version == 7
+
+
+def test_it_answers(model: LoadedModel):
+    assert call(model, x=[[1, 2], [3, 4]])["y"].tolist() == [[2, 3], [4, 5]]
+    assert call(model, x=np.zeros([0, 2]))["y"].shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("signature", "feed", "message"),
+    [
+        ("none", {}, "there is no signature 'none', only serving_default, size"),
+        ("serving_default", {}, "signature 'serving_default' takes the inputs x; received: none"),
+        ("size", {"b": [], "a": []}, "signature 'size' takes the inputs image_bytes; received: a, b"),
+        (
+            "serving_default",
+            {"x": [[1, 2, 3]]},
+            f"{TAKES}; received: [1, 3]",
+        ),
+        ("serving_default", {"x": [[1, 2], [3]]}, f"{TAKES}; the value is"),
+        ("serving_default", {"x": [["a", "b"]]}, f"{TAKES}; the value is"),
+        ("serving_default", {"x": [[-1.0, 2.0]]}, "x must not be negative"),
+    ],
+)
+def test_what_it_does_not_take_is_told(
+    model: LoadedModel, signature: str, feed: dict[str, Any], message: str
+):
+    with pytest.raises(Refused) as refused:
+        call(model, signature, **feed)
+    assert refused.value.status == 400
+    assert refused.value.message.startswith(message)
+    assert "\n" not in refused.value.message
+
+
+def test_the_pixels_that_images_claim_are_counted_together(model: LoadedModel):
+    fits = [encoded(noise(50, 70)), encoded(noise(20, 30))]
+    assert call(model, "size", image_bytes=fits)["length"].tolist() == [*map(len, fits)]
+    with pytest.raises(Refused, match=r"0\.0 million pixels; at most 0\.0041 million") as refused:
+        call(model, "size", image_bytes=[*fits, encoded(noise(1, 1))])
+    assert refused.value.status == 400
+
+
+def test_a_call_that_was_cancelled_before_it_began_ends_as_it_begins(model: LoadedModel):
+    cancel = Cancellation()
+    cancel.cancel()
+    with pytest.raises(Cancelled):
+        model.call("serving_default", {"x": [[1.0, 2.0]]}, cancel)
+
+
+def test_a_model_without_signatures_is_none(tmp_path: Path):
+    tf.saved_model.save(tf.Module(), str(tmp_path / "1"))
+    with pytest.raises(ValueError, match="it has no signature"):
+        LoadedModel(tmp_path / "1", 10)
