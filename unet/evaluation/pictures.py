@@ -49,7 +49,7 @@ def write_pictures(
         number: number of the image among the pictures, a prefix of its files' names.
         picked: row of the image that `pick` returned.
         pixels: the image, uint8 or uint16 [H, W, 1 or 3].
-        ground_truth: class indices of the ground truth, [H, W]; `masks.IGNORE` where a pixel does not count.
+        ground_truth: class indices of the ground truth, [H, W]; `labels.IGNORE` where a pixel does not count.
         predicted: predicted class indices, [H, W].
         foreground: summed probability of all classes but the first, times 65535, [H, W].
     """

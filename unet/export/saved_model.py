@@ -18,7 +18,7 @@ from unet.tiling import Geometry
 
 
 def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path) -> None:
-    """Writes the SavedModel that a training record describes; see `export`.
+    """Writes the SavedModel that a training record describes; see `signatures.export`.
 
     Args:
         networks: fully convolutional networks that return probabilities; the model predicts their mean.

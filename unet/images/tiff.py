@@ -56,7 +56,7 @@ def count_tiff_pages(source: str | Path | bytes) -> int:
 
 
 def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
-    """Reads one page of a TIFF; see `image_formats.read_raster`."""
+    """Reads one page of a TIFF; see `unet.images.formats.read_raster`."""
     with opened(source) as file:
         pages = _pages(source, file)
         if page >= len(pages):

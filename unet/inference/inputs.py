@@ -52,7 +52,7 @@ def read(
     Args:
         source: path or content of a file.
         page: number of the page of a multi-page TIFF.
-        value_range: black and white of floating-point, signed and 32-bit values, see `images.read_image`.
+        value_range: black and white of floating-point, signed and 32-bit values, see `reader.read_image`.
         scratch: folder for large temporary files.
         large: whether the page is large, if `large_pages` was called already.
 

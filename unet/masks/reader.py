@@ -37,7 +37,7 @@ class Mask:
 
 
 def read_mask_stats(source: str | Path | bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> MaskStats:
-    """Reads a mask completely and counts its values; see `images.read_image` for arguments and errors."""
+    """Reads a mask completely and counts its values; arguments and errors are as for `images.reader`."""
     return values_and_stats(read_raster(source, page, max_pixels))[1]
 
 
@@ -64,13 +64,13 @@ def read_mask(
     colours are, is read by its colours: PNG optimisers turn a few grey values into a palette.
 
     Args:
-        source: path or content of a file as in `images.read_image`.
+        source: path or content of a file as for `unet.images.reader.read_image`.
         label_map: meaning of the values in the mask.
         page: number of the page of a multi-page TIFF.
         max_pixels: larger masks are refused before they are decoded.
 
     Raises:
-        ImageError: the file cannot be read, see `images.read_image`, or the mask holds values of no class.
+        ImageError: the file cannot be read, see `images.reader`, or the mask holds values of no class.
     """
     values, mask_stats = values_and_stats(read_raster(source, page, max_pixels))
     index_of = _indices_of(mask_stats, label_map)

@@ -136,7 +136,7 @@ def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Fl
 
 
 def pooled(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, float]:
-    """Metrics pooled over all images, by name, in the order of `metric_names.gate_names`."""
+    """Metrics pooled over all images, by name, in the order of `unet.metrics.names.gate_names`."""
     every = np.arange(len(measured.confusion))[None]
     return {name: float(values[0]) for name, values in bootstrap_resamples(measured, classes, every).items()}
 

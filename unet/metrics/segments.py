@@ -26,7 +26,7 @@ def scores(probability: NDArray, ground_truth: NDArray[np.uint8], ignore: int) -
         ignore: class index of pixels that are not counted.
 
     Returns:
-        Scores [len(THRESHOLDS), 2] in the order of `metric_names.SEGMENT_SCORES`; NaN if the ground truth has
+        Scores [len(THRESHOLDS), 2] in the order of `names.SEGMENT_SCORES`; NaN if the ground truth has
         no segment.
     """
     labels = ndimage.label((ground_truth > 0) & (ground_truth != ignore))[0]

@@ -19,7 +19,7 @@ _TAG, _SHORT, _LONG, _ENTRY = 0x0112, 3, 4, 12
 _MOST_PARTS, _MOST_ENTRIES = 1000, 500
 
 
-# Traced once a process: five graphs of Transform and each signature of an exported model decode images.
+# Traced once per process: five graphs of Transform and each signature of an exported model decode images.
 @tf.function(input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.bool)], autograph=False)
 def orientation(encoded: tf.Tensor, is_png: tf.Tensor) -> tf.Tensor:
     """Orientation of a JPEG or PNG, int32, 1 to 8; 1 (upright) for a file without a valid orientation.

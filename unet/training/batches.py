@@ -74,7 +74,7 @@ def training_batches(
     Returns:
         Batches of (x, y): x [batch_size, patch_size, patch_size, channels] float32, normalised; y
         [batch_size, out, out, K] uint8 of the valid centre, out = patch_size - 2 * halo: class indices or
-        `masks.IGNORE`, and the border term if the tiles have it.
+        `unet.masks.labels.IGNORE`, and the border term if the tiles have it.
     """
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
     choose = _Order(tiles, settings.seed, settings.oversample_rare)
