@@ -37,7 +37,7 @@ class Mask:
 
 
 def read_mask_stats(source: str | Path | bytes, *, page: int = 0, max_pixels: int = MAX_PIXELS) -> MaskStats:
-    """Reads a mask completely and counts its values; arguments and errors are as for `images.reader`."""
+    """Reads a mask and counts its values; arguments and errors as for `unet.images.reader.read_image`."""
     return values_and_stats(read_raster(source, page, max_pixels))[1]
 
 
@@ -70,7 +70,7 @@ def read_mask(
         max_pixels: larger masks are refused before they are decoded.
 
     Raises:
-        ImageError: the file cannot be read, see `images.reader`, or the mask holds values of no class.
+        ImageError: the file cannot be read, see `read_mask_stats`, or the mask holds values of no class.
     """
     values, mask_stats = values_and_stats(read_raster(source, page, max_pixels))
     index_of = _indices_of(mask_stats, label_map)
