@@ -70,7 +70,7 @@ def read_mask(
         max_pixels: larger masks are refused before they are decoded.
 
     Raises:
-        ImageError: the file cannot be read, see `read_mask_stats`, or the mask holds values of no class.
+        ImageError: the file cannot be read or is damaged, or the mask holds values of no class.
     """
     values, mask_stats = values_and_stats(read_raster(source, page, max_pixels))
     index_of = _indices_of(mask_stats, label_map)
