@@ -75,7 +75,7 @@ def test_docstrings_come_with_signatures_and_sections(site):
     page = read(site, "reference/code/unet") + read(site, "reference/code/unet.metrics")
     text = re.sub(r"<[^>]+>", "", page)
     assert "nearest_valid_size(" in text
-    assert "pixel counts, shape [classes, classes], row = truth, column = prediction." in text
+    assert "pixel counts, shape [classes, classes], row = ground truth, column = prediction." in text
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
     """All metrics of one confusion matrix.
 
     Args:
-        confusion: pixel counts, shape [classes, classes], row = truth, column = prediction.
+        confusion: pixel counts, shape [classes, classes], row = ground truth, column = prediction.
         classes: class names; the first class is the background.
 
     Returns:
