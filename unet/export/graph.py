@@ -106,10 +106,11 @@ class Segmenter(tf.Module):
             self._softmax = tf.identity
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         # Signatures share this trace: tracing the tiles takes most of the time of an export.
-        self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels)
+        self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels, autograph=False)
         predict = tf.function(
             lambda image: self.run(image, tf.identity, tf.float32, of_probabilities=True),
             input_signature=pixels,
+            autograph=False,
         )
         # Hidden from tf.Module in a function: otherwise it would be traced for each SavedModel, although no
         # signature uses it.

@@ -60,8 +60,8 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
         SERVE: _batch(s.mask_bytes, encoded, mask),
         COLORED: _batch(s.colored_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
-        TENSORS: tf.function(s.masks, input_signature=[arrays]),
-        NETWORK: tf.function(s.network, input_signature=[patches]),
+        TENSORS: tf.function(s.masks, input_signature=[arrays], autograph=False),
+        NETWORK: tf.function(s.network, input_signature=[patches], autograph=False),
         EVALUATE: _batch(
             s.evaluate,
             examples,
@@ -83,6 +83,7 @@ class _Signatures:
         self._decoded = tf.function(
             lambda encoded, name: decode_image(encoded, segmenter.channels, max_pixels, name),
             input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.string)],
+            autograph=False,
         )
 
     def mask_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
@@ -202,4 +203,4 @@ def _batch(
         found = found if len(outputs) > 1 else (found,)
         return {spec.name: values for spec, values in zip(outputs, found, strict=True)}
 
-    return tf.function(each, input_signature=[element])
+    return tf.function(each, input_signature=[element], autograph=False)

@@ -161,7 +161,7 @@ def _warp(side: int, halo: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         # [side, side, C], [out, out, K]
         return tf.stack(bent, -1), _only_inside(tf.reshape(indices, [out, out, -1]), inside)
 
-    return tf.function(bend, jit_compile=True)
+    return tf.function(bend, jit_compile=True, autograph=False)
 
 
 def positions(side: int, angle: tf.Tensor, ratio: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:

@@ -83,6 +83,7 @@ def training_batches(
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 
+    @tf.autograph.experimental.do_not_convert  # which would take half of the time until training begins
     def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.split(tf.stack([tf.constant(settings.seed, tf.int64), number]), 5)  # [5, 2]
         index, wanted = choose(number)

@@ -34,6 +34,7 @@ class WholeImageValidation(keras.callbacks.Callback):
         self._predict = tf.function(
             lambda x: tf.argmax(network(x, training=False)[0], -1, tf.int32),  # [h, w]
             input_signature=[tf.TensorSpec([1, None, None, tiles.channels], tf.float32)],
+            autograph=False,
         )
         self.best_score = -math.inf
         self.best_weights: list[NDArray] = []
