@@ -149,7 +149,7 @@ def overhead(models: Path, rounds: int) -> int:
         connection.close()
         bare.stdin.close()
         bare.wait(60)
-    medians = {name: 1000 * statistics.median(values[5:]) for name, values in times.items()}  # without 5 to warm up
+    medians = {name: 1000 * statistics.median(values[5:]) for name, values in times.items()}  # 5 to warm up
     ratio = medians["server"] / medians["bare"]
     print(f"512x512, {rounds} rounds, p50:", ", ".join(f"{k} {v:.1f} ms" for k, v in medians.items()))
     print(f"overhead: {100 * (ratio - 1):.1f} %")

@@ -24,7 +24,7 @@ _OUTPUTS = (
     mlmd.Event.OUTPUT,
     mlmd.Event.DECLARED_OUTPUT,
     mlmd.Event.INTERNAL_OUTPUT,
-)  # the last: of resolvers
+)  # the last: outputs of resolvers
 _PUSHED = "PushedModel"
 _SECONDS_FOR_A_LOCK = 2.0
 

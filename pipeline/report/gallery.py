@@ -92,7 +92,13 @@ def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> 
     name = row["name"]
     return [
         Panel("Image", f"Image {name}", width, height, photograph),
-        Panel("Truth", f"True classes of {name}", width, height, pictures.mask(ground_truth, len(classes))),
+        Panel(
+            "Ground truth",
+            f"True classes of {name}",
+            width,
+            height,
+            pictures.mask(ground_truth, len(classes)),
+        ),
         Panel(
             "Prediction",
             f"Predicted classes of {name}",
