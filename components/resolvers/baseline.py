@@ -29,8 +29,8 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
         """Takes `candidate`, `model`, `model_blessing`; returns `model`, the input of `choose_baseline`.
 
         `model` holds the last blessed model. If the candidate cannot be compared with it, the last comparable
-        model follows, or the candidate if there is none. `model` holds the candidate alone if nothing was
-        blessed since a person last promoted it.
+        model follows, or the candidate if there is none. `model` holds the candidate alone if a person
+        promoted it and no model was blessed since.
         """
         [candidate] = input_dict["candidate"]
         models = {artifact.id: artifact for artifact in input_dict["model"]}

@@ -34,7 +34,7 @@ class RunSummary:
         learning_rate: the learning rate that the Tuner chose, and the reason.
         trials: file with the results of all trials of the search, empty without a search.
         steps, best_step: number of training steps, and the step with the best weights on the eval images.
-        start: the model or checkpoint that the training started from, if a warm start was requested.
+        start: the weights that the training started from, if a warm start was requested.
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
