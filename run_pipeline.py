@@ -1,4 +1,4 @@
-"""The command line: `python run_pipeline.py --help`. Imports nothing heavy before a command needs it."""
+"""The command line: `python run_pipeline.py --help`. Each command imports only the libraries it needs."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ PYTHON = os.path.join(HERE, ".venv", "bin", "python")
 
 def explain_missing(reason):
     # type: (str) -> None
-    """Ends with what to type instead. An old Python must be able to read this file, to be told so."""
+    """Exits with a message that names the right command. Old versions of Python must parse this file."""
     make = "" if os.path.exists(PYTHON) else "make setup && "
     command = " ".join([PYTHON] + ["'%s'" % word if " " in word else word for word in sys.argv])
     sys.exit("%s\nThe pipeline has an environment of its own:\n    %s%s" % (reason, make, command))
@@ -24,8 +24,8 @@ for module in ("pydantic", "rich", "numpy", "PIL", "tensorflow", "tfx"):
     if find_spec(module) is None:
         explain_missing("This Python (%s) has no module %r." % (sys.executable, module))
 
-# Before TensorFlow loads: its faster CPU kernels, which it chooses by itself only on some CPUs; no chatter;
-# no more GPU memory than is needed; Keras 3, whatever the shell says.
+# Set before TensorFlow is imported: its faster CPU kernels, which it enables only on some CPUs; few log
+# messages; no more GPU memory than needed; Keras 3, whatever the shell sets.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

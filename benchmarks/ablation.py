@@ -1,10 +1,10 @@
-"""What each part of the training is worth: the same budget of steps with and without it, on three folds.
+"""Measures the benefit of each part of the training: the same budget of steps with and without, three folds.
 
     python benchmarks/ablation.py --root ablation
     python benchmarks/ablation.py --root ablation --only flips,dice --seeds 0
 
-Whole runs of the pipeline on the bundled nuclei. Seed k is scored on fold k of the images that are not in the
-test split, which has no part in this. A run that is finished is not made again.
+Each variant is a whole run of the pipeline on the bundled nuclei. Seed k is scored on fold k of the images
+that are not in the test split; test images are not used. Finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-# The learning rate is the one that the search of the default profile chooses; SGD's was tried on fold 0.
+# The learning rate is the one that the search of the default profile chooses; SGD's was chosen on fold 0.
 BUDGET = {
     "tune": "never", "learning_rate": 0.0022, "steps": 600, "validate_every": 150,
     "thresholds": "{foreground_iou=0.0}",
 }  # fmt: skip
-# Where a variant does not say otherwise, the default: flips, quarter turns and changes of grey values; Adam.
+# Other settings are the defaults: flips, quarter turns, changes of brightness and contrast; Adam.
 VARIANTS: dict[str, dict[str, object]] = {
     "none": {"flip": "false", "brightness_contrast": 0},
     "flips": {"brightness_contrast": 0},
@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 def score(root: Path, settings: dict[str, object]) -> float:
-    """Foreground IoU of a run with these settings, on its test images."""
+    """Returns the foreground IoU of a run with these settings, on its test images."""
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     command = [sys.executable, CHECKOUT / "run_pipeline.py", "run", "--root", root, *sets]
     subprocess.run([*map(str, command)], check=True, stdout=subprocess.DEVNULL)
@@ -45,7 +45,7 @@ def score(root: Path, settings: dict[str, object]) -> float:
 
 
 def main() -> None:
-    """Prints a row for each variant: the mean, and each fold."""
+    """Prints a row for each variant: the mean and the score of each fold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="folder for the runs, a root each")
     parser.add_argument("--only", default=",".join(VARIANTS), help="variants, by commas")

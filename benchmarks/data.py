@@ -1,11 +1,12 @@
-"""How the cost of data grows: check, ingest, statistics and Transform, beside Pillow's plain decoding.
+"""Measures how the cost of data grows: check, ingest, statistics, Transform, and plain decoding by Pillow.
 
     python benchmarks/data.py --images 100 1000 10000
     python benchmarks/data.py --images 3 --size 20000
 
-Makes images of grainy texture that compress like electron micrographs, with a mask each, and measures every
-number of images in a process of its own. `pillow` is the time that plain decoding of all images and masks
-would take on all cores: one core's, divided by their number. The ratios are what to compare between machines.
+Creates images of grainy texture that compress like electron micrographs, with a mask each, and measures every
+number of images in its own process. `pillow` is the estimated time of plain decoding of all images and masks
+on all cores: the time of one core divided by their number. Compare the ratios, not the seconds, between
+machines.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-Image.MAX_IMAGE_PIXELS = None  # the images are our own
+Image.MAX_IMAGE_PIXELS = None  # the benchmark creates the images itself
 NODES = ("ImageMaskExampleGen", "StatisticsGen", "Transform")
 sys.path.insert(0, str(CHECKOUT))
 
@@ -55,7 +56,7 @@ def _write(folder: Path, number: int, side: int) -> None:
 
 
 def pillow_seconds(folder: Path) -> float:
-    """Seconds that decoding all images and masks takes on all cores, from 100 of them on one."""
+    """Estimates the seconds of decoding all images and masks on all cores; from 100 of them on one core."""
     files = [sorted((folder / part).iterdir()) for part in ("images", "masks")]
     some = [path for several in files for path in several[:100]]
     start = time.perf_counter()
@@ -66,11 +67,11 @@ def pillow_seconds(folder: Path) -> float:
 
 
 class _EnoughError(Exception):
-    """Transform is done; the nodes after it are not measured here."""
+    """Transform is done; later nodes are not measured."""
 
 
 def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
-    """Seconds and peak memory of each step on the images of a folder, in this process."""
+    """Measures seconds and peak memory of each step on the images of a folder, in this process."""
     from pipeline.check.check import check
     from pipeline.config import profile
     from pipeline.root import Root
@@ -103,7 +104,7 @@ def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
 
 
 def _stored_ratio(uri: str) -> float:
-    """Bytes of the stored tiles for each byte of the padded images that they are of, as 8-bit PNG."""
+    """Returns the bytes of the stored tiles per byte of the padded images as 8-bit PNG."""
     import tensorflow as tf
 
     from unet.images.reader import encode_png
@@ -114,7 +115,7 @@ def _stored_ratio(uri: str) -> float:
     for record in tf.data.TFRecordDataset(files, "GZIP").take(50).as_numpy_iterator():
         example = tf.train.Example.FromString(record).features.feature
         tile = tf.io.decode_png(example["tile"].bytes_list.value[0]).numpy()
-        # A tile's share of the padded image: the tiles overlap, the image does not.
+        # Share of the tile in the padded image: tiles overlap.
         height, width = (example[key].int64_list.value[0] for key in ("height", "width"))
         count = example["tiles"].int64_list.value[0]
         share = (height + 184) * (width + 184) / count / tile[..., 0].size

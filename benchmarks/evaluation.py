@@ -1,13 +1,12 @@
-"""What the gate costs: the Evaluator beside the model's own answers to the same images.
+"""Measures the cost of the gate: the Evaluator compared with plain inference on the same images.
 
     python benchmarks/evaluation.py
     python benchmarks/evaluation.py --images 50 --size 1024 --compared
 
-The Evaluator of the pipeline runs over N and over 2N test images: what the second half took is what an image
-costs, and the rest is its start (loading, Beam, TFMA, the nine pictures). Beside it pure inference: the
-exported model's masks of the same pixels (`tensors`), one image after the other. Medians of `--repeats`
-rounds, in turns, of the seconds on the clock, and of those of the processor, which other programs disturb
-less.
+The Evaluator runs over N and over 2N test images: the difference is the time of N images, and the rest is the
+start (loading, Beam, TFMA, the nine pictures). Plain inference is the exported model's signature `tensors` on
+the same pixels, one image after the other. The results are medians of `--repeats` alternating rounds, of
+wall-clock seconds and of processor seconds, which other programs disturb less.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 
 def write_model(folder: Path, filters: int) -> None:
-    """An untrained network, exported with its signatures: weights do not change the time."""
+    """Exports an untrained network with its signatures: the time does not depend on the weights."""
     import json
 
     import keras
@@ -52,7 +51,7 @@ def write_model(folder: Path, filters: int) -> None:
 
 
 def write_examples(folder: Path, count: int, size: int) -> Any:
-    """A test split of smooth blobs, half of the pixels in them; returns the images, [N, size, size, 1]."""
+    """Writes a test split of smooth blobs on half of the pixels; returns the images, [N, size, size, 1]."""
     import numpy as np
     import tensorflow as tf
     from scipy import ndimage
@@ -79,7 +78,7 @@ def write_examples(folder: Path, count: int, size: int) -> Any:
 
 
 def evaluate(model: Path, baseline: Path | None, examples: Path, count: int, out: Path) -> list[float]:
-    """Seconds of the Evaluator, of the clock and of the processor."""
+    """Runs the Evaluator; returns its wall-clock and processor seconds."""
     import json
 
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
@@ -120,7 +119,7 @@ def evaluate(model: Path, baseline: Path | None, examples: Path, count: int, out
 
 @contextlib.contextmanager
 def _timed() -> Iterator[list[float]]:
-    """Seconds of the clock and of the processor, once the block is left."""
+    """Yields a list that holds the wall-clock and processor seconds of the block after its end."""
     took: list[float] = []
     clock, processor = time.perf_counter(), time.process_time()
     yield took
@@ -128,7 +127,7 @@ def _timed() -> Iterator[list[float]]:
 
 
 def main() -> None:
-    """Prints the start, what an image costs in both ways, and the ratio."""
+    """Prints the start-up time, the time per image of both ways, and their ratio."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     arguments.add_argument("--images", type=int, default=24, help="N")
     arguments.add_argument("--size", type=int, default=512, help="side of the images, in pixels")

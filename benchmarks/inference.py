@@ -1,11 +1,11 @@
-"""How fast and how large: the exported model beside other ways to run the same network over an image.
+"""Measures speed and memory of the exported model and of other ways to apply the same network to an image.
 
     python benchmarks/inference.py
     python benchmarks/inference.py --size 4096 --filters 8 --only aligned
     python benchmarks/inference.py --torch ~/torch/bin/python      # an interpreter that has PyTorch
 
-Each way runs in a process of its own, for its peak memory, over the same image of noise, with untrained
-weights: one pass to warm up, then the fastest of `--repeats`.
+Each way runs in its own process, to measure its peak memory, on the same image of noise, with untrained
+weights: one warm-up pass, then the fastest of `--repeats` passes.
 
 aligned       what is exported: the tiles of `unet.tiling.plan_image`
 naive         tiles of 572 pixels, 388 apart, one after the other: the usual code, with seams
@@ -33,7 +33,7 @@ WINDOW, STRIDE, HALO = 572, 388, 92
 
 
 def keras_network(filters: int) -> Any:
-    """The paper's network for one channel and any size, returning logits."""
+    """Creates the paper's network for one channel and any size, with logits as outputs."""
     sys.path.insert(0, str(CHECKOUT))
     import keras
 
@@ -44,7 +44,7 @@ def keras_network(filters: int) -> Any:
 
 
 def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], object]:
-    """The exported model's own graph."""
+    """Returns a function that runs the exported model's own graph."""
     network = keras_network(filters)
     from unet.export.graph import Segmenter
     from unet.tiling import Geometry, tile_area
@@ -55,7 +55,7 @@ def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], obje
 
 
 def windows(image: np.ndarray, filters: int, stride: int) -> Callable[[], object]:
-    """Patches of a fixed size; where they overlap, probabilities are averaged."""
+    """Returns a function that predicts patches of a fixed size and averages overlapping probabilities."""
     network = keras_network(filters)
     import tensorflow as tf
 
@@ -87,7 +87,7 @@ def windows(image: np.ndarray, filters: int, stride: int) -> Callable[[], object
 
 
 def torch_whole(image: np.ndarray, filters: int) -> Callable[[], object]:
-    """The same network in PyTorch."""
+    """Returns a function that runs the same network in PyTorch."""
     import torch
     from torch import nn
     from torch.nn import functional
@@ -127,7 +127,7 @@ def torch_whole(image: np.ndarray, filters: int) -> Callable[[], object]:
 
 
 def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
-    """Measures one way; prints a JSON object."""
+    """Measures one way and prints a JSON object."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     image = np.random.default_rng(0).integers(0, 256, (size, size), np.uint8)
@@ -148,7 +148,7 @@ def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
 
 
 def main() -> None:
-    """Prints a table: megapixels a second, peak memory, and how many times as fast the exported model is."""
+    """Prints a table: megapixels a second, peak memory, and the speed-up of the exported model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", type=int, default=2048, help="side of the image (default: 2048)")
     parser.add_argument("--filters", type=int, nargs="+", default=[8, 16], help="of the first level")

@@ -1,9 +1,9 @@
-"""How long a report takes and how large it is, for numbers of test images.
+"""Measures time and file size of a report for several numbers of test images.
 
 .venv/bin/python benchmarks/report.py [--images 100 1000] [--size 512]
 
-The evaluations are synthetic (`data/synthetic_evaluation.py`); time is that of the whole command, its start
-included, as a person waits for it.
+The evaluations are synthetic (`data/synthetic_evaluation.py`); the time is that of the whole command with its
+start.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ run.nodes.append(Node("Evaluator", "done", outputs={"evaluation": [evaluation]})
 
 
 def measure(images: int, size: int) -> tuple[float, float, int]:
-    """Seconds, those of the processor, and bytes of a report of so many images of `size` x `size` pixels."""
+    """Returns wall-clock seconds, processor seconds and bytes of a report of `images` square images."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         folder = root / "runs" / "20261125-000000"

@@ -1,13 +1,13 @@
-"""What the server costs over the bare model, and what it does under load.
+"""Measures the overhead of the server over the bare model, and the server under load.
 
     python benchmarks/serving.py overhead
     python benchmarks/serving.py load --minutes 3
 
-`overhead` times the same 512x512 image, in turns, by a request to the server and by a call of the SavedModel
-in a process of the same environment with the same settings. `load` sends a mix of good, bad and huge requests
-from eight clients while a new version is pushed every 20 s, and exits with 1 if one was dropped, answered
-with another status than it should have been, or the memory grew. Both serve a copy of the newest version, on
-this machine alone, and stop by themselves.
+`overhead` times the same 512x512 image, alternating between a request to the server and a call of the
+SavedModel in a process with the same environment and settings. `load` sends a mix of valid, invalid and huge
+requests from eight clients while a new version is pushed every 20 s. It exits with 1 if a request was dropped
+or got a wrong status, or if the memory grew. Both serve a copy of the newest version, on this machine alone,
+and end by themselves.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ JSON = {"Content-Type": "application/json"}
 MOST_REQUESTS = 100_000
 PUSH_SECONDS = 20
 
-# Loads the model as the server does and times one call for each line that it is sent.
+# Loads the model as the server does and times one call for each line on its standard input.
 BARE = """
 import os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["TF_ENABLE_ONEDNN_OPTS"] = "2", "1"
@@ -55,7 +55,7 @@ for line in sys.stdin:
 
 
 class Server:
-    """The server, as a process."""
+    """The server in its own process."""
 
     def __init__(self, folder: Path, log: Path) -> None:
         command = [str(PYTHON), "-m", "serving", "--model-dir", str(folder), "--http-port", "0"]
@@ -67,14 +67,14 @@ class Server:
             time.sleep(0.1)
 
     def ready(self, port: str) -> bool:
-        """Whether it answers."""
+        """Whether the server is ready."""
         self.port = int(port)
         with contextlib.suppress(OSError):
             return self.send("GET", "/health/ready")[0] == 200
         return False
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Status and body of an answer, on a connection of its own."""
+        """Sends a request on a new connection; returns status and body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
             connection.request(method, path, body, JSON)
@@ -82,14 +82,14 @@ class Server:
             return response.status, response.read()
 
     def mebibytes(self) -> float:
-        """Resident memory."""
+        """Returns the resident memory of the server in MiB."""
         text = self.send("GET", "/metrics")[1].decode()
         return float(re.findall(r"^process_resident_memory_bytes (\S+)", text, re.M)[0]) / 2**20
 
 
 @contextlib.contextmanager
 def serving(models: Path) -> Iterator[tuple[Server, Path]]:
-    """A server of the newest version in a folder of its own, and that folder."""
+    """Starts a server of the newest version in a new folder; yields the server and the folder."""
     versions = sorted((int(path.name), path) for path in models.glob("[0-9]*") if path.name.isdigit())
     if not versions:
         raise SystemExit(f"there is no version in {models}: train one first (make run), or name --models")
@@ -104,7 +104,7 @@ def serving(models: Path) -> Iterator[tuple[Server, Path]]:
 
 
 def png(side: int) -> bytes:
-    """A square image of nuclei, as large as it is asked for."""
+    """Draws a square image of nuclei with `side` pixels."""
     tile = Image.open(IMAGE).convert("L")
     image = Image.new("L", (side, side))
     for x in range(0, side, tile.width):
@@ -116,7 +116,7 @@ def png(side: int) -> bytes:
 
 
 def request(*images: bytes) -> bytes:
-    """The body of a predict call."""
+    """Returns the body of a predict call."""
     return json.dumps({"instances": [{"b64": base64.b64encode(image).decode()} for image in images]}).encode()
 
 
@@ -124,7 +124,7 @@ def request(*images: bytes) -> bytes:
 
 
 def overhead(models: Path, rounds: int) -> int:
-    """Prints both medians and their ratio."""
+    """Prints the median times of both and their ratio."""
     with serving(models) as (server, folder):
         image = folder.parent / "image.png"
         image.write_bytes(png(512))
@@ -160,7 +160,7 @@ def overhead(models: Path, rounds: int) -> int:
 
 
 def mix() -> list[tuple[str, float, int, bytes]]:
-    """Kinds of requests: name, weight, the status that is right, body."""
+    """Returns the kinds of requests: name, weight, expected status, body."""
     small, cut = png(256), png(512)[:4000]
     return [
         ("256x256", 40, 200, request(small)),
@@ -176,7 +176,7 @@ def mix() -> list[tuple[str, float, int, bytes]]:
 
 
 class Load:
-    """Eight clients and what they saw."""
+    """Eight clients and the responses that they received."""
 
     def __init__(self, server: Server, seconds: float) -> None:
         self.server, self.end = server, time.monotonic() + seconds
@@ -188,7 +188,7 @@ class Load:
         self._lock = threading.Lock()
 
     def client(self, seed: int) -> None:
-        """Sends one request after the other until the time is over."""
+        """Sends one request after the other until the end of the benchmark."""
         chosen = random.Random(seed)
         while time.monotonic() < self.end and sum(self.statuses.values()) < MOST_REQUESTS:
             name, _, right, body = chosen.choices(self.kinds, [kind[1] for kind in self.kinds])[0]
@@ -206,7 +206,7 @@ class Load:
 
 
 def push_versions(folder: Path, load: Load) -> int:
-    """Pushes a new version every 20 s and removes all but the last two; how many it pushed."""
+    """Pushes a new version every 20 s and removes all but the last two; returns the number of pushes."""
     version = 1
     while time.monotonic() + PUSH_SECONDS < load.end:
         time.sleep(PUSH_SECONDS)
@@ -220,7 +220,7 @@ def push_versions(folder: Path, load: Load) -> int:
 
 
 def under_load(models: Path, minutes: float, clients: int) -> int:
-    """Prints what the clients saw and how the memory went; 1 if it was not as it should be."""
+    """Prints the clients' results and the memory over time; returns 1 if any of them is wrong."""
     with serving(models) as (server, folder):
         load = Load(server, 60 * minutes)
         memory: list[float] = []
@@ -246,7 +246,7 @@ def under_load(models: Path, minutes: float, clients: int) -> int:
         print(f"  {name:16} {len(values):6} answers, p50 {p50:7.0f} ms, p99 {p99:7.0f} ms")
     for title, found in (("dropped", load.dropped), ("another status", load.wrong)):
         print(f"{title}: {len(found)}", *found[:5], sep="\n  ")
-    # Peaks of a request come and go; what would grow is the level, so thirds of the time are compared.
+    # Single requests cause peaks; a leak would raise the level, so thirds of the time are compared.
     third = len(memory) // 3
     levels = [statistics.median(memory[i * third : (i + 1) * third]) for i in range(3)]
     print("memory, median of each third: " + ", ".join(f"{level:.0f}" for level in levels), end=" MiB; ")
@@ -256,7 +256,7 @@ def under_load(models: Path, minutes: float, clients: int) -> int:
 
 
 def main() -> int:
-    """The command line."""
+    """Parses the command line and runs a benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=["overhead", "load"])
     parser.add_argument(

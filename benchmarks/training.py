@@ -1,11 +1,11 @@
-"""What the data cost a training step: the step in the pipeline beside its twin on tensors in memory.
+"""Measures the cost of the data in a training step: fed by the pipeline or by tensors in memory.
 
     python benchmarks/training.py
     python benchmarks/training.py --set spatial_augment_prob=0.25 --set patch_size=316
 
-Cuts the bundled images into tiles as the pipeline does, then times the same compiled step twice: fed by
-the tf.data pipeline, and by one batch that stays in memory. The two alternate; medians are compared. The
-time of the data alone is what a faster device would wait for.
+Cuts the bundled images into tiles like the pipeline, then times the same compiled step twice: fed by the
+tf.data pipeline, and by one batch that stays in memory. Both alternate; their medians are compared. The time
+of the data alone is the lower bound of a step on a faster device.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ sys.path.insert(0, str(CHECKOUT))
 
 
 def tiles_of(settings: list[str], folder: Path) -> tuple:
-    """Configuration of a run on the bundled images, and the tiles of its training split."""
+    """Returns the configuration of a run on the bundled images, and the tiles of its training split."""
     from pipeline import graph, runner
     from pipeline.config import profile
     from pipeline.history.executions import Node
     from pipeline.root import Root
 
     class EnoughError(Exception):
-        """The tiles are there; the nodes after them are not measured here."""
+        """The tiles are written; later nodes are not measured."""
 
     config = profile.load(overrides={"channels": 1, **profile.parse_overrides(settings)})
     found = []
@@ -49,7 +49,7 @@ def tiles_of(settings: list[str], folder: Path) -> tuple:
 
 
 def milliseconds(step: Callable[[], object], count: int) -> float:
-    """Median time of a call."""
+    """Returns the median time of a call in milliseconds."""
     times = []
     for _ in range(count):
         start = time.perf_counter()
@@ -59,7 +59,7 @@ def milliseconds(step: Callable[[], object], count: int) -> float:
 
 
 def main() -> None:
-    """Prints milliseconds a step and their ratio."""
+    """Prints the milliseconds of a step in both ways and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for run")
     parser.add_argument("--steps", type=int, default=40, help="steps in a round (default: 40)")

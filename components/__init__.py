@@ -1,1 +1,1 @@
-"""What happens to the data, in the order it flows; nothing is imported here: each part loads alone."""
+"""The nodes of the TFX graph, in the order of the data; import each module by itself."""

@@ -1,7 +1,7 @@
-"""Whether the images are still such as the model in service was made for: domains, drift and skew.
+"""Compares the images with those that the deployed model was made for: domains, drift and skew.
 
-A schema inferred from the data that it validates finds nothing. What is compared here comes from elsewhere:
-from the profile, from the data of the last blessed model, and from images as they come in service.
+A schema inferred from the data that it validates finds no anomaly. So the data are compared with the domains
+of the profile, with the data of the last blessed model, and with images as they come in service.
 """
 
 # No `from __future__ import annotations` here: TFX reads the annotations of a component function as objects.
@@ -22,27 +22,27 @@ from unet.dataset.sample import FRACTION_PREFIX, SERVING, SPLITS
 from unet.dataset.settings import Drift
 from unet.errors import BadInput
 
-FROZEN = ("bit_depth", "channels")  # new values of these are another kind of images, however few
+FROZEN = ("bit_depth", "channels")  # new values mean another kind of images, even in few images
 COMPARED = ("mean", "stddev", "height", "width")
 # The divergence of two small samples of one distribution is far from 0. By resampling the bundled nuclei it
 # was at most 0.94 for 6 images, 0.67 for 12 and 0.52 for 28: below max_drift plus this over sqrt(images).
 _NOISE = 1.6
-_MOST = 0.99  # two sets without anything in common have a divergence of 1, and can always be told apart
-# Of fewer images than this, even two samples of one distribution may have nothing in common: then the means
-# must differ, too, by so many deviations.
+_MOST = 0.99  # two sets with disjoint values have a divergence of 1; the threshold stays below it
+# Two samples of one distribution may be disjoint if they have fewer images than this. Then the means must
+# differ, too, by this many standard deviations.
 _FEW, _DEVIATIONS = 30, 2.0
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
 
 def load_statistics(uri: str) -> dict[str, Statistics]:
-    """What StatisticsGen wrote, by split."""
+    """Loads the statistics that StatisticsGen wrote, by split."""
     files = sorted(Path(uri).glob("Split-*/FeatureStats.pb"))
     return {path.parent.name.removeprefix("Split-"): tfdv.load_stats_binary(str(path)) for path in files}
 
 
 def numeric(statistics: Statistics) -> dict[str, statistics_pb2.NumericStatistics]:
-    """The numeric features of one split by name."""
+    """Returns the numeric features of one split by name."""
     return {
         feature.path.step[0]: feature.num_stats
         for dataset in statistics.datasets
@@ -54,7 +54,7 @@ def numeric(statistics: Statistics) -> dict[str, statistics_pb2.NumericStatistic
 def outside_domains(
     current: Mapping[str, Statistics], domains: Mapping[str, tuple[float, float]]
 ) -> list[str]:
-    """A sentence for each split and feature with values outside the domain that the profile states."""
+    """Lists a sentence for each split and feature with values outside the domain that the profile states."""
     sentences = []
     for split, statistics in current.items():
         for name, values in numeric(statistics).items():
@@ -68,7 +68,7 @@ def outside_domains(
 
 
 def new_kinds(current: Mapping[str, Statistics], baseline: Mapping[str, Statistics]) -> list[str]:
-    """A sentence for each frozen feature with values that the data of the last blessed model did not have."""
+    """Lists a sentence for each frozen feature with values that the last blessed model's data lack."""
     before = [numeric(statistics) for split, statistics in baseline.items() if split in SPLITS]
     sentences = []
     for name in FROZEN:
@@ -87,14 +87,14 @@ def new_kinds(current: Mapping[str, Statistics], baseline: Mapping[str, Statisti
 
 
 def divergences(now: Statistics, before: Statistics) -> dict[str, tuple[float, float]]:
-    """How far the scalars of one set of images are from those of another, by TFDV.
+    """Measures with TFDV how far the scalars of two sets of images diverge.
 
     Args:
-        now: one split.
-        before: what it is compared with; features that only one of them has are left out.
+        now: statistics of one split.
+        before: statistics of the split to compare with; features that only one of both has are left out.
 
     Returns:
-        For each feature its Jensen-Shannon divergence, 0 to 1, and the part of it that two samples of so few
+        For each feature the Jensen-Shannon divergence, 0 to 1, and the part of it that two samples of so few
         images may have by chance.
     """
     names = [name for name in numeric(now) if name in COMPARED or name.startswith(FRACTION_PREFIX)]
@@ -113,7 +113,7 @@ def divergences(now: Statistics, before: Statistics) -> dict[str, tuple[float, f
 
 
 def _only(statistics: Statistics, names: list[str]) -> Statistics:
-    """The named features alone, as floats: integers and floats are the same scale here."""
+    """Keeps only the named features, as floats: integers and floats are the same scale here."""
     copy = Statistics()
     copy.CopyFrom(statistics)
     for dataset in copy.datasets:
@@ -126,7 +126,7 @@ def _only(statistics: Statistics, names: list[str]) -> Statistics:
 
 
 def differences(now: Statistics, before: Statistics, max_drift: float, what: str) -> list[str]:
-    """A sentence for each scalar whose divergence exceeds the threshold; `what` names the two sets."""
+    """Lists a sentence for each scalar whose divergence exceeds `max_drift`; `what` names the two sets."""
     new, old = numeric(now), numeric(before)
     fewest = min(s.datasets[0].num_examples for s in (now, before))
     sentences = []
@@ -149,11 +149,12 @@ def DistributionValidator(  # type: ignore[no-untyped-def]
     report: OutputArtifact[ExampleAnomalies],
     baseline: InputArtifact[ExampleStatistics] = None,
 ):
-    """Stops a run whose images are not those that the model in service was made for.
+    """Stops a run whose images differ from those that the deployed model was made for.
 
-    Args of the component: `settings`, a `Drift` as JSON; `baseline`, statistics of the data of the last
-    blessed model, if there is one. Raises `BadInput` with a sentence for each difference; with on_drift =
-    "warn" they become the property `warnings` of the report, but for values outside their domains.
+    The parameter `settings` is a `Drift` as JSON; `baseline` is the statistics of the last blessed model's
+    data, if there is such a model. Raises `BadInput` with a sentence for each difference. With on_drift =
+    "warn" the sentences become the property `warnings` of the report, except for values outside their
+    domains.
     """
     options = Drift.model_validate_json(settings)
     current = load_statistics(statistics.uri)

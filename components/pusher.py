@@ -1,4 +1,4 @@
-"""The Pusher: puts a model that passed every gate into service."""
+"""The Pusher: deploys a model that passed every gate."""
 
 # No `from __future__ import annotations` here: TFX reads the annotations of a component function as objects.
 
@@ -34,11 +34,11 @@ def Pusher(  # type: ignore[no-untyped-def]
     folder: Parameter[str],
     facts: Parameter[str],
 ):
-    """Pushes a model that both gates blessed, with its card, unless the newest version already is this model.
+    """Deploys a model that both gates blessed, with its card, unless the newest version is this very model.
 
-    Args of the component: `folder`, of the versions; `facts`, JSON of what the card says beside what the
-    artifacts tell. `pushed_model` says what happened: the custom properties `pushed` (0 or 1), `withdrawn`
-    (1: a rollback took this model out of service) and, where the model is in service afterwards,
+    The parameters are `folder`, the folder of the versions, and `facts`, JSON for the model card with what
+    the artifacts do not hold. `pushed_model` records the result in custom properties: `pushed` (0 or 1),
+    `withdrawn` (1: a rollback withdrew this model) and, if the model is deployed afterwards,
     `pushed_destination`.
     """
     pushed_model.set_int_custom_property("pushed", 0)

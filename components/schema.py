@@ -1,7 +1,7 @@
 """The schema of the examples, and its enforcement.
 
-A schema inferred from the very data it validates finds nothing. So the inferred one is merged with what
-must hold for every data set: the ranges of the scalars, and the encoded features that Transform needs.
+A schema inferred from the data that it validates finds no anomaly. So it is merged with constraints that hold
+for every data set: the ranges of the scalars, and the encoded features that Transform needs.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from unet.errors import BadInput
 
 BYTES_FEATURES = ("image", "mask", "border", "name", "group")
 INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, 3), "bit_depth": (8, 16)}
-# All bit depths live on the 0..255 scale (unet/images/reader.py).
+# Values of every bit depth are on the 0..255 scale (unet/images/reader.py).
 FLOAT_RANGES = {"mean": (0.0, 255.0), "stddev": (0.0, 127.5)}
 
 
 def scalar_features(classes: list[str]) -> list[str]:
-    """Names of the features that statistics are computed of; encoded bytes only flood TFDV's log."""
+    """Names the features with statistics; statistics of encoded bytes would only flood TFDV's log."""
     return [*SCALARS, *(FRACTION_PREFIX + name for name in classes)]
 
 
 def enforce(schema: schema_pb2.Schema) -> schema_pb2.Schema:
-    """Adds to an inferred schema what must hold for every data set (in place) and returns it."""
+    """Adds the constraints of every data set to an inferred schema, in place, and returns it."""
     for feature in schema.feature:
         if feature.name in INT_RANGES:
             low, high = INT_RANGES[feature.name]
@@ -52,7 +52,7 @@ def enforce(schema: schema_pb2.Schema) -> schema_pb2.Schema:
 
 
 def without_bytes(schema: schema_pb2.Schema) -> schema_pb2.Schema:
-    """A copy without the encoded features: no statistics are computed of them, so TFDV would miss them."""
+    """Copies a schema without the encoded features: they have no statistics, so TFDV would miss them."""
     copy = schema_pb2.Schema()
     copy.CopyFrom(schema)
     del copy.feature[:]
@@ -61,7 +61,7 @@ def without_bytes(schema: schema_pb2.Schema) -> schema_pb2.Schema:
 
 
 def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
-    """One sentence for each anomaly of a split; empty when there is none."""
+    """Lists one sentence for each anomaly of a split; empty if there is none."""
     sentences = [
         f"{split}: {name}: {info.description}" for name, info in sorted(anomalies.anomaly_info.items())
     ]
@@ -71,7 +71,7 @@ def describe(split: str, anomalies: anomalies_pb2.Anomalies) -> list[str]:
 
 
 class SchemaGenExecutor(schema_executor.Executor):
-    """TFX's inference, then `enforce`."""
+    """Infers the schema with TFX, then calls `enforce`."""
 
     def Do(
         self,
@@ -86,13 +86,13 @@ class SchemaGenExecutor(schema_executor.Executor):
 
 
 class SchemaGen(schema_component.SchemaGen):
-    """TFX's SchemaGen with our executor."""
+    """TFX's SchemaGen with this project's executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(SchemaGenExecutor)
 
 
 class ExampleValidatorExecutor(validator_executor.Executor):
-    """TFX's validation of the scalars, whose anomalies stop the run."""
+    """Validates the scalars with TFX and stops the run at anomalies."""
 
     def _Validate(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> anomalies_pb2.Anomalies:
         schema = without_bytes(inputs[standard_component_specs.SCHEMA_KEY])
@@ -116,6 +116,6 @@ class ExampleValidatorExecutor(validator_executor.Executor):
 
 
 class ExampleValidator(validator_component.ExampleValidator):
-    """TFX's ExampleValidator with our executor."""
+    """TFX's ExampleValidator with this project's executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ExampleValidatorExecutor)

@@ -29,13 +29,13 @@ from unet.training.tiles import read_tiles
 
 
 def run_fn(fn_args: FnArgs) -> None:
-    """Called by TFX.
+    """Trains and exports the model; TFX calls it.
 
-    `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON, what is
-    searched besides the rate (`tune_over`, as JSON), the folder `checkpoints`, whether to `warm_start`, and
-    the folder of the ModelRun to `start_from`. Writes the SavedModel to `fn_args.serving_model_dir`, and the
-    Keras model, the curves, samples of the patches and what TensorBoard reads to `model_run_dir`. A killed
-    training goes on from its last checkpoint.
+    `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON;
+    `tune_over`, the JSON list of the tuned settings besides the learning rate; the folder `checkpoints`;
+    whether to `warm_start`, and the folder of the ModelRun to `start_from`. Writes the SavedModel to
+    `fn_args.serving_model_dir`, and the Keras model, the curves, sample patches and TensorBoard's logs to
+    `model_run_dir`. A killed training continues from its last checkpoint.
     """
     configured = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
@@ -89,15 +89,15 @@ def run_fn(fn_args: FnArgs) -> None:
 
 
 def best_step(curves: Curves) -> dict[str, int]:
-    """How many `steps` a training had, and after which its weights were the best, `best_step`."""
+    """Returns the number of `steps` of a training, and the step after which its weights were best."""
     steps = np.cumsum(curves["steps"])
-    # As the validation chooses: the first of equals, and the very first where no score is a number.
+    # As the validation chooses: the first of equal scores, and the very first if every score is NaN.
     best = np.argmax(np.nan_to_num(curves["val_foreground_iou"], nan=-1.0))
     return {"steps": int(steps[-1]), "best_step": int(steps[best])}
 
 
 class Executor(trainer_executor.GenericExecutor):
-    """TFX's, except that a model knows where its Keras weights are, for a training that starts from it."""
+    """TFX's executor; the model also records where its Keras weights are, for a later warm start."""
 
     def Do(
         self,
@@ -105,7 +105,7 @@ class Executor(trainer_executor.GenericExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Trains; `base_model` is the model to start from, or is not there."""
+        """Trains the model; the optional `base_model` is the model to start from."""
         start_from = ""
         if input_dict.get("base_model"):
             base = artifact_utils.get_single_instance(input_dict["base_model"])
@@ -119,6 +119,6 @@ class Executor(trainer_executor.GenericExecutor):
 
 
 class Trainer(trainer_component.Trainer):
-    """TFX's Trainer with our executor."""
+    """TFX's Trainer with this project's executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

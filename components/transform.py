@@ -1,8 +1,8 @@
 """The preprocessing of TFX Transform: normalisation constants over all training images, and tiling.
 
-One image becomes one or more *tiles*: patches of the mirror-padded image that keep their whole context, with
-the mask over the same patch, so that training may warp or rotate a tile first and crop the valid centre
-afterwards. Pixels stay encoded; only the constants of the normalisation travel beside them.
+One image becomes one or more *tiles*: patches of the mirror-padded image with their whole context, and the
+mask of the same patch. So training can warp or rotate a tile first and crop the valid center afterwards.
+Pixels stay encoded; only the constants of the normalisation are stored beside them.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
 from unet.preprocessing.settings import TileSettings
 
-PNG_LEVEL = 1  # zlib's fastest: tiles are written once and read a few times
+PNG_LEVEL = 1  # zlib's fastest level: tiles are written once and read a few times
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
     """Turns a batch of B examples into N >= B tiles.
 
     Args:
-        inputs: `image`, `mask`, `border` (encoded), `name`, each of shape [B]; `bit_depth`, shape [B, 1].
-        custom_config: `tiles`, a `TileSettings` as JSON.
+        inputs: the features `image`, `mask`, `border` (encoded) and `name`, each [B], and `bit_depth`, [B,
+            1].
+        custom_config: a dict with `tiles`, a `TileSettings` as JSON.
 
     Returns:
-        For each tile, shape [N]: `tile` and `tile_mask` (PNG, the same patch of the mirror-padded image and
-        mask; with `border` the mask has it as its second channel), `name` of the image, `top` and `left`
-        (first pixel of the image that the tile is responsible for), `height` and `width` of the image (all
-        four after `scale`), `tiles` (how many the image has); shape [N, classes], `class_pixels`, those of
-        each class among the pixels that the tile is responsible for; and, shape [N, channels], `mean` and
-        `stddev` of all training pixels or of the image.
+        For each tile, shape [N]: `tile` and `tile_mask` (PNG of the same patch of the mirror-padded image and
+        mask; with `border`, the second channel of the mask), `name` of the image, `top` and `left` (first
+        image pixel of the tile's own area), `height` and `width` of the image (all four after `scale`),
+        `tiles` (number of tiles of the image); shape [N, classes], `class_pixels`, the pixels of each class
+        in the tile's own area; shape [N, channels], `mean` and `stddev` of all training pixels or of the
+        image.
     """
     settings = TileSettings.model_validate_json(custom_config["tiles"])
     constants = None
@@ -46,10 +47,10 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
                 resize_image(decode_image(image, settings.image_channels), settings.scale)
             ),
             inputs["image"],
-            parallel_iterations=1,  # each holds an image
+            parallel_iterations=1,  # each iteration holds an image
             fn_output_signature=tf.TensorSpec([3, settings.image_channels], tf.float64),
         )
-        # The full pass over the training split; Transform puts its result into its graph.
+        # A full pass over the training split; Transform stores its result in its graph.
         constants = moments(tft.sum(sums, reduce_instance_dims=False))
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
@@ -87,12 +88,12 @@ def _cut(
     settings: TileSettings,
     constants: tuple[tf.Tensor, tf.Tensor] | None,
 ) -> tuple[tf.Tensor, ...]:
-    """All tiles of one image: what `preprocessing_fn` returns, in the order of its `ragged`."""
+    """Cuts all tiles of one image; returns the features of `preprocessing_fn`, in the order of `ragged`."""
     geometry = tiling.Geometry(settings.levels)
     planes = [
         tf.io.decode_png(plane, channels=1) for plane in (mask, border)[: 2 if settings.with_border else 1]
     ]
-    # [H, W, C] uint16 and [H, W, 1 or 2] uint8, as large as the network sees them
+    # [H, W, C] uint16 and [H, W, 1 or 2] uint8, after scaling
     pixels = resize_image(decode_image(image, settings.image_channels), settings.scale)
     indices = resize_mask(tf.concat(planes, -1), settings.scale)
     height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
@@ -120,7 +121,7 @@ def _cut(
         position = (tf.cast(v, tf.int64) for v in (top, left))
         own = indices[top : top + rows.kept(index // columns.count, geometry)]
         own = own[:, left : left + columns.kept(index % columns.count, geometry), 0]
-        # The highest bin is of ignored pixels.
+        # The highest bin counts ignored pixels.
         found = tf.math.bincount(
             tf.cast(tf.reshape(own, [-1]), tf.int32), None, IGNORE + 1, IGNORE + 1, tf.int64
         )

@@ -1,4 +1,4 @@
-"""The Tuner: which learning rate, and what else is asked for, to train with."""
+"""The Tuner: searches the learning rate and the other settings of `tune_over`."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from unet.training.tiles import read_tiles
 
 
 def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
-    """Called by TFX: the tuner and the data it searches with."""
+    """Returns the tuner and the data of its trials; TFX calls it."""
     search = TuneSettings.model_validate_json(fn_args.custom_config["search"])
     settings = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
-    # TFX's own working folder is a new one in every run; in one of ours, finished trials are found again.
+    # TFX's working folder is new in every run; in a folder of this project, finished trials are found again.
     name = identity(settings, search, data=(train, validation))
     folder = Path(fn_args.custom_config["checkpoints"], f"search-{name}")
     try:
         tuner = Search(settings, search, folder)
-    except (ValueError, RuntimeError, OSError):  # a process died while it wrote: not worth more than a search
+    except (ValueError, RuntimeError, OSError):  # a process died while it wrote: costs only a new search
         shutil.rmtree(folder)
         tuner = Search(settings, search, folder)
     return tuner_component.TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "validation": validation})
 
 
 def pushed_choice(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
-    """What the newest pushed model was trained with; None when no model was pushed or by another recipe."""
+    """Returns the hyperparameters of the newest pushed model; None if none was pushed with this recipe."""
     version = newest_version(folder)
     record = training_record(folder / str(version)) if version else {}
     if record.get("recipe") != recipe:
@@ -53,7 +53,7 @@ def pushed_choice(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None
 
 
 class Executor(tuner_executor.Executor):
-    """TFX's, except that it may reuse the choice of a pushed model, tells of all trials, and says why."""
+    """TFX's executor; it can reuse the choice of a pushed model, and records all trials and the reason."""
 
     def Do(
         self,
@@ -61,10 +61,10 @@ class Executor(tuner_executor.Executor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the chosen hyperparameters, and what became of all trials.
+        """Writes the chosen hyperparameters and the results of all trials.
 
         Raises:
-            TrainingFailed: a trial could not be run, or none can be used.
+            TrainingFailed: a trial failed, or no trial can be used.
         """
         config = json_utils.loads(exec_properties["custom_config"])
         search = TuneSettings.model_validate_json(config["search"])
@@ -93,6 +93,6 @@ class Executor(tuner_executor.Executor):
 
 
 class Tuner(tuner_component.Tuner):
-    """TFX's Tuner with our executor."""
+    """TFX's Tuner with this project's executor."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -1,4 +1,4 @@
-"""How `make docs` builds the site. Nothing is imported that needs TensorFlow, and nothing is fetched."""
+"""Sphinx configuration of `make docs`. Needs neither TensorFlow nor the network."""
 
 import re
 import sys
@@ -15,7 +15,7 @@ html_title = project
 
 extensions = ["myst_parser", "sphinx_copybutton"]
 myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3  # links to sections, as GitHub makes them
+myst_heading_anchors = 3  # anchors of headings, as GitHub makes them
 exclude_patterns = ["generators"]
 nitpicky = True
 
@@ -25,7 +25,7 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-smartquotes = False  # what is quoted here is to be typed
+smartquotes = False  # commands must keep their straight quotes
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 highlight_language = "none"
@@ -40,16 +40,16 @@ MAKERS: dict[str, Callable[..., str]] = {
 
 
 def fill(app: Any, page: str, source: list[str]) -> None:
-    """Puts what the code says in the place of `<!-- made by NAME of ARGUMENT -->` before a page is parsed."""
+    """Replaces each `<!-- made by NAME of ARGUMENT -->` by generated text before a page is parsed."""
     source[0] = MADE.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), source[0])
 
 
 def made(app: Any, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:
-    """The pages that the code may have changed without their files knowing: they are read in every build."""
+    """Returns the pages with generated text, which are read in every build: the code may have changed."""
     return [page for page in env.found_docs if MADE.search(Path(env.doc2path(page)).read_text("utf-8"))]
 
 
 def setup(app: Any) -> None:
-    """Called by Sphinx."""
+    """Connects the functions of this file to the events of Sphinx."""
     app.connect("source-read", fill)
     app.connect("env-get-outdated", made)

@@ -18,7 +18,7 @@ NUCLEI = CHECKOUT / "data" / "nuclei"
 
 
 def picture(image: np.ndarray, ground_truth: np.ndarray, prediction: np.ndarray) -> Image.Image:
-    """Image, truth and prediction side by side.
+    """Draws image, ground truth and prediction side by side.
 
     Args:
         image: [H, W] uint8.
@@ -26,10 +26,10 @@ def picture(image: np.ndarray, ground_truth: np.ndarray, prediction: np.ndarray)
         prediction: [H, W] bool.
 
     Returns:
-        The prediction is coloured: yellow where it is right, red where nuclei were missed, green where it
-        found too much.
+        The picture. The prediction is colored: yellow for correct pixels, red for missed nuclei, green for
+        false positives.
     """
-    # Dark images are stretched to be seen; the network got them as they are.
+    # Dark images are brightened for the picture only.
     shown = np.clip(image * (255.0 / np.percentile(image, 99.8)), 0, 255)
     colors = np.zeros((*image.shape, 3), np.uint8)
     colors[ground_truth & prediction] = (240, 200, 60)
@@ -41,7 +41,7 @@ def picture(image: np.ndarray, ground_truth: np.ndarray, prediction: np.ndarray)
 
 
 def main(name: str) -> None:
-    """Predicts one image of the bundled nuclei by the command line and draws it."""
+    """Predicts one image of the bundled nuclei with the command line and draws the picture."""
     image, mask = (NUCLEI / folder / f"{name}.png" for folder in ("images", "masks"))
     with tempfile.TemporaryDirectory() as out:
         command = [sys.executable, CHECKOUT / "run_pipeline.py", "predict", image, "--out", out]

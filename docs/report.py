@@ -1,9 +1,9 @@
-"""Makes the pictures of the documentation from the report of the newest run, with headless Chromium.
+"""Draws the documentation's pictures from the report of the newest run, with headless Chromium.
 
 .venv/bin/python docs/report.py [ROOT]
 
-docs/report.png is its top, docs/curves.png its learning curves, docs/test-images.png the worst and the best
-image of the test split.
+docs/report.png shows the top of the report, docs/curves.png its learning curves, docs/test-images.png the
+worst and the best image of the test split.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.browser import Browser, browser
 DOCS = Path(__file__).resolve().parent
 WIDTH, HEIGHT = 1280, 1170
 
-# Of the test images the first of the worst and of the best; of the curves no path of the machine.
+# Shows only the first of the worst and best images, and hides paths of this machine.
 LESS = """
 document.querySelectorAll('#curves details, #curves > .small').forEach(element => element.remove());
 let group = '', figures = 0;
@@ -49,13 +49,13 @@ def main(root: Path) -> None:
 
 
 def _section(window: Browser, name: str) -> Image.Image:
-    """One section of the page, with a margin."""
+    """Returns the picture of one section, with a margin."""
     left, top, right, bottom = window.run(
         "const box = document.getElementById(arguments[0]).getBoundingClientRect();"
         "return [box.left + scrollX, box.top + scrollY, box.right + scrollX, box.bottom + scrollY];",
         name,
     )
-    # Without the line that parts it from the section above.
+    # Cuts off the line above the section.
     return _picture(window, beyond=True).crop((left - 20, top + 5, right + 20, bottom))
 
 

@@ -1,4 +1,4 @@
-"""Arguments, and which command they call. A command is imported only when it is called."""
+"""The command line: parses the arguments and calls a command, which is imported only then."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.process.exit_codes import BAD_INPUT, EXPLAINED, EXPLAINED_OTHERS, 
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+    """Builds the parser of all commands."""
     top = argparse.ArgumentParser(
         prog="run_pipeline.py",
         description="Trains a U-Net on images and masks, and puts it into service if it is good enough.",
@@ -107,7 +107,7 @@ def _add_runs(runs: argparse.ArgumentParser) -> None:
     )
     show.add_argument("id", nargs="?", default="latest", metavar="ID", help="of the run (default: latest)")
     show.add_argument("--version", type=int, metavar="VERSION", help="the run that this version comes from")
-    # What was given before `show` counts as well.
+    # Options before `show` apply to it, too.
     show.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="as of runs")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
@@ -213,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signals.settle()
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # such as of `runs | head`: whoever read has seen enough
+    except BrokenPipeError:  # for example `runs | head`: the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
@@ -222,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _shared(options: argparse.Namespace) -> list[str]:
-    """The words of `check` that `run` understands, too."""
+    """Returns the arguments of `check` that `run` accepts, too."""
     words = [] if options.profile == "default" else ["--profile", options.profile]
     words += ["--data", str(options.data)] if options.data else []
     words += [] if options.root == Path("runs") else ["--root", str(options.root)]

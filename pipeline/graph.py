@@ -1,4 +1,4 @@
-"""The graph of components, in the order the data flows. One graph for every orchestrator."""
+"""The graph of components, in the order of the data; the same graph for every orchestrator."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ from unet.registry.versions import MODEL_NAME
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings
 
-# In memory and in this process. A plain DirectRunner first tries to download another runner. Without the name
-# of an image, which nothing here looks at, TFX packs all of itself for other machines, for seconds, into a
-# temporary folder that stays: once for each component.
+# Beam runs in memory and in this process. A plain DirectRunner first tries to download another runner.
+# Without the name of a container image, which is never used, TFX packs its own sources for other machines,
+# which takes seconds for each component and leaves a temporary folder.
 BEAM_ARGS = [
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--direct_num_workers=1",
     "--sdk_container_image=none",
 ]
 
-# What a process takes that serves an exported model, beside the tile at work: TensorFlow, the weights, the
+# Memory of a process that serves an exported model, without the current tile: TensorFlow, the weights and the
 # largest test image.
 _SERVER_GIGABYTES = 1.5
 
@@ -58,13 +58,13 @@ _SERVER_GIGABYTES = 1.5
 def create_pipeline(
     config: PipelineConfig, root: Root, skip: list[str] | None = None, rebaseline: bool = False
 ) -> Pipeline:
-    """The TFX pipeline of a configuration.
+    """Creates the TFX pipeline of a configuration.
 
     Args:
-        config: with `channels` resolved to a number.
-        root: where everything goes that the pipeline makes.
+        config: the configuration, with `channels` resolved to a number.
+        root: root folder for all outputs of the pipeline.
         skip: names of samples to leave out, see `unet.dataset.settings.ReadSettings`.
-        rebaseline: do not compare the model with the last blessed one.
+        rebaseline: whether to skip the comparison with the last blessed model.
     """
     classes = list(config.classes)
 
@@ -87,7 +87,7 @@ def create_pipeline(
         exclude_splits=[SERVING],
     )
 
-    # The same images, beside those of the last blessed model and those in service.
+    # The same images, compared with those of the last blessed model and those in service.
     blessed_data = Resolver(
         strategy_class=BlessedStatisticsStrategy,
         current=statistics.outputs["statistics"],
@@ -100,7 +100,7 @@ def create_pipeline(
         settings=Drift.of(config).model_dump_json(),
     )
 
-    # Normalisation constants of the training split, and tiles. The test split is never touched here.
+    # Normalisation constants of the training split, and tiles. The test split is not read here.
     tiles = TileSettings.of(
         config,
         image_channels=config.channels,
@@ -118,11 +118,11 @@ def create_pipeline(
     )
     transform.add_upstream_nodes([validator, distribution])
 
-    # As JSON of our own: TFX sorts the keys of what it encodes, and the order of the classes is their index.
+    # Encoded here: TFX would sort the keys, and the order of the classes is their index.
     train = TrainSettings.of(config).model_dump_json()
     components: list[Any] = [examples, statistics, inferred, validator, blessed_data, distribution, transform]
 
-    # The learning rate, and what else is asked for: searched on the eval split, or reused.
+    # The learning rate and the settings of `tune_over`: searched on the eval split, or reused.
     trained_on = {
         "examples": transform.outputs["transformed_examples"],
         "transform_graph": transform.outputs["transform_graph"],
@@ -141,7 +141,7 @@ def create_pipeline(
         trained_on["hyperparameters"] = tuner.outputs["best_hyperparameters"]
         components.append(tuner)
 
-    # The network, trained, and exported with normalisation and tiling inside.
+    # The trained network, exported with normalisation and tiling inside.
     custom_config = {
         "train": train,
         "tune_over": json.dumps({} if config.tune == "never" else config.tune_over),
@@ -167,7 +167,7 @@ def create_pipeline(
         **trained_on,
     )
 
-    # The gate: the exported model on the whole images of the test split, beside the last blessed model.
+    # The gate evaluates the exported model and the last blessed one on whole images of the test split.
     baseline = Resolver(
         strategy_class=BlessedBaselineStrategy,
         candidate=trainer.outputs["model"],
@@ -182,7 +182,7 @@ def create_pipeline(
         rebaseline=rebaseline,
     )
 
-    # A fresh process serves real images; then the model goes into service, whole or not at all.
+    # A fresh process serves real images; then the model is deployed, completely or not at all.
     infra = InfraValidator(
         model=trainer.outputs["model"],
         examples=examples.outputs["examples"],
@@ -211,8 +211,8 @@ def create_pipeline(
 
 
 def _facts(config: PipelineConfig) -> dict[str, str]:
-    """What the card of a model says that no artifact tells."""
-    settings = config.model_dump_json(exclude={"data", "serving_data"})  # where they lie is nobody's business
+    """Returns the facts of the model card that no artifact holds."""
+    settings = config.model_dump_json(exclude={"data", "serving_data"})  # private paths
     return {
         "data_licence": license_of(config.data),
         "code": fingerprint({"components.trainer", "components.transform"})[:12],

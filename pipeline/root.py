@@ -1,4 +1,4 @@
-"""Where things are under `--root`."""
+"""The paths of all files under `--root`."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from unet.registry.versions import MODEL_NAME
 
 @dataclasses.dataclass(frozen=True)
 class Root:
-    """The folder that holds everything a pipeline makes; an absolute path."""
+    """The root folder with all outputs of the pipeline; an absolute path."""
 
     path: Path
 
     @property
     def metadata(self) -> Path:
-        """ML Metadata: every execution and artifact, SQLite."""
+        """The SQLite file of ML Metadata, with every execution and artifact."""
         return self.path / "metadata.sqlite"
 
     @property
     def artifacts(self) -> Path:
-        """What the components wrote."""
+        """The folder of the components' outputs."""
         return self.path / "artifacts"
 
     @property
     def serving(self) -> Path:
-        """Pushed models, a folder a version."""
+        """The folder of the pushed models, with one folder for each version."""
         return self.path / "serving" / MODEL_NAME
 
     @property
     def splits(self) -> Path:
-        """Which group of images is in which split."""
+        """The file that assigns groups of images to splits."""
         return self.path / "splits.json"
 
     @property
     def checkpoints(self) -> Path:
-        """What a training that was killed goes on from."""
+        """The folder of checkpoints from which a killed training continues."""
         return self.path / "checkpoints"
 
     @property
     def source(self) -> Path:
-        """Where the data of the run in progress are, and how they are read."""
+        """The file with the data folder and the reading settings of the current run."""
         return self.path / "source.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the run in progress."""
+        """The lock file, held by the current run."""
         return self.path / ".lock"
 
     @property
     def tensorboard(self) -> Path:
-        """The curves of all trainings, by the id of the run: what TensorBoard reads."""
+        """The folder of all training curves for TensorBoard, by the id of the run."""
         return self.path / "tensorboard"
 
     def run(self, run_id: str) -> Path:
-        """Log and summary of one run."""
+        """Returns the folder of one run, with its log and summary."""
         return self.path / "runs" / run_id
 
 
 def link(root: Root, run_id: str, model_run: Path) -> None:
-    """Links what a run's Trainer wrote for TensorBoard; where links are not possible, does nothing.
+    """Links the TensorBoard logs of a run; does nothing if links are not possible.
 
     Args:
-        root: where the run is.
-        run_id: of the run that trained.
+        root: root folder of the run.
+        run_id: id of the run that trained.
         model_run: folder of the event files.
     """
     with contextlib.suppress(OSError):
         root.tensorboard.mkdir(exist_ok=True)
-        # Relative: a root may be moved.
+        # A relative link stays valid if the root is moved.
         (root.tensorboard / run_id).symlink_to(os.path.relpath(model_run, root.tensorboard))

@@ -1,1 +1,1 @@
-"""A server for folders of SavedModel versions: `python -m serving --help`."""
+"""A server for folders of SavedModel versions; see `python -m serving --help`."""

@@ -12,39 +12,39 @@ from serving.settings import parse
 
 
 def main() -> int:
-    """Serves until it is told to stop; exits with 0 then, 1 if it cannot start, 2 for wrong arguments."""
+    """Serves until a signal stops it, then returns 0; 1 if it cannot start, 2 for wrong arguments."""
     settings = parse()
-    # TensorFlow reads both once, when it is first imported.
+    # TensorFlow reads both variables once, at its import.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         listener = listen(settings.host, settings.http_port, "--http-port")
-        listen(settings.host, settings.grpc_port, "--grpc-port").close()  # gRPC binds its port itself, later
+        listen(settings.host, settings.grpc_port, "--grpc-port").close()  # a check: gRPC binds it later
         print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
-        from serving.server import serve  # the seconds, which a mistake need not cost
+        from serving.server import serve  # takes seconds, so only after all checks
 
         asyncio.run(serve(settings, listener))
     except OSError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1
-    # A version that is being loaded, or a prediction that will not be cancelled, would hold up or crash the
-    # end of the interpreter; all that is left to do here is to be gone.
+    # Loading a version, or a prediction that cannot be cancelled, would block or crash the end of the
+    # interpreter; so the process exits at once.
     logging.shutdown()
     os._exit(0)
 
 
 def listen(host: str, port: int, flag: str) -> socket.socket:
-    """A socket that is bound.
+    """Binds a socket.
 
     Args:
-        host: name or address.
-        port: 0 takes a free one.
-        flag: of the command line, that chooses another port.
+        host: name or address of the host.
+        port: port number; 0 chooses a free port.
+        flag: command-line option for another port, named in the error message.
 
     Raises:
-        OSError: with a sentence, if that cannot be.
+        OSError: the address cannot be bound; the message is a sentence.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

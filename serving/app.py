@@ -1,4 +1,4 @@
-"""The addresses of the server, and how everything that goes wrong is told."""
+"""The HTTP routes of the server, and its error responses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ log = logging.getLogger("serving")
 
 PAGE = Path(__file__).parent / "page"
 PAGE_TYPES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
-# The page needs nothing from anywhere else, and nothing of it may be loaded from there.
+# The page loads nothing from other hosts, and other sites must not load the page.
 PAGE_HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -43,19 +43,19 @@ JSON = {"content-type": "application/json"}
 
 
 class Addresses:
-    """What is answered at each address."""
+    """The handlers of all routes."""
 
     def __init__(self, name: str, versions: Versions, predictor: Predictor, bodies: BodyReader) -> None:
         self._name, self._versions, self._predictor, self._bodies = name, versions, predictor, bodies
         self.stopping = False
 
     async def status(self, model: str) -> dict[str, Any]:
-        """The versions of the model and their states, as TensorFlow Serving tells them."""
+        """Returns the versions of the model and their states in TensorFlow Serving's format."""
         self._check_name(model)
         return {"model_version_status": self._versions.status()}
 
     async def version_status(self, model: str, version: int) -> dict[str, Any]:
-        """The state of one version."""
+        """Returns the state of one version."""
         self._check_name(model)
         states = [state for state in self._versions.status() if state["version"] == str(version)]
         if not states:
@@ -63,7 +63,7 @@ class Addresses:
         return {"model_version_status": states}
 
     async def predict(self, request: Request, model: str, version: int | None = None) -> Response:
-        """TensorFlow Serving's predict call."""
+        """Handles TensorFlow Serving's predict call."""
         self._check_name(model)
         require_json(request)
         async with self._bodies.read(request) as body:
@@ -74,10 +74,10 @@ class Addresses:
         return Response(answer, headers=JSON)
 
     async def infer(self, request: Request, model: str, version: int | None = None) -> Response:
-        """The Open Inference Protocol's infer call."""
+        """Handles the Open Inference Protocol's infer call."""
         self._check_name(model)
         header_length = request.headers.get(HEADER_LENGTH)
-        if header_length is None:  # with it, the body is bytes, and no page can send the header unasked
+        if header_length is None:  # otherwise the body is binary, and this header already stops other sites
             require_json(request)
         async with self._bodies.read(request) as body:
             start = time.perf_counter()
@@ -87,18 +87,18 @@ class Addresses:
         return Response(answer, headers=headers)
 
     async def ready(self) -> dict[str, bool]:
-        """200 once a version is loaded, and 503 before that and while the server stops."""
+        """Returns 200 once a version is loaded, and 503 before that and while the server stops."""
         if self.stopping or self._versions.version is None:
             raise Refused(503, "stopping" if self.stopping else "no version is loaded yet", retry_after=2)
         return {"ready": True}
 
     async def metrics(self, request: Request) -> Response:
-        """Everything that is counted and measured, for Prometheus."""
+        """Returns all metrics in the format of Prometheus."""
         encoder, content_type = exposition.choose_encoder(request.headers.get("accept", ""))
         return Response(encoder(REGISTRY), headers={"content-type": content_type})
 
     async def page(self, file: str = "") -> Response:
-        """The page on which a person can try the model."""
+        """Returns the page on which users can try the model."""
         if file not in PAGE_TYPES:
             raise Refused(404, "there is nothing at this address")
         name = PAGE_TYPES[file]
@@ -114,7 +114,7 @@ class Addresses:
 
 
 def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp:
-    """The application: this server's addresses, and KServe's of the V2 protocol that only inform."""
+    """Creates the application: this server's routes, and KServe's informational routes of the V2 protocol."""
     app = FastAPI(openapi_url=None)
     v2 = V2Endpoints(dataplane, None)
     one = "/v2/models/{model_name}"
@@ -174,7 +174,7 @@ def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp
 
 
 def create_dataplane(model: BaseKServeModel) -> DataPlane:
-    """What KServe's own answers are made from."""
+    """Creates the source of KServe's own responses."""
     repository = ModelRepository()
     repository.update(model)
     return DataPlane(repository)
@@ -185,7 +185,7 @@ def _error(status: int, message: str, headers: dict[str, str]) -> Response:
 
 
 def _counted(app: ASGIApp) -> ASGIApp:
-    """Counts the answers by status."""
+    """Counts the responses by status."""
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:

@@ -1,9 +1,9 @@
-"""Asks a server for the mask of an image; needs Python alone.
+"""Requests the predicted mask of an image from a server; needs only Python's standard library.
 
     python serving/client.py cells.png --out mask.png
 
-Or, from Python: `mask = segment(Path("cells.png").read_bytes())`. Any server with TensorFlow Serving's REST
-interface will do, TensorFlow Serving itself included.
+Or from Python: `mask = segment(Path("cells.png").read_bytes())`. It works with any server with TensorFlow
+Serving's REST interface, including TensorFlow Serving itself.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ MODEL = "unet"
 
 
 class ServerError(Exception):
-    """The server refused, or there is none; the message says why."""
+    """The server refused the request or cannot be reached; the message says why."""
 
 
 def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 150.0) -> bytes:
-    """The mask of an image, as a PNG of the same size.
+    """Returns the predicted mask of an image, as a PNG of the same size.
 
     Args:
         image: a PNG or JPEG file.
-        url: of the server.
-        model: its name there.
-        timeout: in seconds.
+        url: address of the server.
+        model: name of the model on the server.
+        timeout: time limit in seconds.
 
     Raises:
-        ServerError: there is no mask; the message says why.
+        ServerError: the server returned no mask; the message says why.
     """
     body = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]}).encode()
     headers = {"Content-Type": "application/json"}
@@ -44,7 +44,7 @@ def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 1
             return base64.b64decode(json.load(response)["predictions"][0]["b64"])
     except urllib.error.HTTPError as error:
         raise ServerError(_reason(error)) from None
-    except OSError as error:  # URLError and time-outs are of this kind
+    except OSError as error:  # URLError and time-outs are subclasses of it
         reason = getattr(error, "reason", error)
         raise ServerError(f"no answer from {url}: {reason}") from None
     except (ValueError, KeyError, IndexError, TypeError):
@@ -52,7 +52,7 @@ def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 1
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """What the server says is wrong."""
+    """Returns the server's error message."""
     with error:
         text = error.read().decode(errors="replace")
     try:
@@ -62,7 +62,7 @@ def _reason(error: urllib.error.HTTPError) -> str:
 
 
 def main() -> int:
-    """The command line; the exit code is 1 if there is no mask."""
+    """Runs the command line; returns 1 if the server returned no mask."""
     parser = argparse.ArgumentParser(description="Asks a server for the mask of an image.")
     parser.add_argument("image", type=Path, help="a PNG or JPEG file")
     parser.add_argument("--out", type=Path, required=True, help="where the mask goes, a PNG")

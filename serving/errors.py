@@ -1,23 +1,23 @@
-"""The one way to turn a request down, whatever the protocol."""
+"""The error that refuses a request in every protocol."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """A request that is not answered, with a message for the client."""
+    """A request is refused, with a message for the client."""
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
-        """A refusal.
+        """Creates the error.
 
         Args:
-            status: of HTTP; other protocols say the same in their words.
-            message: one sentence, what was wrong and what would be right.
-            retry_after: seconds after which another try makes sense.
+            status: HTTP status; other protocols map it to their own.
+            message: one sentence that says what was wrong and what is valid.
+            retry_after: seconds after which the client should try again, or None.
         """
         super().__init__(message)
         self.status, self.message, self.retry_after = status, message, retry_after
 
 
 def bad_request(message: str) -> Refused:
-    """A request that is wrong in itself: sent again, it will be refused again."""
+    """Creates the error for an invalid request, which would fail again if repeated."""
     return Refused(400, message)

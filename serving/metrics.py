@@ -1,4 +1,4 @@
-"""What /metrics tells, beside the process's own memory and time."""
+"""The metrics of /metrics, in addition to memory and time of the process."""
 
 from __future__ import annotations
 

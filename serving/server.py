@@ -1,4 +1,4 @@
-"""Puts the server together, runs it, and stops it without losing a request."""
+"""Assembles and runs the server, and stops it without losing a request."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from serving.protocols.kserve_model import VersionedModel
 from serving.protocols.request_body import BodyReader
 from serving.settings import Settings
 
-BACKLOG = 2048  # connections that wait to be taken; uvicorn's own number
+BACKLOG = 2048  # connections that wait to be accepted; uvicorn's default
 log = logging.getLogger("serving")
 
-KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed as it is used
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed while in use
 MAX_CONNECTIONS = 512
 
 
 class HttpServer(uvicorn.Server):
-    """Uvicorn's server; signals are handled below, for both protocols."""
+    """Uvicorn's server without its signal handlers: `serve` handles signals for both protocols."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals alone."""
+        """Installs no signal handlers."""
         yield
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serves until a signal says stop.
+    """Serves until a signal stops it.
 
     Args:
-        settings: what to serve and how.
-        listener: bound for HTTP.
+        settings: the settings of the server.
+        listener: socket bound to the HTTP port.
     """
     if settings.threads:
         tf.config.threading.set_intra_op_parallelism_threads(settings.threads)
@@ -78,7 +78,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     await grpc.start()
     versions.start()
     serving = asyncio.create_task(http.serve([listener]))
-    # The line promises an address: from here on clients wait for uvicorn, which begins a moment later.
+    # The printed address must accept connections: clients wait until uvicorn starts a moment later.
     listener.listen(BACKLOG)
     log.info(
         "%s from %s: http://%s:%d and gRPC on port %d",

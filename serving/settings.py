@@ -1,4 +1,4 @@
-"""What the server can be told, every default in one place; imports nothing that takes time."""
+"""The settings of the server with their defaults; imports nothing slow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CORES = len(os.sched_getaffinity(0))
 
 @dataclass(frozen=True)
 class Settings:
-    """How to serve one model."""
+    """The settings of a server for one model."""
 
     model_dir: Path = Path("runs/serving/unet")
     model_name: str = ""
@@ -34,17 +34,17 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """Of the model, in addresses."""
+        """The name of the model in URLs."""
         return self.model_name or self.model_dir.resolve().name
 
     @property
     def max_body(self) -> int:
-        """Of a request, in bytes."""
+        """The limit for the body of a request, in bytes."""
         return self.max_body_mib * MEBIBYTE
 
     @property
     def max_bodies(self) -> int:
-        """Of all requests together, in bytes: eight of the largest, so that eight clients always fit."""
+        """The limit for all bodies together, in bytes: eight of the largest, so eight clients always fit."""
         return 8 * self.max_body
 
 
@@ -68,7 +68,7 @@ HELP = {
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
-    """Settings from the command line; exits with 2 and a sentence if they make no sense."""
+    """Parses the command line; exits with 2 and a sentence if the settings are invalid."""
     parser = argparse.ArgumentParser(
         prog="python -m serving",
         description="Serves the newest version of a SavedModel by REST and gRPC.",

@@ -1,14 +1,14 @@
-"""Seeded faults: small mistakes, put into the code one at a time, to see whether the tests notice them.
+"""Seeds faults: small mistakes in the code, one at a time, to measure whether the tests detect them.
 
     python tools/seeded_faults.py list --json faults.json
     python tools/seeded_faults.py run --faults faults.json --results results.jsonl
 
-A fault changes one token: an arithmetic operator, a comparison, a number, a boolean, `and` or `or`, an
-index. It is put into a temporary copy of the tracked files, never into the checkout. The tests that belong to
-its file run there: the test file at the mirrored place, then those that import the module, nearest first.
+A fault changes one token: an arithmetic operator, a comparison, a number, a boolean, `and` or `or`, an index.
+It is applied to a temporary copy of the tracked files, never to the checkout. The tests of the changed file
+run there: the test file at the mirrored place, then those that import the module, nearest first.
 
-A fault is found again by the text of its line and the name of the definition around it: the same faults can
-be tried on another commit, whose files lie elsewhere, by `run --faults faults.json --commit OTHER`.
+A fault is located by the text of its line and the name of the enclosing definition: so the same faults can be
+tried on another commit with other paths, by `run --faults faults.json --commit OTHER`.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ Index = dict[
 ]  # (definition, text of a line) -> (path, its number from 0)
 CAUGHT, SURVIVED, TIMED_OUT, NOT_FOUND = "caught", "survived", "timed out", "not found"
 
-# A token, and what a fault puts in its place.
+# A token, and its replacement.
 _OPERATORS = {"+": "-", "-": "+", "*": "+", "/": "*", "//": "*", "%": "//", "**": "*", "&": "|", "|": "&"}
 _OPERATORS |= {"<<": ">>", ">>": "<<"} | {f"{old}=": f"{new}=" for old, new in _OPERATORS.items()}
 _BOUNDS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "in": "not in", "not in": "in"}
 _BOUNDS |= {"is": "is not", "is not": "is"}
 _LOGIC = {"and": "or", "or": "and"}
-# Calls whose arguments are words for people, and arguments that change nothing a test should hold.
+# Calls with messages as arguments, and arguments without effects that tests should check.
 _WORDS = {"print", "warn", "debug", "info", "warning", "error", "exception", "critical", "TypeVar", "cast"}
 _COSMETIC = re.compile(
     "help|description|metavar|title|epilog|flush|exist_ok|parents|missing_ok|daemon|indent|strict|text|required"
     "|capture_output|ensure_ascii|stacklevel|expand|padding"
 )
-# A changed operator between paths, texts, lists or types is an error at once, which says nothing about tests.
+# An operator between paths, texts, lists or types fails at once when changed, whatever the tests check.
 _NO_NUMBER = re.compile(
     r"""^[bf]*['"\[({]|path|folder|root|directory|file|checkout|results|problems|name|model$|\]$|^(None|str|int|float)$""",
     re.IGNORECASE,
@@ -63,15 +63,15 @@ _NO_NUMBER = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """One changed token, and what it is found again by."""
+    """One changed token, and the data that locate it."""
 
     kind: str  # operator, bound, number, boolean, and/or, off by one
-    path: str  # the file that it was found in
-    definition: str  # the innermost function or class around it; empty at the top level of a module
-    line: str  # text of its line, without the spaces around it
-    column: int  # where in that text the token begins
-    before: str  # the token
-    after: str  # what the fault puts in its place
+    path: str  # the file of the fault
+    definition: str  # the innermost enclosing function or class; empty at the top level of a module
+    line: str  # text of the line, stripped
+    column: int  # position of the token in that text
+    before: str  # the original token
+    after: str  # the replacement
 
     def __str__(self) -> str:
         return f"{self.path}: {self.definition}: {self.changed}  # {self.kind}: {self.before} -> {self.after}"
@@ -83,7 +83,7 @@ class Fault:
 
 
 def _parts(node: ast.AST) -> Iterable[ast.AST]:
-    """The parts of a node that decide something: no types, decorators, texts or messages of errors."""
+    """Yields the parts of a node that affect behavior: no types, decorators, texts or error messages."""
     silent = isinstance(node, ast.If) and re.search("TYPE_CHECKING|__name__", ast.unparse(node.test))
     if silent or isinstance(node, ast.JoinedStr | ast.Raise):
         return []
@@ -102,7 +102,7 @@ def _parts(node: ast.AST) -> Iterable[ast.AST]:
 
 
 def _indices(node: ast.AST) -> Iterable[ast.AST]:
-    """The parts of a node where a number counts something: there a fault is off by one."""
+    """Yields the parts of a node with numbers that count: their faults are off by one."""
     if isinstance(node, ast.Subscript):
         return ast.walk(node.slice)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
@@ -113,7 +113,7 @@ def _indices(node: ast.AST) -> Iterable[ast.AST]:
 
 
 def _operators(node: ast.AST) -> list[tuple[str, dict[str, str], ast.expr, ast.expr]]:
-    """The operators of a node: kind, what each may become, and the expressions on both sides."""
+    """Returns the operators of a node: kind, replacements, and the expressions on both sides."""
     if isinstance(node, ast.BinOp | ast.AugAssign):
         sides = (node.left, node.right) if isinstance(node, ast.BinOp) else (node.target, node.value)
         numbers = not any(_NO_NUMBER.search(ast.unparse(side)) for side in sides)
@@ -125,7 +125,7 @@ def _operators(node: ast.AST) -> list[tuple[str, dict[str, str], ast.expr, ast.e
 
 
 def _other_value(value: object, is_index: bool) -> tuple[str, str] | None:
-    """The kind of fault that a constant may have, and the text of its other value."""
+    """Returns the kind of fault of a constant, and the text of its replacement; None if there is none."""
     if isinstance(value, bool):
         return "boolean", repr(not value)
     if isinstance(value, int) and is_index:
@@ -136,7 +136,7 @@ def _other_value(value: object, is_index: bool) -> tuple[str, str] | None:
 
 
 def faults_in(path: str, source: str) -> list[Fault]:
-    """Every fault that a module could be given."""
+    """Returns every possible fault of a module."""
     lines, names, faults = source.split("\n"), definitions(source), []
     tokens = [t for t in generate_tokens(io.StringIO(source).readline) if t.type in (OP, NAME)]
     starts, nodes = [token.start for token in tokens], list[ast.AST]([ast.parse(source)])
@@ -168,9 +168,9 @@ def faults_in(path: str, source: str) -> list[Fault]:
 
 
 def definitions(source: str) -> list[str]:
-    """The name of the innermost function or class around each line of a module."""
+    """Returns the name of the innermost function or class around each line of a module."""
     names = [""] * len(source.split("\n"))
-    for node in ast.walk(ast.parse(source)):  # the outer ones come first
+    for node in ast.walk(ast.parse(source)):  # outer definitions come first
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             inside = range(node.lineno - 1, node.end_lineno or 0)
             names[inside.start : inside.stop] = [node.name] * len(inside)
@@ -178,7 +178,7 @@ def definitions(source: str) -> list[str]:
 
 
 def index(sources: dict[str, str]) -> Index:
-    """Where each line is."""
+    """Returns the places of each line."""
     found: Index = defaultdict(list)
     for path, source in sources.items():
         for number, (name, line) in enumerate(zip(definitions(source), source.split("\n"), strict=True)):
@@ -187,7 +187,7 @@ def index(sources: dict[str, str]) -> Index:
 
 
 def place(fault: Fault, where: Index) -> tuple[str, int] | None:
-    """The file and line (from 0) of a fault; None where its line is not, or more than one could be meant."""
+    """Returns file and line (from 0) of a fault; None if the line is missing or ambiguous."""
     places = where.get((fault.definition, fault.line), [])
     if len(places) > 1:
         places = [found for found in places if found[0] == fault.path]
@@ -195,14 +195,14 @@ def place(fault: Fault, where: Index) -> tuple[str, int] | None:
 
 
 def room(path: str) -> str:
-    """The room of a file: the folder or module below its package."""
+    """Returns the room of a file: the folder or module below its package."""
     return "/".join(Path(path).with_suffix("").parts[:2])
 
 
 def choose(sources: dict[str, str], count: int, seed: int, also: Index | None = None) -> list[Fault]:
-    """Chooses faults, spread evenly over the rooms and over the kinds; the same seed chooses the same ones.
+    """Chooses faults evenly over rooms and kinds; the same seed chooses the same faults.
 
-    A room's faults are in lines that `also`, the index of another commit, holds as well, if there are any.
+    If possible, the lines of a room's faults are also in `also`, the index of another commit.
     """
     chance, where = random.Random(seed), index(sources)
     pools: dict[str, list[Fault]] = defaultdict(list)
@@ -225,7 +225,7 @@ def choose(sources: dict[str, str], count: int, seed: int, also: Index | None = 
 
 
 def copy_files(folder: Path, commit: str | None) -> None:
-    """Copies the tracked files into a folder, of a commit or as they are in the checkout now."""
+    """Copies the tracked files of a commit, or of the checkout, into a folder."""
     if commit:
         pack = ["git", "archive", "--format=tar", commit]
     else:
@@ -238,7 +238,7 @@ def copy_files(folder: Path, commit: str | None) -> None:
 
 
 def sources_of(folder: Path, tops: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    """The text of each Python file below some folders of a copy."""
+    """Returns the text of each Python file below some folders of a copy."""
     paths = sorted(path for top in tops for path in (folder / top).rglob("*.py"))
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
@@ -253,7 +253,7 @@ def _imports(source: str) -> Iterator[str]:
 
 
 def tests_of(path: str, sources: dict[str, str], most: int) -> list[str]:
-    """The test files that belong to a file, the nearest first, at most so many; `sources` holds them, too."""
+    """Returns at most `most` test files for a file, the nearest first; `sources` includes the tests."""
     importers = defaultdict[str, list[str]](list)
     for name, source in sources.items():
         for module in set(_imports(source)):
@@ -274,9 +274,9 @@ def tests_of(path: str, sources: dict[str, str], most: int) -> list[str]:
 
 
 class Trial:
-    """A copy of the tracked files, in which one fault after the other is tried.
+    """A copy of the tracked files in which one fault after the other is tried.
 
-    For each fault at most `most` test files run, for at most `seconds`; `markers` is what pytest's -m gets.
+    For each fault at most `most` test files run, for at most `seconds`; `markers` is pytest's option -m.
     """
 
     def __init__(self, folder: Path, *, most: int, seconds: float, markers: str | None):
@@ -286,7 +286,7 @@ class Trial:
         self._sound, self._broken = set[str](), set[str]()
 
     def try_fault(self, fault: Fault) -> dict[str, str]:
-        """What becomes of a fault: its status, and the test that caught it."""
+        """Tries a fault; returns its status, and the test that detected it."""
         if not (found := place(fault, self.index)):
             return {"status": NOT_FOUND}
         path, number = found
@@ -301,7 +301,7 @@ class Trial:
                 (self.folder / path).write_text(self.sources[path], encoding="utf-8")
             if code is None:
                 return {"status": TIMED_OUT, "in": path}
-            if code in (0, 5):  # all passed; none was there
+            if code in (0, 5):  # all passed, or none was collected
                 break
             failed = re.search(r"^(?:FAILED|ERROR) (\S+?\.py(?:::[^\s\[]+)?)", said, re.MULTILINE)
             test = failed[1] if failed else runnable[0]
@@ -310,7 +310,7 @@ class Trial:
         return {"status": SURVIVED, "in": path, "tests": " ".join(tests)}
 
     def _is_sound(self, test: str) -> bool:
-        """Whether a test passes without a fault; otherwise it is left out from now on."""
+        """Whether a test passes without a fault; a failing test is never run again."""
         if test in self._broken:
             raise RuntimeError(f"{test} was left out and failed again")
         if test not in self._sound:
@@ -325,7 +325,7 @@ class Trial:
         words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", *arguments]
         words += [f"--deselect={test}" for test in self._broken if "::" in test]
         words += ["-m", self.markers] if self.markers else []
-        # A compiled file of a fault could outlive it: Python compares times by the second.
+        # Compiled files of a fault must not remain: Python compares their time by the second.
         with subprocess.Popen(
             words, cwd=self.folder, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}, start_new_session=True,
             text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -341,7 +341,7 @@ class Trial:
 
 
 def run(faults: list[Fault], results: Path, trial: Trial) -> None:
-    """Tries each fault that the results do not hold yet for the same files; writes a line each; counts."""
+    """Tries each fault without a result for the same files, writes a line for each, and prints counts."""
     tree = hashlib.sha256(json.dumps(trial.sources, sort_keys=True).encode()).hexdigest()[:12]
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     done = {entry["fault"]: entry for entry in map(json.loads, lines) if entry["tree"] == tree}
@@ -360,7 +360,7 @@ def run(faults: list[Fault], results: Path, trial: Trial) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and runs a subcommand."""
     parser = argparse.ArgumentParser(description="Seeded faults: do the tests notice small mistakes?")
     parser.add_argument("command", choices=["list", "run"], help="show the faults, or try them")
     add = parser.add_argument

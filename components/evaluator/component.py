@@ -29,7 +29,7 @@ SPLIT = "test"
 
 
 class Executor(tfx_evaluator.Executor):
-    """TFX's measures, without any threshold of TFMA's; the decision and its reasons are ours."""
+    """Runs TFMA without any threshold of its own; `unet.evaluation.gate` decides and gives the reasons."""
 
     def Do(
         self,
@@ -37,7 +37,7 @@ class Executor(tfx_evaluator.Executor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the verdict, the table of the images, the pictures and the blessing.
+        """Writes the verdict, the table of the images, the example pictures and the blessing.
 
         Raises:
             ImagesLost: not every image of the test split was measured.
@@ -91,7 +91,7 @@ def _measured(folder: str, compared: bool) -> list[gate.ImageScores]:
 
 
 def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -> None:
-    """Asks the model again about the few images that are shown."""
+    """Predicts the few images that the report shows and writes their pictures."""
     picked = {row["name"]: (number, row) for number, row in enumerate(pictures.pick(rows))}
     evaluate = tf.saved_model.load(model).signatures[EVALUATE]
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
@@ -118,7 +118,7 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -
 
 
 def _bless(blessing: Any, verdict: Verdict, candidate: Any, compared: Any) -> None:
-    """Files and custom properties of a blessing, as TFX's Evaluator writes them."""
+    """Writes the files and custom properties of a blessing, as TFX's Evaluator does."""
     good = verdict["blessed"]
     blessing.set_string_custom_property("current_model", candidate.uri)
     blessing.set_int_custom_property("current_model_id", candidate.id)
@@ -152,7 +152,7 @@ class EvaluatorSpec(component_spec.ComponentSpec):
 
 
 class Evaluator(base_beam_component.BaseBeamComponent):
-    """The gate: measures a model on the test images, beside the last blessed one, and blesses it or not."""
+    """Measures a model and the last blessed one on the test images, and blesses the model or not."""
 
     SPEC_CLASS = EvaluatorSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -168,11 +168,11 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         """Declares the component.
 
         Args:
-            examples: with a test split.
-            model: the candidate.
-            baseline_model: what `BlessedBaselineStrategy` resolves.
-            settings: of the gate.
-            rebaseline: do not compare with the last blessed model; the verdict says so.
+            examples: the examples, with a test split.
+            model: the candidate model.
+            baseline_model: the models that `BlessedBaselineStrategy` resolves.
+            settings: the settings of the gate.
+            rebaseline: whether to skip the comparison with the last blessed model; the verdict records it.
         """
         super().__init__(
             EvaluatorSpec(

@@ -1,7 +1,7 @@
-"""The metrics of the gate inside TFMA: one computation for each model, which gives all of them.
+"""The metrics of the gate inside TFMA: one computation for each model returns all of them.
 
-Each image is measured once, before TFMA sorts it into slices; what is combined is a row of sums for each. Out
-come the metrics of all images, as numbers, and the rows themselves, as a metric that holds JSON.
+Each image is measured once, before TFMA sorts it into slices, and gives one row of sums. The outputs are the
+metrics over all images, as numbers, and the rows themselves, as a metric that holds JSON.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from unet.metrics import measurement
 from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import gate_names
 
-ROWS = "images"  # the metric that holds them
+ROWS = "images"  # name of the metric that holds the rows
 COUNT = "example_count"
 
 
 class SegmentationMetrics(tfma.metrics.Metric):
-    """All of `metric_names.gate_names`, and the rows they are made of."""
+    """All of `metric_names.gate_names`, and the rows that they are computed from."""
 
     def __init__(
         self,
@@ -44,11 +44,11 @@ class SegmentationMetrics(tfma.metrics.Metric):
         """Declares the metrics.
 
         Args:
-            classes: names, the background first.
-            tolerance: of the boundary F1, in pixels.
-            with_segments: also `metric_names.SEGMENT_SCORES`.
-            columns: of the manifest, that make slices.
-            name: TFMA gives every metric one.
+            classes: names of the classes, the background first.
+            tolerance: tolerance of the boundary F1 in pixels.
+            with_segments: whether to compute `metric_names.SEGMENT_SCORES`, too.
+            columns: columns of the manifest by which the images are sliced.
+            name: name of the metric in TFMA.
         """
         super().__init__(
             _computations,
@@ -84,18 +84,18 @@ def _computations(
 
 
 class MeasureImage(metric_types.Preprocessor):
-    """From what one model says about one image to a row of sums."""
+    """Turns the prediction of one model for one image into a row of sums."""
 
     def __init__(
         self, model: str, classes: list[str], tolerance: int, with_segments: bool, columns: list[str]
     ):
-        """Args: as of `SegmentationMetrics`; model: its name, empty if there is no other."""
-        super().__init__(name=f"measure_image:{model}")  # TFMA tells preprocessors apart by their names
+        """Args: see `SegmentationMetrics`; `model` is the name of the model, empty if there is only one."""
+        super().__init__(name=f"measure_image:{model}")  # TFMA distinguishes preprocessors by their names
         self._model, self._classes, self._columns = model, classes, columns
         self._tolerance, self._with_segments = tolerance, with_segments
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """Args: extracts: of one image. Yields its row."""
+        """Measures one image; `extracts` holds its features and predictions. Yields the row of the image."""
         outputs = extracts[tfma.PREDICTIONS_KEY]
         if self._model in outputs:  # with a baseline, predictions are nested by the name of the model
             outputs = outputs[self._model]
@@ -124,27 +124,27 @@ class MeasureImage(metric_types.Preprocessor):
 
 
 class CombineRows(beam.CombineFn):
-    """Collects the rows of all images, and takes the metrics of all of them."""
+    """Collects the rows of all images and computes the metrics over all of them."""
 
     def __init__(self, model: str, classes: list[str], name: str):
-        """Args: model: its name; classes: names; name: of the metric that holds the rows."""
+        """Args: model: name of the model; classes: names of the classes; name: name of the rows' metric."""
         self._model, self._classes, self._name = model, classes, name
 
     def create_accumulator(self) -> list[dict[str, Any]]:
-        """No rows."""
+        """Starts with no rows."""
         return []
 
     def add_input(self, rows: list[dict[str, Any]], row: dict[str, Any]) -> list[dict[str, Any]]:
-        """One more."""
+        """Adds the row of one image."""
         rows.append(row)
         return rows
 
     def merge_accumulators(self, parts: Sequence[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """Rows of several workers."""
+        """Joins the rows of several workers."""
         return [row for rows in parts for row in rows]
 
     def extract_output(self, rows: list[dict[str, Any]]) -> dict[metric_types.MetricKey, Any]:
-        """Metrics by key; TFMA asks for those of no images, too."""
+        """Computes the metrics by key; TFMA calls this for an empty set of images, too."""
         values: dict[str, Any] = {COUNT: float(len(rows)), self._name: json.dumps(rows).encode()}
         if rows:
             measured = ImageStatistics.stack([row["measured"] for row in rows])
@@ -157,9 +157,9 @@ class CombineRows(beam.CombineFn):
 def eval_config(
     classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str]
 ) -> config_pb2.EvalConfig:
-    """TFMA's configuration: the exported model itself, on whole images; it decides nothing.
+    """Creates TFMA's configuration: the exported model on whole images, without thresholds.
 
-    Args: as of `SegmentationMetrics`.
+    See `SegmentationMetrics` for the arguments.
     """
     arguments = {
         "classes": list(classes),
@@ -178,11 +178,11 @@ def eval_config(
 
 
 def read_rows(folder: str, model: str) -> list[dict[str, Any]]:
-    """The rows of one model from what TFMA wrote; none if it was not evaluated.
+    """Reads the rows of one model from TFMA's output; returns none if the model was not evaluated.
 
     Args:
-        folder: of the evaluation.
-        model: `tfma.CANDIDATE_KEY` or `tfma.BASELINE_KEY`; where there is one model alone, it is the
+        folder: folder of the evaluation.
+        model: `tfma.CANDIDATE_KEY` or `tfma.BASELINE_KEY`; if only one model was evaluated, it is the
             candidate.
     """
     for name in (model, "") if model == tfma.CANDIDATE_KEY else (model,):

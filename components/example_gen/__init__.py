@@ -1,1 +1,1 @@
-"""Images and masks become tf.Examples: finding samples, splitting them, writing them."""
+"""Turns images and masks into tf.Examples: finds the samples, splits them and writes them."""

@@ -1,4 +1,4 @@
-"""ImageMaskExampleGen: a folder of images and masks becomes tf.Examples in train, eval and test splits."""
+"""ImageMaskExampleGen: turns a folder of images and masks into tf.Examples in train, eval and test splits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from unet.dataset.settings import ReadSettings
 
 
 class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
-    """Puts the content of the data, and who is in which split, into the cache key.
+    """Puts the content of the data, and the split of each sample, into the cache key.
 
-    TFX demands both base classes, the older one only when the component is defined.
+    TFX requires both base classes, the older one only when the component is defined.
     """
 
     def __init__(self, metadata_handle: metadata.Metadata):
-        """Args: metadata_handle: connection to ML Metadata."""
+        """Args: metadata_handle: the connection to ML Metadata."""
         base_driver.BaseDriver.__init__(self, metadata_handle)
         portable_driver.BaseDriver.__init__(self, metadata_handle)
 
@@ -40,9 +40,10 @@ class Driver(base_driver.BaseDriver, portable_driver.BaseDriver):
         settings = ReadSettings.model_validate_json(properties["settings"])
         plan = make_plan(Path(properties["input_base"]), settings)
         result = driver_output_pb2.DriverOutput()
-        # Where the data lie and how they are read is not what they hold: without them, a moved folder or a
-        # setting that changes nothing finds its examples in the cache. All that TFX hands on to the executor
-        # is part of the key, even the properties of the output: so it gets them by a file.
+        # The folder and the reading settings are not the content of the data: without them in the key, a
+        # moved folder or a setting without effect finds its examples in the cache. All properties that TFX
+        # passes to the executor are part of the key, even those of the output: so the executor gets both from
+        # a file.
         source = {"folder": properties["input_base"], "settings": properties["settings"]}
         Path(properties["source_file"]).write_text(json.dumps(source), encoding="utf-8")
         for key, value in {"input_base": "", "settings": "", "fingerprint": plan.fingerprint}.items():
@@ -67,7 +68,7 @@ class ImageMaskExampleGenSpec(component_spec.ComponentSpec):
 
 
 class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
-    """One tf.Example an image: encoded image, mask of class indices, and scalars that describe both."""
+    """Writes one tf.Example per image: encoded image, mask of class indices, scalars that describe both."""
 
     SPEC_CLASS = ImageMaskExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -77,9 +78,9 @@ class ImageMaskExampleGen(base_beam_component.BaseBeamComponent):
         """Declares the component.
 
         Args:
-            input_base: the data folder.
-            settings: how its files are read, grouped and split.
-            source_file: where the driver leaves both for the executor.
+            input_base: folder with the data.
+            settings: how the files are read, grouped and split.
+            source_file: file by which the driver passes the folder and the settings to the executor.
         """
         super().__init__(
             ImageMaskExampleGenSpec(

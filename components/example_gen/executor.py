@@ -1,7 +1,7 @@
 """The Beam pipeline of ImageMaskExampleGen.
 
-What travels between Beam's stages is file names, never encoded images: the in-memory runner keeps every
-shuffled element, so a shuffle of images would need the memory of the whole data set.
+Beam's stages exchange file names, never encoded images: the in-memory runner keeps every shuffled element, so
+a shuffle of images would need the memory of the whole data set.
 """
 
 from __future__ import annotations
@@ -31,21 +31,22 @@ from unet.masks import labels, weight_map
 from unet.masks.reader import read_mask
 from unet.masks.values import count_values
 
-# Here, not in the DoFn, of which Beam makes copies; in another process nobody would hear of it.
+# Global, since Beam copies the DoFn; a worker in another process would not show its progress.
 _count: progress.Count | None = None
 
-SHARD_SIZE = 64  # images a file: few files for small sets, enough of them for parallel workers
+SHARD_SIZE = 64  # images per file: few files for small sets, enough of them for parallel workers
 
 
 def to_example(sample: Sample, settings: ReadSettings) -> tf.train.Example:
-    """Reads one sample.
+    """Reads one sample into a tf.Example.
 
     Returns:
-        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `unet.masks.labels.IGNORE`
-        where a pixel counts nowhere), `border` (PNG of `unet.masks.weight_map.border`, empty where it is not
-        wanted), `name`, `group`, `column_NAME` for each declared column, and the scalars that the statistics
-        watch: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and `fraction_CLASS` of the
-        counted pixels for each class; with a class of instances also `instances`, a 16-bit PNG of their ids.
+        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `unet.masks.labels.IGNORE` for
+        ignored pixels), `border` (PNG of `unet.masks.weight_map.border`, empty if the loss has no border
+        term), `name`, `group`, `column_NAME` for each declared column, and the scalars of the statistics:
+        `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and, for each class, `fraction_CLASS` of
+        the pixels that are not ignored; with a class of instances also `instances`, a 16-bit PNG of their
+        ids.
     """
     page = sample.page or 0
     try:
@@ -78,7 +79,7 @@ def to_example(sample: Sample, settings: ReadSettings) -> tf.train.Example:
 
 
 def to_serving_example(path: Path, settings: ReadSettings) -> tf.train.Example:
-    """Reads an image as it comes in service: its `name` and the scalars of the image, nothing else."""
+    """Reads an image as it comes in service into an example of its `name` and scalars only."""
     try:
         image = _read_image(path, 0, settings)
     except raster.ImageError as error:
@@ -107,16 +108,16 @@ def _feature(value: bytes | int | float) -> tf.train.Feature:
 
 
 class WriteShard(beam.DoFn):
-    """Reads the samples of one shard and writes them to one TFRecord file; a retried shard is the same."""
+    """Writes the samples of one shard to one TFRecord file; a retry writes the same file."""
 
     def __init__(self, settings: ReadSettings):
-        """Args: settings: how files are read."""
+        """Args: settings: how the files are read."""
         self._settings = settings
 
     def process(self, shard: tuple[str, list[Sample | Path]]) -> Iterator[str]:
-        """Args: shard: path of the file to write, and its samples. Yields the path."""
+        """Args: shard: the path of the file to write, and its samples. Yields the path."""
         path, samples = shard
-        # Images are compressed already: level 0 only keeps TFX's readers, which ask for GZIP, content.
+        # Images are compressed already: level 0 only satisfies TFX's readers, which expect GZIP.
         options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=0)
         with (
             atomic_write(Path(path), "wb") as file,
@@ -150,7 +151,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Runs the Beam pipeline; raises `BadInput` for a file that cannot be used."""
+        """Runs the Beam pipeline; raises `BadInput` if a file cannot be used."""
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         source = json.loads(Path(exec_properties["source_file"]).read_text(encoding="utf-8"))
         folder, settings = source["folder"], ReadSettings.model_validate_json(source["settings"])
@@ -174,5 +175,5 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
             _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))
-        # Again, for what changed while the images were read; files that did not are not hashed again.
+        # Plan again: files may have changed while they were read; unchanged ones are not hashed again.
         _require_same(make_plan(Path(folder), settings), plan.fingerprint, folder)

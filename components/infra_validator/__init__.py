@@ -1,1 +1,1 @@
-"""The InfraValidator: a process with TensorFlow alone answers with the exported model."""
+"""The InfraValidator: a process that imports only TensorFlow serves the exported model."""

@@ -1,4 +1,4 @@
-"""The InfraValidator: can a process that has TensorFlow and nothing of this project serve the model?"""
+"""The InfraValidator: checks that a process with TensorFlow, without this project, can serve the model."""
 
 # No `from __future__ import annotations` here: TFX reads the annotations of a component function as objects.
 
@@ -25,9 +25,9 @@ from unet.errors import ExportRejected
 from unet.preprocessing.decoding import counted_pixels
 from unet.registry.records import training_record
 
-# Where the two best probabilities are closer, float rounding decides which one it is.
+# If the two best probabilities are closer than this, float rounding decides between the classes.
 CLOSE = 1e-4
-# Larger images are not sent, or not held against the offline answer, which takes as long as the served one.
+# Larger images are not sent, or not compared: the offline prediction takes as long as the served one.
 _SENT_PIXELS, _COMPARED_PIXELS = 4_000_000, 2_000_000
 
 
@@ -41,14 +41,14 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     timeout: Parameter[int],
     memory: Parameter[int],
 ):
-    """Blesses a model that a fresh process loads, and that answers as it should.
+    """Blesses a model that a fresh process can load and that predicts correctly there.
 
-    It replays the warm-up requests; gives real images, the smallest and the largest among them, masks of
-    their size that hold values of the classes only and are those that the network gives offline; and
-    refuses what is no image.
+    The process replays the warm-up requests. It sends real images, the smallest and the largest among them:
+    masks must have the size of the image, hold only values of classes and equal the offline prediction. It
+    sends bytes that are no image: the model must refuse them.
 
-    Args of the component: `images`, how many test images are sent; `timeout`, in seconds, and `memory`, in
-    megabytes, of the fresh process. Raises `ExportRejected` saying what failed.
+    The parameters are `images`, the number of test images to send; `timeout`, in seconds, and `memory`, in
+    megabytes, of the fresh process. Raises `ExportRejected` with the reason.
     """
     served = Path(path_utils.serving_model_path(model.uri))
     record = training_record(served)
@@ -65,7 +65,7 @@ def InfraValidator(  # type: ignore[no-untyped-def]
 
 
 def write_probe_images(split: str, folder: Path, count: int, max_pixels: int) -> list[Path]:
-    """Writes images of a split: the smallest, the largest that the model takes, the first of the others."""
+    """Writes images of a split: the smallest, the largest that the model accepts, and the first others."""
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
     sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
@@ -84,7 +84,7 @@ def write_probe_images(split: str, folder: Path, count: int, max_pixels: int) ->
 
 
 def write_expected(network: keras.Model, image: Path, record: dict[str, Any]) -> None:
-    """Writes the offline answer beside an image: `indices`, and `clear` where rounding cannot change them."""
+    """Writes the offline prediction of an image: `indices`, and `clear` where rounding cannot change them."""
     encoded = image.read_bytes()
     found = reference.expected_probabilities(network, encoded, record) if _is_small(encoded) else None
     if found is not None:
@@ -101,16 +101,16 @@ def _is_small(encoded: bytes) -> bool:
 def probe(
     model: Path, class_values: Sequence[Any], images: Sequence[Path], timeout: float, memory: int
 ) -> None:
-    """Runs `components.infra_validator.probe` in a fresh process; raises `ExportRejected` saying what failed.
+    """Runs `components.infra_validator.probe` in a fresh process; raises `ExportRejected` with the reason.
 
     Args:
         model: folder of the SavedModel.
-        class_values: the values, or colours, a mask may hold.
-        images: files of images; beside each, `write_expected` may have put the answer.
-        timeout: in seconds.
-        memory: in megabytes.
+        class_values: the gray values, or colors, of the classes in masks.
+        images: image files; `write_expected` may have written the expected prediction beside each.
+        timeout: time limit in seconds.
+        memory: memory limit in megabytes.
     """
-    # -I, another working directory and the text of the file: nothing of this project can be imported.
+    # -I, another working directory and the source as text: the process can import nothing of this project.
     source = Path(serving_probe.__file__).read_text(encoding="utf-8")
     command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), *map(str, images)]
     try:
@@ -122,7 +122,7 @@ def probe(
             f"the exported model did not answer {len(images)} images in {timeout} s"
         ) from None
     if done.returncode:
-        print(done.stderr)  # into the log
+        print(done.stderr)  # to the log
         reason = done.stderr.strip().rpartition("\n")[2]
         raise ExportRejected(f"a fresh process could not serve the exported model: {reason}")
     report = json.loads(done.stdout.splitlines()[-1])

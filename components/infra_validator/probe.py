@@ -1,8 +1,8 @@
-"""A client with TensorFlow and nothing of this project, run by the InfraValidator as a process of its own.
+"""A client that imports TensorFlow but not this project; the InfraValidator runs it in its own process.
 
-Arguments: folder of the SavedModel, JSON list of class values, image files; beside an image, a `.npz` of
-`indices` and `clear` may hold the expected answer. Prints one JSON object: `wrong`, a sentence for each thing
-that is, and `memory_mb`, the peak.
+Arguments: folder of the SavedModel, JSON list of class values, image files. A `.npz` beside an image holds
+its expected prediction, if known: `indices` and `clear`. Prints one JSON object: `wrong`, a sentence for each
+failure, and `memory_mb`, the peak of the memory.
 """
 
 import json
@@ -11,11 +11,11 @@ import sys
 from typing import Any
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
-DEPTH_SCALE = 257  # that of `unet.images.depth`, which this process must not load
+DEPTH_SCALE = 257  # equals `unet.images.depth`, which this process must not import
 
 
 def main(model: str, class_values: str, *paths: str) -> None:
-    """Loads the model, asks it everything, and prints what is wrong."""
+    """Loads the model, sends all requests and prints the failures."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
@@ -36,13 +36,13 @@ def main(model: str, class_values: str, *paths: str) -> None:
 
 
 def peak_memory() -> int:
-    """Megabytes that this process has taken at most; getrusage begins at the peak of its parent."""
+    """Returns the peak memory of this process in megabytes; getrusage starts at the parent's peak."""
     with open("/proc/self/status", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) // 1024
 
 
 def replay(signatures: Any, path: str) -> None:
-    """Answers the warm-up requests, as a server does; an exception is a reason not to serve the model."""
+    """Replays the warm-up requests like a server; an exception means that the model cannot be served."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -53,7 +53,7 @@ def replay(signatures: Any, path: str) -> None:
 
 
 def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
-    """What is wrong with the mask of an image."""
+    """Lists what is wrong with the predicted mask of an image."""
     import numpy as np
     import tensorflow as tf
 
@@ -78,7 +78,7 @@ def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
 
 
 def check_refusals(serve: Any) -> list[str]:
-    """A sentence for each thing that is no image and got a mask all the same."""
+    """Lists a sentence for each input that is no image but got a mask."""
     import tensorflow as tf
 
     noise = tf.random.stateless_uniform([64, 64, 1], [0, 0], 0, 255, tf.int32)

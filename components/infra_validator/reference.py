@@ -1,7 +1,7 @@
-"""What a network says about an image, computed apart from the exported graph: the answer it is held against.
+"""Predicts an image without the exported graph: the reference that the graph's output is compared with.
 
-Decoding, normalisation, padding, tiling and the symmetries are NumPy's and this project's offline code, tile
-by tile in a loop; only the network itself, and the resizing of `unet.preprocessing.resizing`, are shared.
+Decoding, normalisation, padding, tiling and test-time augmentation are NumPy's and this project's offline
+code, tile by tile in a loop; only the network and the resizing of `unet.preprocessing.resizing` are shared.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from unet.images.depth import DEPTH_SCALE
 from unet.images.reader import decode, to_grayscale
 from unet.preprocessing.resizing import resize, resize_image
 
-_STRIDE = 256  # of the tiles, pixels: other tiles than the exported model's, so that any seam shows
+_STRIDE = 256  # pixels between tiles; other tiles than the exported model's, so that any seam shows
 
 
 def expected_probabilities(
     network: keras.Model, encoded: bytes, record: Mapping[str, Any]
 ) -> NDArray[np.float32]:
-    """Probabilities of all classes, [H, W, classes].
+    """Predicts the probabilities of all classes, [H, W, classes].
 
     Args:
-        network: [N, h, w, channels] -> probabilities of [N, h - 184, w - 184, classes].
+        network: the Keras model, [N, h, w, channels] -> probabilities [N, h - 184, w - 184, classes].
         encoded: canonical bytes of an image.
         record: training record of the exported model.
     """

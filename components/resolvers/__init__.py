@@ -1,1 +1,1 @@
-"""What earlier runs left, looked up in ML Metadata for the run at hand."""
+"""Resolvers: find artifacts of earlier runs in ML Metadata for the current run."""

@@ -1,4 +1,4 @@
-"""The baseline of the gate: the last blessed model, and whether anything can be compared with it."""
+"""The baseline of the gate: the last blessed model, and whether the candidate can be compared with it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from unet.registry.records import training_record
 
 
 class BlessedBaselineStrategy(resolver.ResolverStrategy):
-    """The most recently blessed model that is not the candidate itself.
+    """Resolves the most recently blessed model other than the candidate.
 
-    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: evaluation
-    would never come from the cache, and the candidate would be compared with itself.
+    TFX's own strategy would resolve an unchanged candidate as its own baseline in the next run: the
+    evaluation would never come from the cache, and the candidate would be compared with itself.
     """
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Takes `candidate`, `model` and `model_blessing`; leaves `model` with what `choose` chooses from.
+        """Takes `candidate`, `model`, `model_blessing`; returns `model`, the input of `choose_baseline`.
 
-        That is the last blessed model, and behind it, if it cannot be compared with, the last one that can,
-        or the candidate if there is none.
-        It is the candidate itself if nothing was blessed since a person put it into service.
+        `model` holds the last blessed model. If the candidate cannot be compared with it, the last comparable
+        model follows, or the candidate if there is none. `model` holds the candidate alone if a person
+        promoted it and no model was blessed since.
         """
         [candidate] = input_dict["candidate"]
         models = {artifact.id: artifact for artifact in input_dict["model"]}
@@ -48,20 +48,20 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
                 chosen.append(model)
             if is_comparable:
                 return {**input_dict, "model": chosen, "model_blessing": [blessing]}
-        # The candidate stands for "none": once the files of the others are back, this is another answer, and
-        # the Evaluator does not take what it said without them from the cache.
+        # The candidate stands for "none": once the files of the other models are back, the input differs, and
+        # the Evaluator does not take the verdict without them from the cache.
         return {**input_dict, "model": [*chosen, candidate] if chosen else [], "model_blessing": []}
 
 
 def choose_baseline(
     candidate: Model, baselines: Sequence[Model], rebaseline: bool
 ) -> tuple[Baseline, Model | None]:
-    """The model to compare with, if there is one, and what the verdict says of it.
+    """Chooses the model to compare with, if any, and describes the choice for the verdict.
 
     Args:
-        candidate: the model that is judged.
-        baselines: what `BlessedBaselineStrategy` left.
-        rebaseline: a person asked for no comparison.
+        candidate: the model to judge.
+        baselines: the models that `BlessedBaselineStrategy` resolved.
+        rebaseline: whether the user asked for no comparison.
     """
     if not baselines:
         return {"state": "none", "why": "no other model was blessed before", "model_id": None}, None
@@ -84,7 +84,7 @@ def choose_baseline(
 
 
 def why_incomparable(model: Model, candidate: Model) -> str:
-    """Why the gate cannot evaluate a model beside the candidate; empty if it can."""
+    """Says why the gate cannot evaluate a model beside the candidate; empty if it can."""
     folder, ours = (Path(path_utils.serving_model_path(m.uri)) for m in (model, candidate))
     graph = folder / "saved_model.pb"
     if not graph.is_file() or not list(folder.glob("variables/variables.*")):
@@ -94,7 +94,7 @@ def why_incomparable(model: Model, candidate: Model) -> str:
         theirs = training_record(folder).get("classes") or []
         saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
         signature = saved.meta_graphs[0].signature_def[EVALUATE]
-    except (OSError, ValueError, DecodeError, IndexError):  # the last: of an empty file
+    except (OSError, ValueError, DecodeError, IndexError):  # IndexError: the file is empty
         return f"model {model.id} is damaged: {folder}"
     if theirs != classes:
         return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"

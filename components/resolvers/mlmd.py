@@ -1,4 +1,4 @@
-"""Who made what of what, as ML Metadata tells it; and which models were blessed."""
+"""Queries ML Metadata: which execution read or wrote an artifact, and which models were blessed."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-# Custom property of a blessing that a person gave, past the comparison: how.
+# Custom property of a blessing that a person gave without the comparison; its value says how.
 ACCEPTED = "accepted"
 INPUT, OUTPUT = mlmd.Event.INPUT, mlmd.Event.OUTPUT
 
 
 def executions(store: Any, artifacts: list[int], kind: int) -> list[int]:
-    """Ids of the executions that read (`INPUT`) or wrote (`OUTPUT`) artifacts, oldest first."""
+    """Returns ids of the executions that read (`INPUT`) or wrote (`OUTPUT`) artifacts, oldest first."""
     events = store.get_events_by_artifact_ids(artifacts) if artifacts else []
     return sorted({event.execution_id for event in events if event.type == kind})
 
 
 def artifacts(store: Any, executions: list[int], kind: int, key: str) -> list[int]:
-    """Ids of what executions read or wrote under a key, oldest first."""
+    """Returns ids of the artifacts that executions read or wrote under a key, oldest first."""
     events = store.get_events_by_execution_ids(executions) if executions else []
     named = [e for e in events if e.type == kind and e.path.steps and e.path.steps[0].key == key]
     return sorted({event.artifact_id for event in named})
 
 
 def last_written(store: Any, artifacts: list[int]) -> dict[int, int]:
-    """The newest execution that wrote each artifact; one that took it from the cache did, too."""
+    """Returns the newest execution that wrote each artifact or took it from the cache."""
     events = store.get_events_by_artifact_ids(artifacts) if artifacts else []
     found = dict.fromkeys(artifacts, 0)
     for event in events:
@@ -36,9 +36,9 @@ def last_written(store: Any, artifacts: list[int]) -> dict[int, int]:
 
 
 def blessed(store: Any, blessings: Iterable[Any]) -> list[Any]:
-    """The artifacts among `ModelBlessing`s that bless, newest first.
+    """Returns the artifacts among `ModelBlessing`s that bless, newest first.
 
-    A model that is evaluated again as it was before is blessed anew, by the artifact of then.
+    Evaluating an unchanged model again renews its blessing under the id of the old artifact.
     """
     good = [artifact for artifact in blessings if artifact.get_int_custom_property("blessed") == 1]
     order = last_written(store, [artifact.id for artifact in good])

@@ -10,14 +10,15 @@ from components.resolvers import mlmd
 
 
 class BlessedStatisticsStrategy(resolver.ResolverStrategy):
-    """The statistics of the data that the last blessed model was judged on, by their lineage.
+    """Resolves the statistics of the data that the last blessed model was evaluated on, by their lineage.
 
-    Takes `current`, `baseline` (all statistics there are) and `blessing`; leaves `baseline` with one or none:
-    the current ones are nothing to compare with, and a run of unchanged data stays in the cache.
+    Takes `current`, `baseline` (all known statistics) and `blessing`; leaves at most one artifact in
+    `baseline`. The current statistics are never their own baseline: so a run of unchanged data stays in the
+    cache.
     """
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """See the class; `store` is the store of ML Metadata."""
+        """Resolves the baseline as the class describes; `store` is the store of ML Metadata."""
         [current] = input_dict["current"]
         known = {artifact.id: artifact for artifact in input_dict["baseline"]}
         for blessing in mlmd.blessed(store, input_dict["blessing"]):

@@ -14,22 +14,23 @@ from unet.registry.records import training_record
 
 
 class WarmStartStrategy(resolver.ResolverStrategy):
-    """The last blessed model of the same classes that did not come out of this very training.
+    """Resolves the last blessed model with the same classes that was not made by this very training.
 
-    A model is no start for the training that made it: that one starts where it did the first time. So a run
-    with nothing changed stays in the cache, and one with new images or settings goes on from the newest.
+    A training never starts from its own model but where it started the first time. So a run without changes
+    stays in the cache, and a run with new images or settings starts from the newest model.
     """
 
     def __init__(self, custom_config: str):
-        """Args: custom_config: of the Trainer, as JSON."""
+        """Args: custom_config: the custom configuration of the Trainer, as JSON."""
         self._custom_config = json_utils.loads(custom_config)
 
     def resolve_artifacts(self, store: Any, input_dict: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        """Leaves `model` with the one to start from, or empty, and nothing else.
+        """Returns only `model`, with the model to start from or empty.
 
         Args:
-            store: of ML Metadata.
-            input_dict: `model` and `blessing`, all there are, and what the Trainer reads, by its keys.
+            store: the store of ML Metadata.
+            input_dict: all known `model` and `blessing` artifacts, and the inputs of the Trainer by their
+                keys.
         """
         models = {artifact.id: artifact for artifact in input_dict["model"]}
         inputs = {key: value for key, value in input_dict.items() if key not in ("model", "blessing")}
@@ -46,8 +47,8 @@ class WarmStartStrategy(resolver.ResolverStrategy):
         return nothing
 
     def _made(self, store: Any, model: int, now: dict[str, list[int]]) -> bool:
-        """Whether the training that reads what is there `now` made this model."""
-        makers = mlmd.executions(store, [model], mlmd.OUTPUT)[:1]  # later ones took it from the cache
+        """Whether the training with the inputs `now` made this model."""
+        makers = mlmd.executions(store, [model], mlmd.OUTPUT)[:1]  # later executions took it from the cache
         [execution] = store.get_executions_by_id(makers)
         config = execution.custom_properties["custom_config"].string_value
         then = {key: mlmd.artifacts(store, makers, mlmd.INPUT, key) for key in now}

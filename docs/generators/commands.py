@@ -1,4 +1,4 @@
-"""The command line in Markdown, from the parser that reads it."""
+"""Documents the command line in Markdown, from its argument parser."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from pipeline.cli import parser
 
-WIDTH = 88  # of the usage lines, in characters
+WIDTH = 88  # width of the usage lines in characters
 
 
 def subcommands(top: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
-    """Name, help and parser of each command, with those below it (`runs show`)."""
-    for action in top._actions:  # there is no public way to ask a parser what it knows
+    """Yields name, help and parser of each command, also of nested ones (`runs show`)."""
+    for action in top._actions:  # argparse has no public way to list them
         if isinstance(action, argparse._SubParsersAction):
             helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for name, command in action.choices.items():
@@ -21,7 +21,7 @@ def subcommands(top: argparse.ArgumentParser) -> Iterator[tuple[str, str, argpar
 
 
 def _rows(command: argparse.ArgumentParser) -> Iterator[str]:
-    """A row of a table for each argument."""
+    """Yields a row of a table for each argument."""
     for action in command._actions:
         if isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
             continue
@@ -33,7 +33,7 @@ def _rows(command: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def markdown() -> str:
-    """A section for each command: what it does, its usage, its arguments."""
+    """Returns a section for each command: its description, usage and arguments."""
     lines = []
     for name, text, command in subcommands(parser()):
         command.formatter_class = _Wide
@@ -44,7 +44,7 @@ def markdown() -> str:
 
 
 class _Wide(argparse.HelpFormatter):
-    """Of one width, whatever the terminal: a build must not depend on where it runs."""
+    """Formats help with a fixed width: the output must not depend on the terminal of the build."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=WIDTH)

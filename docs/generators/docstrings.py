@@ -1,4 +1,4 @@
-"""The code's own documentation in Markdown, from its docstrings, read without importing anything (griffe)."""
+"""Documents the code in Markdown, from docstrings that griffe reads without importing the code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _package(name: str) -> griffe.Module:
 
 
 def packages() -> list[str]:
-    """Every package of the project that has documented modules, such as `pipeline.commands`."""
+    """Returns every package of the project that has documented modules, such as `pipeline.commands`."""
     found = []
     for top in ("components", "pipeline", "unet"):
         folders = [CHECKOUT / top, *sorted(path for path in (CHECKOUT / top).rglob("*") if path.is_dir())]
@@ -38,7 +38,7 @@ def packages() -> list[str]:
 
 
 def modules(package: str) -> list[griffe.Module]:
-    """The modules directly in a package, by name; those without a word about themselves left out."""
+    """Returns the modules directly in a package by name, except those without a docstring."""
     top, _, rest = package.partition(".")
     here = _package(top)
     if rest:
@@ -48,7 +48,7 @@ def modules(package: str) -> list[griffe.Module]:
 
 
 def _public(parent: griffe.Module | griffe.Class) -> list[griffe.Object]:
-    """Classes and functions of a module or class that have a docstring and no underscore, in their order."""
+    """Returns the public classes and functions of a module or class that have a docstring, in order."""
     members = [m for m in parent.members.values() if not m.is_alias and (m.is_function or m.is_class)]
     return [m for m in members if isinstance(m, griffe.Object) and m.docstring and not m.name.startswith("_")]
 
@@ -59,7 +59,7 @@ def _first_sentence(item: griffe.Object) -> str:
 
 
 def _text(item: griffe.Object) -> list[str]:
-    """A docstring, its sections as lists."""
+    """Returns the lines of a docstring, with its sections as lists."""
     lines: list[str] = []
     for section in item.docstring.parsed if item.docstring else []:
         if section.kind in _LINES:
@@ -97,7 +97,7 @@ def _member(item: griffe.Object, level: int) -> list[str]:
 
 
 def markdown(package: str) -> str:
-    """A table of a package's modules, then a section for each: its text, its classes, its functions."""
+    """Returns a table of a package's modules, and a section for each with its classes and functions."""
     lines = ["| module | subject |", "|---|---|"]
     for module in modules(package):
         subject = _first_sentence(module).replace("|", "\\|")
@@ -110,5 +110,5 @@ def markdown(package: str) -> str:
 
 
 def anchor(module: griffe.Module) -> str:
-    """The address of a module's section within its page."""
+    """Returns the anchor of a module's section within its page."""
     return "module-" + module.path.replace(".", "-").replace("_", "-")

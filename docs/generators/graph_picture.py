@@ -2,9 +2,9 @@
 
 .venv/bin/python -m docs.generators.graph_picture
 
-The components stand one below the other, each after what it reads. To the right of them each thing that one
-of them makes and others read is a line of its own: a dot where it is made, an arrow where it is read. So
-nothing is drawn that the code does not say, and a new component or a new input needs no new layout.
+The components are drawn from top to bottom, each below its inputs. To their right, each output that another
+component reads is a line: a dot where it is written, an arrow where it is read. So the picture shows exactly
+the connections of the code, and a new component or input needs no new layout.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, line, picture, text
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "graph.svg"
-WIDTH, TITLE, ROW, GAP, LANE, MARGIN = 250, 30, 19, 16, 17, 12  # all in pixels
+WIDTH, TITLE, ROW, GAP, LANE, MARGIN = 250, 30, 19, 16, 17, 12  # in pixels
 
 
-Key = tuple[str, str]  # a component and the name of an output of it
+Key = tuple[str, str]  # name of a component and of one of its outputs
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A component: `inputs` by their names, `outputs` as far as others read them."""
+    """A component: `inputs` by their names, and the `outputs` that others read."""
 
     name: str
     kind: str  # one of COLOURS
     inputs: dict[str, Key]
     outputs: tuple[str, ...]
-    after: tuple[str, ...]  # components that it waits for without reading anything of theirs
+    after: tuple[str, ...]  # components that it waits for without reading their outputs
 
 
 COLORS = {"ours": BLUE, "of TFX": TEAL, "looks up earlier runs": PLUM}
@@ -38,9 +38,9 @@ LINES = (GRAY, "#3c82c9", "#2a9080", "#a86bc0", "#c8683a", "#8a8a2e")
 
 
 def nodes(pipeline: Any) -> list[Node]:
-    """The components of a `tfx.orchestration.pipeline.Pipeline`, each after what it reads.
+    """Returns the components of a `tfx.orchestration.pipeline.Pipeline`, each after its inputs.
 
-    Of several that could stand in one place the name decides: every version of TFX gives the same list.
+    Components without a defined order are sorted by name: every version of TFX gives the same list.
     """
     components = {component.id: component for component in pipeline.components}
     waiting = {name: {node.id for node in c.upstream_nodes} for name, c in components.items()}
@@ -63,7 +63,7 @@ def nodes(pipeline: Any) -> list[Node]:
 
 
 def _inputs(component: Any) -> dict[str, Key]:
-    """What a component reads of others, by the name of its input."""
+    """Returns the outputs that a component reads, by the name of its input."""
     found = {}
     for name, channel in sorted(component.inputs.items()):
         for member in getattr(channel, "channels", [channel]):
@@ -73,7 +73,7 @@ def _inputs(component: Any) -> dict[str, Key]:
 
 
 def lanes(spans: dict[Key, tuple[float, float]]) -> dict[Key, int]:
-    """A lane for each line, such that no two lines in one lane meet; short lines lie innermost."""
+    """Assigns a lane to each line so that lines in a lane do not overlap; short lines lie innermost."""
     taken: list[list[tuple[float, float]]] = []
     chosen = {}
     for key, (top, bottom) in sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item)):
@@ -86,7 +86,7 @@ def lanes(spans: dict[Key, tuple[float, float]]) -> dict[Key, int]:
 
 
 def draw(graph: list[Node]) -> str:
-    """The picture as text of an SVG file."""
+    """Returns the picture as the text of an SVG file."""
     shapes: list[str] = []
     made: dict[Key, float] = {}
     reads: list[tuple[Key, float]] = []
@@ -132,7 +132,7 @@ def draw(graph: list[Node]) -> str:
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the picture to its file."""
     from pipeline.config.settings import PipelineConfig
     from pipeline.graph import create_pipeline
     from pipeline.root import Root

@@ -1,4 +1,4 @@
-"""Draws docs/explanation/u-net.svg: the paper's figure 1, with the sides that the code computes.
+"""Draws docs/explanation/u-net.svg: the paper's figure 1, with the sizes that the code computes.
 
 .venv/bin/python -m docs.generators.network_picture
 """
@@ -11,11 +11,11 @@ from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, line, picture, text
 from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "u-net.svg"
-SIDE, FILTERS = 572, 64  # of the paper's figure
+SIDE, FILTERS = 572, 64  # size and filters in the paper's figure
 
 
 def levels(side: int, depth: int = 4) -> list[tuple[int, int, int, int]]:
-    """Sides before and after the convolutions of each level, from the top: down, then up."""
+    """Returns the sizes before and after the convolutions of each level: down, then up."""
     down = []
     for _ in range(depth + 1):
         down.append((side, side - 4))
@@ -28,13 +28,13 @@ def levels(side: int, depth: int = 4) -> list[tuple[int, int, int, int]]:
 
 
 def draw() -> str:
-    """The picture as text of an SVG file."""
+    """Returns the picture as the text of an SVG file."""
     geometry = Geometry()
     wide, high, step, left, right, shift = 92.0, 46.0, 88.0, 12.0, 396.0, 36.0
     shapes = []
     rows = levels(SIDE)
     middle = 'text-anchor="middle"'
-    center = (left + right) / 2  # of the lowest level's left edge
+    center = (left + right) / 2  # center of the lowest level
     for level, (into, out, up_into, up_out) in enumerate(rows):
         channels, y = FILTERS * 2**level, 40 + step * level
         if level == len(rows) - 1:
@@ -74,7 +74,7 @@ def draw() -> str:
 def _block(
     x: float, y: float, w: float, h: float, fill: str, into: int, out: int, channels: int
 ) -> list[str]:
-    """A level's pair of convolutions: its sides, and its channels."""
+    """Draws the two convolutions of a level with their sizes and channels."""
     more = 'text-anchor="middle"'
     return [
         box(x, y, w, h, fill),
@@ -84,7 +84,7 @@ def _block(
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the picture to its file."""
     FILE.write_text(draw(), encoding="utf-8")
     print(FILE)
 

@@ -1,4 +1,4 @@
-"""The profiles that come with the project, in Markdown, each as its file says it."""
+"""Documents the profiles of the project in Markdown, from their files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pipeline.config import profile
 
 
 def markdown() -> str:
-    """A section for each profile: its comments as text, then its settings as TOML."""
+    """Returns a section for each profile: its comments as text, then its settings as TOML."""
     parts = []
     for name in profile.profile_names():
         text = (profile.PROFILES / f"{name}.toml").read_text(encoding="utf-8").strip()

@@ -1,4 +1,4 @@
-"""Every setting as tables in Markdown, from the model of the configuration."""
+"""Documents every setting in Markdown tables, from the model of the configuration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAMES = {
 
 
 def sections() -> dict[str, list[str]]:
-    """Names of the settings under each heading, that with which the docstring of their section begins."""
+    """Returns the names of the settings by heading: the start of the docstring of their section."""
     found: dict[str, list[str]] = {}
     for section in reversed(PipelineConfig.__mro__):
         declared = vars(section).get("__annotations__", {})
@@ -32,7 +32,7 @@ def sections() -> dict[str, list[str]]:
 
 
 def type_in_words(annotation: Any) -> str:
-    """What a setting takes, for a person: `Literal["a", "b"]` is "`a`, `b`"."""
+    """Describes the type of a setting: `Literal["a", "b"]` becomes "`a`, `b`"."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
@@ -50,7 +50,7 @@ def type_in_words(annotation: Any) -> str:
 
 
 def default_in_toml(name: str) -> str:
-    """The default as `--set` takes it; a path of the checkout without the part that differs by machine."""
+    """Returns the default in the syntax of `--set`; paths of the checkout are relative."""
     value = PipelineConfig.model_fields[name].get_default(call_default_factory=True)
     if isinstance(value, Path):
         return f"`{value.relative_to(CHECKOUT)}`"
@@ -61,7 +61,7 @@ def default_in_toml(name: str) -> str:
 
 
 def markdown() -> str:
-    """A section for each heading, with a table of its settings: name, what it takes, default, meaning."""
+    """Returns a section for each heading, with a table of its settings: name, type, default, meaning."""
     lines: list[str] = []
     for heading, names in sections().items():
         lines += [f"## {heading}", "", "| setting | takes | default | meaning |", "|---|---|---|---|"]
@@ -75,7 +75,7 @@ def markdown() -> str:
 
 
 def bounds(metadata: list[Any]) -> str:
-    """What pydantic keeps of `ge=0, lt=1`, in signs: ", ≥ 0, < 1"."""
+    """Formats pydantic's constraints such as `ge=0, lt=1` as ", ≥ 0, < 1"."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     return "".join(
         f", {sign} {getattr(constraint, key):g}"

@@ -1,4 +1,4 @@
-"""Draws docs/explanation/tiles.svg: two tiles side by side, what they read, and what they answer.
+"""Draws docs/explanation/tiles.svg: two adjacent tiles, their inputs and their outputs.
 
 .venv/bin/python -m docs.generators.tiles_picture
 """
@@ -11,12 +11,12 @@ from docs.generators.svg import BLUE, GRAY, PLUM, TEAL, box, picture, text
 from unet.tiling import Geometry
 
 FILE = Path(__file__).resolve().parents[1] / "explanation" / "tiles.svg"
-SIDE, IMAGE = 572, (772, 560)  # of a tile's input; of the image that is cut, width and height
+SIDE, IMAGE = 572, (772, 560)  # size of a tile's input; width and height of the image
 SCALE, MARGIN = 0.5, 14.0
 
 
 def draw() -> str:
-    """The picture as text of an SVG file."""
+    """Returns the picture as the text of an SVG file."""
     geometry = Geometry()
     halo, output = geometry.halo, geometry.output_size(SIDE)
     stride = output // geometry.step * geometry.step
@@ -61,7 +61,7 @@ def draw() -> str:
 
 
 def main() -> None:
-    """Writes the picture."""
+    """Writes the picture to its file."""
     FILE.write_text(draw(), encoding="utf-8")
     print(FILE)
 

@@ -1,1 +1,1 @@
-"""What `check` finds in a data folder, and what it proposes."""
+"""Finds problems in a data folder and proposes settings: the command `check`."""

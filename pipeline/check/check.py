@@ -1,4 +1,4 @@
-"""Reads a whole data folder and says what is wrong with it."""
+"""Reads a whole data folder and lists the problems in it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from unet.images.reader import read_image
 
 
 def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposals: bool = False) -> Report:
-    """Reads every file of the data and tries to split it; changes nothing.
+    """Reads every file of the data and tries to split the samples; changes no file.
 
     Args:
-        config: where the data are, and how they are read.
-        root: whose remembered splits count.
-        skip_bad: leave out what is wrong with single files instead of stopping at it.
-        proposals: also look for better settings, which reads up to 64 masks again.
+        config: the configuration, with the data folder and how to read it.
+        root: the root whose remembered splits apply.
+        skip_bad: whether to leave out single files with problems instead of stopping at them.
+        proposals: whether to look for better settings, too, which reads up to 64 masks again.
     """
     settings = config.reading(root.splits)
     samples, problems = find(config.data, settings)
@@ -59,11 +59,11 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         try:
             split_of, copies, _ = assign_splits(samples, hashes, settings)
         except splits.EmptySplit as error:
-            if not problems:  # else it may well be for want of what is wrong
+            if not problems:  # else the unreadable files may be the reason
                 problems.append(_problem(config.data, error))
         except BadInput as error:
             problems.append(_problem(config.data, error))
-    if split_of and len(facts) == len(samples):  # else a class may be in what could not be read
+    if split_of and len(facts) == len(samples):  # else the class may be in a file that could not be read
         problems += _unlearnable(config.data, facts, split_of)
     serving: list[Path] = []
     try:
@@ -114,7 +114,7 @@ def _unlearnable(
 
 
 def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
-    """What is wrong with the images of `serving_data`."""
+    """Lists the problems of the images of `serving_data`."""
 
     def read(path: Path) -> Problem | None:
         try:

@@ -1,4 +1,4 @@
-"""What a run on some images takes, before it starts: tiles, disk and memory; rules of thumb, not promises."""
+"""Estimates the tiles, disk space and memory of a run before it starts; rules of thumb, not promises."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from unet.dataset.inspection import SampleStats
 from unet.preprocessing.settings import CACHE_BYTES
 
 # Measured with `make run` and with one image of 20,000 x 20,000 pixels; see benchmarks/data.py.
-_LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before there is any image
-_COPIES = 6  # of the largest image, in bytes a value of 8 bits: decoded to 16 bits, padded, cut
-_ACTIVATIONS = 120  # bytes for each filter of the first level and each pixel of a batch, forth and back
-_PNG_BYTES = 0.6  # bytes a value of 8 bits takes as PNG where the file is no PNG: noise hardly compresses
+_LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before any image is read
+_COPIES = 6  # memory per byte of the largest image in 8 bits: decoded to 16 bits, padded, cut
+_ACTIVATIONS = 120  # bytes per filter of the first level and pixel of a batch, forward and backward
+_PNG_BYTES = 0.6  # bytes of a PNG per byte in 8 bits, if the file is no PNG: noise hardly compresses
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What a run takes: `tiles` of train and eval, `disk` and `memory` in bytes."""
+    """The needs of a run: `tiles` of train and eval, `disk` and `memory` in bytes."""
 
     tiles: int
     disk: int
@@ -32,13 +32,13 @@ class Estimate:
 def estimate(
     facts: Sequence[SampleStats], split_of: Mapping[str, str | None], config: PipelineConfig, channels: int
 ) -> Estimate | None:
-    """What a run on these images takes; None if there is none.
+    """Estimates the needs of a run on some images; returns None if there are no images.
 
     Args:
-        facts: of all images.
-        split_of: split of each by name.
-        config: of the run.
-        channels: that the network sees.
+        facts: statistics of all images.
+        split_of: the split of each image by its name.
+        config: configuration of the run.
+        channels: number of channels of the network's input.
     """
     used = [fact for fact in facts if split_of.get(fact.name)]
     if not used:
@@ -55,8 +55,8 @@ def estimate(
             values = channels * fact.bit_depth / 8
             train_pixels += pixels * (split_of[fact.name] == "train")
             tile_bytes += pixels * max(fact.stored / (fact.height * fact.width), _PNG_BYTES * values)
-    # The Trainer holds the tiles encoded, and decoded where they are few: images in 16 bits, masks in one
-    # plane or two of 8.
+    # The Trainer holds the tiles encoded, and also decoded if they are few: images in 16 bits, masks in one
+    # or two channels of 8.
     decoded = (train_pixels * 2 * channels, train_pixels * (2 if config.border_weight else 1))
     held = tile_bytes + sum(count for count in decoded if count <= CACHE_BYTES)
     largest = max(fact.height * fact.width * fact.channels * fact.bit_depth / 8 for fact in used)
@@ -65,7 +65,7 @@ def estimate(
     return Estimate(
         tiles=tiles,
         disk=round(sum(fact.stored for fact in used) * 1.05 + tile_bytes),
-        # The large image is gone by then.
+        # The large image is released by then.
         memory=round(_LIBRARIES + max(step + held, largest * _COPIES)),
     )
 

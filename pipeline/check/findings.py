@@ -1,4 +1,4 @@
-"""What `check` found in a data folder: as an object for `run`, as JSON for programs, as tables for people."""
+"""The findings of `check` in a data folder: an object for `run`, JSON for programs, tables for users."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
 from unet.masks.values import MaskStats
 
-_LISTED = 6  # sizes or names that the summary lists before it only counts them
-_FILES_A_ROW = 8  # of one problem
-_COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value, no N and no ...
+_LISTED = 6  # sizes or names that the summary lists; it counts the others
+_FILES_A_ROW = 8  # files in a row of the table of problems
+_COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value; neither N nor ...
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSummary:
-    """Counts over the images that can be used; `sizes` by "width x height", shares between 0 and 1.
+    """Counts over the usable images; `sizes` by "width x height", shares between 0 and 1.
 
-    `class_shares` are of the pixels that count, `ignored_share` is of all. `splits` counts images too, under
-    "left out" those of no fold and copies; it is empty if the images cannot be split. `odd_channels` names
-    the images of the rarer kind, of colour if equal, where grey and colour are mixed. `white_is_zero` counts
-    the masks of one bit that show 0 as white.
+    `class_shares` are shares of the pixels that are not ignored, `ignored_share` of all pixels. `splits`
+    counts images, too, with copies and images of no fold under "left out"; it is empty if the images cannot
+    be split. `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images
+    are mixed. `white_is_zero` counts the 1-bit masks that show 0 as white.
     """
 
     images: int
@@ -54,7 +54,7 @@ class DataSummary:
         split_of: Mapping[str, str | None],
         all_mask_stats: Sequence[MaskStats],
     ) -> DataSummary:
-        """Counts facts; `split_of` is the split of each sample by name, `all_mask_stats` are of the masks."""
+        """Counts samples by their statistics and split (by name); `all_mask_stats` are those of the masks."""
         by_channels: dict[int, list[str]] = defaultdict(list)
         pixels: Counter[str] = Counter()
         for fact in facts:
@@ -77,18 +77,18 @@ class DataSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `check` found in a data folder.
+    """The findings of `check` in a data folder.
 
     Attributes:
-        data: the folder.
-        problems: what stops a run.
-        skipped: what `--skip-bad` lets pass.
-        skip: names of the samples that are skipped; None without `--skip-bad`.
-        copies: samples left out since an image of another split has the same content; with that image.
-        summary: counts.
-        proposals: settings that may fit these images better than the ones in use.
-        training_time: how many times as long a training by them takes.
-        estimate: what a run on them takes; None if they cannot be used.
+        data: the data folder.
+        problems: the problems that stop a run.
+        skipped: the problems that `--skip-bad` ignores.
+        skip: names of the skipped samples; None without `--skip-bad`.
+        copies: samples left out because an image of another split has the same content, with that image.
+        summary: counts over the usable images.
+        proposals: settings that may fit these images better than the current ones.
+        training_time: duration of a training with the proposals, as a multiple of the current one.
+        estimate: the needs of a run on the images; None if they cannot be used.
     """
 
     data: Path
@@ -108,22 +108,22 @@ class Report:
 
     @property
     def channels(self) -> int:
-        """Channels a network needs to see all of it: 3 if any image is in colour, else 1."""
+        """The number of channels that the network needs: 3 if any image is in color, else 1."""
         return max(self.summary.channels, default=1)
 
     def to_json(self) -> str:
-        """The report as a JSON object with the fields as keys, and `ok`."""
+        """Returns the report as a JSON object with the fields as keys, and `ok`."""
         content: dict[str, Any] = {"ok": self.ok, **dataclasses.asdict(self), "data": str(self.data)}
         return json.dumps(content, indent=2)
 
 
 def print_report(report: Report, console: Console, run: str = "") -> None:
-    """Prints one table of all problems, if there are any, and a summary.
+    """Prints a table of all problems, if there are any, and a summary.
 
     Args:
-        report: of `check`.
-        console: to print to.
-        run: the command that trains on these data, to which what is proposed can be added.
+        report: the report of `check`.
+        console: the console to print to.
+        run: the command that trains on these data; the proposed settings are added to it.
     """
     if report.problems:
         _print_problems(report.problems, report, console)
@@ -152,12 +152,12 @@ def print_report(report: Report, console: Console, run: str = "") -> None:
 
 
 def _print_problems(problems: Sequence[Problem], report: Report, console: Console) -> None:
-    """A row for each cause: the files that share it, one of what was found in them, and what to do."""
+    """Prints a row for each cause: its files, one of the values found, and the remedy."""
     causes: dict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
         causes[re.sub(r"\d+", "0", problem.found), re.sub(r"\d+", "0", problem.advice)].append(problem)
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
-    # Names fold instead of being cut: in the log of a build server nobody can widen the window.
+    # Names fold instead of being cut: the log of a build server cannot be widened.
     table.add_column("File", ratio=3, overflow="fold")
     table.add_column("Found", ratio=3, overflow="fold")
     table.add_column("What to do", ratio=4, overflow="fold")
@@ -173,7 +173,7 @@ def _print_problems(problems: Sequence[Problem], report: Report, console: Consol
 
 
 def _print_commands(report: Report, console: Console) -> None:
-    """The settings that the advice names, unwrapped: a table breaks them where nobody can paste them."""
+    """Prints the `--set` options of the advice unwrapped, so that they can be copied."""
     settings = dict.fromkeys(m[0] for p in report.problems for m in _COMMAND.finditer(p.advice))
     for setting in list(settings)[:3]:
         data = shlex.quote(str(report.data))
@@ -232,5 +232,5 @@ def _shorten(path: str, data: Path) -> str:
 
 
 def _printable(text: str) -> str:
-    """Control characters in a file name must not reach the terminal; the line breaks of a cell may."""
+    """Removes control characters, which a file name must not send to the terminal; keeps line breaks."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

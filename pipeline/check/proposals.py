@@ -1,4 +1,4 @@
-"""Settings that fit a set of images, each with its reason; `check` shows them, none is applied unasked."""
+"""Proposes settings that fit a set of images, each with its reason; nothing applies them unasked."""
 
 from __future__ import annotations
 
@@ -22,20 +22,18 @@ from unet.images.memory import one_at_a_time
 from unet.masks.reader import read_mask
 from unet.tiling import Geometry
 
-_MASKS = 64  # masks in which objects are measured
-_CROP = 2048  # side in pixels of the part of a mask that is measured
-_EXPOSURES = (
-    0.25  # spread of the images' means, in deviations of their pixels, from which on exposures differ
-)
-_SMALLEST = 8  # pixels across: a 2x2 pooling or two away from a single one
-_RARE = 0.05  # share of the pixels below which a class is lost among the others
-_FILTERS_COST = 1.3  # exponent: twice the filters, 2.5 times as long a step on a processor
+_MASKS = 64  # number of masks in which objects are measured
+_CROP = 2048  # side in pixels of the measured part of a mask
+_EXPOSURES = 0.25  # threshold of the spread of the images' means, in standard deviations of their pixels
+_SMALLEST = 8  # pixels across: one or two 2x2 poolings away from a single pixel
+_RARE = 0.05  # share of the pixels below which a class counts as rare
+_FILTERS_COST = 1.3  # exponent: twice the filters make a step 2.5 times as long on a processor
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
 
 
 @dataclasses.dataclass(frozen=True)
 class Proposal:
-    """A value for a setting, the one in use, and why; `value` and `current` as TOML."""
+    """A proposed value of a setting, the current one, and the reason; `value` and `current` as TOML."""
 
     key: str
     value: str
@@ -44,20 +42,20 @@ class Proposal:
 
     @property
     def changes(self) -> bool:
-        """Whether the value in use is another one."""
+        """Whether the proposed value differs from the current one."""
         return self.value != self.current
 
 
 def propose(
     samples: Sequence[Sample], facts: Sequence[SampleStats], settings: ReadSettings, config: PipelineConfig
 ) -> list[Proposal]:
-    """Proposals for `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
+    """Proposes `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
     Args:
-        samples: the usable ones.
-        facts: of the same samples, in the same order.
-        settings: how masks are read.
-        config: the values in use.
+        samples: the usable samples.
+        facts: statistics of these samples, in the same order.
+        settings: how the masks are read.
+        config: the current values.
     """
     if not facts:
         return []
@@ -84,7 +82,7 @@ def propose(
 
 
 def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> float:
-    """How many times as long a training by the proposals takes as one by the values in use."""
+    """Estimates the duration of a training with the proposals, as a multiple of the current one."""
     values = {proposal.key: proposal.value for proposal in proposals}
     if not values or config.minutes:
         return 1.0
@@ -115,7 +113,7 @@ def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
 
 
 def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, str, str]:
-    """The proposed loss, the one in use, and why."""
+    """Returns the proposed loss, the current one, and the reason."""
     terms = {name: weight for name, weight in config.loss.items() if weight}
     equal = set(terms.values()) == {1.0}
     current = toml_value("+".join(terms) if equal else terms)
@@ -165,30 +163,30 @@ def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[
 
 
 def _object_diameter(samples: Sequence[Sample], settings: ReadSettings) -> float | None:
-    """Pixels across a circle of the typical object's area; None where there are no separate objects."""
+    """Returns the diameter in pixels of a typical object as a circle; None without separate objects."""
     step = max(1, len(samples) // _MASKS)
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         areas = list(pool.map(lambda sample: _areas(sample, settings), samples[::step][:_MASKS]))
     objects = np.concatenate([a for a, _ in areas]) if areas else np.empty(0)
     if not objects.size:
         return None
-    # Each pixel has a vote: a thousand specks beside one organ are not what the network has to see.
+    # The median over pixels: a thousand specks beside one organ do not set the size.
     objects = np.sort(objects)
     typical = objects[np.searchsorted(np.cumsum(objects), objects.sum() / 2)]
     if typical > 0.25 * statistics.median(pixels for _, pixels in areas):
-        return None  # it fills the image: tissue, membranes, sky
+        return None  # the object fills the image: tissue, membranes, sky
     return float(2 * np.sqrt(typical / np.pi))
 
 
 def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], int]:
-    """Pixels of each object in the middle of a mask, and of that middle."""
+    """Counts the pixels of each object in the center of a mask, and those of the center itself."""
     with one_at_a_time():
         mask = read_mask(
             sample.mask, settings.label_map, page=sample.page or 0, max_pixels=settings.max_pixels
         )
         top, left = (max(0, (side - _CROP) // 2) for side in mask.indices.shape)
         middle = (slice(top, top + _CROP), slice(left, left + _CROP))
-        indices = mask.indices[middle].copy()  # of its own: the whole mask may go
+        indices = mask.indices[middle].copy()  # a copy, so that the whole mask can be released
         instances = None if mask.instances is None else mask.instances[middle].copy()
         del mask
     if instances is not None:

@@ -1,1 +1,1 @@
-"""The subcommands of run_pipeline.py, a file each."""
+"""The subcommands of run_pipeline.py, one file each."""

@@ -1,4 +1,4 @@
-"""Exports the mean of several models as one. Imports TensorFlow only when everything else is in order."""
+"""Exports the mean of several models as one model. Imports TensorFlow only after all other checks."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from unet.registry.versions import newest_version, push
 
 
 def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augmentation: bool) -> int:
-    """Writes a version into a folder of versions, whose answer is the mean of the models' probabilities.
+    """Writes a model version that predicts the mean of the models' probabilities.
 
     Args:
         models: folders of SavedModels or of versions, or numbers of versions under `root`.
-        out: folder of versions, as a server polls it, but not the one of `root`, into which runs push;
-            created where missing. If its newest version is this mean already, nothing is written.
-        root: of the pipeline.
-        test_time_augmentation: average over the eight flips and quarter turns of the image, too.
+        out: folder of versions from which a server loads, created if missing; it must not be that of `root`,
+            into which runs push. Nothing is written if its newest version is this mean already.
+        root: root folder of the pipeline.
+        test_time_augmentation: whether to average over the eight flips and quarter turns of the image, too.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -58,9 +58,9 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
         return OK
 
     out.mkdir(parents=True, exist_ok=True)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what libraries say at their import
+        warnings.simplefilter("ignore")  # warnings of libraries at their import
         from unet.export import average as mean
 
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
@@ -79,7 +79,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
 
 
 def _is_mean(version: Path, folders: Sequence[Path], test_time_augmentation: bool) -> bool:
-    """Whether a model is this mean. Its files cannot tell: TensorFlow never writes the same ones twice."""
+    """Whether a model is this mean, by its record: TensorFlow never writes the same files twice."""
     record = training_record(version)
     return all(
         record.get(key) == value for key, value in mean_record(folders, test_time_augmentation).items()

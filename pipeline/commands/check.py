@@ -1,4 +1,4 @@
-"""`run_pipeline.py check`: everything that is wrong with a data folder, at once, before any training."""
+"""`run_pipeline.py check`: lists all problems of a data folder before any training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.terminal.console import make_console
 
 
 def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, run: str) -> int:
-    """Prints the report, as JSON if so wished, and returns the exit code; `run` trains on the data."""
+    """Prints the report, as JSON on request, and returns the exit code; `run` is the command that trains."""
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
     if as_json:

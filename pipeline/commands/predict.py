@@ -1,4 +1,4 @@
-"""Masks of images, through exported models. Imports TensorFlow only when everything else is in order."""
+"""Predicts masks of images with exported models. Imports TensorFlow only after all other checks."""
 
 from __future__ import annotations
 
@@ -36,13 +36,15 @@ class Request:
     Attributes:
         inputs: image files, folders whose files are all images, and globs.
         out: folder of the outputs; created where missing.
-        root: the last model that was pushed there is used, unless `models` are given.
-        models: folders of SavedModels or of versions, or numbers of versions under `root`; of several the
-            probabilities are averaged.
-        probabilities: also write `OUT/NAME.CLASS.png`, 16-bit grey: 65535 is a probability of 1.
-        overlay: also write `OUT/NAME.overlay.png`.
-        polygons: "geojson" also writes `OUT/NAME.geojson`, "coco" `OUT/coco.json` for all images.
-        overwrite: make again what is finished already.
+        root: root folder; without `models`, its last pushed model predicts.
+        models: folders of SavedModels or of versions, or numbers of versions under `root`; the probabilities
+            of several models are averaged.
+        probabilities: whether to write `OUT/NAME.CLASS.png`, too, in 16-bit gray: 65535 is a probability of
+            1.
+        overlay: whether to write `OUT/NAME.overlay.png`, too.
+        polygons: "geojson" to write `OUT/NAME.geojson`, "coco" to write `OUT/coco.json` for all images, or
+            None.
+        overwrite: whether to replace finished outputs.
     """
 
     inputs: Sequence[str | Path]
@@ -58,12 +60,12 @@ class Request:
 def predict(request: Request) -> int:
     """Writes `OUT/NAME.png` for every image, with the class values of the training masks.
 
-    Each page of a multi-page TIFF is an image: `OUT/NAME-0000.png` and so on. A TIFF of more than 2^26
-    pixels is read in strips, and its mask and probabilities are TIFFs. An image whose outputs are there
-    already, made by the same models, is skipped. A file that cannot be used is reported and the rest go on.
+    Each page of a multi-page TIFF is an image: `OUT/NAME-0000.png` and so on. A TIFF of more than 2^26 pixels
+    is read in strips, and its mask and probabilities are TIFFs. An image with outputs of the same models is
+    skipped. A file that cannot be used is reported, and the other files are predicted.
 
     Returns:
-        0; 2 if the arguments or any file could not be used; 75 if it was interrupted.
+        0 on success; 2 if the arguments or any file could not be used; 75 if the command was interrupted.
 
     Raises:
         OSError: the outputs cannot be written.
@@ -91,7 +93,7 @@ def predict(request: Request) -> int:
         for task in tasks
         if request.overwrite or not finished.is_finished(task.image, task.names(outputs))
     }
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # a person looks at this terminal, and no log keeps the chatter
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
     with PredictionProgress(len(todo)) as progress:
         try:
             model = Model(*models, scratch=request.out) if todo else None
@@ -101,7 +103,7 @@ def predict(request: Request) -> int:
                     try:
                         if model and task in todo:
                             progress.start(task.title)
-                            seen = look(task.image)  # before it is read: it may change meanwhile
+                            seen = look(task.image)  # before reading the image: the file may change meanwhile
                             write_answers(task, model, outputs, request.out, coco, progress.share)
                             finished.finish(task.image, seen, task.names(outputs))
                             progress.end(good=True)
@@ -124,7 +126,7 @@ def predict(request: Request) -> int:
 
 
 def _record(models: Sequence[Path], problems: list[str]) -> tuple[Mapping[str, Any], bool]:
-    """What the models say of themselves, and whether that names the classes; or one more problem."""
+    """Returns the training record of the models and whether it names the classes; adds to `problems`."""
     if problems:
         return {}, True
     try:

@@ -1,4 +1,4 @@
-"""A person puts the model of a run into service, past the gate."""
+"""`run_pipeline.py promote`: deploys the model of a run at a person's request, without the gate."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from unet.registry.versions import newest_version, push
 
 
 class PromotionRefused(ValueError):
-    """The model cannot be put into service; the message says why and what to do."""
+    """The model cannot be promoted; the message says why and what to do."""
 
 
 def promote(root_path: Path, run_id: str, reason: str) -> int:
-    """Pushes the model of a run that the gate did not bless, or of an older one, and records who did and why.
+    """Deploys the model of a run that the gate did not bless, or an older one, and records who and why.
 
-    It becomes the last blessed model: the next one is compared with it.
+    It becomes the last blessed model, with which the gate compares the next candidate.
 
     Args:
-        root_path: of the pipeline.
-        run_id: of the run, or "latest".
-        reason: for the records; must say something.
+        root_path: root folder of the pipeline.
+        run_id: id of the run, or "latest".
+        reason: reason for the records; must not be empty.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -67,7 +67,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     is_live = newest is not None and digest(root.serving / str(newest)) == digest(model)
     from pipeline.history.promotion import Promotion, Record, last_blessed
 
-    # Live but not recorded: a rollback brought it back, or a promotion was killed before it was told.
+    # Deployed but not recorded: by a rollback, or by a promotion that was killed before its record.
     if is_live and last_blessed(root) == inputs["model"].id:
         print(f"Unchanged: {root.serving / str(newest)} is this model already")
         return OK
@@ -97,10 +97,10 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
 
 
 def _inputs(run: Run) -> dict[str, Artifact]:
-    """The model of a run and what it was judged by.
+    """Returns the model of a run and the artifacts that it was evaluated with, by key.
 
     Raises:
-        PromotionRefused: the model must not be in service.
+        PromotionRefused: the model must not be deployed.
     """
     model = run.artifact("Trainer", "model")
     if model is None:

@@ -1,4 +1,4 @@
-"""Writes the report of a run again, or a comparison of two."""
+"""Writes the report of a run again, or a comparison of two runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.root import Root
 
 
 def report(root_path: Path, runs: list[str], show: bool = False) -> int:
-    """Writes the page, and prints its path.
+    """Writes the page and prints its path.
 
     Args:
-        root_path: folder of everything the pipeline makes.
-        runs: one run or two, each its id or "latest".
-        show: open the page in the browser, too.
+        root_path: root folder of the pipeline.
+        runs: one run or two, each by its id or "latest".
+        show: whether to open the page in the browser, too.
 
     Returns:
         The exit code.
@@ -46,13 +46,13 @@ def report(root_path: Path, runs: list[str], show: bool = False) -> int:
 
 
 def open_in_browser(path: Path) -> None:
-    """Opens a page in the browser; without a display says so instead."""
+    """Opens a page in the browser, or says that there is no display."""
     if not has_display() or not webbrowser.open(path.as_uri()):
         print(f"No browser can be opened here: open {path} on a machine with a display", file=sys.stderr)
 
 
 def has_display() -> bool:
-    """Whether a browser could be seen; without a display `webbrowser` would take one in the terminal."""
+    """Whether a browser can be seen; without a display `webbrowser` would start one in the terminal."""
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,4 +1,4 @@
-"""Takes a bad model out of service."""
+"""`run_pipeline.py rollback`: replaces a bad deployed model by an older version."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unet.registry.versions import VersionError, roll_back
 
 
 def rollback(root_path: Path, version: int | None) -> int:
-    """Makes an older version the newest, under a number of its own, so that servers that poll take it.
+    """Copies an older version under a new, highest number, so that polling servers load it.
 
     Args:
-        root_path: of the pipeline.
-        version: to go back to; None: the one before the newest.
+        root_path: root folder of the pipeline.
+        version: number of the version to return to; None for the one before the newest.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.

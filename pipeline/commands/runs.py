@@ -1,4 +1,4 @@
-"""`run_pipeline.py runs`: what was run under a root, and where a version came from. Imports no TensorFlow."""
+"""`run_pipeline.py runs`: lists the runs of a root and the origin of versions. Imports no TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from pipeline.terminal.console import make_console, make_table
 from pipeline.terminal.verdict import print_verdict
 
 LAST = 20
-_FULL = 10_000  # columns of what is no terminal: whoever reads it later can scroll
+_FULL = 10_000  # columns if the output is not a terminal: lines need not be wrapped
 _METRIC = "foreground_iou"
-_LABELS = 11  # columns of what stands before the facts of a run
+_LABELS = 11  # columns of the labels before the facts of a run
 
 
 def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) -> int:
     """Prints a line for each run, the newest last.
 
     Args:
-        root: folder of everything the pipeline makes.
-        everything: all of them, not only the newest 20.
-        as_json: as a JSON list.
+        root: root folder of the pipeline.
+        everything: whether to list all runs instead of the newest 20.
+        as_json: whether to print a JSON list.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -60,13 +60,13 @@ def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) ->
 
 
 def show_run(root: Path, run_id: str, version: int | None = None, *, as_json: bool = False) -> int:
-    """Prints all about one run.
+    """Prints the details of one run.
 
     Args:
-        root: folder of everything the pipeline makes.
-        run_id: of the run, or "latest".
-        version: the run that pushed this version is shown instead.
-        as_json: as a JSON object.
+        root: root folder of the pipeline.
+        run_id: id of the run, or "latest".
+        version: number of a version; if given, the run that pushed this version is shown instead.
+        as_json: whether to print a JSON object.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -185,7 +185,7 @@ def _print_verdict(run: Run, summary: RunSummary, console: Console) -> None:
 
 def _print_components(run: Run, console: Console) -> None:
     if run.status != RUNNING and all(node.state == WAITING for node in run.nodes):
-        return  # none began, or it is not known
+        return  # no component began, or the start is not known
     console.print("\nComponents", style="bold")
     table = make_table()
     table.show_header = False
@@ -201,7 +201,7 @@ def _print_components(run: Run, console: Console) -> None:
         table.add_row(*map(Text, (f"  {node.name}", same, took, memory)))
     console.print(table)
     console.print("\nArtifacts", style="bold")
-    shown: set[int] = set()  # resolvers name again what others made
+    shown: set[int] = set()  # resolvers list artifacts of other components again
     for node in run.nodes:
         for key, artifacts in node.outputs.items():
             for artifact in (artifact for artifact in artifacts if artifact.id not in shown):

@@ -1,4 +1,4 @@
-"""Reading and writing configurations: TOML profiles, `--set KEY=VALUE`, what `--print-config` prints."""
+"""Reads and writes configurations: TOML profiles, `--set KEY=VALUE` and the output of `--print-config`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot run; the message says what was received and what is possible."""
+    """The configuration is invalid; the message says what was received and what is possible."""
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles that come with the project."""
+    """Lists the names of the profiles that come with the project."""
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
@@ -35,7 +35,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
 
     Args:
         profile: name of a profile of the project, or path of a TOML file.
-        overrides: values by key, on top of the profile.
+        overrides: values by key that replace those of the profile.
 
     Raises:
         ConfigError: the profile does not exist, is not TOML, names an unknown key or holds a bad value.
@@ -57,7 +57,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
     return validated({**values, **(overrides or {})}, source)
 
 
-# Former names of settings, for whoever still has them in a profile or a script.
+# Former names of settings, which profiles and scripts may still use.
 RENAMED = {
     "block": "slices_per_group",
     "elastic": "elastic_sigma",
@@ -94,7 +94,7 @@ def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
-    """Reads `key=value` words of the command line; a value is TOML, or else a plain string.
+    """Reads the `key=value` words of the command line; a value is TOML, or else a plain string.
 
     Raises:
         ConfigError: a word has no `=`.
@@ -112,7 +112,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 def to_toml(config: PipelineConfig) -> str:
-    """The whole configuration as TOML, with what each key means; `--profile FILE` reads it back."""
+    """Writes the whole configuration as TOML, with the meaning of each key; `--profile FILE` reads it."""
     lines = []
     for key, field in PipelineConfig.model_fields.items():
         value = config.model_dump(mode="json")[key]
@@ -122,7 +122,7 @@ def to_toml(config: PipelineConfig) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """A value of a setting as TOML, on one line."""
+    """Writes a value of a setting as TOML, on one line."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

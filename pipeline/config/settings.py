@@ -1,7 +1,8 @@
-"""The configuration of a run: the settings of all sections together, and what must fit between them.
+"""The configuration of a run: the settings of all sections, and the constraints between them.
 
-A run is described by a TOML *profile* (`pipeline/config/profiles/*.toml`, or a file of the user's) that
-states only what differs from the defaults, and by `--set key=value` on top of it (`pipeline.config.profile`).
+A run is described by a TOML *profile* (`pipeline/config/profiles/*.toml`, or a file of the user) that holds
+only what differs from the defaults, and by `--set key=value` options, which override it
+(`pipeline.config.profile`).
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ class PipelineConfig(
     Values,
     Folder,
 ):
-    """Every setting of a run. Sides, strides and offsets are in pixels."""
+    """All settings of a run. Sizes, strides and offsets are in pixels."""
 
     def reading(self, splits_file: Path, skip: list[str] | None = None) -> ReadSettings:
-        """How the data are read; `splits_file` and `skip` as in `ReadSettings`."""
+        """Returns how the data are read; see `ReadSettings` for `splits_file` and `skip`."""
         return ReadSettings.of(
             self,
-            # The network sees the image after `scale`; the border term is computed before.
+            # Images are scaled before the network; the border term is computed before the scaling.
             sigma=self.border_sigma / self.scale if self.border_weight else 0.0,
             columns=[name for name in self.slices if name != GROUP],
             serving_data=self.serving_data.absolute() if self.serving_data else None,

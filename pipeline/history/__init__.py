@@ -1,1 +1,1 @@
-"""The runs of a root: what was done, from which data, and what came of it."""
+"""The history of a root: its runs, their data and their results."""

@@ -1,4 +1,4 @@
-"""How long the components of a run will take, from how long they took before; durations in words."""
+"""Estimates how long the components of a run will take from earlier runs; formats durations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 from pipeline.history.executions import DONE
 from pipeline.history.runs import Run
 
-# The time of these depends on settings more than on anything else: only runs with the same ones tell.
+# The duration of these depends mostly on the settings: only runs with the same settings are comparable.
 _BY_SETTINGS = ("Tuner", "Trainer")
 _FINISHED = ("pushed", "unchanged", "not_blessed")
 
 
 def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds of each component, from the newest run in which it worked; of the others nothing is known.
+    """Returns the seconds of each component in the newest run that executed it; omits the others.
 
     Args:
-        runs: earlier ones, oldest first.
+        runs: earlier runs, oldest first.
         config: every setting of the new run.
     """
     found: dict[str, float] = {}
@@ -30,7 +30,7 @@ def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]
 
 
 def is_repetition(runs: Sequence[Run], config: Mapping[str, Any]) -> bool:
-    """Whether a run with these settings came to an end before: with the same data, all is in the cache."""
+    """Whether a run with these settings finished before: with the same data, every output is cached."""
     return any(run.status in _FINISHED and _same(run.config, config) for run in runs)
 
 
@@ -41,20 +41,20 @@ def left(
     worked: float = 0.0,
     share: float | None = None,
 ) -> float | None:
-    """Seconds until all is done; None where that cannot be told.
+    """Estimates the seconds until the end of the run; None if there is no estimate.
 
     Args:
-        waiting: components that are still to come.
-        seconds: what is expected of each.
-        at_work: the component that works, if one does.
-        worked: for how long.
-        share: how much of its work is done, 0 to 1, where it says so.
+        waiting: names of the components that have not begun.
+        seconds: expected seconds of each component.
+        at_work: name of the running component, or empty.
+        worked: seconds since the running component began.
+        share: finished share of its work, 0 to 1, or None if the component does not report it.
     """
     parts = [seconds.get(name) for name in waiting]
     if at_work:
         usual = seconds.get(at_work)
         by_share = worked / share - worked if share else None
-        # At the start a component prepares; its own count is better later.
+        # A component starts with preparation: its own progress is a good estimate only later.
         if by_share is not None and (usual is None or share > 0.2):  # type: ignore[operator]
             parts.append(by_share)
         else:
@@ -63,7 +63,7 @@ def left(
 
 
 def format_duration(seconds: float) -> str:
-    """A duration for people: 3.2 s, 45 s, 4 min 54 s, 2 h 1 min."""
+    """Formats a duration: 3.2 s, 45 s, 4 min 54 s, 2 h 1 min."""
     if seconds < 10:
         return f"{round(seconds, 1):g} s"
     minutes, rest = divmod(round(seconds), 60)

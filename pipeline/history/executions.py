@@ -1,4 +1,4 @@
-"""What ML Metadata knows of a run: its components, what each read and wrote, what a cached one took."""
+"""Reads the runs of ML Metadata: their components, and the inputs and outputs of each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OUTPUTS = (
     mlmd.Event.OUTPUT,
     mlmd.Event.DECLARED_OUTPUT,
     mlmd.Event.INTERNAL_OUTPUT,
-)  # the last: of resolvers
+)  # the last: outputs of resolvers
 _PUSHED = "PushedModel"
 _SECONDS_FOR_A_LOCK = 2.0
 
@@ -35,7 +35,7 @@ class StoreError(RuntimeError):
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """What a component wrote; `properties` holds the custom ones, too."""
+    """An artifact of a component; `properties` holds the custom ones, too."""
 
     id: int
     uri: str
@@ -44,11 +44,11 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """Its folder, which may be gone."""
+        """The folder of the artifact, which may be missing."""
         return Path(self.uri)
 
     def text(self, key: str) -> str:
-        """A property that is text; empty where it is not set."""
+        """Returns a text property; empty if it is not set."""
         return str(self.properties.get(key, ""))
 
 
@@ -57,16 +57,16 @@ Artifacts = dict[str, list[Artifact]]
 
 @dataclasses.dataclass
 class Node:
-    """One component in one run.
+    """One component of one run.
 
     Attributes:
-        name: of the component.
+        name: name of the component.
         state: waiting, running, cached, done or failed.
-        same_as: the run that made the output, where it is cached; else empty.
-        seconds: how long it took; 0 where it did not run.
-        peak_memory_mb: the highest of the process while it worked; 0 where it is not known.
-        outputs, inputs: what it wrote and read, by key.
-        began: seconds since the epoch; 0 where it did not begin.
+        same_as: id of the run that made the cached output; else empty.
+        seconds: duration in seconds; 0 if the component was not executed.
+        peak_memory_mb: peak memory of the process during the component; 0 if not known.
+        outputs, inputs: the artifacts that the component wrote and read, by key.
+        began: start in seconds since the epoch; 0 if the component did not begin.
     """
 
     name: str
@@ -79,18 +79,19 @@ class Node:
     began: float = 0.0
 
     def first(self, key: str) -> Artifact | None:
-        """The first output of a key."""
+        """Returns the first output of a key."""
         return next(iter(self.outputs.get(key, [])), None)
 
 
 @dataclasses.dataclass(frozen=True)
 class Push:
-    """A version that was put into service.
+    """A version that was deployed.
 
     Attributes:
-        folder: of the version.
-        run: whose model it holds.
-        reason, who, when: of the person who did it past the gate; empty where the run did it.
+        folder: folder of the version.
+        run: id of the run that trained the model.
+        reason, who, when: reason, name and time of a promotion by a person; empty if the run pushed the
+        model.
     """
 
     folder: str
@@ -101,12 +102,12 @@ class Push:
 
     @property
     def version(self) -> str:
-        """Its number."""
+        """The number of the version, as text."""
         return Path(self.folder).name
 
     @property
     def by(self) -> str:
-        """Who did it, in words."""
+        """Says whether the run or a person pushed the version."""
         return (
             f"promoted by {self.who}, {self.when}: {self.reason}"
             if self.reason
@@ -115,10 +116,10 @@ class Push:
 
 
 class Executions:
-    """A reader of the SQLite file of ML Metadata, which a run may be writing to."""
+    """Reads the SQLite file of ML Metadata while a run may be writing to it."""
 
     def __init__(self, path: Path):
-        """Args: path: of the file. Raises `StoreError`."""
+        """Args: path: path of the file. Raises `StoreError`."""
         require_readable(path)
         config = mlmd.ConnectionConfig()
         config.sqlite.filename_uri = str(path)
@@ -133,18 +134,18 @@ class Executions:
         self._began = {context.name: context.create_time_since_epoch / 1000 for context in found}
 
     def began(self, run_id: str) -> float:
-        """When the first component of a run began, in seconds since the epoch; 0: none did."""
+        """Returns the start of the first component in seconds since the epoch; 0 if none began."""
         return self._began.get(run_id, 0.0)
 
     def nodes(self, run_id: str) -> list[Node]:
-        """The components that began in a run, in their order; raises `StoreError`."""
+        """Returns the components that began in a run, in their order; raises `StoreError`."""
         if run_id not in self.runs:
             return []
         with _told(self._path):
             return read_nodes(self._store, self._store.get_executions_by_context(self.runs[run_id]))
 
     def pushes(self) -> list[Push]:
-        """All versions that were put into service, oldest first; raises `StoreError`."""
+        """Returns all versions that were deployed, oldest first; raises `StoreError`."""
         with _told(self._path):
             kinds = {kind.name for kind in self._store.get_artifact_types()}
             found = self._store.get_artifacts_by_type(_PUSHED) if _PUSHED in kinds else []
@@ -152,24 +153,24 @@ class Executions:
             for artifact in sorted(found, key=lambda artifact: artifact.id):
                 recorded = _values(artifact.custom_properties)
                 if recorded.get("pushed") == 1:
-                    # A person's push is in no run, and names it.
+                    # A promotion by a person belongs to no run but records the run of its model.
                     run = str(recorded.get("run") or _maker(self._store, artifact.id))
                     texts = {key: str(recorded.get(key, "")) for key in ("reason", "who", "when")}
                     pushed.append(Push(str(recorded.get("pushed_destination", "")), run, **texts))
         return pushed
 
     def maker(self, artifact: int) -> str:
-        """The run that made an artifact, by its id; empty if that is not known. Raises `StoreError`."""
+        """Returns the id of the run that made an artifact; empty if not known. Raises `StoreError`."""
         with _told(self._path):
             return _maker(self._store, artifact)
 
 
 def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
-    """What executions were, with their artifacts.
+    """Converts executions to nodes with their artifacts.
 
     Args:
         store: an `ml_metadata.MetadataStore`.
-        executions: its messages; of two of one component the later one counts.
+        executions: executions of the store; the later one of the same component replaces the earlier one.
     """
     nodes: dict[int, Node] = {}
     later: dict[str, int] = {}
@@ -195,7 +196,7 @@ def read_nodes(store: Any, executions: Iterable[Any]) -> list[Node]:
 
 
 def _maker(store: Any, artifact: int) -> str:
-    """The run that made an artifact: that of the first execution that wrote it."""
+    """Returns the run that made an artifact: that of the first execution that wrote the artifact."""
     events = store.get_events_by_artifact_ids([artifact])
     first = min((event.execution_id for event in events if event.type in _OUTPUTS), default=0)
     return _context(store, first, "pipeline_run") if first else ""
@@ -225,9 +226,9 @@ def _context(store: Any, execution: int, kind: str) -> str:
 
 
 def require_readable(path: Path) -> None:
-    """Raises `StoreError` at once where ML Metadata would try for 13 seconds, or speak of SQL.
+    """Raises `StoreError` at once for a file that ML Metadata would retry for 13 seconds.
 
-    SQLite opens the file for writing if it may: that undoes what a killed writer left half-done.
+    SQLite opens the file for writing if permitted: that rolls back the unfinished write of a killed process.
     """
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file: what the components did is not known")
@@ -245,7 +246,7 @@ def require_readable(path: Path) -> None:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # RuntimeError of its C++ code, or one of ml_metadata.errors
+    except Exception as error:  # RuntimeError of the C++ code, or one of ml_metadata.errors
         raise StoreError(_sentence(path, str(error))) from None
 
 

@@ -1,4 +1,4 @@
-"""Which data and which settings made a model, and what became of it: the questions one asks of a version."""
+"""The lineage of a model: its data, its training and the version that holds it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from unet.registry.versions import versions
 
 @dataclasses.dataclass(frozen=True)
 class Lineage:
-    """From the data to the version that holds the model, as far as a run came.
+    """The lineage from the data to the version that holds the model, as far as the run got.
 
     Attributes:
         data_hash: fingerprint of the images, the masks and their splits.
-        data_run: the run that read them.
+        data_run: id of the run that read the data.
         model: folder of the SavedModel.
-        model_id: its id in ML Metadata; 0 before there is a model.
-        model_run: the run that trained it.
-        version: folder of the version that holds it, or empty.
-        pushed: who put that into service: a run or a person.
+        model_id: id of the model in ML Metadata; 0 if there is no model yet.
+        model_run: id of the run that trained the model.
+        version: folder of the version that holds the model, or empty.
+        pushed: who deployed the version: a run or a person.
     """
 
     data_hash: str = ""
@@ -36,7 +36,7 @@ class Lineage:
 
 
 def lineage(root: Path, run: Run) -> Lineage:
-    """Where what a run has comes from; what it took from the cache, other runs made."""
+    """Finds the origin of a run's data and model; cached ones were made by other runs."""
     found: dict[str, str | int] = {}
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
         found |= {"data_hash": examples.text("fingerprint"), "data_run": _maker(run, "ImageMaskExampleGen")}
@@ -52,10 +52,10 @@ def lineage(root: Path, run: Run) -> Lineage:
 
 
 def run_of_version(root: Path, version: int) -> tuple[Run, str]:
-    """The run whose model a version holds, and a sentence where more than the run itself led to the version.
+    """Finds the run that trained the model of a version, and describes how it was deployed otherwise.
 
     Raises:
-        HistoryError: there is no such version, or nobody knows where it came from; the message says which.
+        HistoryError: there is no such version, or its origin is unknown; the message says which.
     """
     serving = Root(root.absolute()).serving
     known = {push.version: push for push in pushes(root)}

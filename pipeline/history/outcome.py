@@ -1,4 +1,4 @@
-"""What came of the components of a run, in words: read from their artifacts."""
+"""Describes the results of a run's components, from their artifacts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from unet.dataset.sample import SPLITS
 from unet.evaluation.results import EvaluationDamaged, Verdict, read_verdict
 from unet.registry.records import training_record
 
-SERVED = "Format-Serving"  # where TFX has the SavedModel in the folder of a model
+SERVED = "Format-Serving"  # subfolder of a model where TFX keeps the SavedModel
 
 
 def model_path(model: Artifact) -> Path:
-    """The SavedModel of a model."""
+    """Returns the folder of the SavedModel of a model artifact."""
     return model.path / SERVED
 
 
 def counts(examples: Artifact) -> dict[str, int]:
-    """Number of images in each split."""
+    """Returns the number of images in each split."""
     return {split: int(examples.properties.get(f"{split}_count", 0)) for split in SPLITS}
 
 
 def note(node: Node) -> str:
-    """What a component decided, in a few words; empty where there is nothing to say."""
+    """Describes the decision of a component in a few words; empty if it made none."""
     if node.name == "ImageMaskExampleGen" and (examples := node.first("examples")):
         return ", ".join(f"{count} {split}" for split, count in counts(examples).items())
     if hyperparameters := node.first("best_hyperparameters"):
@@ -41,7 +41,7 @@ def note(node: Node) -> str:
 
 
 def training(model: Artifact) -> dict[str, Any]:
-    """What a model says of its training; nothing where that is damaged."""
+    """Reads the training record of a model; empty if the record is damaged."""
     try:
         return training_record(model_path(model))
     except (OSError, ValueError):
@@ -49,7 +49,7 @@ def training(model: Artifact) -> dict[str, Any]:
 
 
 def _weights(record: Mapping[str, Any]) -> str:
-    """The weights of the classes in the loss, which may have been computed; empty where all are 1."""
+    """Describes the class weights of the loss, which may be computed; empty if all are 1."""
     weights: dict[str, float] = record.get("class_weights", {})
     if all(weight == 1 for weight in weights.values()):
         return ""
@@ -57,11 +57,11 @@ def _weights(record: Mapping[str, Any]) -> str:
 
 
 def verdict(nodes: Sequence[Node], problems: list[str]) -> Verdict | None:
-    """What the gate decided in a run; None where it came to nothing, or left a file that is damaged.
+    """Reads the gate's verdict of a run; None if there is none or its file is damaged.
 
     Args:
         nodes: the components of the run.
-        problems: gets a sentence about a damaged file, once.
+        problems: list to which a sentence about a damaged file is added, once.
     """
     evaluation = _last(nodes, "evaluation")
     try:
@@ -73,16 +73,16 @@ def verdict(nodes: Sequence[Node], problems: list[str]) -> Verdict | None:
 
 
 def outcome(nodes: Sequence[Node]) -> tuple[str, str]:
-    """Status and reason of a run whose components all finished."""
+    """Returns status and reason of a run with only finished components."""
     pushed = _last(nodes, "pushed_model")
     if pushed and pushed.text("pushed_destination"):
         return ("pushed" if pushed.properties.get("pushed") == 1 else "unchanged"), ""
     if pushed and pushed.properties.get("withdrawn") == 1:
         return "not_blessed", "this model was withdrawn by a rollback; train another one to push"
-    found = verdict(nodes, [])  # whoever shows the run tells what is damaged
+    found = verdict(nodes, [])  # the view of the run reports damaged files
     return "not_blessed", found["reason"] if found else ""
 
 
 def _last(nodes: Sequence[Node], key: str) -> Artifact | None:
-    """The first output of a key of the last component that has one: resolvers name again what others made."""
+    """Returns the last component's first output of a key: resolvers list other components' artifacts."""
     return next((found for node in reversed(nodes) if (found := node.first(key))), None)

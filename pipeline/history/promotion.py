@@ -1,7 +1,7 @@
-"""A person puts a model into service that the gate did not: what ML Metadata remembers of it.
+"""Records in ML Metadata that a person promoted a model without the gate.
 
-The record is an execution `Promotion` that read the model and wrote a `ModelBlessing` and a `PushedModel`, as
-the Evaluator and the Pusher of a run do. So whatever asks for the last blessed model finds it.
+The record is an execution `Promotion` that read the model and wrote a `ModelBlessing` and a `PushedModel`,
+like the Evaluator and the Pusher of a run. So every search for the last blessed model finds it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PIPELINE = "pipeline"  # type of the context in which TFX looks for artifacts
 
 @dataclasses.dataclass(frozen=True)
 class Promotion:
-    """Who puts the model of which run into service, when and why."""
+    """A promotion: the person, the run of the model, the time and the reason."""
 
     run: str
     reason: str
@@ -34,7 +34,7 @@ class Promotion:
 
 
 def last_blessed(root: Root) -> int | None:
-    """Id of the model that was blessed last, by the gate or by a person; None if none was."""
+    """Returns the id of the model that the gate or a person blessed last; None if there is none."""
     store = _store(root)
     blessings = store.get_artifacts_by_type("ModelBlessing")
     models = {
@@ -53,15 +53,15 @@ def _store(root: Root) -> MetadataStore:
 
 
 class Record:
-    """The writer of one promotion; the caller holds the lock of the root."""
+    """Writes the record of one promotion; the caller holds the lock of the root."""
 
     def __init__(self, root: Root, promotion: Promotion, inputs: dict[str, Artifact]):
-        """Notes that the promotion begins: one that is killed is seen as such.
+        """Records the start of the promotion, so that a killed one is visible.
 
         Args:
-            root: with a store of ML Metadata.
-            promotion: what is done.
-            inputs: `model`, and what else it was judged by, by key.
+            root: root folder with a store of ML Metadata.
+            promotion: the promotion to record.
+            inputs: the `model`, and the other artifacts that it was evaluated with, by key.
         """
         self._store = _store(root)
         self._root, self._promotion, self._model = root, promotion, inputs["model"]
@@ -79,7 +79,7 @@ class Record:
         self._execution.id = self._store.put_execution(self._execution, pairs, self._contexts)[0]
 
     def facts(self) -> dict[str, Any]:
-        """What the Pusher of the run would have said in the card that no artifact tells."""
+        """Returns the facts of the model card that the run's Pusher would have added to the artifacts'."""
         runs = [c for c in self._store.get_contexts_by_type("pipeline_run") if c.name == self._promotion.run]
         executions = [e for run in runs for e in self._store.get_executions_by_context(run.id)]
         told = [
@@ -89,7 +89,7 @@ class Record:
         return {**unknown, **(json.loads(told[-1]) if told else {})}
 
     def done(self, version: Path) -> None:
-        """Notes that the model is in service, and makes it the last blessed one."""
+        """Records that the model is deployed, and makes it the last blessed one."""
         folder = self._root.artifacts / TYPE
         blessing = self._artifact("ModelBlessing", folder / "blessing" / str(self._execution.id))
         blessing.custom_properties["current_model"].string_value = self._model.uri
@@ -111,7 +111,7 @@ class Record:
         self._store.put_execution(self._execution, written, self._contexts)
 
     def failed(self) -> None:
-        """Notes that nothing was put into service."""
+        """Records that no model was deployed."""
         self._execution.last_known_state = mlmd.Execution.FAILED
         self._store.put_executions([self._execution])
 

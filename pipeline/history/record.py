@@ -1,7 +1,7 @@
-"""`runs/<id>/run.json`: what a run says of itself, from its first moment on.
+"""`runs/<id>/run.json`: the record that a run keeps of itself from its start.
 
-It is written whole or not at all: at the start, after every component, and at the end. A record without an
-end whose process is gone is that of a run that was killed.
+The file is replaced atomically at the start, after every component, and at the end. A record without an end
+whose process is gone belongs to a run that was killed.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ RUNNING = "running"
 
 
 class Unreadable(ValueError):
-    """A file of a run that cannot be used; the message says which, and why."""
+    """A file of a run cannot be used; the message says which file, and why."""
 
 
 @dataclasses.dataclass
 class RunRecord:
-    """What a run says of itself.
+    """The record that a run keeps of itself.
 
     Attributes:
         run_id: name of the run's folder.
-        started: ISO 8601, with the offset from UTC.
-        command: what was typed, to be pasted again.
+        started: time of the start in ISO 8601, with the offset from UTC.
+        command: the command line, ready to be pasted into a shell.
         profile: name or file of the profile.
-        config: every setting, by name.
+        config: every setting by its name.
         changed: the settings that differ from the defaults.
-        versions: of Python and of the libraries that compute.
-        process: its number; the one in the lock file of the root while it is alive.
-        nodes: names of all components in their order; empty until the graph is made.
-        components: for each finished component `seconds` and `peak_memory_mb`.
+        versions: versions of Python and of the numerical libraries.
+        process: id of the process; the lock file of the root holds it while the process is alive.
+        nodes: names of all components in their order; empty until the graph is created.
+        components: `seconds` and `peak_memory_mb` of each finished component.
         status: running, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
-        reason: of the status, for people.
-        seconds: from start to end; 0 while it runs.
-        peak_memory_mb: the highest of the whole run; 0 where it is not known.
+        reason: reason for the status, a text for users.
+        seconds: duration of the run; 0 until its end.
+        peak_memory_mb: peak memory of the run; 0 if not known.
     """
 
     run_id: str
@@ -67,23 +67,23 @@ class RunRecord:
     def begin(
         cls, run_id: str, command: str, profile: str, config: dict[str, Any], changed: dict[str, Any]
     ) -> RunRecord:
-        """The record of a run of this process that begins now; the arguments are its attributes."""
+        """Creates the record of a run that begins now; see the attributes for the arguments."""
         versions = {"python": sys.version.split()[0]}
         versions |= {name: importlib.metadata.version(name) for name in LIBRARIES}
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return cls(run_id, started, command, profile, config, changed, versions, os.getpid())
 
     def write(self, folder: Path) -> None:
-        """Writes the file in the folder of the run; raises OSError."""
+        """Writes the file into the folder of the run; raises OSError."""
         write_json(folder / RECORD, dataclasses.asdict(self))
 
 
 def read_record(folder: Path) -> RunRecord:
-    """The record of the run in a folder; fields of newer programs are left out.
+    """Reads the record in the folder of a run; ignores fields of newer versions of the project.
 
     Raises:
-        FileNotFoundError: there is none.
-        Unreadable: it cannot be used.
+        FileNotFoundError: the file does not exist.
+        Unreadable: the file cannot be used.
     """
     values = read_json(folder / RECORD)
     known = {field.name: field for field in dataclasses.fields(RunRecord)}
@@ -99,7 +99,7 @@ def read_record(folder: Path) -> RunRecord:
 
 
 def moment(text: str) -> datetime | None:
-    """When a run started, of its record; None where that is no time."""
+    """Parses the start time of a run's record; returns None if the text is not a time."""
     for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
         try:
             return datetime.strptime(text, pattern)
@@ -109,14 +109,14 @@ def moment(text: str) -> datetime | None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An object of a JSON file; raises FileNotFoundError, or Unreadable with a sentence."""
+    """Reads the object in a JSON file; raises FileNotFoundError, or Unreadable with a sentence."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # neither UTF-8 nor JSON
+    except ValueError as error:  # the text is not UTF-8 or not JSON
         raise Unreadable(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise Unreadable(f"{path}: not a JSON object")
@@ -124,7 +124,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Replaces a file by JSON, whole or not at all; raises OSError."""
+    """Replaces a file atomically by JSON; raises OSError."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     with atomic_write(path) as file:
         file.write(text)

@@ -1,6 +1,6 @@
-"""What runs did: from ML Metadata and the folders of the runs. No TensorFlow, so that it answers at once.
+"""Reads the runs of a root from ML Metadata and the folders of the runs, without TensorFlow.
 
-Nothing here stops at what is broken: a run of which something cannot be read says so in its `problems`.
+Damaged files stop no function here: the `problems` of a run list the parts that cannot be read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LATEST = "latest"
 
 
 class HistoryError(ValueError):
-    """There is no such root or run; the message says what there is."""
+    """There is no such root or run; the message lists the existing ones."""
 
 
 @dataclasses.dataclass
@@ -39,17 +39,17 @@ class Run:
     """One run.
 
     Attributes:
-        id: name of its folder.
-        folder: where its log, summary and report are; it may be gone.
-        started: ISO 8601.
-        status: as in `pipeline.history.record.RunRecord`, or killed: its process ended without a word; or
-            unknown: what it said of itself is gone, and its components do not tell how it ended.
-        reason: of the status, for people.
-        seconds: from start to end, or until now.
-        nodes: its components in their order.
-        record: what else it says of itself.
-        problems: sentences about what could not be read.
-        pushes: versions that hold its model, oldest first, also those that a person pushed.
+        id: name of the run's folder.
+        folder: folder of the log, the summary and the report; it may be missing.
+        started: start time in ISO 8601.
+        status: a status of `pipeline.history.record.RunRecord`; or killed, if the process ended without
+            recording its end; or unknown, if the record is missing and the components do not show the end.
+        reason: reason for the status, a text for users.
+        seconds: duration in seconds, so far if the run has not ended.
+        nodes: the components in their order.
+        record: the record that the run kept of itself.
+        problems: sentences about parts that could not be read.
+        pushes: versions that hold the run's model, oldest first, with those that a person promoted.
     """
 
     id: str
@@ -65,43 +65,43 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """Every setting, by name; empty where it is not known."""
+        """Every setting by its name; empty if not known."""
         return self.record.config
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of Python and of the libraries that compute."""
+        """Versions of Python and of the numerical libraries."""
         return self.record.versions
 
     def node(self, name: str) -> Node | None:
-        """A component by its name."""
+        """Returns a component by its name."""
         return next((node for node in self.nodes if node.name == name), None)
 
     def artifact(self, node: str, key: str) -> Artifact | None:
-        """The first output of a key of a component; None if the run did not come as far."""
+        """Returns the first output of a component for a key; None if the run did not get that far."""
         found = self.node(node)
         return found.first(key) if found else None
 
 
 def runs(root: Path, last: int | None = None) -> list[Run]:
-    """The runs under a root, oldest first.
+    """Returns the runs under a root, oldest first.
 
     Args:
-        root: folder of everything the pipeline makes.
-        last: only so many, the newest ones.
+        root: root folder of the pipeline.
+        last: maximum number of runs, the newest ones; None for all.
 
     Raises:
-        HistoryError: there is no such folder.
+        HistoryError: the root does not exist.
     """
     history = _History(root)
     return [history.run(name) for name in (history.names[-last:] if last else history.names)]
 
 
 def pushes(root: Path) -> list[Push]:
-    """All versions that were put into service under a root, oldest first.
+    """Returns all versions that were deployed under a root, oldest first.
 
     Raises:
-        HistoryError: there is no such folder, or ML Metadata cannot be read.
+        HistoryError: the root does not exist, or ML Metadata cannot be read.
     """
     if not root.is_dir():
         raise HistoryError(f"{root}: there is no such folder: give --root")
@@ -112,14 +112,14 @@ def pushes(root: Path) -> list[Push]:
 
 
 def load(root: Path, run_id: str) -> Run:
-    """One run.
+    """Loads one run.
 
     Args:
-        root: folder of everything the pipeline makes.
-        run_id: of the run, or "latest".
+        root: root folder of the pipeline.
+        run_id: id of the run, or "latest".
 
     Raises:
-        HistoryError: there is no such folder or run.
+        HistoryError: the root or the run does not exist.
     """
     history = _History(root)
     if not history.names:
@@ -131,7 +131,7 @@ def load(root: Path, run_id: str) -> Run:
 
 
 class _History:
-    """Everything under one root that tells of runs."""
+    """All records of runs under one root."""
 
     def __init__(self, root: Path):
         self._root = Root(root.absolute())
@@ -165,7 +165,7 @@ class _History:
         status, reason, seconds = record.status, record.reason, record.seconds
         if status == RUNNING:
             alive = self._process is not None and name == self.names[-1]
-            silent = not record.started  # it says nothing of itself (any more)
+            silent = not record.started  # its record is missing
             if silent and _whole(nodes):
                 status, reason = outcome.outcome(nodes)
                 seconds = max(node.began + node.seconds for node in nodes) - began
@@ -192,7 +192,7 @@ class _History:
 
 
 def _record(folder: Path, name: str, problems: list[str]) -> RunRecord:
-    """What a run says of itself; nothing, and a problem more, where that is gone or damaged."""
+    """Reads the record of a run; if it is missing or damaged, returns an empty one and adds a problem."""
     try:
         return read_record(folder)
     except FileNotFoundError:
@@ -206,25 +206,25 @@ def _record(folder: Path, name: str, problems: list[str]) -> RunRecord:
 
 
 def _whole(nodes: list[Node]) -> bool:
-    """Whether a run came to its end: the last component wrote what it writes."""
+    """Whether the last component of a run wrote its output."""
     finished = all(node.state in (DONE, CACHED) for node in nodes)
     return finished and any(node.first("pushed_model") for node in nodes)
 
 
 def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> list[Node]:
-    """With what the record knows of them, and with those that are still to come.
+    """Adds the values of the record to the components, and the components that have not begun.
 
     Args:
-        nodes: as ML Metadata has them.
-        record: of the run.
-        alive: whether it is at work.
-        end: when it ended, or now; in seconds since the epoch.
+        nodes: the components from ML Metadata.
+        record: the record of the run.
+        alive: whether the run's process is alive.
+        end: end of the run, or the current time, in seconds since the epoch.
     """
     for node in nodes:
         recorded = record.components.get(node.name, {})
         if node.state == RUNNING and not alive:
             node.state = FAILED
-        if node.state in (RUNNING, FAILED):  # the next run closed it, much later
+        if node.state in (RUNNING, FAILED):  # the next run closed the execution, much later
             node.seconds = round(max(end - node.began, 0.0), 1)
         node.seconds = float(recorded.get("seconds", node.seconds))
         node.peak_memory_mb = int(recorded.get("peak_memory_mb", 0))
@@ -233,13 +233,13 @@ def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> 
 
 
 def _seconds_of(started: str) -> float:
-    """An ISO time in seconds since the epoch; 0 where it is none."""
+    """Converts an ISO time to seconds since the epoch; 0 if the text is not a time."""
     when = moment(started)
     return when.timestamp() if when else 0.0
 
 
 def _last_sign(folder: Path) -> float:
-    """When a run that was killed last wrote into its log, in seconds since the epoch; 0: never."""
+    """Returns the time of a killed run's last log line in seconds since the epoch; 0 without a log."""
     try:
         return (folder / "log.txt").stat().st_mtime
     except OSError:

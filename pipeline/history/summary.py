@@ -1,6 +1,6 @@
-"""`runs/<id>/summary.json`: what a person or a scheduler asks first about a run.
+"""`runs/<id>/summary.json`: the main results of a run for users and schedulers.
 
-A function of the root and the run's id, over `pipeline.history.runs`: it can be made again at any time.
+The summary is computed from `pipeline.history.runs` and can be written again at any time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ImageStatistics = dict[str, float | None]  # None: could not be measured
 
 @dataclasses.dataclass
 class RunSummary:
-    """Everything about one run that a person or a scheduler asks for first.
+    """The main results of one run.
 
     Attributes:
         status: running, pushed, unchanged, not_blessed, failed, bad_input, interrupted, killed or unknown.
@@ -31,10 +31,10 @@ class RunSummary:
         images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.
         verdict: blessed, not_blessed, or empty before the gate.
-        learning_rate: what the Tuner chose, and why.
-        trials: file with what became of each trial of the search, empty where none was made.
-        steps, best_step: of the training, and after which its weights were the best on the eval images.
-        start: what the training started from, where a warm start was asked for.
+        learning_rate: the learning rate that the Tuner chose, and the reason.
+        trials: file with the results of all trials of the search, empty without a search.
+        steps, best_step: number of training steps, and the step with the best weights on the eval images.
+        start: the weights that the training started from, if a warm start was requested.
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
@@ -67,9 +67,9 @@ class RunSummary:
 
 
 def summarize(run: Run) -> RunSummary:
-    """The summary of a run, also of one that is at work, failed or was killed.
+    """Summarizes a run, also one that is still running, failed or was killed.
 
-    Where ML Metadata does not know it (any more), the summary that was written at its end counts.
+    If ML Metadata does not know the run, the values come from the summary of its end.
     """
     summary = RunSummary(run.id, run.config, run.started, run.status, run.reason, run.seconds)
     summary.versions, summary.peak_memory_mb = run.versions, run.record.peak_memory_mb
@@ -109,11 +109,11 @@ def summarize(run: Run) -> RunSummary:
 
 
 def write(root: Path, run_id: str) -> RunSummary:
-    """Makes the summary of a run and writes it into its folder, whole or not at all.
+    """Summarizes a run and replaces the summary in its folder atomically.
 
     Raises:
-        HistoryError: there is no such run.
-        OSError: it cannot be written.
+        HistoryError: the run does not exist.
+        OSError: the file cannot be written.
     """
     run = load(root, run_id)
     summary = summarize(run)
@@ -122,7 +122,7 @@ def write(root: Path, run_id: str) -> RunSummary:
 
 
 def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageStatistics]:
-    """Metrics of the model and of the last blessed one."""
+    """Returns the metrics of the model and of the last blessed one."""
     if not run.artifact("Evaluator", "evaluation"):
         return {}, {}
     verdict = outcome.verdict(run.nodes, run.problems)
@@ -136,7 +136,7 @@ def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageS
 
 
 def _written(run: Run) -> dict[str, Any]:
-    """The fields of the summary that was written at the end of a run."""
+    """Reads the fields of the summary that was written at the end of a run."""
     try:
         values = read_json(run.folder / SUMMARY)
     except (FileNotFoundError, Unreadable):
@@ -146,7 +146,7 @@ def _written(run: Run) -> dict[str, Any]:
 
 
 def _lists_trials(path: Path) -> bool:
-    """Whether the Tuner searched in this run: without a search its list of trials is empty."""
+    """Whether the list of trials is not empty: the Tuner searched in this run."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):

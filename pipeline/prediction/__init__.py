@@ -1,1 +1,1 @@
-"""What `predict` reads and writes."""
+"""Inputs, outputs and records of the command `predict`."""

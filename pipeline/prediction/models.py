@@ -1,4 +1,4 @@
-"""Which exported models a command means."""
+"""Finds the exported models that a command uses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from unet.registry.versions import newest_version, versions
 
 
 def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path], list[str]]:
-    """Folders of the models that a command was given, and a line for each that is not there.
+    """Returns the folders of the given models, and a message for each model that does not exist.
 
     Args:
-        given: folders of SavedModels, folders of versions (the newest counts), or numbers of versions;
-            nothing: the newest version.
+        given: folders of SavedModels, folders of versions (the newest one is used), or numbers of versions;
+            if empty, the newest version is used.
         serving: folder of the versions.
     """
     if not given:

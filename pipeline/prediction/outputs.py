@@ -1,4 +1,4 @@
-"""From one image to the files that answer it, each written whole or not at all."""
+"""Predicts one image and writes its output files, each atomically."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def write_answers(
     coco: CocoWriter | None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
-    """Reads an image and writes everything that is wanted for it.
+    """Reads an image and writes all requested outputs.
 
     Args:
-        task: which image.
-        model: who answers.
-        outputs: what is wanted.
+        task: the image to predict.
+        model: the model that predicts.
+        outputs: the requested outputs.
         out: folder of the outputs.
-        coco: where its polygons go, too; or None.
-        progress: called with the share that is done, for images that take long.
+        coco: writer of the COCO file, or None.
+        progress: called with the finished share, 0 to 1, for images that take long.
 
     Raises:
         ImageError: the image cannot be used.
@@ -67,7 +67,7 @@ def write_answers(
 
 
 def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8]) -> None:
-    """Adds the regions of an image to the COCO file."""
+    """Adds the predicted regions of an image to the COCO file."""
     from unet.inference.polygons import regions
 
     name = (task.folder / task.image.name).as_posix()
@@ -76,13 +76,13 @@ def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8]) -> Non
 
 
 def finished_indices(task: Task, out: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """Class indices, [H, W], from the mask that was written before; raises `ImageError`."""
+    """Reads class indices, [H, W], from a mask written earlier; raises `ImageError`."""
     return class_indices(read(out / task.mask, scratch=out, large=task.large).pixels, class_values(record))
 
 
 @contextmanager
 def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterator[CocoWriter | None]:
-    """The COCO file of all images, if it is wanted; it appears complete as the context ends."""
+    """Opens the COCO file of all images, if requested; the file is complete when the context ends."""
     if outputs.polygons != "coco":
         yield None
         return
@@ -93,7 +93,7 @@ def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterato
 
 
 def require_writable(out: Path) -> None:
-    """Creates the folder of the outputs; raises `OSError` if nothing can be written into it."""
+    """Creates the folder of the outputs; raises `OSError` if it is not writable."""
     out.mkdir(parents=True, exist_ok=True)
     _write(out / ".predict", b"predict")
     (out / ".predict").unlink(missing_ok=True)
@@ -102,7 +102,7 @@ def require_writable(out: Path) -> None:
 def _write_served(
     task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path, polygons: bool
 ) -> NDArray[np.uint8] | None:
-    """Writes mask and probabilities; answers the class indices if anything else needs them."""
+    """Writes mask and probabilities; returns the class indices if another output needs them."""
     data = model.served_mask(picture)
     maps = model.served_probabilities(picture) if outputs.probabilities else []
     for name, png in zip([task.mask, *task.maps(outputs)], [data, *maps], strict=True):

@@ -1,8 +1,8 @@
-"""What an earlier `predict` finished: a line for each file it wrote, in a hidden file beside them.
+"""Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line says by which models a file was made, of which image, and how large it is. What is not exactly so any
-more counts as missing. The file only grows; the last line of a name counts; a line that a killed process left
-half written says nothing.
+A line holds the models that made the file, the image and the size of the file. A file that differs from its
+line counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a
+killed process is ignored.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from unet.registry.records import digest
 
 NAME = ".predict.jsonl"
-_FORMAT = 1  # another one, whenever the same models would give other files
+_FORMAT = 1  # to be increased when the same models would write other files
 
 
 def look(image: Path) -> list[int]:
-    """What tells whether a file changed: its bytes, and when it was written; nothing if it is gone."""
+    """Returns size and modification time of a file, which show whether it changed; empty if it is gone."""
     with contextlib.suppress(OSError):
         seen = image.stat()
         return [seen.st_size, seen.st_mtime_ns]
@@ -30,7 +30,7 @@ def look(image: Path) -> list[int]:
 
 
 class PredictionRecord:
-    """The record of one folder, for one choice of models."""
+    """The record of one folder for one set of models."""
 
     def __init__(self, out: Path, models: Sequence[Path]):
         """Args: out: folder of the outputs; models: folders of SavedModels."""
@@ -45,7 +45,7 @@ class PredictionRecord:
                     self._lines[entry.pop("file")] = entry
 
     def is_finished(self, image: Path, names: Sequence[str]) -> bool:
-        """Whether these files were made of this image, as it is now, by these models, and are still there."""
+        """Whether these files still exist as these models made them from the current image."""
         try:
             seen = look(image)
             return all(self._lines[name] == self._entry(image, seen, name) for name in names)
@@ -53,12 +53,13 @@ class PredictionRecord:
             return False
 
     def finish(self, image: Path, seen: list[int], names: Sequence[str]) -> None:
-        """Remembers files that were just made of an image; `seen` is how it looked before it was read."""
+        """Records new files of an image; `seen` is the result of `look` before the image was read."""
         lines = []
         for name in names:
             self._lines[name] = self._entry(image, seen, name)
             lines.append(json.dumps({"file": name, **self._lines[name]}) + "\n")
-        # A line of its own even after a torn one; in one call, so that processes side by side do not mix.
+        # Starts with a line break, in case the last line is incomplete; one call, so that processes do not
+        # mix.
         data = ("\n" + "".join(lines)).encode()
         descriptor = os.open(self._out / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:

@@ -1,4 +1,4 @@
-"""Which images `predict` reads, and which files it writes for each."""
+"""Lists the images that `predict` reads, and the files that it writes for each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ COCO = "coco.json"
 
 @dataclass(frozen=True)
 class Outputs:
-    """What is written beside the masks.
+    """The outputs to write besides the masks.
 
     Attributes:
-        probabilities: names of the classes whose probabilities are written; none: nothing is.
-        overlay: whether an overlay is.
+        probabilities: names of the classes with probability maps; empty for no maps.
+        overlay: whether to write overlays.
         polygons: "geojson", "coco" or None.
     """
 
@@ -33,12 +33,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Task:
-    """One image.
+    """One image to predict.
 
     Attributes:
-        image: the file; `page` of it, or None if it is one image.
-        folder: of the outputs, relative to that of all; "." for all but the finds of a glob.
-        large: whether it is a TIFF that is read in strips, and answered as TIFF.
+        image: path of the file; `page` is the index of the page in it, or None if the file is one image.
+        folder: folder of the outputs, relative to that of all outputs; "." unless a glob found the image.
+        large: whether the image is a TIFF that is read in strips, with TIFFs as outputs.
     """
 
     image: Path
@@ -48,40 +48,40 @@ class Task:
 
     @property
     def stem(self) -> str:
-        """Of the outputs, without folder."""
+        """The name of the outputs without folder and ending."""
         return self.image.stem if self.page is None else f"{self.image.stem}-{self.page:04d}"
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The name of the image for messages."""
         return str(self.image) if self.page is None else f"{self.image}, page {self.page}"
 
     def name(self, ending: str) -> str:
-        """Of an output, relative to the folder of all."""
+        """Returns the name of an output, relative to the folder of all outputs."""
         return (self.folder / f"{self.stem}{ending}").as_posix()
 
     @property
     def mask(self) -> str:
-        """Name of the mask."""
+        """The name of the mask file."""
         return self.name(".tif" if self.large else ".png")
 
     def maps(self, outputs: Outputs) -> list[str]:
-        """Names of the probabilities."""
+        """Returns the names of the probability maps."""
         return [self.name(f".{kind}.{'tif' if self.large else 'png'}") for kind in outputs.probabilities]
 
     def names(self, outputs: Outputs) -> list[str]:
-        """Names of all files that are written for this image alone."""
+        """Returns the names of all files that are written for this image alone."""
         overlay = [self.name(".overlay.png")] if outputs.overlay else []
         polygons = [self.name(".geojson")] if outputs.polygons == "geojson" else []
         return [self.mask, *self.maps(outputs), *overlay, *polygons]
 
 
 def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], list[str]]:
-    """Images that the arguments name, and a line for each argument that cannot be used.
+    """Returns the images that the arguments name, and a message for each argument that cannot be used.
 
     Args:
         inputs: files, folders whose files are all images, and globs, where `**` is any depth of folders.
-        out: folder of the outputs; what a glob finds in it is no input.
+        out: folder of the outputs; files in it are ignored by globs.
     """
     tasks, problems = [], []
     for text in dict.fromkeys(map(str, inputs)):
@@ -97,7 +97,7 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
             found, base = [path], path.parent
         elif glob.has_magic(text):
             base = _fixed(path)
-            # Masks of an earlier run, where they lie below the images.
+            # Skip masks of an earlier run below the folder of the images.
             within = out.resolve() if base.resolve() in out.resolve().parents else None
             found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]
             if not found:
@@ -111,7 +111,7 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
 
 
 def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[str]:
-    """A line for each file that would be written twice, or over an image."""
+    """Yields a message for each file that would be written twice, or would replace an image."""
     images = {task.image.resolve() for task in tasks}
     names = [name for task in tasks for name in task.names(outputs)]
     names += [COCO] if outputs.polygons == "coco" else []
@@ -126,7 +126,7 @@ def _pages(path: Path, folder: Path) -> list[Task]:
     try:
         count = count_pages(path)
     except ImageError:
-        return [Task(path, None, folder)]  # reading it says what is wrong
+        return [Task(path, None, folder)]  # reading the file reports the problem
     pages = range(count) if count > 1 else [None]
     return [
         Task(path, page, folder, large) for page, large in zip(pages, large_pages(path, count), strict=True)
@@ -138,11 +138,11 @@ def _is_input(path: Path, not_within: Path | None) -> bool:
 
 
 def _is_file(path: Path) -> bool:
-    return path.is_file() or (path.is_symlink() and not path.exists())  # reading it says that it is gone
+    return path.is_file() or (path.is_symlink() and not path.exists())  # reading it reports the problem
 
 
 def _fixed(pattern: Path) -> Path:
-    """The folder of a glob above the first part that varies."""
+    """Returns the folder of a glob before the first pattern."""
     fixed = Path()
     for part in pattern.parts[:-1]:
         if glob.has_magic(part):

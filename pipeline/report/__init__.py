@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file that needs nothing else; `page` writes it."""
+"""The report of a run: one self-contained HTML file; `page` writes it."""

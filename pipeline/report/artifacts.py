@@ -1,4 +1,4 @@
-"""The files that a run left, read once, with a sentence for each that cannot be used."""
+"""Reads the files of a run, each once, with an error message for each that cannot be used."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from unet.evaluation.results import (
 )
 from unet.training.files import CURVES
 
-_LINES = 40  # of the log's end
-_TAIL = 1 << 16  # bytes of it that are looked at
+_LINES = 40  # number of lines of the log's end
+_TAIL = 1 << 16  # number of bytes at the end of the log that are read
 
 
 class Missing(Exception):
-    """What a section shows is not there or cannot be used; the message is a sentence for people."""
+    """The data of a section are missing or cannot be used; the message is a sentence for users."""
 
 
 class NotReached(Missing):
-    """The run did not come as far as what a section shows."""
+    """The run ended before the component that writes the data of a section."""
 
 
 class RunArtifacts:
-    """One run and its files. The attributes raise `Missing` when they are asked for."""
+    """One run and its files. Attributes raise `Missing` if their file cannot be used."""
 
     def __init__(self, root: Root, run: Run):
-        """Args: root: where the run is; run: as the history tells it."""
+        """Args: root: root folder of the run; run: the run from the history."""
         self.root, self.run = root, run
 
     def folder(self, node: str, key: str) -> Path:
-        """The folder of the first output of a component."""
+        """Returns the folder of the first output of a component."""
         artifact = self.run.artifact(node, key)
         if artifact is None:
             raise NotReached(f"The run did not come to the end of {node}.")
@@ -53,7 +53,7 @@ class RunArtifacts:
 
     @functools.cached_property
     def verdict(self) -> Verdict:
-        """What the gate decided."""
+        """The verdict of the gate."""
         folder = self.folder("Evaluator", "evaluation")
         verdict = _read(read_verdict, folder)
         if verdict is None:
@@ -71,7 +71,7 @@ class RunArtifacts:
 
     @functools.cached_property
     def pictures(self) -> list[ExamplePicture]:
-        """The test images of which there are pictures."""
+        """The test images with example pictures."""
         folder = self.folder("Evaluator", "evaluation")
         rows = _read(read_pictures, folder)
         if not rows:
@@ -80,7 +80,7 @@ class RunArtifacts:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, of the verdict or else of the configuration."""
+        """Names of the classes, from the verdict or else from the configuration."""
         try:
             return list(self.verdict["classes"])
         except Missing:
@@ -88,13 +88,13 @@ class RunArtifacts:
 
     @property
     def foreground_classes(self) -> list[str]:
-        """The classes that are told by themselves: all but the first, where there are several of them."""
+        """The foreground classes: all but the first, if there are several; else none."""
         classes = self.classes
         return classes[1:] if len(classes) > 2 else []
 
     @functools.cached_property
     def curves(self) -> dict[str, list[float | None]]:
-        """Columns of the learning curves; None where a value is no number."""
+        """Columns of the learning curves; None for a value that is not a number."""
         path = self.folder("Trainer", "model_run") / CURVES
         try:
             with path.open(newline="", encoding="utf-8") as file:
@@ -108,7 +108,7 @@ class RunArtifacts:
         return {name: [_float(row[name]) for row in rows] for name in rows[0] if name}
 
     def json(self, path: Path, what: str) -> Any:
-        """Content of a JSON file; `what` names it."""
+        """Reads a JSON file; `what` names its content in messages."""
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -118,7 +118,7 @@ class RunArtifacts:
 
     @property
     def log_tail(self) -> str:
-        """The last lines of the log; empty where there is none."""
+        """The last lines of the log; empty if there is none."""
         try:
             with (self.root.run(self.run.id) / "log.txt").open("rb") as file:
                 file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""What changed: against the last blessed model, or from one run to another."""
+"""The sections about changes: against the last blessed model, or between two runs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from unet.evaluation.results import Metric
 from unet.metrics import bootstrap
 from unet.metrics.names import LOWER_IS_BETTER
 
-_MOST_CHANGED = 8  # images listed on each side
+_MOST_CHANGED = 8  # images listed in each direction
 Pair = tuple[str, float | None, float | None]
 
 
 def with_blessed(artifacts: RunArtifacts) -> dict[str, Any]:
-    """This model beside the last blessed one, both measured on the test images of this run."""
+    """Compares this model with the last blessed one, both measured on the test images of this run."""
     verdict = artifacts.verdict
     baseline = verdict["baseline"]
     if not any(values["baseline"] is not None for values in verdict["metrics"].values()):
@@ -54,7 +54,7 @@ def with_blessed(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _run_of_model(artifacts: RunArtifacts, model: int | None) -> str:
-    """Id of the run that trained a model; empty where it is not known."""
+    """Returns the id of the run that trained a model; empty if not known."""
     try:
         return Executions(artifacts.root.metadata).maker(model) if model else ""
     except StoreError:
@@ -62,7 +62,7 @@ def _run_of_model(artifacts: RunArtifacts, model: int | None) -> str:
 
 
 def verdicts(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
-    """What came of both runs, and all metrics that either measured."""
+    """Compares the verdicts of two runs and all metrics that either of them measured."""
     columns = []
     for artifacts in (a, b):
         run = artifacts.run
@@ -107,7 +107,7 @@ def _data_hash(artifacts: RunArtifacts) -> str:
 
 
 def images(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
-    """The test images of both runs: a dot each, and those that changed most."""
+    """Compares the test images of two runs: a dot for each, and a list of the largest changes."""
     first, second = ({row["name"]: finite(row["metrics"].get(SCORE)) for row in e.images} for e in (a, b))
     pairs = [(name, first[name], second[name]) for name in first if name in second]
     if not pairs:
@@ -119,7 +119,7 @@ def images(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
 
 
 def configurations(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
-    """Settings and versions that differ."""
+    """Lists settings and versions that differ."""
     rows = {}
     for title, first, second, words in (
         ("Settings", a.run.config, b.run.config, setting),
@@ -135,7 +135,7 @@ def configurations(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
 
 
 def compare_curves(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
-    """The learning curves of both runs over each other."""
+    """Draws the learning curves of both runs in the same charts."""
     drawn, notes = [], []
     columns = []
     for artifacts in (a, b):
@@ -153,7 +153,7 @@ def compare_curves(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
 
 
 def times(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
-    """Time and memory of each component in both runs."""
+    """Lists time and memory of each component in both runs."""
     both = [{node.name: node for node in e.run.nodes} for e in (a, b)]
     rows = []
     for name in dict.fromkeys([*both[0], *both[1]]):
@@ -208,7 +208,7 @@ def _images(pairs: list[Pair], first: str, second: str) -> dict[str, Any]:
 
 
 def _mean_change(changes: NDArray[np.float64]) -> str:
-    """The mean change of an image, and whether other images might have shown none; empty if none changed."""
+    """Describes the mean change per image and its interval; empty if no image changed."""
     if not changes.any():
         return ""
     means = bootstrap.resample(len(changes), 0, lambda chosen: {"mean": changes[chosen].mean(-1)})["mean"]

@@ -1,4 +1,4 @@
-"""Small charts as SVG, drawn for the width of a phone; colours and strokes are the style sheet's."""
+"""Small SVG charts with the width of a phone; the style sheet sets colors and strokes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Series:
 
 
 class Frame:
-    """The axes of a chart: where values lie, and the marks drawn so far."""
+    """The axes of a chart, the positions of values, and the shapes drawn so far."""
 
     def __init__(self, x: Point, y: Point, x_label: str, counts: bool = False, log: bool = False):
         """Draws the axes.
 
         Args:
-            x: lowest and highest value.
-            y: lowest and highest value.
-            x_label: stands under the axis.
-            counts: whether values of y have no fractions.
-            log: whether x is on a logarithmic scale; then its values are above 0.
+            x: lowest and highest value of the x axis.
+            y: lowest and highest value of the y axis.
+            x_label: label under the x axis.
+            counts: whether the values of y are integers.
+            log: whether x is on a logarithmic scale; its values must be above 0 then.
         """
         self._log = log
         self._x, self._y = x, y
@@ -53,26 +53,26 @@ class Frame:
         )
 
     def x(self, value: float) -> float:
-        """Where a value lies from the left."""
+        """Returns the distance of a value from the left edge."""
         low, high = self._x
         if self._log:
             value, low, high = math.log(value), math.log(low), math.log(high)
         return _LEFT + (value - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
-        """Where a value lies from the top."""
+        """Returns the distance of a value from the top edge."""
         low, high = self._y
         return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
 
     def add(self, shape: str, title: str = "") -> None:
-        """Adds a shape of ours, with what it says to whoever points at it."""
+        """Adds an SVG shape, with a text that appears when the mouse points at it."""
         if title:
             name = shape[1 : shape.index(" ")]
             shape = f"{shape.removesuffix('/>')}><title>{escape(title)}</title></{name}>"
         self._parts.append(Markup(shape))
 
     def svg(self, title: str) -> Markup:
-        """The chart; `title` tells what it shows to those who do not see it."""
+        """Returns the chart; `title` describes it for screen readers."""
         head = '<svg class="chart" role="img" viewBox="0 0 {} {}" aria-label="{}">'
         return Markup(head).format(_WIDTH, _HEIGHT, title) + Markup("").join(self._parts) + Markup("</svg>")
 
@@ -82,15 +82,15 @@ def lines(
     series: Sequence[Series],
     x_label: str,
 ) -> Markup:
-    """A chart of lines over a common axis.
+    """Draws lines over a common x axis.
 
     Args:
-        title: what it shows.
-        series: at most three, at least one point in all.
-        x_label: under the axis.
+        title: description of the chart for screen readers.
+        series: one to three lines, with at least one point in all.
+        x_label: label under the x axis.
 
     Raises:
-        ValueError: there is no finite point.
+        ValueError: no point is finite.
     """
     kept = [[p for point in s.points if (p := _finite(point))] for s in series]
     points = [point for line in kept for point in line]
@@ -117,7 +117,7 @@ def histogram(
     marks: Mapping[str, float | None],
     bins: int = 20,
 ) -> Markup:
-    """How many values from 0 to 1 lie where, with vertical marks.
+    """Draws the histogram of values from 0 to 1, with vertical marks.
 
     Raises:
         ValueError: no value is finite.
@@ -153,7 +153,7 @@ def histogram(
 
 
 def reliability_diagram(title: str, bins: Sequence[tuple[float, float, float]]) -> Markup:
-    """A calibration curve: (confidence, accuracy, share of the pixels), all 0 to 1, beside the diagonal."""
+    """Draws a calibration curve: (confidence, accuracy, share of pixels), all 0 to 1, and the diagonal."""
     frame = Frame((0, 1), (0, 1), "probability that the model gave")
     frame.add(_diagonal(frame))
     path = " ".join(f"{frame.x(c):.1f},{frame.y(a):.1f}" for c, a, _ in bins)
@@ -168,7 +168,7 @@ def reliability_diagram(title: str, bins: Sequence[tuple[float, float, float]]) 
 
 
 def scatter(title: str, points: Sequence[tuple[float, float, str]], x_label: str) -> Markup:
-    """A dot a name, beside the diagonal on which both values are equal."""
+    """Draws a dot for each named point (x, y), beside the diagonal on which both values are equal."""
     values = [value for a, b, _ in points for value in (a, b)]
     low, high = min(0.9, *values), max(1.0, *values)
     low = math.floor(low * 10) / 10
@@ -183,13 +183,13 @@ def scatter(title: str, points: Sequence[tuple[float, float, str]], x_label: str
 
 
 def trials(title: str, points: Sequence[tuple[float, float | None, str]], x_label: str) -> Markup:
-    """A dot for each trial of a search, the best one filled.
+    """Draws a dot for each trial of a search, the best one filled.
 
     Args:
-        title: tells what the chart shows to those who do not see it.
-        points: value searched (above 0, on a logarithmic scale), score from 0 to 1 (None: no score), and
-            what the dot says; at least one.
-        x_label: stands under the axis.
+        title: description of the chart for screen readers.
+        points: searched value (above 0, on a logarithmic scale), score from 0 to 1 (None: no score), and the
+            text of the dot; at least one point.
+        x_label: label under the x axis.
     """
     values = [value for value, _, _ in points]
     scores = [score for _, score, _ in points if score is not None]
@@ -205,7 +205,7 @@ def trials(title: str, points: Sequence[tuple[float, float | None, str]], x_labe
 
 
 def spark(title: str, bars: Sequence[tuple[float, float, float]], low: float, high: float) -> Markup:
-    """A histogram without axes: bars of (from, to, how many) on an axis from `low` to `high`."""
+    """Draws a histogram without axes: bars of (from, to, count) between `low` and `high`."""
     width, height = 120, 26
     most = max((n for _, _, n in bars), default=0) or 1
     scale = (width - 2) / (high - low) if high > low else 0
@@ -235,7 +235,7 @@ def _finite(point: tuple[float | None, float | None]) -> Point | None:
 
 
 def _padded(values: Sequence[float]) -> Point:
-    """An axis for values, wider than they need."""
+    """Returns the ends of an axis for values, with a margin."""
     low, high = min(values), max(values)
     if high == low:
         return (min(0.0, 2 * low), max(0.0, 2 * high) or 1.0)
@@ -244,7 +244,7 @@ def _padded(values: Sequence[float]) -> Point:
 
 
 def _ticks(low: float, high: float, about: int, least: float = 0) -> list[tuple[float, str]]:
-    """Round values from `low` to `high`, at least `least` apart, and their text."""
+    """Returns round values from `low` to `high`, at least `least` apart, and their text."""
     step = 10 ** math.floor(math.log10((high - low) / about))
     step *= min((1, 2, 5, 10), key=lambda factor: abs((high - low) / (factor * step) - about))
     step = max(step, least)
@@ -254,14 +254,14 @@ def _ticks(low: float, high: float, about: int, least: float = 0) -> list[tuple[
 
 
 def _decades(low: float, high: float) -> list[tuple[float, str]]:
-    """Values of a logarithmic axis, 1, 2 and 5 of each power of ten, and their text."""
+    """Returns the ticks of a logarithmic axis, 1, 2 and 5 of each power of ten, and their text."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = (digit * 10.0**power for power in powers for digit in (1, 2, 5))
     return [(value, f"{value:.0e}".replace("e-0", "e−")) for value in values if low <= value <= high]
 
 
 def _text(value: float, digits: int) -> str:
-    """A round value; small ones as 5e−4."""
+    """Formats a round value; small ones as 5e−4."""
     if value and digits > 3:
         mantissa, _, exponent = f"{value:.1e}".partition("e")
         return f"{mantissa.removesuffix('.0')}e{int(exponent)}".replace("-", "−")

@@ -1,6 +1,7 @@
-"""The images of the run: statistics of each split, what is odd about them, and drift.
+"""The section about the images of the run: statistics of each split, anomalies and drift.
 
-Read through `tensorflow_metadata`: TFDV's own reader needs TensorFlow, and a report must not.
+Reads the statistics with `tensorflow_metadata`: TFDV's own reader needs TensorFlow, which a report does
+without.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _ORDER = ("train", "eval", "test")
 
 
 def build(artifacts: RunArtifacts) -> dict[str, Any]:
-    """A table for each statistic with a row for each split, and sentences about what was found."""
+    """Builds a table for each statistic with a row for each split, and sentences about findings."""
     sets = _load(artifacts.folder("StatisticsGen", "statistics"))
     findings = _findings(artifacts)
     before = artifacts.run.artifact("BlessedStatistics", "baseline")
@@ -43,7 +44,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _load(folder: Path) -> dict[str, Any]:
-    """Statistics by split."""
+    """Loads the statistics by split."""
     found = {}
     paths = sorted(folder.glob(f"{_SPLIT}*/FeatureStats.pb"), key=lambda path: _rank(path.parent.name))
     for path in paths:
@@ -66,7 +67,7 @@ def _rank(folder: str) -> tuple[int, str]:
 
 
 def _numeric(statistics: Any) -> dict[str, Any]:
-    """The numeric features of one split by name."""
+    """Returns the numeric features of one split by name."""
     return {
         feature.path.step[0] if feature.path.step else feature.name: feature.num_stats
         for feature in statistics.datasets[0].features
@@ -75,7 +76,7 @@ def _numeric(statistics: Any) -> dict[str, Any]:
 
 
 def _findings(artifacts: RunArtifacts) -> list[str]:
-    """What was found wrong or different, a sentence each."""
+    """Lists a sentence for each anomaly or difference that the run found."""
     sentences = []
     report = artifacts.run.artifact("DistributionValidator", "report")
     if report:
@@ -105,7 +106,7 @@ def _findings(artifacts: RunArtifacts) -> list[str]:
 def _feature(
     name: str, columns: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]
 ) -> dict[str, Any]:
-    """The rows of one statistic, on one axis."""
+    """Returns the rows of one statistic, on one axis."""
     present = {split: values[name] for split, values in columns.items() if name in values}
     low, high = min(v.min for v in present.values()), max(v.max for v in present.values())
     rows = []
@@ -118,6 +119,6 @@ def _feature(
 
 
 def _bars(values: Any) -> Sequence[tuple[float, float, float]]:
-    """The histogram of equal widths of TFDV."""
+    """Returns the bars of TFDV's histogram with equal widths."""
     buckets: Sequence[Any] = next((h.buckets for h in values.histograms if h.type == h.STANDARD), [])
     return [(b.low_value, b.high_value, b.sample_count) for b in buckets]

@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them."""
+"""Formats numbers, times and names for readers."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _KINDS = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Rec
 
 
 def setting(value: Any) -> str:
-    """A setting as one would write it."""
+    """Formats a setting as users write it."""
     return "not set" if value is None else toml_value(value)
 
 
 def finite(value: Any) -> float | None:
-    """The value as a float, or None: no number, NaN or infinite."""
+    """Converts a value to a float; None for NaN, infinite values and everything that is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) else None
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number with so many digits after the point, or a dash."""
+    """Formats a number with `digits` digits after the point, or as a dash."""
     known = finite(value)
     return NONE if known is None else f"{known:.{digits}f}"
 
 
 def signed(value: Any, digits: int = 3) -> str:
-    """A difference, with its sign; the minus is the typographic one."""
+    """Formats a difference with its sign; the minus is the typographic one."""
     known = finite(value)
     if known is None:
         return NONE
@@ -53,39 +53,39 @@ def signed(value: Any, digits: int = 3) -> str:
 
 
 def short(value: Any) -> str:
-    """A number of any size with four significant digits, or a dash."""
+    """Formats a number of any size with four significant digits, or as a dash."""
     known = finite(value)
     return NONE if known is None else f"{known:.4g}"
 
 
 def percent(value: Any) -> str:
-    """A share, 0 to 1, in per cent."""
+    """Formats a share, 0 to 1, as a percentage."""
     known = finite(value)
     return NONE if known is None else f"{100 * known:.1f} %"
 
 
 def format_interval(low: Any, high: Any) -> str:
-    """A 95 % interval, or a dash."""
+    """Formats a 95 % interval, or a dash."""
     return (
         NONE if finite(low) is None or finite(high) is None else f"{low:.3f} to {high:.3f}".replace("-", "−")
     )
 
 
 def sentence(text: str) -> str:
-    """Words as a sentence: a capital letter first, a full stop at the end."""
+    """Makes a text a sentence: a capital letter at the start, a full stop at the end."""
     text = text.strip()
-    if text.partition(" ")[0].isalpha():  # a name of the code stays as it is
+    if text.partition(" ")[0].isalpha():  # identifiers stay as they are
         text = text[:1].upper() + text[1:]
     return text + ("." if text and text[-1] not in ".!?:" else "")
 
 
 def count(value: int, noun: str) -> str:
-    """So many of something."""
+    """Formats a number with its noun, in the plural if needed."""
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
 def megabytes(value: Any) -> str:
-    """Megabytes as "1.6 GB", or a dash where 0 stands for not known."""
+    """Formats megabytes as "1.6 GB"; a dash for 0, which means not known."""
     known = finite(value)
     if not known:
         return NONE
@@ -93,13 +93,13 @@ def megabytes(value: Any) -> str:
 
 
 def format_moment(text: str) -> str:
-    """An ISO time as "25 November 2026, 00:45"; as it is where it is none."""
+    """Formats an ISO time as "25 November 2026, 00:45"; returns any other text unchanged."""
     when = record.moment(text)
     return f"{when.day} {when:%B %Y, %H:%M}" if when else text
 
 
 def metric(name: str, classes: Sequence[str] = ()) -> str:
-    """The name of a metric for people."""
+    """Returns the display name of a metric."""
     if name in _NAMES:
         return _NAMES[name]
     kind, of = split_metric(name, classes)
@@ -112,7 +112,7 @@ def _kind(name: str) -> str:
 
 
 def split_metric(name: str, classes: Sequence[str]) -> tuple[str, str]:
-    """A metric of a class as its kind and the class; the class is empty for a metric of all."""
+    """Splits the name of a metric into its kind and its class; the class is empty for metrics of all."""
     if name in _NAMES:
         return name, ""
     of = max((c for c in classes if name.endswith(f"_{c}")), key=len, default="")
@@ -120,5 +120,5 @@ def split_metric(name: str, classes: Sequence[str]) -> tuple[str, str]:
 
 
 def kind_of_metric(kind: str) -> str:
-    """The name of a kind of metric, as `split_metric` gives it."""
+    """Returns the display name of a kind of metric that `split_metric` returned."""
     return _kind(kind)

@@ -1,4 +1,4 @@
-"""Test images to look at: the worst, the median and the best ones."""
+"""The section with test images: the worst, the median and the best ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipeline.report.pictures import Panel
 from unet.evaluation.results import PICTURES, ExamplePicture
 from unet.images.display import class_colors
 
-_SIDES = (768, 560, 400, 288, 208)  # of the pictures of an image: the largest that keeps to its bytes
-_BYTES = 340_000  # of all pictures of one image, as text
+_SIDES = (768, 560, 400, 288, 208)  # possible longest sides of pictures in pixels
+_BYTES = 340_000  # limit for all pictures of one image, as text
 _TITLES = {"worst": "Worst", "median": "In the middle", "best": "Best"}
 
 
 def build(artifacts: RunArtifacts) -> dict[str, Any]:
-    """Groups of images by role, each with its panels, or a sentence in their place."""
+    """Builds groups of images by role, each with its panels, or with a sentence if these are missing."""
     folder = artifacts.folder("Evaluator", "evaluation") / PICTURES
     rows = artifacts.pictures
     classes = artifacts.classes
@@ -63,7 +63,7 @@ _KINDS = {
 
 
 def _panels(folder: Path, row: ExamplePicture, classes: list[str]) -> tuple[list[Panel], str]:
-    """The pictures of an image, as large as their bytes allow; and what is wrong in it, in words."""
+    """Returns the pictures of an image, as large as `_BYTES` allows, and a description of its errors."""
     for side in _SIDES:
         panels, words = _drawn(folder, row, classes, side)
         if sum(len(panel.base) + len(panel.over) for panel in panels) <= _BYTES:
@@ -92,7 +92,13 @@ def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> 
     name = row["name"]
     return [
         Panel("Image", f"Image {name}", width, height, photograph),
-        Panel("Truth", f"True classes of {name}", width, height, pictures.mask(ground_truth, len(classes))),
+        Panel(
+            "Ground truth",
+            f"True classes of {name}",
+            width,
+            height,
+            pictures.mask(ground_truth, len(classes)),
+        ),
         Panel(
             "Prediction",
             f"Predicted classes of {name}",

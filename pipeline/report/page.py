@@ -1,4 +1,4 @@
-"""Puts the sections together: the report of a run, and the comparison of two."""
+"""Assembles the sections to a page: the report of a run, or the comparison of two runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PageSection:
-    """A part of a page: its anchor, heading and template, and what fills it."""
+    """A section of a page: its anchor, heading, template, and the function that returns its content."""
 
     id: str
     title: str
@@ -60,11 +60,11 @@ COMPARED = (
 
 
 def write_report(root: Root, run_id: str) -> Path:
-    """Writes the report of a run into its folder, whole or not at all; returns its path.
+    """Writes the report of a run atomically into its folder; returns its path.
 
     Raises:
-        HistoryError: there is no such run.
-        OSError: it cannot be written.
+        HistoryError: the run does not exist.
+        OSError: the file cannot be written.
     """
     run = load(root.path, run_id)
     path = root.run(run.id) / REPORT
@@ -75,11 +75,11 @@ def write_report(root: Root, run_id: str) -> Path:
 
 
 def write_comparison(root: Root, first: str, second: str) -> Path:
-    """Writes a page about two runs into the folder of the second; returns its path.
+    """Writes the comparison of two runs atomically into the folder of the second; returns its path.
 
     Raises:
-        HistoryError: there is no such run.
-        OSError: it cannot be written.
+        HistoryError: a run does not exist.
+        OSError: the file cannot be written.
     """
     a, b = load(root.path, first), load(root.path, second)
     path = root.run(b.id) / f"against-{a.id}.html"
@@ -90,7 +90,7 @@ def write_comparison(root: Root, first: str, second: str) -> Path:
 
 
 def report(root: Root, run: Run) -> str:
-    """The report of a run as HTML."""
+    """Returns the report of a run as HTML."""
     artifacts = RunArtifacts(root, run)
     sections, unreached = _render(SECTIONS, artifacts)
     if run.status in verdict.FAILED:
@@ -110,7 +110,7 @@ def report(root: Root, run: Run) -> str:
 
 
 def comparison(root: Root, a: Run, b: Run) -> str:
-    """A page about two runs as HTML."""
+    """Returns the comparison of two runs as HTML."""
     sections, unreached = _render(COMPARED, RunArtifacts(root, a), RunArtifacts(root, b))
     return (
         _environment()
@@ -122,7 +122,7 @@ def comparison(root: Root, a: Run, b: Run) -> str:
 def _render(
     sections: tuple[PageSection, ...], *artifacts: RunArtifacts
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """The sections with their HTML or a sentence; and the titles of those that the run did not come to."""
+    """Returns the sections as HTML or an error sentence, and the titles of those the run did not reach."""
     shown: list[dict[str, Any]] = []
     unreached = []
     for section in sections:
@@ -135,10 +135,11 @@ def _render(
             continue
         except Missing as missing:
             if str(missing) in (other["note"] for other in shown):
-                continue  # once is enough: several sections are of one file
+                continue  # only once: several sections use the same file
             entry["note"] = str(missing)
         except Exception as error:
-            # Whatever the files of old and damaged runs hold: the other sections are worth having.
+            # Files of old and damaged runs can raise any exception; the other sections are shown all the
+            # same.
             _log.debug("The section %s cannot be shown", section.title, exc_info=True)
             entry["note"] = (
                 f"This cannot be shown: what the run left of it is damaged ({type(error).__name__}: {error})."
@@ -162,7 +163,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _frame(title: str) -> dict[str, Any]:
-    """What every page needs: its style, its script, and that it may load nothing."""
+    """Returns the common parts of all pages: style, script, and the policy that forbids loading files."""
     folder = Path(__file__).parent
     style, script = ((folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -18,7 +18,7 @@ from unet.images.display import class_colors
 from unet.masks.labels import IGNORE
 
 RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
-# Of Okabe and Ito 2008, told apart whatever eyes one has, and by their brightness alone.
+# From Okabe and Ito 2008: distinguishable for color-blind readers, and by brightness alone.
 ERROR_COLORS = {
     RIGHT: (240, 228, 66),
     MISSED: (213, 94, 0),
@@ -27,20 +27,20 @@ ERROR_COLORS = {
 }
 _NOT_COUNTED = (128, 128, 128)
 _RIGHT, _WRONG = 0.35, 0.85  # opacities
-_QUALITY = 82  # of JPEGs
-_GRAYS = 32  # steps of a probability: enough for eyes, a fraction of the bytes
+_QUALITY = 82  # quality of JPEGs
+_GRAYS = 32  # steps of a probability: enough for the eye, a fraction of the bytes
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a test image, for the page.
+    """One picture of a test image on the page.
 
     Attributes:
-        label: under the picture.
-        alt: what it shows, for those who do not see it.
-        width, height: in pixels.
-        base: data URI.
-        over: data URI of a transparent picture above it, or empty.
+        label: text under the picture.
+        alt: description of the picture for screen readers.
+        width, height: size in pixels.
+        base: data URI of the picture.
+        over: data URI of a transparent picture above `base`, or empty.
     """
 
     label: str
@@ -52,15 +52,15 @@ class Panel:
 
 
 def read(path: Path, mode: str, side: int) -> NDArray[np.uint8]:
-    """Reads a picture, not larger than `side`.
+    """Reads a picture and reduces it to at most `side` pixels.
 
     Args:
-        path: of the file.
+        path: path of the file.
         mode: "RGB", "L", or "index" for class indices, which are not interpolated.
-        side: longest one of the answer, in pixels.
+        side: limit for the longest side of the output, in pixels.
 
     Raises:
-        Missing: it cannot be read.
+        Missing: the file cannot be read.
     """
     try:
         with Image.open(path) as image:
@@ -79,29 +79,29 @@ def read(path: Path, mode: str, side: int) -> NDArray[np.uint8]:
 
 
 def photograph(pixels: NDArray[np.uint8]) -> str:
-    """A data URI of [H, W] or [H, W, 3], as JPEG."""
+    """Encodes pixels, [H, W] or [H, W, 3], as a data URI of a JPEG."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "JPEG", quality=_QUALITY, optimize=True)
     return _uri("jpeg", out)
 
 
 def mask(indices: NDArray[np.uint8], classes: int) -> str:
-    """A data URI of class indices [H, W] in the colours of the classes; what is not counted is grey."""
+    """Encodes class indices, [H, W], as a data URI in the colors of the classes; ignored pixels are gray."""
     colors = class_colors(max(classes, 2))
     return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*_NOT_COUNTED, 255)})
 
 
 def ramp(values: NDArray[np.uint8]) -> str:
-    """A data URI of grey values [H, W], in a few steps."""
+    """Encodes gray values, [H, W], as a data URI with few gray levels."""
     steps = np.round(values.astype(np.float32) / 255 * (_GRAYS - 1)).astype(np.uint8)
     grays = {i: (round(255 * i / (_GRAYS - 1)),) * 3 + (255,) for i in range(_GRAYS)}
     return _indexed(steps, grays)
 
 
 def kinds_of_error(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """For each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (a class for another), or 0, [H, W].
+    """Returns for each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (wrong class), or 0, [H, W].
 
-    0 is the background where it is right, and whatever is not counted.
+    0 marks correct background and ignored pixels.
     """
     kinds = np.zeros(ground_truth.shape, np.uint8)
     kinds[(ground_truth > 0) & (ground_truth == predicted)] = RIGHT
@@ -113,7 +113,7 @@ def kinds_of_error(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8]
 
 
 def errors(kinds: NDArray[np.uint8]) -> str:
-    """A data URI of a transparent picture of `kinds_of_error`; what is right hides less of the image."""
+    """Encodes `kinds_of_error` as a data URI of a transparent picture; correct pixels are fainter."""
     colors = {0: (0, 0, 0, 0)}
     for kind, color in ERROR_COLORS.items():
         colors[kind] = (*color, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))
@@ -121,7 +121,7 @@ def errors(kinds: NDArray[np.uint8]) -> str:
 
 
 def _indexed(indices: NDArray[np.uint8], colors: Mapping[int, Sequence[int]]) -> str:
-    """An indexed PNG; colours are red, green, blue and opacity."""
+    """Encodes an indexed PNG; the colors are red, green, blue and opacity."""
     used = np.unique(indices)
     table = np.zeros(256, np.uint8)
     table[used] = np.arange(len(used))

@@ -1,4 +1,4 @@
-"""Where the time went, what was configured, and what came from what."""
+"""The sections about components, configuration and lineage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STATES = {
 
 
 def components(artifacts: RunArtifacts) -> dict[str, Any]:
-    """A row for each component: what became of it, its time and memory."""
+    """Builds a row for each component: its result, time and memory."""
     run = artifacts.run
     if not run.nodes:
         raise Missing("No component was started.")
@@ -49,7 +49,7 @@ def _node(node: Node, longest: float) -> dict[str, Any]:
 
 
 def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
-    """Every setting, those first that are not the default; and the versions of what computed."""
+    """Lists every setting, those that differ from the defaults first, and the versions of libraries."""
     from pipeline.config.settings import PipelineConfig
 
     config = artifacts.run.config
@@ -64,7 +64,7 @@ def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
             "value": setting(value),
             "default": setting(defaults[name]) if name in defaults else "–",
             "about": about.get(name, ""),
-            "changed": name in record.changed,  # before the run replaced what is automatic
+            "changed": name in record.changed,  # before the run resolved automatic values
         }
         for name, value in config.items()
     ]
@@ -78,7 +78,7 @@ def configuration(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def lineage_steps(artifacts: RunArtifacts) -> dict[str, Any]:
-    """The way from the data to the pushed version, a step each."""
+    """Lists the steps from the data to the pushed version."""
     run = artifacts.run
     steps = []
     if examples := run.artifact("ImageMaskExampleGen", "examples"):
@@ -106,7 +106,7 @@ def lineage_steps(artifacts: RunArtifacts) -> dict[str, Any]:
         if where:
             steps[-1]["uri"] = where
     for push in run.pushes:
-        if push.reason:  # a person's, past the gate
+        if push.reason:  # a promotion by a person
             steps.append(
                 {
                     "title": "Version",
@@ -132,7 +132,7 @@ def _step(title: str, value: str, more: str, artifact: Artifact, node: Node | No
 
 
 def describe_data(artifacts: RunArtifacts) -> str:
-    """The data in a few words: their folder, and how many images they are; empty where it is not known."""
+    """Describes the data by their folder and the number of images; empty if not known."""
     examples = artifacts.run.artifact("ImageMaskExampleGen", "examples")
     words = Path(str(artifacts.run.config.get("data", ""))).name
     if examples:

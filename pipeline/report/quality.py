@@ -1,4 +1,4 @@
-"""How good the model is: by class, image by image, by slice, and how far its probabilities can be trusted."""
+"""The sections about the quality of the model: by class, by image, by slice, and its calibration."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from pipeline.report.verdict import difference
 from unet.evaluation.slices import SHARES, SIZES
 
 SCORE = "foreground_iou"
-_LISTED = 1000  # images of the table; images.json has all
+_LISTED = 1000  # images in the table; images.json lists all
 _SLICE_METRICS = 4
 _BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foreground"}
 _BUCKETS = [*SHARES, *(name for name in SIZES if name not in SHARES)]
 
 
 def classes(artifacts: RunArtifacts) -> dict[str, Any]:
-    """A row for each class with all metrics of it, and the confusion matrix."""
+    """Builds a row with the metrics of each class, and the confusion matrix."""
     verdict = artifacts.verdict
     names = verdict["classes"]
     table: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -63,7 +63,7 @@ def classes(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
-    """How the images differ: histogram, quantiles, and a table, the worst first."""
+    """Shows how the metric varies over the images: histogram, quantiles, and a table, the worst first."""
     rows = artifacts.images
     scores = [finite(row["metrics"].get(SCORE)) for row in rows]
     known = sorted(score for score in scores if score is not None)
@@ -71,7 +71,7 @@ def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
         raise Missing(
             f"No test image has a value of {metric(SCORE)}: none shows any foreground, or finds any."
         )
-    tenth = float(np.percentile(known, 10))  # that of the gate's metric foreground_iou_p10
+    tenth = float(np.percentile(known, 10))  # equals the gate's metric foreground_iou_p10
     summary = {"median": statistics.median(known), "10th percentile": tenth}
     title = f"{metric(SCORE)} of each of {count(len(known), 'test image')}"
     ordered = sorted(zip(rows, scores, strict=True), key=lambda pair: (pair[1] is None, pair[1] or 0.0))
@@ -109,7 +109,7 @@ def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def slices(artifacts: RunArtifacts) -> dict[str, Any]:
-    """A row for each slice, grouped by what they are sliced by."""
+    """Builds a row for each slice, grouped by column."""
     verdict = artifacts.verdict
     if not verdict["slices"]:
         raise Missing("The test images are not sliced.")
@@ -135,14 +135,14 @@ def slices(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _rank(value: str) -> tuple[int, float, str]:
-    """Buckets by their size, numbers by their value, words by the alphabet."""
+    """Returns a sort key: buckets by their size, numbers by their value, texts by the alphabet."""
     if value in _BUCKETS:
         return 0, _BUCKETS.index(value), ""
     return (0, float(value), "") if value.replace(".", "", 1).isdigit() else (1, 0, value)
 
 
 def calibration(artifacts: RunArtifacts) -> dict[str, Any]:
-    """The calibration curve, and its table."""
+    """Builds the calibration curve and its table."""
     found = artifacts.verdict["calibration"]
     pixels = sum(b["pixels"] for b in found["bins"])
     bins = [

@@ -1,4 +1,4 @@
-"""How the model came to be: its learning curves, the search before them, and what it was shown."""
+"""The sections about the training: learning curves, hyperparameter search and sample patches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pipeline.report.formats import count, finite, metric, number, short
 from pipeline.report.pictures import Panel
 from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
 
-_SIDE = 320  # of a sample, in pixels
-_ROWS = 100  # of the table of the curves
-_CHARTS = 4  # of the IoU of single classes; the table has those of all
+_SIDE = 320  # side of a sample patch in pixels
+_ROWS = 100  # maximum number of rows in the table of the curves
+_CHARTS = 4  # maximum number of charts for the IoU of single classes; the table shows all classes
 CURVES = (
     ("loss", "Loss of the training patches"),
     ("val_foreground_iou", "Foreground IoU of the validation images"),
@@ -34,7 +34,7 @@ Columns = dict[str, list[float | None]]
 
 
 def curves(artifacts: RunArtifacts) -> dict[str, Any]:
-    """Loss, validation IoU (also of each of several classes) and learning rate over the steps; a table."""
+    """Draws loss, validation IoU (also of each class) and learning rate over the steps, with a table."""
     columns = artifacts.curves
     steps = steps_of(columns)
     each = _per_class(artifacts)
@@ -67,7 +67,7 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _per_class(artifacts: RunArtifacts) -> dict[str, str]:
-    """Column and title of the validation IoU of each class but the first, where there are several."""
+    """Returns column and title of the validation IoU of each foreground class, if there are several."""
     classes = artifacts.classes
     return {
         f"val_iou_{name}": f"Validation {metric(f'iou_{name}', classes)}"
@@ -76,23 +76,23 @@ def _per_class(artifacts: RunArtifacts) -> dict[str, str]:
 
 
 def has_numbers(columns: Columns, name: str) -> bool:
-    """Whether a column is there and holds a number."""
+    """Whether a column exists and holds a number."""
     return any(finite(value) is not None for value in columns.get(name, []))
 
 
 def series_of(title: str, columns: Columns, name: str) -> Series:
-    """A column as a line over the steps."""
+    """Returns a column as a line over the steps."""
     return Series(title, list(zip(steps_of(columns), columns[name], strict=True)))
 
 
 def steps_of(columns: Columns) -> list[float]:
-    """Steps done after each epoch; epochs where that is not told."""
+    """Returns the number of steps after each epoch, or of epochs if steps were not recorded."""
     steps = columns.get("steps") or [1.0] * len(next(iter(columns.values())))
     return list(itertools.accumulate(step or 0.0 for step in steps))
 
 
 def search(artifacts: RunArtifacts) -> dict[str, Any]:
-    """What the Tuner chose, its plot, and a row for each trial."""
+    """Shows the choice of the Tuner, its chart, and a row for each trial."""
     chosen = artifacts.run.artifact("Tuner", "best_hyperparameters")
     if chosen is None:
         if artifacts.run.config.get("tune") == "never":
@@ -129,13 +129,13 @@ def search(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _tried(row: Mapping[str, Any]) -> str:
-    """The values that a trial tried, by name."""
+    """Formats the values of a trial with their names."""
     values = row["choice"].items()
     return ", ".join(f"{name} {short(v) if isinstance(v, float) else v}" for name, v in values)
 
 
 def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Score against learning rate, a dot for each trial."""
+    """Draws score against learning rate, a dot for each trial."""
     points = []
     for row in rows:
         score = "no score" if row["score"] is None else f"IoU {number(row['score'])}"
@@ -147,7 +147,7 @@ def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def samples(artifacts: RunArtifacts) -> dict[str, Any]:
-    """Patches of the training before and after augmentation, with their targets and weights."""
+    """Shows patches of the training before and after augmentation, with their targets and weights."""
     folder = artifacts.folder("Trainer", "model_run") / SAMPLES
     shown = []
     weighted = False

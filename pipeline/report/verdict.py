@@ -1,4 +1,4 @@
-"""What came of the run, and why: the gate's checks, or the reason of a failure."""
+"""The section about the result of the run: the checks of the gate, or the reason of a failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipeline.report.formats import count, format_interval, metric, number, sent
 from unet.evaluation.results import Baseline, Check, Metric
 from unet.metrics.names import LOWER_IS_BETTER
 
-# What a status is called, and how it is drawn: good, bad, or neither.
+# Title and style of each status: good, bad, or neither.
 STATUSES = {
     "pushed": ("Pushed into service", "good"),
     "unchanged": ("Unchanged: this model is in service already", "good"),
@@ -26,12 +26,12 @@ _KEY_METRICS = 3
 
 
 def headline(artifacts: RunArtifacts) -> dict[str, Any]:
-    """What stands at the top of the page: the status in words, its reason, and the first numbers."""
+    """Builds the top of the page: the status in words, its reason, and the main metrics."""
     run = artifacts.run
     words, tone = STATUSES.get(run.status, (run.status.replace("_", " ").capitalize(), "open"))
     try:
         tiles = _tiles(artifacts)
-    except Exception:  # its section says what is damaged
+    except Exception:  # the section of the verdict reports the damage
         tiles = []
     promoted = [f"Version {push.version} was {push.by}" for push in run.pushes if push.reason]
     return {
@@ -44,7 +44,7 @@ def headline(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def build(artifacts: RunArtifacts) -> dict[str, Any]:
-    """The block of the gate; for a run that failed the end of its log."""
+    """Builds the section of the gate; for a failed run also the end of the log."""
     failed = artifacts.run.status in FAILED
     context: dict[str, Any] = {
         "log": artifacts.log_tail if failed else "",
@@ -76,7 +76,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def baseline_in_words(baseline: Baseline) -> str:
-    """What the model was compared with, or why with none."""
+    """Names the model that the candidate was compared with, or says why there was none."""
     why = baseline["why"]
     return f"Compared with {why}." if baseline["state"] == "compared" else sentence(why)
 
@@ -114,12 +114,12 @@ def _metric(name: str, values: Metric, classes: list[str]) -> dict[str, str]:
 
 
 def difference(value: float | None, before: float | None) -> float | None:
-    """Their difference, or None where one of them is not known."""
+    """Returns the difference of two values, or None if one of them is not known."""
     return None if value is None or before is None else value - before
 
 
 def _tiles(artifacts: RunArtifacts) -> list[dict[str, str]]:
-    """The first metrics, large."""
+    """Returns the main metrics in large type."""
     verdict = artifacts.verdict
     first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
     tiles = []

@@ -1,1 +1,1 @@
-"""The versions of a model: found, loaded, warmed up and asked for predictions."""
+"""The versions of a model: finding, loading, warming up and predicting."""

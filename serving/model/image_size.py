@@ -1,7 +1,7 @@
-"""How many pixels encoded images claim to have, from their headers alone.
+"""Reads the number of pixels of encoded images from their headers alone.
 
-A PNG of a few kilobytes can hold gigabytes of pixels, and decoders believe its header. What a header claims
-is read here before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too).
+A PNG of a few kilobytes can declare gigabytes of pixels, and decoders trust its header. So the declared size
+is read before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too).
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ import struct
 
 PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
-# Start of frame: every marker from C0 to CF but DHT (C4), JPG (C8) and DAC (CC).
+# Start of frame: every marker from C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Segments that are walked over in one request. A file of nothing but JPEG starts would take a time that grows
-# with its square; no image has as many.
+# Limit for the JPEG segments that are read in one request: a file of many JPEG starts would take quadratic
+# time; no image has as many segments.
 MOST_STEPS = 100_000
 TOO_MANY = 1 << 62
 
 
 def declared_pixels(data: bytes) -> int:
-    """Pixels of the largest PNG or JPEG anywhere in `data`; 0 if there is none, `TOO_MANY` for an attack."""
+    """Returns the pixels of the largest PNG or JPEG in `data`; 0 if none, `TOO_MANY` for an attack."""
     largest = 0
     for match in PNG_START.finditer(data):
         width, height = struct.unpack(">II", match[1])
@@ -35,9 +35,9 @@ def declared_pixels(data: bytes) -> int:
 
 
 def _jpeg_pixels(data: bytes, position: int, steps: int) -> tuple[int, int]:
-    """Pixels of the first frame of a JPEG, and how many of the steps are left.
+    """Returns the pixels of the first frame of a JPEG, and the number of steps left.
 
-    Its segments start at `position`; where they make no sense it has 0 pixels.
+    The segments of the JPEG start at `position`; it has 0 pixels if they are invalid.
     """
     while position + 9 <= len(data) and data[position] == 0xFF and steps:
         steps -= 1

@@ -19,32 +19,32 @@ from serving.model.image_size import declared_pixels
 from serving.model.warmup import warmup_requests
 
 DEFAULT_SIGNATURE = "serving_default"
-# Lines that TensorFlow puts around what went wrong.
+# Lines that TensorFlow adds around the reason of an error.
 NOISE = re.compile(r"(Graph execution error|Detected at node|<stack traces|\s*\[\[|\d+ root error)|\s*$")
 
 
 class Cancelled(Exception):
-    """A call was cancelled before it had an answer."""
+    """A call was cancelled before it returned."""
 
 
 class Cancellation:
-    """Ends the call that it was handed to."""
+    """Cancels the call that received this object."""
 
     def __init__(self) -> None:
         self._manager = cancellation.CancellationManager()
 
     def cancel(self) -> None:
-        """Ends the call, from any thread; one that has not begun ends as it begins."""
+        """Cancels the call from any thread; a call that has not begun ends as soon as it begins."""
         self._manager.start_cancel()
 
     def scope(self) -> AbstractContextManager[None]:
-        """Where what is called can be cancelled."""
+        """Opens a context in which TensorFlow calls can be cancelled."""
         return cancellation.CancellationManagerContext(self._manager)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A function of a SavedModel, and what it takes and answers, by name."""
+    """A function of a SavedModel, with its inputs and outputs by name."""
 
     call: Callable[..., dict[str, tf.Tensor]]
     inputs: dict[str, tf.TensorSpec]
@@ -52,18 +52,18 @@ class Signature:
 
 
 class LoadedModel:
-    """A SavedModel that answers."""
+    """A SavedModel that is ready to predict."""
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
-        """Loads a version and warms it up; raises whatever TensorFlow does where it is broken.
+        """Loads a version and warms it up; raises TensorFlow's errors for a damaged one.
 
         Args:
-            folder: of the SavedModel; its name is the version.
-            max_pixels: that the images of one request may claim to have.
+            folder: folder of the SavedModel; its name is the number of the version.
+            max_pixels: limit for the declared pixels of all images of one request.
         """
         self.version = int(folder.name)
         self._max_pixels = max_pixels
-        # The functions live as long as the object that was loaded.
+        # The functions are valid as long as the loaded object exists.
         self._model = tf.saved_model.load(str(folder))
         self._signatures = {
             name: Signature(function, function.structured_input_signature[1], function.structured_outputs)
@@ -76,21 +76,21 @@ class LoadedModel:
             self.call(name, feed, Cancellation())
 
     def signature(self, name: str = DEFAULT_SIGNATURE) -> Signature:
-        """A signature by name; refuses where there is none."""
+        """Returns a signature by name; refuses the request if there is none."""
         if name not in self._signatures:
             raise bad_request(f"there is no signature {name!r}, only {', '.join(sorted(self._signatures))}")
         return self._signatures[name]
 
     def call(self, name: str, feed: Mapping[str, Any], cancel: Cancellation) -> dict[str, np.ndarray]:
-        """Answers one request.
+        """Runs a signature for one request.
 
         Args:
-            name: of the signature.
+            name: name of the signature.
             feed: the value of each input: an array, or nested lists; strings as bytes.
-            cancel: can end the call.
+            cancel: object that can cancel the call.
 
         Raises:
-            Refused: the request is wrong.
+            Refused: the request is invalid.
             Cancelled: the call was cancelled.
         """
         signature = self.signature(name)
@@ -128,13 +128,13 @@ class LoadedModel:
                 key: np.zeros([0, *(side or 1 for side in shape[1:])], spec.dtype.as_numpy_dtype)
                 for key, shape, spec in zip(shapes, shapes.values(), signature.inputs.values(), strict=True)
             }
-            # Not every model can answer an empty batch; its first request will take longer.
+            # Some models cannot process an empty batch; their first request takes longer.
             with contextlib.suppress(Refused, tf.errors.OpError):
                 self.call(name, feed, Cancellation())
 
 
 def _tensor(name: str, value: Any, spec: tf.TensorSpec) -> tf.Tensor:
-    """A value as the tensor that a signature takes; refuses what does not fit."""
+    """Converts a value to the tensor of a signature's input; refuses values that do not fit."""
     takes = f"input {name!r} takes {spec.dtype.name} of shape {_shape(spec.shape)}"
     try:
         tensor = tf.constant(value, spec.dtype)
@@ -152,12 +152,12 @@ def _shape(shape: tf.TensorShape) -> str:
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    """What went wrong, in one line, without the names of nodes around it."""
+    """Returns the reason of an error in one line, without the names of graph nodes."""
     lines = [line for line in error.message.splitlines() if not NOISE.match(line)] or ["the model refuses it"]
     text = re.sub(r"^\s*\(\d+\) [A-Z_ ]+: ", "", lines[0])
     text, assertion = re.subn(r"^assertion failed: ", "", text.strip())
     if not assertion:
         return text
-    # [element 1] [must be ...; received:] [2]: the parts of the message.
+    # The parts of the message: [element 1] [must be ...; received:] [2].
     text = re.sub(r"^\[|\]$", "", re.sub(r"^\[(element \d+)\] \[", r"[\1: ", text))
     return text.replace("] [", " ")

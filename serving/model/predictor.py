@@ -1,4 +1,4 @@
-"""When a prediction may run: a bounded queue, a few at once, a limit in time, and no work for nobody."""
+"""Runs predictions with a bounded queue, limited concurrency, a time limit and cancellation."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from serving.model.loaded import Cancellation, Cancelled, LoadedModel
 from serving.model.versions import Versions
 
 T = TypeVar("T")
-# What a prediction does with the model, in a thread of its own.
+# A function that computes a prediction with the model, in its own thread.
 Job = Callable[[LoadedModel, Cancellation], T]
 
 
 class Predictor:
-    """Runs predictions in threads, as TensorFlow lets go of the GIL; the event loop only waits."""
+    """Runs predictions in threads, as TensorFlow releases the GIL; the event loop only waits."""
 
     def __init__(self, versions: Versions, concurrent: int, queue: int, seconds: float) -> None:
-        """A predictor.
+        """Creates a predictor.
 
         Args:
-            versions: where the model comes from, anew for each prediction.
-            concurrent: predictions that run at once.
-            queue: predictions that may wait for their turn.
-            seconds: that a prediction may wait and run.
+            versions: source of the model, which is queried for each prediction.
+            concurrent: maximum number of predictions that run at once.
+            queue: maximum number of waiting predictions.
+            seconds: time limit of a prediction, including its waiting time.
         """
         self._versions, self._queue, self._seconds = versions, queue, seconds
         self._slots = asyncio.Semaphore(concurrent)
@@ -37,20 +37,20 @@ class Predictor:
         self._cancellations: set[Cancellation] = set()
 
     async def run(self, job: Job[T], version: int | None = None) -> T:
-        """What `job` returns for the model that is served when its turn comes.
+        """Runs `job` with the model that is served when its turn comes; returns its result.
 
-        A caller that is cancelled, because its client has gone, cancels the computation.
+        If the caller is cancelled because its client disconnected, the computation is cancelled, too.
 
         Args:
-            job: does the work.
-            version: refuse if another one is served.
+            job: function that computes the prediction.
+            version: number of the required version; the request is refused if another one is served.
 
         Raises:
-            Refused: overloaded, too slow, no model, or by `job`.
+            Refused: the server is overloaded or too slow, has no model, or `job` refused the request.
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
         await self._turn()
-        # The thread is not known to end with the caller: it frees its slot itself.
+        # The thread may outlive the caller, so it frees its slot itself.
         cancel = Cancellation()
         running = self._threads.submit(self._call, job, version, cancel)
         self._cancellations.add(cancel)
@@ -70,7 +70,7 @@ class Predictor:
             raise Refused(503, "the server is stopping", retry_after=2) from None
 
     def cancel_all(self) -> None:
-        """Ends whatever still runs, when the server has to stop."""
+        """Cancels all running predictions when the server stops."""
         for cancel in list(self._cancellations):
             cancel.cancel()
 
@@ -96,4 +96,4 @@ class Predictor:
         self._cancellations.discard(cancel)
         RUNNING.dec()
         with contextlib.suppress(asyncio.CancelledError):
-            future.exception()  # nobody may be left to hear of it
+            future.exception()  # retrieved, or asyncio would log it if the caller is gone

@@ -1,4 +1,4 @@
-"""The folder of versions: the newest good one is served, a new one takes over without a request lost."""
+"""Serves the newest valid version in a folder; a new version replaces it without losing requests."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from serving.model.loaded import LoadedModel
 
 log = logging.getLogger("serving")
 
-# Name, size and time of every file of a version: what has to change before a broken one is tried again.
+# Name, size and time of every file of a version; a broken version is tried again only if these change.
 Fingerprint = frozenset[tuple[str, int, int]]
 
 
 def find_versions(folder: Path) -> dict[int, Fingerprint]:
-    """The versions in a folder: numbers that hold a saved_model.pb; anything else is not looked at."""
+    """Returns the versions in a folder: numbered folders with a saved_model.pb; others are ignored."""
     found = {}
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name.isascii() and entry.name.isdigit() and str(int(entry.name)) == entry.name:
-            with contextlib.suppress(OSError):  # removed while it is looked at
+            with contextlib.suppress(OSError):  # the version may be removed meanwhile
                 if (entry / "saved_model.pb").is_file():
                     found[int(entry.name)] = _fingerprint(entry)
     return found
@@ -39,15 +39,15 @@ def _fingerprint(version: Path) -> Fingerprint:
 
 
 class Versions:
-    """The version that is served, and the thread that looks for a better one."""
+    """The served version, and the thread that looks for newer versions."""
 
     def __init__(self, folder: Path, poll_seconds: float, load: Callable[[Path], LoadedModel]) -> None:
-        """Starts nothing yet.
+        """Sets up the object; `start` starts the thread.
 
         Args:
-            folder: that holds the versions.
-            poll_seconds: between two looks at it.
-            load: makes a version ready to answer, or raises.
+            folder: folder of the versions.
+            poll_seconds: interval in seconds between two scans of the folder.
+            load: function that loads a version and warms it up, or raises.
         """
         self._folder, self._poll_seconds, self._load = folder, poll_seconds, load
         self._current: LoadedModel | None = None
@@ -61,25 +61,25 @@ class Versions:
         self._thread = threading.Thread(target=self._watch, name="versions", daemon=True)
 
     def start(self) -> None:
-        """Looks at the folder from now on."""
+        """Starts to scan the folder for new versions."""
         self._thread.start()
 
     def stop(self) -> None:
-        """No longer looks at the folder; requests are still answered."""
+        """Stops scanning the folder; requests are still served."""
         self._stop.set()
 
     @property
     def version(self) -> int | None:
-        """The version that is served; None before the first one is loaded."""
+        """The served version; None before the first one is loaded."""
         current = self._current
         return current.version if current else None
 
     @contextlib.contextmanager
     def current(self, version: int | None = None) -> Iterator[LoadedModel]:
-        """The version that is served, which is not freed before the context ends.
+        """Yields the served version, which is not freed before the context ends.
 
         Args:
-            version: refuse if it is another one.
+            version: number of the required version; the request is refused if another one is served.
         """
         with self._changed:
             model = self._current
@@ -96,7 +96,7 @@ class Versions:
                 self._changed.notify_all()
 
     def status(self) -> list[dict[str, Any]]:
-        """State of each version that is known, the newest first, in TensorFlow Serving's words."""
+        """Returns the state of each known version, the newest first, in TensorFlow Serving's format."""
         states = {version: ("END", "UNKNOWN", reason) for version, (_, reason) in self._broken.items()}
         if self._loading is not None:
             states[self._loading] = ("LOADING", "OK", "")
@@ -115,7 +115,7 @@ class Versions:
         while not self._stop.is_set():
             try:
                 self._look()
-            except Exception:  # whatever it was, the next look may work, and requests are still answered
+            except Exception:  # the next scan may succeed, and requests are still served
                 log.exception("cannot look at %s", self._folder)
             self._stop.wait(self._poll_seconds)
 
@@ -131,18 +131,18 @@ class Versions:
                 return
             if version in self._broken:
                 continue
-            # A version that somebody copies in file by file is not whole before it stops changing.
+            # A version that is being copied file by file is complete when it stops changing.
             if seen is not None and seen.get(version) != found[version]:
                 return
             if self._try(version, found[version]):
                 return
 
     def _try(self, version: int, fingerprint: Fingerprint) -> bool:
-        """Loads a version beside the one that is served, and switches; False if it is broken."""
+        """Loads a version beside the served one, then switches; returns False if the version is broken."""
         self._loading = version
         try:
             model = self._load(self._folder / str(version))
-        except Exception as error:  # a folder from anywhere may be broken in any way
+        except Exception as error:  # a broken model can raise any exception
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self._broken = {**self._broken, version: (fingerprint, reason)}
             kept = f"version {self.version} stays" if self.version is not None else "there is no other"
@@ -162,11 +162,11 @@ class Versions:
                 self._changed.wait_for(lambda: not self._in_flight.get(before, 0))
                 self._in_flight.pop(before, None)
             del before
-        gc.collect()  # what a SavedModel leaves behind refers to itself
+        gc.collect()  # a SavedModel leaves reference cycles behind
         return True
 
     def _say(self, text: str) -> None:
-        """Logs a state of things once."""
+        """Logs a message unless it was the last one."""
         if text != self._said:
             log.warning(text)
             self._said = text

@@ -1,8 +1,8 @@
-"""The requests that a model brings along to be warmed up with, in TensorFlow Serving's format.
+"""Reads the warm-up requests of a SavedModel, in TensorFlow Serving's format.
 
-`assets.extra/tf_serving_warmup_requests` is a TFRecord file of PredictionLog messages. Their definition comes
-with TensorFlow Serving's package, which wants the whole of TensorFlow once more; the five messages that
-matter, down to the fields that are read, are declared here instead. Unknown fields are skipped by protobuf.
+`assets.extra/tf_serving_warmup_requests` is a TFRecord file of PredictionLog messages. Their definition is
+part of TensorFlow Serving's package, which installs a second TensorFlow; so the five messages and the fields
+that are read are declared here. Protobuf skips unknown fields.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
 
 
 def warmup_requests(folder: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Signature and inputs of every predict request that a SavedModel brings; none if it brings no file."""
+    """Yields signature and inputs of every predict request in a SavedModel's file, if there is one."""
     path = folder / WARMUP_FILE
     if not path.is_file():
         return
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         log = _prediction_log().FromString(record)
-        if log.HasField("predict_log"):  # else a request for an interface that is not offered here
+        if log.HasField("predict_log"):  # else a request for an unsupported interface
             request = log.predict_log.request
             inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
             yield request.model_spec.signature_name or "serving_default", inputs
@@ -43,7 +43,7 @@ def warmup_requests(folder: Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]
 
 @functools.cache
 def _prediction_log() -> Any:
-    """The class of PredictionLog messages."""
+    """Creates the class of PredictionLog messages."""
     file = descriptor_pb2.FileDescriptorProto(
         name="serving/prediction_log.proto",
         package="serving",
@@ -57,7 +57,7 @@ def _prediction_log() -> Any:
             added = message.field.add(name=member, number=number, label=field.LABEL_OPTIONAL)
             if kind == "string":
                 added.type = field.TYPE_STRING
-            elif kind == "map":  # map<string, TensorProto>, as protoc spells it out
+            elif kind == "map":  # map<string, TensorProto>, in protoc's encoding
                 entry = message.nested_type.add(name="InputsEntry")
                 entry.options.map_entry = True
                 entry.field.add(name="key", number=1, label=field.LABEL_OPTIONAL, type=field.TYPE_STRING)

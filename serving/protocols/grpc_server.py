@@ -1,4 +1,4 @@
-"""The Open Inference Protocol by gRPC: KServe's service, under this server's limits."""
+"""The Open Inference Protocol over gRPC: KServe's service with this server's limits."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-# gRPC hands over whole messages; this bounds how many of them there are.
+# gRPC receives whole messages; this limits how many are in memory at once.
 MAX_CALLS = 32
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """Answers exceptions with a status, and counts."""
+    """Turns exceptions into status codes, and counts requests."""
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
         """Wraps the handler of a call."""
@@ -68,14 +68,14 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
 
 class Service(InferenceServicer):
-    """KServe's answers about the server and the model; inferences are this server's."""
+    """KServe's responses about the server and the model, and this server's inference."""
 
     def __init__(self, dataplane: DataPlane, predictor: Predictor, bodies: BodyReader, name: str) -> None:
         super().__init__(dataplane, None)
         self._predictor, self._bodies, self._name = predictor, bodies, name
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
-        """Answers an inference."""
+        """Runs an inference."""
         start = time.perf_counter()
         if request.model_name != self._name:
             raise Refused(404, f"there is no model {request.model_name!r}, only {self._name!r}")
@@ -89,20 +89,20 @@ class Service(InferenceServicer):
         return answer
 
     async def RepositoryModelLoad(self, request: Any, context: Any) -> Any:
-        """Refuses: the folder decides what is served, not a client."""
+        """Refuses the call: only the folder determines which version is served."""
         raise Refused(400, "versions are loaded from the folder alone")
 
     async def RepositoryModelUnload(self, request: Any, context: Any) -> Any:
-        """Refuses: the folder decides what is served, not a client."""
+        """Refuses the call: only the folder determines which version is served."""
         raise Refused(400, "versions are loaded from the folder alone")
 
 
 def create_grpc_server(service: Service, address: str, max_body: int) -> tuple[grpc.aio.Server, int]:
-    """A server that is bound but does not answer yet, and its port; OSError if it cannot be bound."""
+    """Binds a server that does not serve yet; returns the server and its port, or raises OSError."""
     options = [
         ("grpc.max_receive_message_length", max_body),
         ("grpc.max_send_message_length", -1),
-        ("grpc.so_reuseport", 0),  # two servers on one port would share the requests unnoticed
+        ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
     ]
     server = grpc.aio.server(interceptors=[Interceptor()], options=options, maximum_concurrent_rpcs=MAX_CALLS)
     add_GRPCInferenceServiceServicer_to_server(service, server)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn, with the limits that it lacks: a client must send and read, and in time."""
+"""HTTP/1.1 by uvicorn with additional limits: clients must send and read in time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fiel
 
 
 def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol for uvicorn that cuts off clients that take longer than that to send, or to read."""
+    """Returns a protocol for uvicorn that disconnects clients that send or read for too long."""
 
     class LimitedProtocol(HttpToolsProtocol):
-        """One connection."""
+        """One connection of a client."""
 
         _timer: asyncio.TimerHandle | None = None
         _unread: asyncio.TimerHandle | None = None
@@ -26,7 +26,7 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
-            self._start_timer()  # for those who connect and say nothing
+            self._start_timer()  # for clients that connect and send nothing
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
@@ -35,7 +35,7 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
             super().connection_lost(exc)
 
         def pause_writing(self) -> None:
-            """The answer does not fit into the buffers, and the client does not read it."""
+            """Starts the timer: the response overflows the buffers since the client does not read it."""
             self._unread = self.loop.call_later(receive_seconds, self.transport.abort)
             super().pause_writing()
 
@@ -47,7 +47,7 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
         def data_received(self, data: bytes) -> None:
             if self._in_headers:
                 self._header_bytes += len(data)
-                # A body that came along with the headers is no header; only what stays one counts.
+                # Part of the body can arrive with the headers: count only what remains after parsing.
                 if self._header_bytes > MAX_HEADER_BYTES + len(data):
                     self._refuse(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
                     return
@@ -80,7 +80,7 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
 
         def _late(self) -> None:
             if self.cycle is not None and self.cycle.response_started:
-                self.transport.close()  # it has been refused already, and goes on sending
+                self.transport.close()  # the request has been refused, but the client keeps sending
             else:
                 self._refuse(408, f"the request did not arrive within {receive_seconds:g} s")
 
@@ -95,7 +95,7 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
             )
             if self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.disconnected = True  # whoever waits for the rest of it need not
+                self.cycle.disconnected = True  # readers of the body stop waiting
                 self.cycle.message_event.set()
             self.transport.close()
 

@@ -1,4 +1,4 @@
-"""The model as KServe knows it: what it is called, whether it is ready, what it takes."""
+"""The model for KServe: its name, whether it is ready, and its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from serving.protocols.open_inference import tensors_of
 
 
 class VersionedModel(InferenceModel):
-    """Tells KServe about the version that is served; predictions do not come this way."""
+    """Describes the served version for KServe; predictions do not use this class."""
 
     def __init__(self, name: str, versions: Versions) -> None:
         super().__init__(name)
@@ -22,15 +22,15 @@ class VersionedModel(InferenceModel):
         return self._versions.version is not None
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """Inputs of the default signature."""
+        """Returns the inputs of the default signature."""
         with self._versions.current() as model:
             return tensors_of(model.signature())[0]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """Outputs of the default signature."""
+        """Returns the outputs of the default signature."""
         with self._versions.current() as model:
             return tensors_of(model.signature())[1]
 
     async def __call__(self, body: Any, headers: Any = None, verb: Any = None) -> Any:
-        """Nothing calls it: `serving.model.predictor` does the work."""
+        """Is never called: `serving.model.predictor` runs predictions."""
         raise NotImplementedError

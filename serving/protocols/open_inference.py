@@ -1,9 +1,9 @@
-"""The Open Inference Protocol (V2): its requests and answers, by REST and by gRPC.
+"""The Open Inference Protocol (V2): its requests and responses, over REST and gRPC.
 
-By REST, tensors are JSON, or lie behind the JSON as bytes (the binary extension: `binary_data_size` and the
-header `Inference-Header-Content-Length`). JSON has no bytes: an input that says `"content_type": "base64"`
-among its parameters holds base64, and so does, and says, every output of bytes. The parameter
-`signature_name` of a request chooses the signature.
+In REST, tensors are JSON, or bytes after the JSON (the binary extension: `binary_data_size` and the header
+`Inference-Header-Content-Length`). JSON has no bytes: an input with `"content_type": "base64"` among its
+parameters holds base64, and so does every output of bytes, with the same parameter. The parameter
+`signature_name` of a request selects the signature.
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from serving.protocols.rest_v1 import decoded
 
 HEADER_LENGTH = "inference-header-content-length"
 BASE64 = {"content_type": "base64"}
-# What goes wrong in a request that is put together wrongly.
+# Exceptions that a malformed request raises while it is parsed.
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
 class InferCall:
-    """An inference before it meets a model."""
+    """A parsed inference request, before it is checked against a model."""
 
     name: str
     identity: str
     signature: str
     feed: Mapping[str, np.ndarray]
-    outputs: tuple[str, ...] = ()  # those that are wanted; none: all
-    binary: frozenset[str] = field(default_factory=frozenset)  # of those, as bytes behind the JSON
+    outputs: tuple[str, ...] = ()  # names of the requested outputs; empty for all
+    binary: frozenset[str] = field(default_factory=frozenset)  # outputs to send as bytes after the JSON
     all_binary: bool = False
 
     @staticmethod
     def from_rest(name: str, body: bytes, header_length: str | None) -> InferCall:
-        """Reads a REST call; refuses what is none.
+        """Parses a REST request; refuses malformed ones.
 
         Args:
-            name: of the model.
-            body: JSON, and what lies behind it.
-            header_length: length of the JSON, if anything lies behind it.
+            name: name of the model.
+            body: body of the request: JSON, possibly with bytes after it.
+            header_length: length of the JSON, if bytes follow it.
         """
         length = len(body)
         if header_length is not None:
@@ -69,7 +69,7 @@ class InferCall:
 
     @staticmethod
     def from_grpc(request: ModelInferRequest) -> InferCall:
-        """Reads a gRPC call; refuses what is none."""
+        """Parses a gRPC request; refuses malformed ones."""
         raw = len(request.raw_input_contents)
         if raw and raw != len(request.inputs):
             raise bad_request(f"{len(request.inputs)} inputs, but {raw} raw_input_contents")
@@ -84,7 +84,7 @@ class InferCall:
         return InferCall(request.model_name, request.id, str(signature), feed, wanted, all_binary=raw > 0)
 
     def to_rest(self, model: LoadedModel, cancel: Cancellation) -> tuple[bytes, dict[str, str]]:
-        """Body and headers of the answer by REST."""
+        """Runs the model; returns body and headers of the REST response."""
         outputs: list[dict[str, Any]] = []
         behind: list[bytes] = []
         for name, array in self._outputs(model, cancel).items():
@@ -107,7 +107,7 @@ class InferCall:
         return b"".join([text, *behind]), headers
 
     def to_grpc(self, model: LoadedModel, cancel: Cancellation) -> ModelInferResponse:
-        """The message of the answer by gRPC; raw, if the request was."""
+        """Runs the model; returns the gRPC response, with raw contents if the request had them."""
         outputs = []
         for name, array in self._outputs(model, cancel).items():
             outputs.append(InferOutput(name, list(array.shape), from_np_dtype(array.dtype)))
@@ -130,7 +130,7 @@ class InferCall:
 
 
 def tensors_of(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Inputs and outputs of a signature, as the metadata of a model name them."""
+    """Returns inputs and outputs of a signature in the format of the model metadata."""
 
     def described(specs: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [
@@ -176,7 +176,7 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
 
 
 def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:
-    """The array of an input, from its JSON or from the bytes behind."""
+    """Returns the array of an input, from its JSON or from the bytes after it."""
     name, dtype = tensor["name"], to_np_dtype(tensor["datatype"])
     if dtype is None:
         raise bad_request(f"input {name!r} has the datatype {tensor['datatype']!r}, which there is not")
@@ -185,7 +185,7 @@ def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:
         if dtype is np.object_:
             encoded = (tensor.get("parameters") or {}).get("content_type") == "base64"
             flat = [_as_bytes(value, name, encoded) for value in values.ravel()]
-            values = np.array([*flat, None], object)[:-1]  # with None, never taken for an array of strings
+            values = np.array([*flat, None], object)[:-1]  # None prevents an array of strings
     elif dtype is np.object_:
         values = deserialize_bytes_tensor(bytes(raw))
     else:

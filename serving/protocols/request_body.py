@@ -1,4 +1,4 @@
-"""Reading the body of a request: never more of it than the limits allow."""
+"""Reads the bodies of requests within the memory limits."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ T = TypeVar("T")
 
 
 class BodyReader:
-    """Reads bodies; knows how many bytes of them are held at the moment."""
+    """Reads bodies and counts the bytes in memory."""
 
     def __init__(self, max_body: int, max_bodies: int) -> None:
-        """A reader.
+        """Creates a reader.
 
         Args:
-            max_body: bytes of one request.
-            max_bodies: bytes of all requests that are being answered.
+            max_body: limit in bytes for one request.
+            max_bodies: limit in bytes for all requests in progress.
         """
         self._max_body, self._max_bodies, self._held = max_body, max_bodies, 0
 
     @contextlib.asynccontextmanager
     async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of a request, which counts as held until the context ends.
+        """Yields the body of a request, which counts as memory in use until the context ends.
 
         Raises:
-            Refused: it is empty or too large, or all together are.
-            ClientDisconnect: the client has gone.
+            Refused: the body is empty or too large, or all bodies together are too large.
+            ClientDisconnect: the client has disconnected.
         """
         declared = request.headers.get("content-length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_body:
@@ -51,7 +51,7 @@ class BodyReader:
 
     @contextlib.contextmanager
     def hold(self, count: int) -> Iterator[None]:
-        """Counts some bytes as held until the context ends; refuses if all together are too many."""
+        """Counts bytes as in use until the context ends; refuses the request if the total is too large."""
         if self._held + count > self._max_bodies:
             raise Refused(503, "overloaded: too many large requests at once", retry_after=1)
         self._held += count
@@ -67,13 +67,13 @@ class BodyReader:
 
 
 async def while_connected(request: Request, answer: Awaitable[T]) -> T:
-    """The answer; cancelled when the client, whose whole request has come, goes away before it.
+    """Returns the result of `answer`; cancels it if the client, whose request is complete, disconnects.
 
     Raises:
-        ClientDisconnect: it went.
+        ClientDisconnect: the client has disconnected.
     """
     task = asyncio.ensure_future(answer)
-    # After the body, the next message of the protocol can only be that the client has gone.
+    # After the body, the only possible message of the protocol is that the client has disconnected.
     gone = asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,9 +87,9 @@ async def while_connected(request: Request, answer: Awaitable[T]) -> T:
 
 
 def require_json(request: Request) -> None:
-    """Refuses a body that does not say that it is JSON.
+    """Refuses a request without the content type of JSON.
 
-    A page of another site could send anything else to this server from a visitor's browser unasked.
+    Pages of other sites could send any other content type from a visitor's browser without permission.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):

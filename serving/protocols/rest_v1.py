@@ -1,8 +1,9 @@
-"""TensorFlow Serving's REST predict call: what its JSON means, and how it is answered.
+"""TensorFlow Serving's REST predict call: its requests and responses.
 
-Rows: `{"instances": [value, ...]}`, where a value is that of the only input, or an object with one for each;
-answered by `{"predictions": [...]}`. Columns: `{"inputs": value}` or `{"inputs": {name: value, ...}}`;
-answered by `{"outputs": ...}`. Bytes are `{"b64": "..."}`; so are outputs whose name ends with `_bytes`.
+Rows: `{"instances": [value, ...]}`, where a value is that of the only input, or an object with one for each
+input; the response is `{"predictions": [...]}`. Columns: `{"inputs": value}` or `{"inputs": {name: value,
+...}}`; the response is `{"outputs": ...}`. Bytes are `{"b64": "..."}`, also in outputs whose name ends with
+`_bytes`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from serving.model.loaded import DEFAULT_SIGNATURE, Cancellation, LoadedModel
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """A predict call before it meets a model."""
+    """A parsed predict request, before it is checked against a model."""
 
     signature: str
     rows: list[Any] | None
@@ -31,7 +32,7 @@ class PredictRequest:
 
     @staticmethod
     def parse(body: bytes) -> PredictRequest:
-        """Reads the JSON of a call; refuses what is none."""
+        """Parses the JSON of a request; refuses malformed ones."""
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -52,7 +53,7 @@ class PredictRequest:
         return PredictRequest(signature, rows, columns)
 
     def answer(self, model: LoadedModel, cancel: Cancellation) -> bytes:
-        """The JSON of the model's answer."""
+        """Runs the model; returns the JSON of the response."""
         specs = model.signature(self.signature).inputs
         feed = self._by_row(specs) if self.rows is not None else self._by_column(specs)
         outputs = model.call(self.signature, feed, cancel)
@@ -99,7 +100,7 @@ def _names(names: Any) -> str:
 
 
 def _from_json(value: Any, spec: tf.TensorSpec, name: str) -> Any:
-    """A JSON value with its strings as bytes; numbers are left to TensorFlow."""
+    """Converts the strings of a JSON value to bytes; TensorFlow converts numbers."""
     if spec.dtype != tf.string:
         return value
     try:
@@ -119,7 +120,7 @@ def _to_bytes(value: Any, name: str) -> Any:
 
 
 def decoded(text: str, name: str) -> bytes:
-    """Bytes from base64; refuses anything that is not exactly that."""
+    """Decodes base64; refuses invalid base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -139,5 +140,5 @@ def _strings(value: Any, as_bytes: bool) -> Any:
         try:
             return value.decode()
         except UnicodeDecodeError:
-            pass  # no text: it can only be said as bytes
+            pass  # not UTF-8: encoded as base64
     return {"b64": base64.b64encode(value).decode()}
