@@ -336,8 +336,8 @@ def last_network(root: Path) -> keras.Model:
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     settings: dict[str, Any] = {
-        "tune": "never", "learning_rate": 2e-3, "steps": 400, "validate_every": 50, "max_drop": 1, "spatial_augment_prob": 0.3,
-        "border_weight": 5.0, "dropout": 0.2,
+        "tune": "never", "learning_rate": 2e-3, "steps": 400, "validate_every": 50, "max_drop": 1,
+        "spatial_augment_prob": 0.3, "border_weight": 5.0, "dropout": 0.2,
     }  # fmt: skip
     process = start(place, **settings)
     checkpoints = place / "root" / "checkpoints"

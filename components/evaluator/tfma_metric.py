@@ -31,7 +31,7 @@ COUNT = "example_count"
 
 
 class SegmentationMetrics(tfma.metrics.Metric):
-    """All of `metric_names.gate_names`, and the rows that they are computed from."""
+    """All of `unet.metrics.names.gate_names`, and the rows that they are computed from."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
         Args:
             classes: names of the classes, the background first.
             tolerance: tolerance of the boundary F1 in pixels.
-            with_segments: whether to compute `metric_names.SEGMENT_SCORES`, too.
+            with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
             columns: columns of the manifest by which the images are sliced.
             name: name of the metric in TFMA.
         """

@@ -1,6 +1,7 @@
 """The section about the images of the run: statistics of each split, anomalies and drift.
 
-Reads the statistics with `tensorflow_metadata`: TFDV's own reader needs TensorFlow, which a report does
+The scalars are those of `components.example_gen.executor`; TFDV takes their mean over the images of a split,
+so that each image counts once. Reads the statistics with `tensorflow_metadata`: TFDV's own reader needs TensorFlow, which a report does
 without.
 """
 

@@ -8,8 +8,15 @@ from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
 FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
-SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")  # stored scalar fields of `Image`
-FRACTION_PREFIX = "fraction_"  # prefix, before a class name, of the feature with its share of the mask
+SCALARS = (
+    "height",
+    "width",
+    "channels",
+    "bit_depth",
+    "mean",
+    "stddev",
+)  # fields of `unet.images.reader.Image`
+FRACTION_PREFIX = "fraction_"  # before a class: its share of the mask (components.example_gen.executor)
 COLUMN_PREFIX = "column_"  # prefix of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
 _IGNORED = {"thumbs.db", "desktop.ini", "readme", "license"}

@@ -104,6 +104,10 @@ class Segmenter(tf.Module):
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_flips(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
+        patches = [tf.TensorSpec([None, None, None, channels], tf.float32)]
+        # Hidden from tf.Module in a function, as below. Signatures share one trace of the networks.
+        traced = tf.function(self._logits, input_signature=patches, autograph=False)
+        self._logits = lambda x: traced(x)
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         # Signatures share this trace: tracing the tiles takes most of the time of an export.
         self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels, autograph=False)

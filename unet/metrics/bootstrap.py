@@ -49,7 +49,7 @@ def interval(values: Floats) -> tuple[float, float]:
 
 
 def p_not_worse(worse: Floats) -> float:
-    """One-sided p-value of the hypothesis that the candidate is worse than the baseline.
+    """One-sided p-value against "the candidate is not worse than the baseline".
 
     It is the share of resamples in which the candidate is not worse, with one added to both counts, so that
     it is never 0 (Davison and Hinkley 1997, section 4.2).
