@@ -41,8 +41,8 @@ class RunRecord:
         versions: versions of Python and of the numerical libraries.
         process: id of the process; the lock file of the root holds it while the process is alive.
         nodes: names of all components in their order; empty until the graph is created.
-        components: `seconds` and `peak_memory_mb` of each finished component, as `pipeline.commands.run` measures
-            them.
+        components: `seconds` and `peak_memory_mb` of each finished component, measured by
+            `pipeline.commands.run`.
         status: running, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
         reason: reason for the status, a text for users.
         seconds: duration of the run; 0 until its end.
