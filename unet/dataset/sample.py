@@ -15,7 +15,7 @@ SCALARS = (
     "bit_depth",
     "mean",
     "stddev",
-)  # fields of `unet.images.reader.Image`
+)  # of `unet.images.reader.Image`
 FRACTION_PREFIX = "fraction_"  # before a class: its share of the mask (components.example_gen.executor)
 COLUMN_PREFIX = "column_"  # prefix of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
