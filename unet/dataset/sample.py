@@ -8,14 +8,8 @@ from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
 FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
-SCALARS = (
-    "height",
-    "width",
-    "channels",
-    "bit_depth",
-    "mean",
-    "stddev",
-)  # of `unet.images.reader.Image`
+# Fields of `unet.images.reader.Image`.
+SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")
 FRACTION_PREFIX = "fraction_"  # before a class: its share of the mask (components.example_gen.executor)
 COLUMN_PREFIX = "column_"  # prefix of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
