@@ -289,3 +289,9 @@ def test_plan_of_an_image_is_the_same_in_a_graph() -> None:
 def test_a_bound_below_the_smallest_tile_is_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 41616 pixels\. Received: max_area=41615"):
         tiling.plan_image(10, 10, 41615, Geometry())
+
+
+@pytest.mark.parametrize("min_stride", [-16, 24, 80])
+def test_a_lower_bound_that_no_stride_can_keep_is_refused(min_stride: int) -> None:
+    with pytest.raises(ValueError, match=f"multiple of 16 up to max_stride.*min_stride={min_stride}$"):
+        tiling.plan(100, 64, Geometry(), min_stride=min_stride)
