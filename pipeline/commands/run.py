@@ -20,7 +20,8 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
 from pipeline.history.executions import DONE, Node, StoreError, require_readable
 from pipeline.history.record import RunRecord
-from pipeline.history.runs import runs
+from pipeline.history.run_ids import next_id
+from pipeline.history.runs import ids, runs
 from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
@@ -81,7 +82,7 @@ def run(
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
-            run_id = _run_id(root)
+            run_id = next_id(ids(root.path))
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
@@ -98,13 +99,6 @@ def run(
     except OSError as error:
         console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
         return FAILED
-
-
-def _run_id(root: Root) -> str:
-    run_id = time.strftime("%Y%m%d-%H%M%S")
-    while root.run(run_id).exists():
-        run_id += "b"
-    return run_id
 
 
 def _run_locked(

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.history import outcome
+from pipeline.history import outcome, run_ids
 from pipeline.history.executions import (
     CACHED,
     DONE,
@@ -97,6 +97,11 @@ def runs(root: Path, last: int | None = None) -> list[Run]:
     return [history.run(name) for name in (history.names[-last:] if last else history.names)]
 
 
+def ids(root: Path) -> list[str]:
+    """Returns the ids of all runs under a root, oldest first; raises `HistoryError` if there is no root."""
+    return _History(root).names
+
+
 def pushes(root: Path) -> list[Push]:
     """Returns all versions that were deployed under a root, oldest first.
 
@@ -147,7 +152,8 @@ class _History:
             self._problem = str(error)
         place = self._root.run("")
         folders = {path.name for path in place.iterdir() if path.is_dir()} if place.is_dir() else set()
-        self.names = sorted(folders | set(self._store.runs if self._store else ()))
+        known = folders | set(self._store.runs if self._store else ())
+        self.names = sorted(known, key=run_ids.order)
         self._process = holder(self._root.lock)
 
     def run(self, name: str) -> Run:
