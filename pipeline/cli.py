@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -211,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_or_check(options)
     except KeyboardInterrupt:
         signals.settle()
-        print("interrupted", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # for example `runs | head`: the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
