@@ -37,7 +37,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     if not reason.strip():
         print("--reason is empty: say why this model is to be in service all the same", file=sys.stderr)
         return BAD_INPUT

@@ -69,7 +69,7 @@ def run(
         The exit code; see `pipeline.process.exit_codes`.
     """
     console = make_console(sys.stdout)
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)

@@ -111,7 +111,7 @@ def pushes(root: Path) -> list[Push]:
     if not root.is_dir():
         raise HistoryError(f"{root}: there is no such folder: give --root")
     try:
-        return Executions(Root(root.absolute()).metadata).pushes()
+        return Executions(Root.at(root).metadata).pushes()
     except StoreError as error:
         raise HistoryError(str(error)) from None
 
@@ -139,7 +139,7 @@ class _History:
     """All records of runs under one root."""
 
     def __init__(self, root: Path):
-        self._root = Root(root.absolute())
+        self._root = Root.at(root)
         if not root.is_dir():
             raise HistoryError(f"{root}: there is no such folder: give --root")
         self._store: Executions | None = None
