@@ -18,10 +18,11 @@ from pipeline.check.findings import Report, print_report
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
-from pipeline.history.executions import DONE, Node, StoreError, require_readable
+from pipeline.history.executions import DONE, Node, StoreError
 from pipeline.history.record import RunRecord
 from pipeline.history.run_ids import next_id
 from pipeline.history.runs import ids, runs
+from pipeline.history.store import Misplaced, make_usable
 from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
@@ -80,8 +81,7 @@ def run(
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
-            if root.metadata.is_file() and root.metadata.stat().st_size:
-                require_readable(root.metadata)
+            make_usable(root)
             run_id = next_id(ids(root.path))
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
@@ -93,6 +93,9 @@ def run(
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
         return INTERRUPTED
+    except Misplaced as error:
+        console.print(str(error), soft_wrap=True)
+        return BAD_INPUT
     except StoreError as error:
         console.print(str(error), soft_wrap=True)
         return FAILED
