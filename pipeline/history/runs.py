@@ -23,6 +23,7 @@ from pipeline.history.executions import (
     StoreError,
 )
 from pipeline.history.record import RECORD, RunRecord, Unreadable, moment, read_record
+from pipeline.history.store import Misplaced, require_place
 from pipeline.process.lock import holder
 from pipeline.root import Root
 
@@ -148,7 +149,8 @@ class _History:
         try:
             self._store = Executions(self._root.metadata)
             self._pushes = self._store.pushes()
-        except StoreError as error:
+            require_place(self._root)
+        except (StoreError, Misplaced) as error:
             self._problem = str(error)
         place = self._root.run("")
         folders = {path.name for path in place.iterdir() if path.is_dir()} if place.is_dir() else set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -47,6 +48,27 @@ def test_a_damaged_metadata_store_is_a_sentence_before_anything_is_loaded(conten
     assert "Loading" not in found.out
     assert not (root / "runs").exists()
     assert (root / "metadata.sqlite").read_bytes() == content
+
+
+def test_a_copied_root_is_a_sentence_before_anything_is_loaded(recorded, tmp_path, capsys):
+    write_cells(tmp_path / "data", 6, (32, 32))
+    recorded.add("1")
+    recorded.close()
+    copy = shutil.copytree(recorded.root.path, tmp_path / "copy")
+    before = sorted(copy.rglob("*"))
+    words = ["run", "--data", str(tmp_path / "data"), "--root", str(copy)]
+    assert main([*words, "--set", "classes={ background = 0, cell = 255 }"]) == 2
+    found = capsys.readouterr()
+    told = (
+        f"{copy}: this root was made as {recorded.root.path}, and ML Metadata holds that path: move it back"
+    )
+    assert told in found.out
+    assert "Loading" not in found.out
+    assert sorted(copy.rglob("*")) == sorted([*before, copy / ".lock"])
+    assert main(["promote", "latest", "--reason", "a", "--root", str(copy)]) == 2
+    assert told in capsys.readouterr().err
+    assert main(["runs", "--root", str(copy)]) == 0
+    assert f"Note: {told}" in capsys.readouterr().out
 
 
 ENDING = """
