@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pipeline.process import log, signals
 from pipeline.process.exit_codes import BAD_INPUT, EXPLAINED, EXPLAINED_OTHERS, FAILED, INTERRUPTED, OK
+from pipeline.root import Root, refusal
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="average over the eight flips and quarter turns, too",
     )
-    _add_root(average)
+    _add_root(average, Path("runs"))
 
     report = commands.add_parser(
         "report", help="write the report of a run again, or compare two runs", epilog=EXPLAINED_OTHERS
@@ -108,7 +110,7 @@ def _add_runs(runs: argparse.ArgumentParser) -> None:
     show.add_argument("id", nargs="?", default="latest", metavar="ID", help="of the run (default: latest)")
     show.add_argument("--version", type=int, metavar="VERSION", help="the run that this version comes from")
     # Options before `show` apply to it, too.
-    show.add_argument("--root", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="as of runs")
+    show.add_argument("--root", type=_root, default=argparse.SUPPRESS, metavar="DIR", help="as of runs")
     show.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
@@ -120,7 +122,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         help="image, folder of images, or glob in quotes: 'new/**/*.tif'",
     )
     predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
-    _add_root(predict)
+    _add_root(predict, Path("runs"))
     predict.add_argument(
         "--model", action="append", default=[], metavar="DIR|VERSION",
         help="a SavedModel, or a version under the root (default: the last one pushed); given again: their "
@@ -146,11 +148,18 @@ def _add_configuration(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_root(command: argparse.ArgumentParser) -> None:
+def _root(text: str) -> Path:
+    if why := refusal(text):
+        raise argparse.ArgumentTypeError(why)
+    return Path(text)
+
+
+def _add_root(command: argparse.ArgumentParser, default: str | Path = "runs") -> None:
+    # A default that is a text is checked, with the folder that it is in. Who gives --model needs no root.
     command.add_argument(
         "--root",
-        type=Path,
-        default=Path("runs"),
+        type=_root,
+        default=default,
         metavar="DIR",
         help="everything the pipeline makes (default: runs)",
     )
@@ -211,7 +220,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_or_check(options)
     except KeyboardInterrupt:
         signals.settle()
-        print("interrupted", file=sys.stderr)
+        with contextlib.suppress(OSError):  # a terminal that was closed
+            print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # for example `runs | head`: the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -243,12 +253,11 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return BAD_INPUT
     if options.command == "check":
         from pipeline.commands.check import check_command
-        from pipeline.root import Root
         from pipeline.terminal.ending import command_of
 
         return check_command(
             config,
-            Root(options.root.absolute()),
+            Root.at(options.root),
             as_json=options.json,
             skip_bad=options.skip_bad,
             run=command_of(["run_pipeline.py", "run", *_shared(options)]),

@@ -9,12 +9,22 @@ from pathlib import Path
 
 from unet.registry.versions import MODEL_NAME
 
+_GLOB = "*?[]\\"  # TFX hands paths under the root on as patterns
+
 
 @dataclasses.dataclass(frozen=True)
 class Root:
     """The root folder with all outputs of the pipeline; an absolute path."""
 
     path: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Root:
+        """Returns the root that a path leads to, by whatever links and `..`: always under the same name.
+
+        ML Metadata and the keys of the cache hold this name.
+        """
+        return cls(Path(os.path.realpath(path)))
 
     @property
     def metadata(self) -> Path:
@@ -59,6 +69,23 @@ class Root:
     def run(self, run_id: str) -> Path:
         """Returns the folder of one run, with its log and summary."""
         return self.path / "runs" / run_id
+
+
+def refusal(path: str) -> str:
+    """Explains why a path cannot be a root; empty if it can.
+
+    Args:
+        path: the path as it was typed.
+    """
+    if not path:
+        return "it is empty: name a folder, such as --root runs"
+    full = str(Root.at(Path(path)).path)
+    if found := sorted(set(full) & set(_GLOB)):
+        return (
+            f"{full}: {' '.join(found)} in a path means other files to TensorFlow and Beam: "
+            "rename the folder, or give another --root"
+        )
+    return ""
 
 
 def link(root: Root, run_id: str, model_run: Path) -> None:

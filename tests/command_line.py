@@ -13,8 +13,9 @@ from subprocess import CompletedProcess
 from typing import Any
 
 from pipeline.cli import main
+from pipeline.process.signals import STOPPING
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+_NUMBERS = (*STOPPING, signal.SIGALRM)
 
 
 def call(*words: object, cwd: Path | None = None) -> CompletedProcess[str]:

@@ -30,12 +30,12 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
-    folders, problems = find_models(models, Root(root.absolute()).serving)
+    folders, problems = find_models(models, Root.at(root).serving)
     if len(set(folders)) < len(folders):
         problems.append("a model is given twice")
     if len(folders) == 1 and not test_time_augmentation:
         problems.append("a single model is its own mean: give another --model, or --test-time-augmentation")
-    if out.resolve() == Root(root.absolute()).serving.resolve():
+    if out.resolve() == Root.at(root).serving.resolve():
         problems.append(f"{out}: runs push here what passes the gate: give another folder")
     elif out.exists() and not out.is_dir():
         problems.append(f"{out}: a file: give a folder for the versions")

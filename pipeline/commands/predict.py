@@ -70,7 +70,7 @@ def predict(request: Request) -> int:
     Raises:
         OSError: the outputs cannot be written.
     """
-    models, problems = find_models(request.models, Root(request.root.absolute()).serving)
+    models, problems = find_models(request.models, Root.at(request.root).serving)
     record, more = _record(models, problems)
     tasks, unusable = find_tasks(request.inputs, request.out)
     names = tuple(record.get("classes", ())) if request.probabilities else ()

@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.history.executions import Artifact, StoreError, require_readable
 from pipeline.history.outcome import counts, model_path, verdict
 from pipeline.history.runs import HistoryError, Run, load
+from pipeline.history.store import Misplaced, require_place
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
@@ -37,7 +38,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     if not reason.strip():
         print("--reason is empty: say why this model is to be in service all the same", file=sys.stderr)
         return BAD_INPUT
@@ -50,7 +51,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED
-    except (HistoryError, PromotionRefused) as error:
+    except (HistoryError, Misplaced, PromotionRefused) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
     except StoreError as error:
@@ -60,6 +61,7 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
 
 def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     require_readable(root.metadata)
+    require_place(root)
     run = load(root.path, run_id)
     inputs = _inputs(run)
     model = model_path(inputs["model"])

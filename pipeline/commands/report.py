@@ -28,7 +28,7 @@ def report(root_path: Path, runs: list[str], show: bool = False) -> int:
         return BAD_INPUT
     from pipeline.report.page import write_comparison, write_report
 
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     try:
         path = write_report(root, runs[0]) if len(runs) == 1 else write_comparison(root, runs[0], runs[1])
     except HistoryError as error:

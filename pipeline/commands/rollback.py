@@ -22,7 +22,7 @@ def rollback(root_path: Path, version: int | None) -> int:
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     if not root.path.is_dir():
         print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
         return BAD_INPUT

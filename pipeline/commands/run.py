@@ -18,9 +18,11 @@ from pipeline.check.findings import Report, print_report
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
-from pipeline.history.executions import DONE, Node, StoreError, require_readable
+from pipeline.history.executions import DONE, Node, StoreError
 from pipeline.history.record import RunRecord
-from pipeline.history.runs import runs
+from pipeline.history.run_ids import next_id
+from pipeline.history.runs import ids, runs
+from pipeline.history.store import Misplaced, make_usable
 from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
@@ -68,7 +70,7 @@ def run(
         The exit code; see `pipeline.process.exit_codes`.
     """
     console = make_console(sys.stdout)
-    root = Root(root_path.absolute())
+    root = Root.at(root_path)
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
@@ -79,9 +81,8 @@ def run(
         config = config.model_copy(update={"channels": report.channels})
     try:
         with exclusive(root.lock):
-            if root.metadata.is_file() and root.metadata.stat().st_size:
-                require_readable(root.metadata)
-            run_id = _run_id(root)
+            make_usable(root)
+            run_id = next_id(ids(root.path))
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
@@ -92,19 +93,15 @@ def run(
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
         return INTERRUPTED
+    except Misplaced as error:
+        console.print(str(error), soft_wrap=True)
+        return BAD_INPUT
     except StoreError as error:
         console.print(str(error), soft_wrap=True)
         return FAILED
     except OSError as error:
         console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
         return FAILED
-
-
-def _run_id(root: Root) -> str:
-    run_id = time.strftime("%Y%m%d-%H%M%S")
-    while root.run(run_id).exists():
-        run_id += "b"
-    return run_id
 
 
 def _run_locked(

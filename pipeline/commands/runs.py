@@ -6,7 +6,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipeline.history import outcome
 from pipeline.history.durations import format_duration
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
 from pipeline.history.lineage import Lineage, lineage, run_of_version
+from pipeline.history.record import moment
 from pipeline.history.runs import HistoryError, Run, load, runs
 from pipeline.history.summary import RunSummary, summarize
 from pipeline.process.exit_codes import BAD_INPUT, OK
@@ -245,10 +245,9 @@ def _print_problems(found: Sequence[Run], console: Console) -> None:
 
 
 def _minute(started: str) -> str:
-    try:
-        return datetime.fromisoformat(started[:19]).strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return started
+    """Formats a recorded time as local time with its zone; returns what is no time as it is."""
+    when = moment(started)
+    return when.astimezone().strftime("%Y-%m-%d %H:%M %Z") if when else started
 
 
 def _result(row: dict[str, Any]) -> str:

@@ -254,6 +254,9 @@ def _sentence(path: Path, error: str) -> str:
     if "locked" in error:
         return f"{path}: another process is writing to it: ask again"
     if "no such table" in error:
-        return f"{path}: half-written (its tables are missing): what the components did is not known"
+        return (
+            f"{path}: half-written (its tables are missing), so what the components did is not known: "
+            "restore it, or give another --root"
+        )
     first = error.partition(" query: ")[0].removeprefix("Error when executing query: ").strip()
     return f"{path}: cannot be read ({first}): restore it, or give another --root; the models are not touched"

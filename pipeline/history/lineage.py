@@ -57,7 +57,7 @@ def run_of_version(root: Path, version: int) -> tuple[Run, str]:
     Raises:
         HistoryError: there is no such version, or its origin is unknown; the message says which.
     """
-    serving = Root(root.absolute()).serving
+    serving = Root.at(root).serving
     known = {push.version: push for push in pushes(root)}
     sentences: list[str] = []
     number = version

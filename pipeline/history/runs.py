@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.history import outcome
+from pipeline.history import outcome, run_ids
 from pipeline.history.executions import (
     CACHED,
     DONE,
@@ -23,6 +23,7 @@ from pipeline.history.executions import (
     StoreError,
 )
 from pipeline.history.record import RECORD, RunRecord, Unreadable, moment, read_record
+from pipeline.history.store import Misplaced, require_place
 from pipeline.process.lock import holder
 from pipeline.root import Root
 
@@ -97,6 +98,11 @@ def runs(root: Path, last: int | None = None) -> list[Run]:
     return [history.run(name) for name in (history.names[-last:] if last else history.names)]
 
 
+def ids(root: Path) -> list[str]:
+    """Returns the ids of all runs under a root, oldest first; raises `HistoryError` if there is no root."""
+    return _History(root).names
+
+
 def pushes(root: Path) -> list[Push]:
     """Returns all versions that were deployed under a root, oldest first.
 
@@ -106,7 +112,7 @@ def pushes(root: Path) -> list[Push]:
     if not root.is_dir():
         raise HistoryError(f"{root}: there is no such folder: give --root")
     try:
-        return Executions(Root(root.absolute()).metadata).pushes()
+        return Executions(Root.at(root).metadata).pushes()
     except StoreError as error:
         raise HistoryError(str(error)) from None
 
@@ -134,7 +140,7 @@ class _History:
     """All records of runs under one root."""
 
     def __init__(self, root: Path):
-        self._root = Root(root.absolute())
+        self._root = Root.at(root)
         if not root.is_dir():
             raise HistoryError(f"{root}: there is no such folder: give --root")
         self._store: Executions | None = None
@@ -143,11 +149,13 @@ class _History:
         try:
             self._store = Executions(self._root.metadata)
             self._pushes = self._store.pushes()
-        except StoreError as error:
+            require_place(self._root)
+        except (StoreError, Misplaced) as error:
             self._problem = str(error)
         place = self._root.run("")
         folders = {path.name for path in place.iterdir() if path.is_dir()} if place.is_dir() else set()
-        self.names = sorted(folders | set(self._store.runs if self._store else ()))
+        known = folders | set(self._store.runs if self._store else ())
+        self.names = sorted(known, key=run_ids.order)
         self._process = holder(self._root.lock)
 
     def run(self, name: str) -> Run:

@@ -1,4 +1,4 @@
-"""Stopping by a signal: Ctrl-C, and SIGTERM, by which a scheduler ends a run."""
+"""Stopping by a signal: Ctrl-C, SIGTERM, by which a scheduler ends a run, and SIGHUP of a closed terminal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.process.exit_codes import INTERRUPTED
 
 SECONDS_BETWEEN = 2.0
 SECONDS_TO_STOP = 3.0  # then the process ends, whatever the main thread does
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_WORDS = 2.0  # seconds that these may take
 _received: list[int] = []
 _settled = threading.Event()
@@ -21,16 +22,17 @@ _code = INTERRUPTED  # of a process that is ended here
 
 
 def install() -> None:
-    """Makes SIGTERM raise `KeyboardInterrupt` as Ctrl-C does, again and again until `settle` is called.
+    """Makes SIGTERM and SIGHUP raise `KeyboardInterrupt` as Ctrl-C does, again and again until `settle`.
 
     Once is not enough: an exception that is raised while a library runs a callback or a destructor is lost. A
-    process that a shell started in the background ignores SIGINT; that stays so.
+    process that a shell started in the background ignores SIGINT, one under `nohup` SIGHUP; that stays so.
     """
     _settled.clear()
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _raise)
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _raise)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _raise)
 
 
 def settle(code: int = INTERRUPTED) -> None:
@@ -64,7 +66,7 @@ def watch(last_words: Callable[[], None]) -> None:
 
 
 def _watch(reader: int, last_words: Callable[[], None]) -> None:
-    while not {signal.SIGINT, signal.SIGTERM} & set(os.read(reader, 64)):
+    while not set(STOPPING) & set(os.read(reader, 64)):
         pass
     _received.append(signal.SIGINT)
     if _settled.wait(SECONDS_TO_STOP):

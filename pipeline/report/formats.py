@@ -93,9 +93,9 @@ def megabytes(value: Any) -> str:
 
 
 def format_moment(text: str) -> str:
-    """Formats an ISO time as "25 November 2026, 00:45"; returns any other text unchanged."""
+    """Formats an ISO time as "25 November 2026, 00:45 UTC+01:00"; returns any other text unchanged."""
     when = record.moment(text)
-    return f"{when.day} {when:%B %Y, %H:%M}" if when else text
+    return f"{when.day} {when:%B %Y, %H:%M %Z}".rstrip() if when else text
 
 
 def metric(name: str, classes: Sequence[str] = ()) -> str:

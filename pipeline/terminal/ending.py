@@ -75,7 +75,7 @@ def _hints(summary: RunSummary, record: RunRecord, root: Root, folder: Path) -> 
     hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
         option, serve = "", "make serve"
-        if root.path != Path("runs").absolute():
+        if root.path != Root.at(Path("runs")).path:
             option = f" --root {shlex.quote(str(root.path))}"
             models = shlex.quote(str(root.serving))
             serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"

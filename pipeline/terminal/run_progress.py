@@ -92,9 +92,10 @@ class RunProgress(logging.Handler):
     def let_go(self) -> None:
         """Gives the terminal back, from another thread while the one that works is stuck."""
         if self._live.is_started:
-            self._console.file.write("\x1b[?25h\n")  # the cursor: what follows may wait for a lock
-            self._console.file.flush()
-            self._live.stop()
+            with contextlib.suppress(OSError):  # a terminal that was closed
+                self._console.file.write("\x1b[?25h\n")  # the cursor: what follows may wait for a lock
+                self._console.file.flush()
+                self._live.stop()
 
     def start(self, name: str) -> None:
         """A component begins."""

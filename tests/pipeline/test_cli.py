@@ -46,6 +46,39 @@ def test_a_file_in_the_way_is_one_line_that_names_it(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "command", [["run"], ["check"], ["runs"], ["runs", "show"], ["predict", "a.png", "--out", "o"]]
+)
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [
+        ("", "it is empty: name a folder"),
+        ("run [1]", "run [1]: [ ] in a path means other files"),
+        ("a?", "a?: ? in a path"),
+        ("[/b", "[/b: [ in a path"),
+        ("a\\b", "a\\b: \\ in a path"),
+        ("link", "real*: * in a path"),
+    ],
+)
+def test_a_root_that_cannot_be_is_refused_before_anything_is_done(command, root, why, tmp_path: Path):
+    (tmp_path / "real*").mkdir()
+    (tmp_path / "link").symlink_to("real*")
+    before = sorted(tmp_path.rglob("*"))
+    done = call(*command, "--root", root, cwd=tmp_path)
+    assert done.returncode == BAD_INPUT
+    assert "error: argument --root: " in done.stderr
+    assert why in done.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_folder_that_the_default_root_is_in_counts(tmp_path: Path):
+    (tmp_path / "[1]").mkdir()
+    done = call("check", cwd=tmp_path / "[1]")
+    assert done.returncode == BAD_INPUT
+    assert f"{tmp_path}/[1]/runs: [ ] in a path means other files" in done.stderr
+    assert "argument --root" not in call("predict", "a", "--out", "o", cwd=tmp_path / "[1]").stderr
+
+
+@pytest.mark.parametrize(
     ("words", "shared"),
     [
         ([], []),

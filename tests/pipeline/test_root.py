@@ -2,7 +2,34 @@
 
 from pathlib import Path
 
-from pipeline.root import Root, link
+import pytest
+
+from pipeline.root import Root, link, refusal
+
+
+@pytest.mark.parametrize(
+    "typed", ["real", "real/", "link", "./link/../real", "other/../link", "other/up/real"]
+)
+def test_every_way_to_a_root_leads_to_the_same_one(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "other" / "up").symlink_to("..")
+    for made in (False, True):
+        assert Root.at(Path(typed)) == Root.at(tmp_path / typed) == Root(tmp_path.resolve() / "real")
+        if not made:
+            (tmp_path / "real").mkdir()
+
+
+def test_what_a_path_leads_to_may_be_a_root_whatever_the_path_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run [1]").symlink_to("run")
+    assert refusal("a/*/../b") == refusal("run [1]") == refusal("run {1} ! ü") == ""
+    assert "run[1]" in refusal("run[1]")
 
 
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):

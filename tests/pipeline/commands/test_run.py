@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -17,6 +20,7 @@ from data.synthetic import write_cells
 from pipeline.cli import main
 from pipeline.commands.run import write_skipped
 from pipeline.process.signals import SECONDS_TO_STOP
+from tests.pipeline.recorded_runs import RUNNING
 from unet.dataset.sample import Problem
 
 
@@ -46,6 +50,27 @@ def test_a_damaged_metadata_store_is_a_sentence_before_anything_is_loaded(conten
     assert (root / "metadata.sqlite").read_bytes() == content
 
 
+def test_a_copied_root_is_a_sentence_before_anything_is_loaded(recorded, tmp_path, capsys):
+    write_cells(tmp_path / "data", 6, (32, 32))
+    recorded.add("1")
+    recorded.close()
+    copy = shutil.copytree(recorded.root.path, tmp_path / "copy")
+    before = sorted(copy.rglob("*"))
+    words = ["run", "--data", str(tmp_path / "data"), "--root", str(copy)]
+    assert main([*words, "--set", "classes={ background = 0, cell = 255 }"]) == 2
+    found = capsys.readouterr()
+    told = (
+        f"{copy}: this root was made as {recorded.root.path}, and ML Metadata holds that path: move it back"
+    )
+    assert told in found.out
+    assert "Loading" not in found.out
+    assert sorted(copy.rglob("*")) == sorted([*before, copy / ".lock"])
+    assert main(["promote", "latest", "--reason", "a", "--root", str(copy)]) == 2
+    assert told in capsys.readouterr().err
+    assert main(["runs", "--root", str(copy)]) == 0
+    assert f"Note: {told}" in capsys.readouterr().out
+
+
 ENDING = """
 import sys
 from pathlib import Path
@@ -65,7 +90,8 @@ sys.exit(EXIT_CODE_OF["pushed"])
 
 
 @pytest.mark.parametrize(
-    ("number", "late"), [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+    ("number", "late"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, False), (signal.SIGTERM, True)],
 )
 def test_a_signal_while_the_report_is_written_does_not_change_how_the_run_ended(recorded, number, late):
     folder = recorded.add("1", version=7)
@@ -97,3 +123,66 @@ def test_a_signal_while_the_report_is_written_does_not_change_how_the_run_ended(
     assert process.returncode == 0
     assert (f"report    {folder / 'report.html'}" in rest) == (folder / "report.html").exists() == (not late)
     assert json.loads((folder / "run.json").read_text())["status"] == "pushed"
+
+
+HUNG_UP = """
+import hashlib, os, sys, time
+from pathlib import Path
+from pipeline.commands.run import _Work
+from pipeline.history import runs
+from pipeline.process import log, signals
+from pipeline.process.failures import explain
+from pipeline.root import Root
+from pipeline.terminal.run_progress import RunProgress
+root = Root(Path(sys.argv[1]))
+record = runs.load(root.path, "1").record
+signals.install()
+with log.captured(root.run("1") / "log.txt") as terminal:
+    work = _Work(root, record, terminal)
+    signals.watch(work.give_up)
+    try:
+        work._progress = RunProgress(terminal, record.nodes, {})
+        with work._progress:
+            work._on_start("Trainer")
+            os.write(int(sys.argv[3]), b"!")
+            if sys.argv[2] == "stuck":
+                hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no exception is raised
+            time.sleep(60)
+    except BaseException as error:
+        signals.settle()
+        work.end(*explain(error, work.at_work, root.path))
+        os._exit(75)
+"""
+
+
+def _take_the_terminal() -> None:
+    """Makes the terminal at standard input that of the session, which hears of its end; heeds SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@pytest.mark.parametrize("at", ["asleep", "stuck"])
+def test_a_run_whose_terminal_is_closed_is_recorded_as_interrupted(recorded, at):
+    folder = recorded.add("1", {"Trainer": RUNNING}, status="running")
+    recorded.close()
+    ready, tell = os.pipe()
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", HUNG_UP, str(recorded.root.path), at, str(tell)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        pass_fds=[tell],
+        env={**os.environ, "TERM": "xterm-256color", "CI": ""},
+        start_new_session=True,
+        preexec_fn=_take_the_terminal,
+    )
+    os.close(theirs)
+    os.close(tell)
+    assert os.read(ready, 1) == b"!"
+    os.close(ready)
+    time.sleep(0.5)
+    os.close(ours)  # the kernel sends SIGHUP, and what is written to the terminal fails from now on
+    assert process.wait(60) == 75
+    told = json.loads((folder / "run.json").read_text())
+    assert (told["status"], told["reason"]) == ("interrupted", "stopped by a signal in Trainer")

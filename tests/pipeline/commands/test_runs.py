@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import time
 
 import pytest
 
@@ -103,6 +104,17 @@ def test_all_about_one_run(several, capsys):
         "serving/unet/12, pushed by this run",
     ):
         assert text in out
+
+
+def test_the_start_is_told_in_local_time_with_its_zone(several, capsys, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        _, out, _ = call(capsys, several, "show", "20261125-010000")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "started    2026-11-25 10:05 JST, " in out
 
 
 def test_the_latest_is_shown_unless_one_is_named(several, capsys):

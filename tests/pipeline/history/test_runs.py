@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.history.runs import HistoryError, load, runs
+from pipeline.history.runs import HistoryError, ids, load, runs
 from pipeline.process.lock import exclusive
 from tests.pipeline.recorded_runs import COMPLETE, FAILED, HASH, NODES, RUNNING
 
@@ -37,11 +37,19 @@ def test_a_run_has_its_components_with_what_they_read_and_wrote(recorded):
 
 
 def test_runs_come_oldest_first_and_may_be_limited(recorded):
-    for name in ("20261125-010000", "20261125-020000", "20261124-230000"):
+    wanted = ["20261125-010000Z", "20261125-010000Z-99", "20261125-010000Z-100", "20261125-010001Z"]
+    for name in reversed(wanted):
         recorded.add(name)
-    names = [run.id for run in runs(recorded.root.path)]
-    assert names == ["20261124-230000", "20261125-010000", "20261125-020000"]
-    assert [run.id for run in runs(recorded.root.path, last=1)] == names[-1:]
+    recorded.root.run("zebra").mkdir()  # no run of ours: never the latest
+    assert ids(recorded.root.path) == ["zebra", *wanted]
+    assert [run.id for run in runs(recorded.root.path)] == ["zebra", *wanted]
+    assert [run.id for run in runs(recorded.root.path, last=1)] == wanted[-1:]
+    assert load(recorded.root.path, "latest").id == wanted[-1]
+
+
+def test_an_id_is_known_as_long_as_its_folder_or_its_executions_are(recorded):
+    shutil.rmtree(recorded.add("20261125-010000Z"))
+    assert ids(recorded.root.path) == ["20261125-010000Z"]
 
 
 def test_a_run_at_work_waits_for_the_components_to_come(recorded):

@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from pipeline.process import signals
+
 SWALLOW = """
 import signal, sys, time
 from pipeline.process import signals
@@ -25,7 +27,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", signals.STOPPING)
 def test_it_is_raised_again_until_it_is_settled(number):
     process = start(SWALLOW)
     time.sleep(0.2)
@@ -34,13 +36,16 @@ def test_it_is_raised_again_until_it_is_settled(number):
     assert process.returncode == 75
 
 
-def test_a_background_job_that_ignores_ctrl_c_still_obeys_sigterm():
-    ignoring = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{SWALLOW}"
-    process = start(ignoring)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("code", ["SWALLOW", "STUCK"])
+def test_what_a_background_job_or_nohup_ignores_stays_ignored_but_sigterm_is_obeyed(number, code):
+    process = start(f"import signal; signal.signal({number:d}, signal.SIG_IGN)\n{globals()[code]}")
     time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(signals.SECONDS_TO_STOP + 1)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 75
 
 
@@ -58,20 +63,25 @@ while True:
 """
 
 
+def _heed_all() -> None:
+    """Shells start background jobs, maybe these tests, with SIGINT ignored, and `nohup` with SIGHUP."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def start(code: str) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
         text=True,
-        # Shells start background jobs, maybe these tests, with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=_heed_all,
     )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", signals.STOPPING)
 def test_native_code_does_not_keep_a_process_that_is_to_stop(number):
     process = start(STUCK)
     process.send_signal(number)

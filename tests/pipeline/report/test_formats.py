@@ -19,7 +19,9 @@ from pipeline.report import formats
         ("percent", 0.123, "12.3 %"), ("percent", math.inf, "–"),
         ("megabytes", 0, "–"), ("megabytes", 900, "900 MB"),
         ("megabytes", 1640, "1.6 GB"),
-        ("format_moment", "2026-11-05T00:45:05+0000", "5 November 2026, 00:45"),
+        ("format_moment", "2026-11-05T00:45:05+0000", "5 November 2026, 00:45 UTC"),
+        ("format_moment", "2026-11-05T00:45:05+0100", "5 November 2026, 00:45 UTC+01:00"),
+        ("format_moment", "2026-11-05T00:45:05", "5 November 2026, 00:45"),
         ("format_moment", "yesterday", "yesterday"),
     ],
 )  # fmt: skip
