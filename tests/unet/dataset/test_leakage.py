@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from unet.dataset import layouts, split_memory
@@ -24,6 +24,7 @@ from unet.errors import BadInput
 from unet.images.reader import encode_png, read_image
 
 PATIENTS = 5
+PATIENT = "^[pq][0-9]"  # pattern of the group of a patient
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ def write(run: Run, folder: Path) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"{number} {deep:d}")
         split, fold = run.split_of(number), run.fold_of(number)
-        rows.append(
-            f"images/{name}.png,images/{name}.png,{split or ''},{'' if fold is None else fold},{page}"
-        )
+        file = f"images/{name}.png"
+        rows.append(f"{file},{file},{split or ''},{'' if fold is None else fold},{page}")
     if listed:
         (folder / "manifest.csv").write_text("\n".join(rows))
     return folder / "span-{SPAN}" if run.layout == "spans" else folder
@@ -158,7 +158,7 @@ class Root:
             if split:
                 now.setdefault(number_of[sample.name], set()).add(split)
                 groups.setdefault(sample.group, set()).add(split)
-            if run.fold is None:
+            if run.fold is None or sample.fold is None:
                 assert split in (sample.split or split, None), "a declared split is not another one"
         for number, found in now.items():
             assert len(found) == 1, f"image {number} is in {found}"
@@ -201,7 +201,7 @@ changes: dict[str, st.SearchStrategy[object]] = {
     "folds": st.sampled_from(["", "patient", "image"]),
     "shift": st.integers(0, 2),
     "prefix": st.sampled_from(["p", "q"]),
-    "group_pattern": st.sampled_from([None, "^[pq][0-9]", "[0-9]c?$"]),
+    "group_pattern": st.sampled_from([None, PATIENT, "[0-9]c?$"]),
     "slices_per_group": st.sampled_from([0, 2, 3]),
     "fold": st.sampled_from([None, 0, 1]),
 }
@@ -211,13 +211,24 @@ changes: dict[str, st.SearchStrategy[object]] = {
 def histories(draw: st.DrawFn) -> list[Run]:
     """Runs of which each changes a few things of the one before."""
     run, runs = Run(), []
-    for most in (4, 3, 3):
+    for most in (8, 3, 3):
         names = draw(st.lists(st.sampled_from(list(changes)), max_size=most, unique=True))
         run = replace(run, **{name: draw(changes[name]) for name in names})
         runs.append(run)
     return runs
 
 
+# Faults that this code has had, whether or not the search comes upon them.
+@example([Run(layout="folders", declared="image", group_pattern=PATIENT)])
+@example([Run(layout="manifest", declared="image", group_pattern=PATIENT)])
+@example([Run(layout="folders", declared="image", slices_per_group=3)])
+@example([Run(layout="manifest", folds="image", group_pattern=PATIENT, fold=0)])
+@example([Run(layout="folders", fold=0)])
+@example([Run(), Run(group_pattern=PATIENT)])
+@example([Run(group_pattern=PATIENT), Run()])
+@example([Run(), Run(layout="spans")])
+@example([Run(copies=frozenset({3, 4, 5}))])
+@example([Run(layout="stacks", first=0, missing=frozenset(gone), slices_per_group=3) for gone in ([7], [])])
 @given(histories())
 def test_no_image_leaves_its_split_unless_its_name_is_given(runs: list[Run]) -> None:
     judge(runs)
