@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import example, given
@@ -190,7 +191,7 @@ class Root:
                 assert split in {*known[sample.stack], None}, f"{sample.name} took the split of another stack"
 
 
-changes: dict[str, st.SearchStrategy[object]] = {
+changes: dict[str, st.SearchStrategy[Any]] = {
     "layout": st.sampled_from(["flat", "folders", "manifest", "spans", "stacks"]),
     "first": st.integers(0, 3),
     "last": st.integers(11, 16),

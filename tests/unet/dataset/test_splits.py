@@ -247,8 +247,8 @@ def test_a_new_slice_before_the_first_known_one_of_a_stack_joins_that_one() -> N
     remembered = run(stacks(range(1, 10)))
     assert remembered.names["a-9"] == "train"
     remembered = replace(
-        remembered, names=remembered.names | {f"b-{n}": "test" for n in range(1, 4)},
-        images=remembered.images | {f"pixels of b-{n}": "test" for n in range(1, 4)},
+        remembered, names={**remembered.names, **{f"b-{n}": "test" for n in range(1, 4)}},
+        images={**remembered.images, **{f"pixels of b-{n}": "test" for n in range(1, 4)}},
     )  # fmt: skip
     assert assign(stacks(range(10)), remembered)["b-0"] == "test"
 
