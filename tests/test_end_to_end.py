@@ -402,7 +402,7 @@ def test_predict_and_a_clean_process_give_the_same_bytes(place, tmp_path):
 def test_predicted_masks_score_what_the_evaluator_said(place, tmp_path):
     summaries = [json.loads(path.read_text()) for path in (place / "root" / "runs").glob("*/summary.json")]
     summary = max((s for s in summaries if s["pushed"]), key=lambda s: s["pushed"])
-    splits = json.loads((place / "root" / "splits.json").read_text())
+    splits = json.loads((place / "root" / "splits.json").read_text())["names"]
     names = [name for name, split in splits.items() if split == "test"]
     images = [str(place / "data" / "images" / f"{name}.png") for name in names]
     command(place, "predict", *images, "--out", str(tmp_path))

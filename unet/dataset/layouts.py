@@ -87,7 +87,7 @@ def find_samples(
             advice = "write {SPAN} where the folders differ by a number, or {YYYY}, {MM} and {DD} for a date"
             problems = [Problem(str(folder), "no folder matches this pattern", advice)]
     samples.sort(key=lambda sample: natural_key(sample.name))
-    return samples, problems
+    return samples, problems + _torn_groups(folder, samples)
 
 
 def _find(folder: Path, mask_suffix: str) -> Found:
@@ -277,18 +277,48 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
 
 def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | None) -> list[Sample]:
     """Assigns a group to each sample that has none, by the rules of `find_samples`."""
+    declared: dict[str, set[object]] = {}  # splits and folds of the pages of each stack
+    for sample in samples:
+        if sample.split is not None or sample.fold is not None:
+            declared.setdefault(sample.stack, set()).add((sample.split, sample.fold))
     position: dict[str, int] = {}  # number of the next sample, for each stack and for all other samples
     grouped = []
     for sample in sorted(samples, key=lambda s: natural_key(s.name)):
         number = position.get(sample.stack, 0)
         position[sample.stack] = number + 1
         match = re.search(pattern, sample.name) if pattern else None
-        if match:
-            group = "-".join(part or "" for part in match.groups()) or match[0]
-        elif slices_per_group:
+        if slices_per_group and not sample.group and not match:
             stack = f"{sample.stack}-" if sample.stack else ""
             group = f"{BLOCK_PREFIX}{stack}{number // slices_per_group:03d}"
         else:
-            group = sample.stack or sample.name
-        grouped.append(replace(sample, group=sample.group or group))
+            matched = match and ("-".join(part or "" for part in match.groups()) or match[0])
+            # A manifest may spread the pages of a stack over splits; nobody but the file made them a group.
+            spread = len(declared.get(sample.stack, ())) > 1
+            by_itself = spread and (sample.split is not None or sample.fold is not None)
+            group = sample.group or matched or (sample.stack if not by_itself else "") or sample.name
+            if group != sample.name and group.startswith(BLOCK_PREFIX):
+                group = f"group-{group}"  # no block of ours, whose slices are remembered one by one
+        grouped.append(replace(sample, group=group))
     return grouped
+
+
+def _torn_groups(folder: Path, samples: Sequence[Sample]) -> list[Problem]:
+    """Reports groups in two splits or folds: a model would be tested on images related to its training."""
+    path = next((folder / name for name in NAMES if (folder / name).is_file()), folder)
+    problems = []
+    for column in ("split", "fold"):
+        first: dict[str, dict[str, str]] = {}  # group -> each of its splits, with the first image there
+        for sample in samples:
+            value = getattr(sample, column)
+            if value is not None:
+                first.setdefault(sample.group, {}).setdefault(str(value), sample.name)
+        for group, where in first.items():
+            if len(where) > 1:
+                there = ", ".join(f"{value} ({name})" for value, name in sorted(where.items()))
+                found = f"group {group!r} is in {column}s {there}"
+                advice = (
+                    f"give all its images the same {column}, or group them otherwise (group_pattern,"
+                    " slices_per_group)"
+                )
+                problems.append(Problem(str(path), found, advice, of_the_set=True))
+    return problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from unet.dataset.sample import FOREIGN_SPLITS, SPLITS, Problem, Sample, unreadable
@@ -51,7 +51,7 @@ def read_manifest(manifest: Path) -> tuple[list[Sample], list[Problem]]:
         problems += found
         if sample and not found:
             samples.append(sample)
-    return samples, problems + _torn_groups(manifest, samples)
+    return samples, problems
 
 
 def _csv_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:
@@ -128,20 +128,3 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
     group = cells.get("group", "")
     columns = tuple(sorted((key, value) for key, value in cells.items() if key not in _OURS))
     return Sample(name, image, mask, group, split, numbers["fold"], page, stack, columns), problems
-
-
-def _torn_groups(manifest: Path, samples: Sequence[Sample]) -> list[Problem]:
-    """Reports groups in two splits or folds: a model would be tested on images related to its training."""
-    problems = []
-    for column in ("split", "fold"):
-        values: dict[str, set[str]] = {}
-        for sample in samples:
-            value = getattr(sample, column)
-            if sample.group and value is not None:
-                values.setdefault(sample.group, set()).add(str(value))
-        for group, several in values.items():
-            if len(several) > 1:
-                found = f"group {group!r} is in {column}s {', '.join(sorted(several))}"
-                advice = f"give all its rows the same {column}"
-                problems.append(Problem(str(manifest), found, advice, of_the_set=True))
-    return problems

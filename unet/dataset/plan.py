@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unet.dataset import layouts, spans, splits
+from unet.dataset import layouts, spans, split_memory, splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import content_of
 from unet.dataset.parallel import cores
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
 from unet.dataset.settings import ReadSettings
+from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
 from unet.files import hash_of
 from unet.images import raster
@@ -43,13 +44,13 @@ def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Probl
 
 
 def assign_splits(
-    samples: Sequence[Sample], hashes: dict[str, str], settings: ReadSettings
-) -> tuple[dict[str, str | None], list[tuple[str, str]], dict[str, str]]:
+    samples: Sequence[Sample], contents: dict[str, str], settings: ReadSettings
+) -> tuple[dict[str, str | None], list[tuple[str, str]], Memory]:
     """Assigns splits, first the declared, then the remembered and new ones; then leaves out duplicates.
 
     Args:
         samples: all usable samples.
-        hashes: `Image.content` of each sample, or another string that is equal for duplicates alone.
+        contents: `Image.content` of each sample, or another string that is equal for duplicates alone.
         settings: settings of the splits: shares, folds, seed and the file of remembered splits.
 
     Returns:
@@ -57,19 +58,20 @@ def assign_splits(
         each with the name of the sample that stays; and the splits that a later run has to remember.
 
     Raises:
-        BadInput: the splits are impossible, see `splits.assign`.
+        BadInput: the splits are impossible, or contradict those of earlier runs; see `splits`.
     """
-    remembered = splits.load(Path(settings.splits_file))
+    remembered = split_memory.load(Path(settings.splits_file))
     assignment = splits.assign(
         samples,
+        contents,
         settings.shares,
         remembered=remembered,
         seed=settings.seed,
         fold=settings.fold,
         folds=settings.folds,
     )
-    assignment, copies = splits.leave_out_duplicates(samples, assignment, hashes, remembered=remembered)
-    return assignment, copies, {**remembered, **splits.to_remember(samples, assignment)}
+    kept, copies = splits.leave_out_duplicates(samples, assignment, contents, remembered=remembered)
+    return kept, copies, remembered.extended(samples, contents, assignment, kept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +124,8 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
         alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
     assignment, _, now = assign_splits(samples, alike, settings)
     splits_file = Path(settings.splits_file)
-    if now != splits.load(splits_file):
-        splits.save(splits_file, now)
+    if now != split_memory.load(splits_file):
+        split_memory.save(splits_file, now)
     by_split: dict[str, list[Sample]] = {name: [] for name in SPLITS}
     rows: list[tuple[Any, ...]] = []
     for sample in samples:

@@ -1,22 +1,27 @@
 """Assigns samples to splits by group, so that related images are never in both training and test split.
 
-A group keeps its split over all runs: a model is compared with its predecessor on the same test images, and
-no training image of the predecessor becomes a test image later (unless a manifest declares it). The splits of
-blocks are remembered for each slice, since the numbers of blocks change when a slice is added.
+Images and groups keep their split over all runs: a model is compared with its predecessor on the same test
+images, and no training image of the predecessor becomes a test image later (unless a manifest or folder
+declares it for this very image). The splits of blocks are remembered for each slice, since the numbers of
+blocks change when a slice is added.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from unet.dataset.sample import BLOCK_PREFIX, SPLITS, Sample, natural_key
+from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
-from unet.files import atomic_write
+
+_REMEMBERED = f"{BLOCK_PREFIX}of-"  # group of all remembered slices of a split, whose name follows
+_UNDO = (
+    "undo what changed the groups or folds, name the splits of its images in a manifest, or give the data a"
+    " --root of its own"
+)
 
 
 class EmptySplit(BadInput):
@@ -25,24 +30,26 @@ class EmptySplit(BadInput):
 
 def assign(
     samples: Sequence[Sample],
+    contents: Mapping[str, str],
     shares: Mapping[str, float],
     *,
-    remembered: Mapping[str, str],
+    remembered: Memory,
     seed: int,
     fold: int | None,
     folds: int = 5,
 ) -> dict[str, str | None]:
     """Decides the split of each sample.
 
-    The manifest's split takes precedence, then the remembered split of the group. New groups, in the order of
-    their hashes, go one after the other to the split that lacks most samples; once only as many groups are
-    left as splits are empty, they go to the empty splits. If all groups are new blocks of slices, each split
-    gets consecutive blocks, since neighbouring slices look alike.
+    The declared split takes precedence, then the remembered split of the group or its images. New groups, in
+    the order of their hashes, go one after the other to the split that lacks most samples; once only as many
+    groups are left as splits are empty, they go to the empty splits. If all groups are new blocks of slices,
+    each split gets consecutive blocks, since neighbouring slices look alike.
 
     Args:
-        samples: all samples of the data.
+        samples: all samples of the data, in natural order; no group has two declared splits or folds.
+        contents: `Image.content` of each sample, by name.
         shares: share of the samples for each of train, eval and test; their sum is 1.
-        remembered: split of each group in earlier runs, as `to_remember` returned it.
+        remembered: splits of earlier runs.
         seed: seed of the order of new groups.
         fold: number of the fold that is the test split in cross-validation; the next fold is the eval split,
             all others the train split. The manifest declares the folds, and samples without a fold are left
@@ -55,13 +62,15 @@ def assign(
 
     Raises:
         EmptySplit: a split would be empty.
-        BadInput: there is no such fold, or a fold contradicts the remembered splits.
+        BadInput: there is no such fold, folds contradict declared splits, or a group has images of several
+            remembered splits.
     """
     if fold is not None:
-        return _by_fold(samples, fold, folds, seed, remembered)
-    samples = _with_remembered_slices(samples, remembered)
+        return _by_fold(samples, fold, folds, seed)
+    of_image = _by_image(samples, contents, remembered)
+    samples = _with_remembered_slices(samples, of_image)
     sizes = Counter(sample.group for sample in samples)
-    split_of = {s.group: remembered[key] for s in samples if (key := _key(s)) in remembered}
+    split_of = _remembered_splits(samples, contents, of_image, remembered)
     split_of.update({sample.group: sample.split for sample in samples if sample.split is not None})
     if not split_of and len(sizes) >= len(SPLITS) and all(g.startswith(BLOCK_PREFIX) for g in sizes):
         split_of = _in_runs(sorted(sizes, key=natural_key), shares)
@@ -101,38 +110,81 @@ def _order(group: str, seed: int) -> tuple[object, ...]:
     return (1, hashlib.sha256(f"{seed} {group}".encode()).hexdigest())
 
 
-def to_remember(samples: Sequence[Sample], assignment: Mapping[str, str | None]) -> dict[str, str]:
-    """The splits that a later run has to remember; samples that were left out are not included."""
-    return {_key(sample): split for sample in samples if (split := assignment[sample.name])}
+def _by_image(
+    samples: Sequence[Sample], contents: Mapping[str, str], remembered: Memory
+) -> dict[str, str | None]:
+    """Remembered split of each sample regarded by itself: by its pixels, or else by its name.
+
+    Where another file with these pixels keeps the split of the pixels, a copy has only that of its name: it
+    was left out, or is new.
+    """
+    kept = {
+        contents[s.name]
+        for s in samples
+        if (s.split or remembered.of_place(s)) == remembered.images.get(contents[s.name], "")
+    }
+    of_pixels = {content: split for content, split in remembered.images.items() if content not in kept}
+    return {s.name: of_pixels.get(contents[s.name]) or remembered.names.get(s.name) for s in samples}
 
 
-def _key(sample: Sample) -> str:
-    """Key of a sample's remembered split: its name if its group is a block, else its group."""
-    return sample.name if sample.group.startswith(BLOCK_PREFIX) else sample.group
-
-
-def _with_remembered_slices(samples: Sequence[Sample], remembered: Mapping[str, str]) -> list[Sample]:
+def _with_remembered_slices(samples: Sequence[Sample], of_image: Mapping[str, str | None]) -> list[Sample]:
     """Regroups blocks with slices of earlier runs; a new slice joins the known slice before it."""
     known: dict[str, str] = {}  # block -> split of its first known slice
     for sample in samples:
-        if sample.group.startswith(BLOCK_PREFIX) and sample.name in remembered:
-            known.setdefault(sample.group, remembered[sample.name])
-    regrouped, last = [], ""
+        if sample.group.startswith(BLOCK_PREFIX) and (split := of_image[sample.name]):
+            known.setdefault(sample.group, split)
+    regrouped = []
+    last: dict[str, str] = {}  # series of slices, such as a stack -> split of the slice before
     for sample in samples:
-        if sample.group in known:
-            last = remembered.get(sample.name) or last or known[sample.group]
+        if sample.group in known and not sample.split:
+            series = sample.group.rpartition("-")[0]
+            last[series] = of_image[sample.name] or last.get(series) or known[sample.group]
             # All slices of one split become one group, whose split the known slices determine.
-            sample = replace(sample, group=f"{BLOCK_PREFIX}{last}")
+            sample = replace(sample, group=f"{_REMEMBERED}{last[series]}")
         regrouped.append(sample)
     return regrouped
 
 
-def _by_fold(
-    samples: Sequence[Sample], fold: int, folds: int, seed: int, remembered: Mapping[str, str]
-) -> dict[str, str | None]:
+def _remembered_splits(
+    samples: Sequence[Sample],
+    contents: Mapping[str, str],
+    of_image: Mapping[str, str | None],
+    remembered: Memory,
+) -> dict[str, str]:
+    """Remembered split of each group without a declared one; a new group takes the split of its images."""
+    members: dict[str, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.group, []).append(sample)
+    split_of = {}
+    for group, inside in members.items():
+        if any(sample.split for sample in inside):
+            continue
+        if group.startswith(_REMEMBERED):
+            split_of[group] = group.removeprefix(_REMEMBERED)
+            continue
+        found = {sample.name: of_image[sample.name] for sample in inside}
+        if group in remembered.groups and any(sample.name != group for sample in inside):
+            found = {group: remembered.groups[group]}
+        elif len({split for split in found.values() if split}) > 1:  # perhaps because of copies
+            found = {s.name: remembered.images.get(contents[s.name], found[s.name]) for s in inside}
+        first = {split: name for name, split in reversed(found.items()) if split}
+        if len(first) > 1:
+            there = " and ".join(f"{first[split]} in {split}" for split in SPLITS if split in first)
+            raise BadInput(f"group {group!r} has images of several splits of earlier runs, {there}; {_UNDO}")
+        if first:
+            [split_of[group]] = first
+    return split_of
+
+
+def _by_fold(samples: Sequence[Sample], fold: int, folds: int, seed: int) -> dict[str, str | None]:
     fold_of = {sample.name: sample.fold for sample in samples}
     where = "the manifest"
     if not any(f is not None for f in fold_of.values()):
+        if named := next((sample for sample in samples if sample.split), None):
+            raise BadInput(
+                f"{named.image}: named for the {named.split} split, but fold = {fold} deals all images to"
+                " folds; unset fold, or name no splits"
+            )
         fold_of, where = _deal(samples, folds, seed), f"folds = {folds}"
     known = sorted({f for f in fold_of.values() if f is not None})
     if fold not in known:
@@ -143,18 +195,7 @@ def _by_fold(
         raise BadInput(f"{where} makes {len(known)} folds; test, eval and train need at least 3")
     evaluation = known[(known.index(fold) + 1) % len(known)]
     special = {None: None, fold: "test", evaluation: "eval"}
-    assignment = {name: special.get(f, "train") for name, f in fold_of.items()}
-    moved = [
-        s.name
-        for s in samples
-        if assignment[s.name] not in (None, remembered.get(_key(s), assignment[s.name]))
-    ]
-    if moved:
-        raise BadInput(
-            f"fold = {fold} would move {len(moved)} images ({moved[0]}, ...) out of their split of earlier"
-            " runs, and test a model on what its predecessor was trained on; give it a --root of its own"
-        )
-    return assignment
+    return {name: special.get(f, "train") for name, f in fold_of.items()}
 
 
 def _deal(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int | None]:
@@ -173,20 +214,21 @@ def _deal(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int | N
 def leave_out_duplicates(
     samples: Sequence[Sample],
     assignment: Mapping[str, str | None],
-    hashes: Mapping[str, str],
+    contents: Mapping[str, str],
     *,
-    remembered: Mapping[str, str],
+    remembered: Memory,
 ) -> tuple[dict[str, str | None], list[tuple[str, str]]]:
     """Leaves out duplicates of images in another split, so that no model is tested on a training image.
 
-    Of equal images, one with a remembered split stays, so that a test image remains a test image. Among
-    several of these, or without any, the image in test stays, then the image in eval.
+    Of equal images, the one in the remembered split of the image stays, so that a test image remains a test
+    image. Without any, one with a declared split stays, then one of a remembered group or name, then the one
+    in test, then the one in eval.
 
     Args:
         samples: all samples, in natural order.
         assignment: split of each sample by name, as `assign` returned it.
-        hashes: hash of the pixels of each sample's image, by name.
-        remembered: split of each group in earlier runs, as for `assign`.
+        contents: `Image.content` of each sample, by name.
+        remembered: splits of earlier runs, as for `assign`.
 
     Returns:
         The assignment without the duplicates, and for each duplicate its name and the name of the sample that
@@ -194,19 +236,37 @@ def leave_out_duplicates(
 
     Raises:
         EmptySplit: a split would be empty without the duplicates.
+        BadInput: an image would leave its split of earlier runs, though no split is declared for it.
     """
     alike: dict[str, list[Sample]] = {}
     for sample in samples:
         if assignment[sample.name]:
-            alike.setdefault(hashes[sample.name], []).append(sample)
+            alike.setdefault(contents[sample.name], []).append(sample)
     kept, copies = dict(assignment), []
+    moved: list[tuple[Sample, str]] = []
     strength = {"test": 0, "eval": 1, "train": 2}
-    for twins in alike.values():
-        first = min(twins, key=lambda s: (_key(s) not in remembered, strength[str(assignment[s.name])]))
+    for content, twins in alike.items():
+        before = remembered.images.get(content)
+
+        def order(sample: Sample, before: str | None = before) -> tuple[object, ...]:
+            split = str(assignment[sample.name])
+            return split != before, not sample.split, not remembered.of_place(sample), strength[split]
+
+        first = min(twins, key=order)
+        split = assignment[first.name]
+        declared = any(sample.split == split for sample in twins)
         for sample in twins:
-            if assignment[sample.name] != assignment[first.name]:
+            was = before or remembered.of_place(sample)
+            if assignment[sample.name] != split:
                 kept[sample.name] = None
                 copies.append((sample.name, first.name))
+            elif was not in (None, split) and not declared:
+                moved.append((sample, str(was)))
+    if moved:
+        sample, was = moved[0]
+        more = f" (and {len(moved) - 1} images more)" if len(moved) > 1 else ""
+        now = assignment[sample.name]
+        raise BadInput(f"{sample.image}: in {was} in earlier runs, would be in {now} now{more}; {_UNDO}")
     if copies:
         _require_all_splits(Counter(split for split in kept.values() if split), samples)
     return kept, copies
@@ -252,39 +312,3 @@ def missing_classes(rows: Iterable[tuple[str | None, Mapping[str, int]]]) -> lis
         for name, count in pixels.items():
             totals.setdefault(name, Counter())[split or ""] += count
     return [(name, split) for name, counts in totals.items() for split in SPLITS if not counts[split]]
-
-
-def load(path: Path) -> dict[str, str]:
-    """Reads the remembered split of each group; empty without a file.
-
-    Raises:
-        BadInput: the file is damaged, or cannot be read.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except ValueError as error:
-        raise _damaged(path, str(error)) from error
-    if not isinstance(content, dict):
-        raise _damaged(path, "not a JSON object")
-    wrong = next((group for group, split in content.items() if split not in SPLITS), None)
-    if wrong is not None:
-        raise _damaged(path, f"group {wrong!r} is in {content[wrong]!r}")
-    return content
-
-
-def _damaged(path: Path, detail: str) -> BadInput:
-    return BadInput(
-        f"{path}: the remembered splits are damaged ({detail}); restore the file, or delete it to split anew,"
-        " after which models are no longer compared on the same test images"
-    )
-
-
-def save(path: Path, assignments: Mapping[str, str]) -> None:
-    """Writes the split of each group atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as file:
-        json.dump(assignments, file, indent=1, sort_keys=True)

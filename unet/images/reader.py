@@ -49,7 +49,7 @@ class Image:
         bit_depth: 8 or 16.
         mean, stddev: statistics of all pixels and channels on the 0..255 scale; values of 16 bits are divided
             by `DEPTH_SCALE`, so that images of both depths are comparable.
-        content: a string that is equal for equal pixels, independent of the file's format.
+        content: a string that is equal for equal pixels, independent of the file's format and bit depth.
     """
 
     data: bytes
@@ -85,14 +85,16 @@ def read_image(
     pixels = _intensities(raster, value_range)
     if pixels.shape[-1] == 3 and _is_gray(pixels):
         pixels = np.ascontiguousarray(pixels[..., :1])
-    mean, stddev = _moments(pixels)
     height, width, channels = pixels.shape
     depth = pixels.dtype.itemsize * 8
+    data = raster.canonical or encode_png(pixels)
+    if depth == 16 and _is_widened(pixels):
+        pixels = (pixels // DEPTH_SCALE).astype(np.uint8)
+    mean, stddev = _moments(pixels)
     # A strong hash would take a quarter of the time of decoding. The moments are exact, so the checksum
     # matters only for images with equal histograms.
     checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
-    content = f"{width}x{height}x{channels}x{depth} {mean!r} {stddev!r} {checksum:08x}"
-    data = raster.canonical or encode_png(pixels)
+    content = f"{width}x{height}x{channels}x{pixels.itemsize * 8} {mean!r} {stddev!r} {checksum:08x}"
     return Image(data, height, width, channels, depth, mean, stddev, content)
 
 
@@ -188,6 +190,14 @@ def _moments(pixels: np.ndarray) -> tuple[float, float]:
     variance = counts @ (values - mean) ** 2 / pixels.size
     scale = 1 if pixels.dtype == np.uint8 else DEPTH_SCALE
     return float(mean / scale), float(np.sqrt(variance) / scale)
+
+
+def _is_widened(pixels: np.ndarray) -> bool:
+    """Whether 16-bit pixels hold 8 bits, widened; in blocks, as most images tell in the first one."""
+    flat = pixels.reshape(-1)
+    return not any(
+        (flat[start : start + _BLOCK] % DEPTH_SCALE).any() for start in range(0, flat.size, _BLOCK)
+    )
 
 
 def _is_gray(color: np.ndarray) -> bool:

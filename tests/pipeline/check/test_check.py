@@ -108,7 +108,9 @@ def test_remembered_splits_are_used_and_not_written(tmp_path: Path) -> None:
     run(tmp_path / "data")
     assert not path.exists()
     path.parent.mkdir()
-    path.write_text(json.dumps({f"cell_00{i}": "test" for i in range(3)}))
+    path.write_text(
+        json.dumps({"images": {}, "groups": {}, "names": {f"cell_00{i}": "test" for i in range(3)}})
+    )
     assert run(tmp_path / "data").summary.splits == {"train": 1, "eval": 1, "test": 3}
     path.write_text("{")
     assert "are damaged" in run(tmp_path / "data").problems[0].found
@@ -128,7 +130,9 @@ def test_what_concerns_the_whole_set_is_not_skipped(tmp_path: Path) -> None:
             for i, s in enumerate(splits)]  # fmt: skip
     (tmp_path / "manifest.csv").write_text("\n".join(["image,mask,group,split", *rows]))
     report = check(load(overrides={"data": tmp_path}), Root(tmp_path / "root"), skip_bad=True)
-    assert [problem.found for problem in report.problems] == ["group 'p' is in splits test, train"]
+    assert [problem.found for problem in report.problems] == [
+        "group 'p' is in splits test (cell_001), train (cell_000)"
+    ]
     assert [problem.found for problem in report.skipped] == ["an empty file (0 bytes)"]
     settings = load(overrides={"data": tmp_path}).reading(Root(tmp_path / "root").splits, report.skip)
     with pytest.raises(BadInput, match="group 'p'"):

@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from unet.dataset.layouts import find_samples
+from unet.dataset.sample import BLOCK_PREFIX
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -184,3 +185,22 @@ def test_spans_are_read_as_one_set(tmp_path: Path) -> None:
     assert [s.name for s in find_samples(folder, span_window=2)[0]] == ["2-p1_a", "10-p1_a"]
     assert {s.group for s in find_samples(folder, group_pattern="p[0-9]")[0]} == {"p1"}
     assert find_samples(tmp_path / "day-{SPAN}")[1][0].found == "no folder matches this pattern"
+
+
+@pytest.mark.parametrize(
+    ("settings", "group"),
+    [({"group_pattern": "^p."}, "p1"), ({"slices_per_group": 2}, "block-000"), ({}, None)],
+)
+def test_a_group_that_settings_tear_over_folders_is_a_problem(
+    tmp_path: Path, settings: dict[str, str | int], group: str | None
+) -> None:
+    for split, name in (("train", "p1_a"), ("val", "p2_a"), ("test", "p1_b")):
+        touch(tmp_path, f"{split}/images/{name}.png", f"{split}/masks/{name}.png")
+    found = [problem.found for problem in find_samples(tmp_path, **settings)[1]]  # type: ignore[arg-type]
+    assert found == ([f"group {group!r} is in splits test (p1_b), train (p1_a)"] if group else [])
+
+
+def test_a_group_that_the_user_calls_a_block_is_none_of_ours(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{part}/block-{i}_{i}.png" for part in ("images", "masks") for i in range(2)))
+    for sample in find_samples(tmp_path, group_pattern="^block-.")[0]:
+        assert not sample.group.startswith(BLOCK_PREFIX)

@@ -71,7 +71,11 @@ def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: P
             "",
             "group 'g' is in splits",
         ),
-        (["image,mask,group,fold", "a.png,m.png,g,0", "b.png,n.png,g,1"], "", "group 'g' is in folds 0, 1"),
+        (
+            ["image,mask,group,fold", "a.png,m.png,g,0", "b.png,n.png,g,1"],
+            "",
+            "group 'g' is in folds 0 (a), 1 (b)",
+        ),
     ],
 )
 def test_problems_of_manifests_name_the_line(tmp_path: Path, rows: list[str], where: str, found: str) -> None:
@@ -112,8 +116,8 @@ def test_pages_in_a_manifest(tmp_path: Path) -> None:
     rows = ["image,mask,page,split", "s.tif,m.tif,0,train", "s.tif,m.tif,2,test"]
     assert manifest(tmp_path, *rows) == []
     assert [(s.name, s.page, s.group, s.split) for s in find_samples(tmp_path)[0]] == [
-        ("s-0000", 0, "s", "train"),
-        ("s-0002", 2, "s", "test"),
+        ("s-0000", 0, "s-0000", "train"),
+        ("s-0002", 2, "s-0002", "test"),
     ]
 
 
@@ -168,10 +172,14 @@ def test_only_rows_of_one_group_in_two_splits_are_torn(tmp_path: Path, second: s
     touch(tmp_path, "a.png", "m.png", "b.png", "n.png")
     rows = ["image,mask,group,split", "a.png,m.png,g,train", f"b.png,n.png,{second}"]
     (tmp_path / "manifest.csv").write_text("\n".join(rows))
-    samples, problems = read_manifest(tmp_path / "manifest.csv")
+    samples, problems = find_samples(tmp_path)
     assert len(samples) == 2
     assert [(p.found, p.advice, p.of_the_set) for p in problems] == torn * [
-        ("group 'g' is in splits test, train", "give all its rows the same split", True)
+        (
+            "group 'g' is in splits test (b), train (a)",
+            "give all its images the same split, or group them otherwise (group_pattern, slices_per_group)",
+            True,
+        )
     ]
 
 

@@ -45,7 +45,7 @@ def names(plan: Plan) -> set[str]:
     return {sample.name for samples in plan.samples.values() for sample in samples}
 
 
-@pytest.mark.parametrize("kind", ["same", "compressed", "tif", "bmp", "colour", "palette", "jpeg"])
+@pytest.mark.parametrize("kind", ["same", "compressed", "tif", "bmp", "colour", "palette", "jpeg", "deep"])
 def test_the_same_image_in_another_file_is_a_copy(kind: str, tmp_path: Path) -> None:
     write_cells(tmp_path, 6, (64, 64))
     original, copy = (tmp_path / f"images/cell_00{i}.png" for i in (0, 1))
@@ -64,6 +64,8 @@ def test_the_same_image_in_another_file_is_a_copy(kind: str, tmp_path: Path) -> 
         Image.fromarray(np.stack([pixels] * 3, -1)).save(copy)
     elif kind == "palette":
         Image.fromarray(pixels).convert("P").save(copy)
+    elif kind == "deep":
+        Image.fromarray(pixels * np.uint16(257)).save(copy)
     else:
         Image.fromarray(pixels).save(copy, compress_level=0 if kind != "same" else 6)
     splits = ["train", "test", "train", "train", "eval", "test"]

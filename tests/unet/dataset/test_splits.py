@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from unet.dataset import splits
 from unet.dataset.sample import BLOCK_PREFIX, Sample
+from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
 
 SHARES = {"train": 0.6, "eval": 0.2, "test": 0.2}
@@ -23,12 +26,27 @@ def blocks(count: int, size: int) -> list[Sample]:
 
 def assign(
     samples: Sequence[Sample],
-    remembered: Mapping[str, str] | None = None,
+    remembered: Memory | None = None,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
     fold: int | None = None,
 ) -> dict[str, str | None]:
-    return splits.assign(samples, shares, remembered=remembered or {}, seed=seed, fold=fold)
+    return splits.assign(
+        samples, pixels(samples), shares, remembered=remembered or Memory(), seed=seed, fold=fold
+    )
+
+
+def pixels(samples: Iterable[Sample]) -> dict[str, str]:
+    """Contents of images that are all different, and keep their names."""
+    return {s.name: f"pixels of {s.name}" for s in samples}
+
+
+def run(samples: Sequence[Sample], before: Memory | None = None, fold: int | None = None) -> Memory:
+    """What a run remembers."""
+    before = before or Memory()
+    assigned = assign(samples, before, fold=fold)
+    kept, _ = splits.leave_out_duplicates(samples, assigned, pixels(samples), remembered=before)
+    return before.extended(samples, pixels(samples), assigned, kept)
 
 
 def groups(samples: Sequence[Sample], assigned: Mapping[str, str | None]) -> dict[str, str]:
@@ -78,7 +96,7 @@ def test_remembered_groups_stay_as_data_grows(start: int) -> None:
     remembered: dict[str, str] = {}
     for count in range(start, 41):
         samples = [sample(f"{i}") for i in range(count)]
-        now = groups(samples, assign(samples, remembered))
+        now = groups(samples, assign(samples, Memory(names=remembered)))
         assert now.items() >= remembered.items()
         remembered = now
     assert Counter(remembered.values())["train"] == pytest.approx(24, abs=1)
@@ -92,7 +110,7 @@ def test_manifest_wins_over_memory_and_decides_for_the_whole_group() -> None:
         sample("d"),
         sample("e"),
     ]
-    assigned = assign(samples, {"a": "train", "g": "test", "gone": "eval"})
+    assigned = assign(samples, Memory(groups={"g": "test"}, names={"a": "train", "gone": "eval"}))
     assert {name: assigned[name] for name in "abc"} == {"a": "test", "b": "train", "c": "train"}
     assert "eval" in assigned.values()
 
@@ -139,7 +157,7 @@ def test_folds_without_a_manifest_test_each_image_once(make: Callable[[int], Sam
     samples = [make(i) for i in range(23)]
     tested: Counter[str] = Counter()
     for fold in range(5):
-        assigned = splits.assign(samples, SHARES, remembered={}, seed=0, fold=fold, folds=5)
+        assigned = assign(samples, fold=fold)
         counts = Counter(assigned.values())
         assert counts["test"] in (4, 5)
         assert counts["eval"] in (4, 5)
@@ -167,7 +185,7 @@ def test_copies_never_land_in_two_splits(
     hashes = {name: name for name in "abcdefg"} | {"a": "same", "b": "same"}
     if left_out == []:
         hashes["b"] = hashes["a"] if assigned["a"] == assigned["b"] else "b"
-    kept, copies = splits.leave_out_duplicates(samples, assigned, hashes, remembered=remembered)
+    kept, copies = splits.leave_out_duplicates(samples, assigned, hashes, remembered=Memory(names=remembered))
     assert copies == left_out
     assert [name for name, split in kept.items() if split is None] == [name for name, _ in left_out]
 
@@ -176,34 +194,15 @@ def test_a_split_that_copies_alone_fill_is_refused() -> None:
     samples = [sample(name) for name in "abc"]
     hashes = {"a": "same", "b": "other", "c": "same"}
     with pytest.raises(BadInput, match="the train split would be empty"):
-        splits.leave_out_duplicates(samples, {"a": "train", "b": "eval", "c": "test"}, hashes, remembered={})
+        splits.leave_out_duplicates(
+            samples, {"a": "train", "b": "eval", "c": "test"}, hashes, remembered=Memory()
+        )
 
 
 def test_one_stack_is_to_be_split_in_blocks() -> None:
     pages = [Sample(f"s-{i}", Path("s"), Path("m"), "s", page=i, stack="s") for i in range(50)]
     with pytest.raises(BadInput, match="--set slices_per_group=5"):
         assign(pages)
-
-
-def test_splits_are_saved_and_loaded(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "splits.json"
-    assert splits.load(path) == {}
-    for assignment in ({"b": "test", "ä": "train"}, {"b": "eval"}):
-        splits.save(path, assignment)
-        assert splits.load(path) == assignment
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    "content", ["", '{"a": "tr', "[]", '{"a": "validation"}', '{"a": ["train"]}', "\x00"]
-)
-def test_damaged_splits_are_refused_with_advice(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "splits.json"
-    path.write_text(content)
-    with pytest.raises(
-        BadInput, match=r"splits\.json: the remembered splits are damaged .*; restore the file"
-    ):
-        splits.load(path)
 
 
 def slices(numbers: Iterable[int], size: int = 5) -> list[Sample]:
@@ -222,10 +221,8 @@ def slices(numbers: Iterable[int], size: int = 5) -> list[Sample]:
 )
 def test_slices_stay_in_their_split_when_others_come_or_go(later: Iterable[int]) -> None:
     first = slices(range(25))
-    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
-    before = splits.assign(first, shares, remembered={}, seed=0, fold=None)
-    remembered = splits.to_remember(first, before)
-    after = splits.assign(slices(later), shares, remembered=remembered, seed=0, fold=None)
+    before = assign(first)
+    after = assign(slices(later), run(first))
     assert {name: split for name, split in after.items() if name in before} == {
         name: split for name, split in before.items() if name in after
     }
@@ -233,20 +230,85 @@ def test_slices_stay_in_their_split_when_others_come_or_go(later: Iterable[int])
 
 
 def test_a_new_slice_among_known_ones_joins_the_one_before_it() -> None:
-    first = slices(range(0, 50, 2))
-    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
-    before = splits.assign(first, shares, remembered={}, seed=0, fold=None)
-    remembered = splits.to_remember(first, before)
-    after = splits.assign(
-        slices(sorted([*range(0, 50, 2), 31])), shares, remembered=remembered, seed=0, fold=None
-    )
-    assert after["s31"] == before["s30"]
+    remembered = run(slices(range(0, 50, 2)))
+    after = assign(slices(sorted([*range(0, 50, 2), 31])), remembered)
+    assert after["s31"] == remembered.names["s30"]
+
+
+def test_a_new_slice_before_the_first_known_one_of_a_stack_joins_that_one() -> None:
+    def stacks(of_b: Iterable[int]) -> list[Sample]:
+        pages = [("a", n) for n in range(1, 10)] + [("b", n) for n in of_b]
+        return [
+            sample(f"{stack}-{n}", f"block-{stack}-{i // 3:03d}")
+            for stack, group in itertools.groupby(pages, lambda page: page[0])
+            for i, (_, n) in enumerate(group)
+        ]
+
+    remembered = run(stacks(range(1, 10)))
+    assert remembered.names["a-9"] == "train"
+    remembered = replace(
+        remembered, names={**remembered.names, **{f"b-{n}": "test" for n in range(1, 4)}},
+        images={**remembered.images, **{f"pixels of b-{n}": "test" for n in range(1, 4)}},
+    )  # fmt: skip
+    assert assign(stacks(range(10)), remembered)["b-0"] == "test"
 
 
 def test_a_fold_that_contradicts_earlier_runs_is_refused() -> None:
     samples = [sample(f"{i}", fold=i % 3) for i in range(9)]
-    shares = {"train": 0.6, "eval": 0.2, "test": 0.2}
-    remembered = splits.to_remember(samples, splits.assign(samples, shares, remembered={}, seed=0, fold=0))
-    assert splits.assign(samples, shares, remembered=remembered, seed=0, fold=0)
-    with pytest.raises(BadInput, match="--root of its own"):
-        splits.assign(samples, shares, remembered=remembered, seed=0, fold=1)
+    remembered = run(samples, fold=0)
+    assert run(samples, remembered, fold=0) == remembered
+    with pytest.raises(BadInput, match=r"in earlier runs, would be in .* images more.* --root of its own"):
+        run(samples, remembered, fold=1)
+
+
+def test_folds_are_not_dealt_over_declared_splits() -> None:
+    samples = [*(sample(f"{i}") for i in range(9)), sample("held-out", split="test")]
+    with pytest.raises(BadInput, match=r"held-out\.png: named for the test split, but fold = 0"):
+        assign(samples, fold=0)
+
+
+@pytest.mark.parametrize(("before", "after"), [("^[0-9]", None), (None, "^[0-9]")])
+def test_another_group_pattern_moves_no_image(before: str | None, after: str | None) -> None:
+    def grouped(pattern: str | None) -> list[Sample]:
+        names = [f"{i % 10}-{i:02d}" for i in range(30)]
+        return [sample(name, name[0] if pattern else None) for name in names]
+
+    remembered = run(grouped(before))
+    if after:  # images of a group are in several splits already
+        with pytest.raises(BadInput, match=r"group '.' has images of several splits .*, .-.. in train and"):
+            run(grouped(after), remembered)
+    else:
+        assert run(grouped(after), remembered) == remembered
+
+
+def test_images_keep_their_split_under_new_names() -> None:
+    remembered = run([sample(f"{i}") for i in range(30)])
+    samples = [sample(f"1-{i}") for i in range(30)]
+    contents = {s.name: f"pixels of {s.name[2:]}" for s in samples}
+    assigned = splits.assign(samples, contents, SHARES, remembered=remembered, seed=0, fold=None)
+    assert {name[2:]: split for name, split in assigned.items()} == remembered.names
+
+
+@pytest.mark.parametrize(
+    ("samples", "moved"),
+    [
+        ([sample("a", "g", "test"), sample("b", "g")], "b"),  # only a is named for the test split
+        ([sample("a", "g", "test"), sample("b", "g", "test")], None),
+        ([sample("a", split="test")], None),
+    ],
+)
+def test_only_a_named_image_leaves_its_split(samples: list[Sample], moved: str | None) -> None:
+    contents = {s.name: s.name for s in samples}
+    remembered = Memory({"a": "train", "b": "train"})
+    others = [sample(name, split=split) for name, split in (("x", "train"), ("y", "eval"), ("z", "test"))]
+    contents |= {s.name: s.name for s in others}
+    assigned = splits.assign(samples + others, contents, SHARES, remembered=remembered, seed=0, fold=None)
+    assert assigned["a"] == "test"
+    if moved:
+        with pytest.raises(
+            BadInput, match=r"b\.png: in train in earlier runs, would be in test now; .* manifest"
+        ):
+            splits.leave_out_duplicates(samples + others, assigned, contents, remembered=remembered)
+    else:
+        kept, _ = splits.leave_out_duplicates(samples + others, assigned, contents, remembered=remembered)
+        assert kept == assigned
