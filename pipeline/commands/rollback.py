@@ -8,7 +8,6 @@ from pathlib import Path
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
-from unet.registry.model_card import renumber_card
 from unet.registry.versions import VersionError, roll_back
 
 
@@ -28,7 +27,7 @@ def rollback(root_path: Path, version: int | None) -> int:
         return BAD_INPUT
     try:
         with exclusive(root.lock):
-            target = roll_back(root.serving, version, renumber_card)
+            target = roll_back(root.serving, version)
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED
