@@ -81,6 +81,9 @@ def run(
         with exclusive(root.lock):
             if root.metadata.is_file() and root.metadata.stat().st_size:
                 require_readable(root.metadata)
+            from pipeline.history.withdrawal import tell_withdrawn
+
+            tell_withdrawn(root)
             run_id = _run_id(root)
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
