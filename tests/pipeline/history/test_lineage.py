@@ -88,6 +88,7 @@ def test_a_version_that_nobody_knows_is_a_sentence(version, sentence, recorded):
 def test_a_push_that_was_killed_before_it_was_recorded_leads_to_its_run(is_ours, recorded):
     recorded.add("1", {**dict.fromkeys(NODES[:-1], COMPLETE), "Pusher": FAILED}, status="running")
     model = load(recorded.root.path, "1").artifact("Trainer", "model")
+    assert model is not None
     for folder, content in {
         model.path / "Format-Serving": "model",
         # Another root that shares the serving folder may have a run that began in the same second.

@@ -89,7 +89,7 @@ def withdrawn(folder: Path) -> list[str]:
 
 def each_instant(models: dict[str, Path], tmp_path: Path, version: int | None = None) -> list[Path]:
     """The serving folder as rollbacks leave it that were interrupted one file operation later each."""
-    found = []
+    found: list[Path] = []
     for instant in range(1000):
         folder = serving_of(models, tmp_path / f"serving-{instant}")
         number = None if version is None else versions(folder)[version]
