@@ -33,13 +33,15 @@ def Pusher(  # type: ignore[no-untyped-def]
     pushed_model: OutputArtifact[PushedModel],
     folder: Parameter[str],
     facts: Parameter[str],
+    run: Parameter[str],
 ):
     """Deploys a model that both gates blessed, with its card, unless the newest version is this very model.
 
-    The parameters are `folder`, the folder of the versions, and `facts`, JSON for the model card with what
-    the artifacts do not hold. `pushed_model` records the result in custom properties: `pushed` (0 or 1),
-    `withdrawn` (1: a rollback withdrew this model) and, if the model is deployed afterwards,
-    `pushed_destination`.
+    The parameters are `folder`, the folder of the versions; `facts`, JSON for the model card with what the
+    artifacts do not hold; and `run`, the id of this run. The card holds it, so that the version leads to its
+    run even if the process is killed before ML Metadata knows of the push. `pushed_model` records the result
+    in custom properties: `pushed` (0 or 1), `withdrawn` (1: a rollback withdrew this model) and, if the model
+    is deployed afterwards, `pushed_destination`.
     """
     pushed_model.set_int_custom_property("pushed", 0)
     if not all(b.get_int_custom_property("blessed") == 1 for b in (model_blessing, infra_blessing)):
@@ -47,6 +49,7 @@ def Pusher(  # type: ignore[no-untyped-def]
     known = {
         "data_sha256": examples.get_string_custom_property("fingerprint"),
         "images": {split: examples.get_int_custom_property(f"{split}_count") for split in SPLITS},
+        "run": run,
         **json.loads(facts),
     }
 

@@ -9,8 +9,10 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.transform.component import Transform
+from tfx.dsl.compiler import constants
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types.channel import Channel
@@ -199,6 +201,7 @@ def create_pipeline(
         examples=examples.outputs["examples"],
         folder=str(root.serving),
         facts=json.dumps(_facts(config)),
+        run=RuntimeParameter(constants.PIPELINE_RUN_ID_PARAMETER_NAME, str),
     )
     return Pipeline(
         pipeline_name=MODEL_NAME,

@@ -21,7 +21,7 @@ BELOW = {
     "serving": set(),
 }
 # The nodes of the graph load TFX: check, predict, runs, report and average must not.
-MAY_IMPORT_COMPONENTS = {"pipeline.graph", "pipeline.history.promotion"}
+MAY_IMPORT_COMPONENTS = {"pipeline.graph", "pipeline.history.promotion", "pipeline.history.withdrawal"}
 NOT_IN_UNET = {
     "apache_beam", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis",
     "tensorflow_transform", "tfx", "tfx_bsl",

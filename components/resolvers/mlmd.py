@@ -9,6 +9,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 # Custom property of a blessing that a person gave without the comparison; its value says how.
 ACCEPTED = "accepted"
+# Custom property of a blessing and of a pushed model: 1 if a rollback withdrew the model.
+WITHDRAWN = "withdrawn"
 INPUT, OUTPUT = mlmd.Event.INPUT, mlmd.Event.OUTPUT
 
 
@@ -36,10 +38,16 @@ def last_written(store: Any, artifacts: list[int]) -> dict[int, int]:
 
 
 def blessed(store: Any, blessings: Iterable[Any]) -> list[Any]:
-    """Returns the artifacts among `ModelBlessing`s that bless, newest first.
+    """Returns the artifacts among `ModelBlessing`s that bless a model, newest first.
 
-    Evaluating an unchanged model again renews its blessing under the id of the old artifact.
+    Evaluating an unchanged model again renews its blessing under the id of the old artifact. The blessing of
+    a model that a rollback withdrew counts no more.
     """
-    good = [artifact for artifact in blessings if artifact.get_int_custom_property("blessed") == 1]
+    good = [
+        artifact
+        for artifact in blessings
+        if artifact.get_int_custom_property("blessed") == 1
+        and artifact.get_int_custom_property(WITHDRAWN) != 1
+    ]
     order = last_written(store, [artifact.id for artifact in good])
     return sorted(good, key=lambda artifact: order[artifact.id], reverse=True)

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.prediction.models import find_models
-from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
-from pipeline.process.lock import Locked, exclusive
+from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from unet.registry.records import ModelError, common_record, mean_record, training_record
 from unet.registry.versions import newest_version, push
@@ -66,14 +65,10 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
         try:
             mean.average(folders, Path(scratch, "model"), test_time_augmentation)
-            with exclusive(out / ".lock"):
-                version, _ = push(Path(scratch, "model"), out)
+            version, _ = push(Path(scratch, "model"), out)
         except ModelError as error:
             print(error, file=sys.stderr)
             return BAD_INPUT
-        except Locked as error:
-            print(f"{error}: wait for it", file=sys.stderr)
-            return INTERRUPTED
     print(f"{version}: {what}")
     return OK
 

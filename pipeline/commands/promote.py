@@ -62,13 +62,15 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
 def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     require_readable(root.metadata)
     require_place(root)
+    from pipeline.history.promotion import Promotion, Record, last_blessed
+    from pipeline.history.withdrawal import tell_withdrawn
+
+    tell_withdrawn(root)
     run = load(root.path, run_id)
     inputs = _inputs(run)
     model = model_path(inputs["model"])
     newest = newest_version(root.serving)
     is_live = newest is not None and digest(root.serving / str(newest)) == digest(model)
-    from pipeline.history.promotion import Promotion, Record, last_blessed
-
     # Deployed but not recorded: by a rollback, or by a promotion that was killed before its record.
     if is_live and last_blessed(root) == inputs["model"].id:
         print(f"Unchanged: {root.serving / str(newest)} is this model already")
@@ -79,6 +81,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
         "data_sha256": inputs["examples"].text("fingerprint"),
         "images": counts(inputs["examples"]),
         **record.facts(),
+        "run": run.id,
         "promoted": dataclasses.asdict(promotion),
     }
     metrics = _metrics(run)
@@ -92,6 +95,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
         record.failed()
         raise
     record.done(target)
+    tell_withdrawn(root)  # a model that a person wants in service is no longer withdrawn
     print(f"In service: {target}")
     print(f"Recorded: {promotion.who}, {promotion.when}: {reason}")
     print("The next model is compared with this one.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from pipeline.history.executions import StoreError
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.root import Root
-from unet.registry.model_card import renumber_card
 from unet.registry.versions import VersionError, roll_back
 
 
@@ -28,13 +28,18 @@ def rollback(root_path: Path, version: int | None) -> int:
         return BAD_INPUT
     try:
         with exclusive(root.lock):
-            target = roll_back(root.serving, version, renumber_card)
+            target = roll_back(root.serving, version)
+            print(f"In service: {target}")
+            print("The models after the one it is a copy of are withdrawn: no run pushes them again.")
+            from pipeline.history.withdrawal import tell_withdrawn
+
+            tell_withdrawn(root)
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED
     except VersionError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    print(f"In service: {target}")
-    print("The models after the one it is a copy of are withdrawn: no run pushes them again.")
+    except StoreError as error:
+        print(f"{error} (the next run that can read it takes note of the rollback)", file=sys.stderr)
     return OK

@@ -82,6 +82,9 @@ def run(
     try:
         with exclusive(root.lock):
             make_usable(root)
+            from pipeline.history.withdrawal import tell_withdrawn
+
+            tell_withdrawn(root)
             run_id = next_id(ids(root.path))
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed

@@ -92,6 +92,7 @@ class Push:
         run: id of the run that trained the model.
         reason, who, when: reason, name and time of a promotion by a person; empty if the run pushed the
         model.
+        withdrawn: whether a rollback withdrew the model.
     """
 
     folder: str
@@ -99,6 +100,7 @@ class Push:
     reason: str = ""
     who: str = ""
     when: str = ""
+    withdrawn: bool = False
 
     @property
     def version(self) -> str:
@@ -156,7 +158,9 @@ class Executions:
                     # A promotion by a person belongs to no run but records the run of its model.
                     run = str(recorded.get("run") or _maker(self._store, artifact.id))
                     texts = {key: str(recorded.get(key, "")) for key in ("reason", "who", "when")}
-                    pushed.append(Push(str(recorded.get("pushed_destination", "")), run, **texts))
+                    destination = str(recorded.get("pushed_destination", ""))
+                    is_withdrawn = recorded.get("withdrawn") == 1
+                    pushed.append(Push(destination, run, **texts, withdrawn=is_withdrawn))
         return pushed
 
     def maker(self, artifact: int) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pipeline.history.executions import CACHED, Push
+from pipeline.history.outcome import model_path
 from pipeline.history.runs import HistoryError, Run, load, pushes
 from pipeline.root import Root
 from unet.registry.model_card import read_card
+from unet.registry.records import digest
 from unet.registry.versions import versions
 
 
@@ -62,12 +66,35 @@ def run_of_version(root: Path, version: int) -> tuple[Run, str]:
     sentences: list[str] = []
     number = version
     while not (push := known.get(str(number))):
-        before = read_card(serving / str(number)).get("rolled_back_to")
+        card = read_card(serving / str(number))
+        before = card.get("rolled_back_to")
         if not isinstance(before, int) or len(sentences) > len(known):
-            raise HistoryError(_unknown(serving, version, number))
+            run = _run_of_card(root, serving / str(number), card)
+            if not run:
+                raise HistoryError(_unknown(serving, version, number))
+            sentences.append(f"version {number} was pushed by a process that was killed before it noted that")
+            return run, "; ".join(sentences)
         sentences.append(f"version {number} is a copy of version {before}, which a rollback brought back")
         number = before
+    if push.withdrawn:
+        sentences.append(f"version {push.version} was withdrawn by a rollback")
     return load(root, push.run), "; ".join([*sentences, *_promotion(push)])
+
+
+def _run_of_card(root: Path, version: Path, card: Mapping[str, Any]) -> Run | None:
+    """The run that a version's card names, unless a run of another root that shares the serving folder."""
+    try:
+        run = load(root, str(card.get("run", "")))
+    except HistoryError:
+        return None
+    model = run.artifact("Trainer", "model")
+    if not model:
+        return None
+    # Without the files of the model, the card must do.
+    is_other = (model_path(model) / "saved_model.pb").is_file() and digest(model_path(model)) != digest(
+        version
+    )
+    return None if is_other else run
 
 
 def _promotion(push: Push) -> list[str]:

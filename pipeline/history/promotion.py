@@ -35,18 +35,24 @@ class Promotion:
 
 def last_blessed(root: Root) -> int | None:
     """Returns the id of the model that the gate or a person blessed last; None if there is none."""
-    store = _store(root)
-    blessings = store.get_artifacts_by_type("ModelBlessing")
+    store = open_store(root)
     models = {
-        blessing.id: blessing.custom_properties["current_model_id"].int_value
-        for blessing in blessings
-        if "blessed" in blessing.custom_properties and blessing.custom_properties["blessed"].int_value == 1
+        blessing.id: int_of(blessing, "current_model_id")
+        for blessing in store.get_artifacts_by_type("ModelBlessing")
+        if int_of(blessing, "blessed") == 1 and int_of(blessing, lineage.WITHDRAWN) != 1
     }
     order = lineage.last_written(store, list(models))
     return models[max(models, key=lambda blessing: order[blessing])] if models else None
 
 
-def _store(root: Root) -> MetadataStore:
+def int_of(artifact: mlmd.Artifact, key: str) -> int:
+    """Returns a number among the custom properties of an artifact; 0 if it is not set."""
+    # Reading a missing key of the map would add the key.
+    return int(artifact.custom_properties[key].int_value) if key in artifact.custom_properties else 0
+
+
+def open_store(root: Root) -> MetadataStore:
+    """Opens ML Metadata for writing; the caller holds the lock of the root."""
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = str(root.metadata)
     return MetadataStore(config)
@@ -63,7 +69,7 @@ class Record:
             promotion: the promotion to record.
             inputs: the `model`, and the other artifacts that it was evaluated with, by key.
         """
-        self._store = _store(root)
+        self._store = open_store(root)
         self._root, self._promotion, self._model = root, promotion, inputs["model"]
         kind = self._store.put_execution_type(mlmd.ExecutionType(name=TYPE), can_add_fields=True)
         self._execution = mlmd.Execution(type_id=kind, last_known_state=mlmd.Execution.RUNNING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from unet.registry.versions import newest_version, versions
+from unet.registry.versions import newest_version, version_number, versions
 
 
 def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path], list[str]]:
@@ -28,9 +28,9 @@ def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path],
     found, problems = [], []
     for text in map(str, given):
         path = Path(text)
-        if not path.exists() and text.isdigit():
+        if not path.exists() and (number := version_number(text)) is not None:
             path = serving / text
-            if int(text) not in versions(serving):
+            if number not in versions(serving):
                 listed = ", ".join(map(str, versions(serving))) or "none"
                 problems.append(f"{serving}: no version {text}; there are: {listed}")
         elif (newest := newest_version(path)) and not (path / "saved_model.pb").is_file():

@@ -48,6 +48,7 @@ def push(tmp_path: Path, weights: str = "a", model: int = 1, infra: int = 1) -> 
         pushed_model=pushed,
         folder=str(tmp_path / "serving"),
         facts=json.dumps(facts),
+        run="20261128-020000",
     )
     return pushed
 
@@ -68,7 +69,7 @@ def test_a_blessed_model_is_pushed_with_its_card(tmp_path: Path):
     assert pushed.get_string_custom_property("pushed_destination") == str(folder)
     assert (folder / "saved_model.pb").read_text() == "a"
     card = json.loads((folder / "assets.extra" / "model_card.json").read_text())
-    assert card["data_sha256"] == "5eed"
+    assert (card["data_sha256"], card["run"]) == ("5eed", "20261128-020000")
     assert card["images"] == {"train": 6, "eval": 2, "test": 3}
     assert (card["version"], card["data_licence"], card["code"]) == (version, "CC0", "c0de")
     assert card["metrics_on_test_split"]["foreground_iou"] == 0.8

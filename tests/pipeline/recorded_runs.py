@@ -133,6 +133,9 @@ class RecordedRuns:
             write_verdict(folder, verdict(iou))
         elif key == "blessing":
             properties = {"blessed": int(iou >= 0.5)}
+            if model := self._artifacts.get("model"):
+                [found] = self.store.get_artifacts_by_id([model])
+                properties |= {"current_model": found.uri, "current_model_id": model}
         elif key == "pushed_model" and version:
             properties = {"pushed": 1, "pushed_destination": str(self.root.serving / str(version))}
         artifact = mlmd.Artifact(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration.portable import runtime_parameter_utils
 
 from pipeline.config.settings import PipelineConfig
 from pipeline.graph import create_pipeline
@@ -115,3 +117,12 @@ def test_the_facts_of_the_card_do_not_say_where_the_data_lie(data: Path):
     assert (
         json.loads(told(graph(moved, steps=7), "Pusher")["facts"])["configuration"] != facts["configuration"]
     )
+
+
+def test_the_pusher_is_told_which_run_it_is_part_of(data: Path):
+    ir = compiler.Compiler().compile(graph(data))
+    runtime_parameter_utils.substitute_runtime_parameter(
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: "20261128-020000"}
+    )
+    [pusher] = [node.pipeline_node for node in ir.nodes if node.pipeline_node.node_info.id == "Pusher"]
+    assert pusher.parameters.parameters["run"].field_value.string_value == "20261128-020000"

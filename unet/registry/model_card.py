@@ -72,9 +72,8 @@ def read_card(model: Path) -> dict[str, Any]:
 
 def renumber_card(model: Path, version: int) -> None:
     """Sets the version in the card of a copy, and records the version that was copied."""
-    path = model / CARDS[0]
-    if path.is_file():
-        card = json.loads(path.read_text(encoding="utf-8"))
+    card = read_card(model)
+    if "version" in card:  # a damaged card must not keep a good model out of service
         _write(model, {**card, "version": version, "rolled_back_to": card["version"], "pushed": _now()})
 
 

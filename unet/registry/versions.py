@@ -1,24 +1,31 @@
 """The folder of pushed models, with a numbered folder for each version, as TensorFlow Serving polls it.
 
 `latest.json` beside them names the deployed version and the withdrawn models, for clients that do not poll;
-it is replaced atomically after a new version is complete.
+it is replaced atomically after a new version is complete. A rollback is written there before it begins, so
+that whoever changes the folder next completes one that was interrupted. Pipelines that share a folder take
+turns by its lock.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 from unet.files import atomic_write
+from unet.registry.model_card import renumber_card
 from unet.registry.records import digest
 
 MODEL_NAME = "unet"  # name of the model in servers, and of its folder
 LATEST = "latest.json"
+_LOCK = ".lock"
+_UNFINISHED = "rolling_back_to"  # key in LATEST while a rollback is in progress
 
 
 class VersionError(ValueError):
@@ -29,13 +36,17 @@ class Withdrawn(Exception):
     """The model was withdrawn by `roll_back`."""
 
 
+def version_number(name: str) -> int | None:
+    """The version that the name of a folder stands for; None if it stands for none.
+
+    Servers read ASCII digits only: `"²".isdigit()` is true, too, but is no number.
+    """
+    return int(name) if name.isascii() and name.isdigit() and str(int(name)) == name else None
+
+
 def versions(folder: Path) -> list[int]:
     """The numbers of the complete versions in a folder of versions, ascending."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "saved_model.pb").is_file()
-    )
+    return sorted(v for v in _numbers(folder) if (folder / str(v) / "saved_model.pb").is_file())
 
 
 def newest_version(folder: Path) -> int | None:
@@ -66,61 +77,119 @@ def push(
     Raises:
         Withdrawn: the model was withdrawn by `roll_back`; nothing was pushed.
     """
-    _tidy(folder)
-    known = digest(model)
-    newest = newest_version(folder)
-    if newest is not None and digest(folder / str(newest)) == known:
-        _write_latest(folder, newest, known, _withdrawn(folder))
-        return folder / str(newest), False
-    withdrawn = _withdrawn(folder)
-    if known in withdrawn and not even_withdrawn:
-        raise Withdrawn
-    return _add(model, folder, known, [w for w in withdrawn if w != known], describe), True
+    _create(folder)
+    with _locked(folder):
+        _finish(folder)
+        known = digest(model)
+        withdrawn = _withdrawn(folder)
+        if known in withdrawn and not even_withdrawn:
+            raise Withdrawn
+        withdrawn = [other for other in withdrawn if other != known]
+        newest = newest_version(folder)
+        if newest is not None and digest(folder / str(newest)) == known:
+            _write_latest(folder, newest, known, withdrawn)
+            return folder / str(newest), False
+        return _add(model, folder, known, withdrawn, describe), True
 
 
-def roll_back(
-    folder: Path,
-    version: int | None = None,
-    describe: Callable[[Path, int], None] = lambda copy, version: None,
-) -> Path:
+def roll_back(folder: Path, version: int | None = None) -> Path:
     """Copies an older version to a new version, and withdraws the models after the older version.
 
-    A withdrawn model is not pushed again, as a run on unchanged data would do otherwise.
+    A withdrawn model is not pushed again, as a run on unchanged data would do otherwise. The withdrawal is on
+    the disk before anything else happens. If an earlier rollback was interrupted, the same request completes
+    it.
 
     Args:
         folder: folder of the versions.
         version: version to go back to; None: the newest version whose model is neither the newest version's
             nor withdrawn.
-        describe: called with the hidden copy and its version before it gets its name, to write its card.
 
     Returns:
-        Folder of the new version.
+        Folder of the version that is in service now.
 
     Raises:
         VersionError: there is no such version, or it is the newest already.
     """
-    _tidy(folder)
-    present = versions(folder)
-    listed = ", ".join(map(str, present)) or "none"
-    target = _before_the_newest(folder, present) if version is None else version
-    if target is None:
-        raise VersionError(f"{folder}: no good version before the newest; there are: {listed}")
-    if target not in present:
-        raise VersionError(f"{folder}: no version {target}; there are: {listed}")
-    if target == present[-1]:
-        raise VersionError(f"{folder}: {target} is the newest version already")
-    wanted = digest(folder / str(target))
-    after = {digest(folder / str(v)) for v in present if v > target}
-    withdrawn = sorted((set(_withdrawn(folder)) | after) - {wanted})
-    return _add(folder / str(target), folder, wanted, withdrawn, describe)
+    if not folder.is_dir():
+        raise VersionError(f"{folder}: no version was pushed yet")
+    with _locked(folder):
+        unfinished = (_record(folder) or {}).get(_UNFINISHED)
+        if unfinished is not None and version in (None, unfinished) and (finished := _finish(folder)):
+            return finished
+        present = versions(folder)
+        listed = ", ".join(map(str, present)) or "none"
+        target = _before_the_newest(folder, present) if version is None else version
+        if target is None:
+            raise VersionError(f"{folder}: no good version before the newest; there are: {listed}")
+        if target not in present:
+            raise VersionError(f"{folder}: no version {target}; there are: {listed}")
+        if target == present[-1]:
+            raise VersionError(f"{folder}: {target} is the newest version already")
+        wanted = digest(folder / str(target))
+        after = {v: digest(folder / str(v)) for v in present if v > target}
+        withdrawn = sorted((set(_withdrawn(folder)) | set(after.values())) - {wanted})
+        _write_latest(folder, present[-1], after[present[-1]], withdrawn, unfinished=target)
+        return _finish(folder) or folder / str(target)
+
+
+def settle(folder: Path, remembered: Collection[str] = ()) -> frozenset[str]:
+    """Completes a rollback that was interrupted, and returns which models are withdrawn.
+
+    Args:
+        folder: folder of the versions; it may be missing.
+        remembered: hashes of withdrawn models from another record, by which `latest.json` is mended if it is
+            missing or damaged.
+
+    Returns:
+        The hashes of the withdrawn models, see `unet.registry.records.digest`.
+    """
+    if not folder.is_dir() and not remembered:
+        return frozenset()
+    _create(folder)
+    with _locked(folder):
+        if _record(folder) is None and remembered:
+            newest = newest_version(folder)
+            known = "" if newest is None else digest(folder / str(newest))
+            _write_latest(folder, newest, known, sorted(remembered))
+        _finish(folder)
+        return frozenset(_withdrawn(folder))
 
 
 def _before_the_newest(folder: Path, present: list[int]) -> int | None:
     """The newest version whose model is neither the newest's nor withdrawn."""
     if not present:
         return None
-    bad = {*_withdrawn(folder), digest(folder / str(present[-1]))}
+    return _newest_good(folder, present, {*_withdrawn(folder), digest(folder / str(present[-1]))})
+
+
+def _newest_good(folder: Path, present: list[int], bad: Collection[str]) -> int | None:
     return next((v for v in reversed(present) if digest(folder / str(v)) not in bad), None)
+
+
+def _finish(folder: Path) -> Path | None:
+    """Removes the remains of a killed push, and completes a rollback from its record.
+
+    The caller holds the lock of the folder.
+
+    Returns:
+        Folder of the version that the rollback put into service; None if there was nothing to complete, or
+        every version that is left is withdrawn.
+    """
+    for leftover in folder.glob(".pushing-*"):
+        shutil.rmtree(leftover)
+    record = _record(folder) or {}
+    if _UNFINISHED not in record:
+        return None
+    present, withdrawn = versions(folder), record["withdrawn"]
+    # Every other model after the wanted version is withdrawn, so the newest good one holds the wanted model.
+    good = _newest_good(folder, present, withdrawn)
+    if good is None:
+        return None
+    known = digest(folder / str(good))
+    if good == present[-1]:  # interrupted after the new version got its name
+        _write_latest(folder, good, known, withdrawn)
+        return folder / str(good)
+    return _add(folder / str(good), folder, known, withdrawn, renumber_card)
 
 
 def _add(
@@ -128,11 +197,9 @@ def _add(
     folder: Path,
     known: str,
     withdrawn: list[str],
-    describe: Callable[[Path, int], None] = lambda copy, version: None,
+    describe: Callable[[Path, int], None],
 ) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
-    version = max([int(time.time()), *(v + 1 for v in taken)])
+    version = max([int(time.time()), *(v + 1 for v in _numbers(folder))])
     # A hidden sibling is on the same file system, so that the rename is atomic; its name is no number, so
     # that servers do not take it for a version.
     hidden = folder / f".pushing-{version}"
@@ -146,27 +213,58 @@ def _add(
     return folder / str(version)
 
 
-def _tidy(folder: Path) -> None:
-    """Removes the remains of a push that was killed; the caller must hold the lock of the root."""
-    for leftover in folder.glob(".pushing-*"):
-        shutil.rmtree(leftover)
+def _numbers(folder: Path) -> list[int]:
+    """The numbers that are taken, also by versions that are not complete."""
+    found = (version_number(p.name) for p in folder.iterdir()) if folder.is_dir() else ()
+    return [number for number in found if number is not None]
+
+
+def _create(folder: Path) -> None:
+    """Creates a folder whose name is on the disk, too, before anything is written into it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        _fsync(path.parent)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Waits until nobody else changes the folder; the kernel drops the lock of a process that ends."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """The content of `latest.json`; None if the file is missing or damaged."""
+    # No reason to stop: the folders of the versions are what matters.
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads((folder / LATEST).read_text(encoding="utf-8"))
+        if isinstance(found, dict) and isinstance(found.get("withdrawn"), list):
+            return found
+    return None
 
 
 def _withdrawn(folder: Path) -> list[str]:
-    # An unreadable file counts as an empty list: the folders of the versions are what matters.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return list(json.loads((folder / LATEST).read_text(encoding="utf-8"))["withdrawn"])
-    return []
+    return list((_record(folder) or {}).get("withdrawn", []))
 
 
-def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) -> None:
-    content = {"version": version, "path": str(version), "sha256": known, "withdrawn": withdrawn}
+def _write_latest(
+    folder: Path, version: int | None, known: str, withdrawn: list[str], unfinished: int | None = None
+) -> None:
+    path = None if version is None else str(version)
+    content = {"version": version, "path": path, "sha256": known, "withdrawn": withdrawn}
+    if unfinished is not None:
+        content[_UNFINISHED] = unfinished
     text = json.dumps(content, indent=2) + "\n"
-    path = folder / LATEST
-    with contextlib.suppress(OSError):
-        if path.read_text(encoding="utf-8") == text:
+    with contextlib.suppress(OSError, ValueError):
+        if (folder / LATEST).read_text(encoding="utf-8") == text:
+            _fsync(folder)  # whoever wrote it may have been killed before this
             return
-    with atomic_write(path) as file:
+    with atomic_write(folder / LATEST) as file:
         file.write(text)
     _fsync(folder)
 

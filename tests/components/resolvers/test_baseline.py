@@ -100,6 +100,13 @@ def test_a_model_that_a_person_accepted_is_its_own_baseline_until_another_is_ble
     assert [m.id for m in resolve(artifacts, 1, 3)] == [2]
 
 
+def test_a_withdrawn_model_is_no_baseline(artifacts):
+    _, blessings = artifacts
+    for index in (0, 2):  # of model 2
+        blessings[index].set_int_custom_property(lineage.WITHDRAWN, 1)
+    assert [m.id for m in resolve(artifacts, 3, 4)] == [1]
+
+
 def damage(model):
     (folder(model) / "saved_model.pb").write_bytes(b"\xff\xff")
 

@@ -63,3 +63,6 @@ def test_blessings_come_newest_first_by_when_they_were_given_last():
     assert mlmd.blessed(store, blessings) == [fourth, second, first]
     execute(store, wrote={"blessing": [first.id]})
     assert mlmd.blessed(store, blessings) == [first, fourth, second]
+    first.set_int_custom_property(mlmd.WITHDRAWN, 1)
+    second.set_int_custom_property(mlmd.WITHDRAWN, 0)
+    assert mlmd.blessed(store, blessings) == [fourth, second]

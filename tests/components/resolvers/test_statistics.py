@@ -81,3 +81,10 @@ def test_of_several_statistics_of_the_same_data_the_newest_count(runs: Runs):
     again.id = later
     runs.add(0)
     assert runs.baseline([runs.statistics[0], again]) == [again]
+
+
+def test_those_of_a_withdrawn_model_are_nothing_to_compare_with(runs: Runs):
+    for blessed in (1, 1, 0):
+        runs.add(blessed)
+    runs.blessings[1].set_int_custom_property("withdrawn", 1)
+    assert runs.baseline() == [runs.statistics[0]]

@@ -101,3 +101,10 @@ def test_a_model_that_is_gone_is_skipped(trainings: Trainings):
     trainings.train(trainings.examples())
     del trainings.models[1]
     assert trainings.start_of(trainings.examples()) == [first]
+
+
+def test_no_training_starts_from_a_withdrawn_model(trainings: Trainings):
+    first = trainings.train(trainings.examples())
+    trainings.train(trainings.examples())
+    trainings.blessings[1].set_int_custom_property("withdrawn", 1)
+    assert trainings.start_of(trainings.examples()) == [first]

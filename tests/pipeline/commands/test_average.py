@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.process.lock import exclusive
 from unet.registry.versions import newest_version, versions
 
 
@@ -81,14 +80,3 @@ def test_it_does_not_push_where_runs_push(
     assert average(root, "--model", 1, "--model", 2, "--out", out) == 2
     assert f"{out}: runs push here" in capsys.readouterr().err
     assert sorted(os.listdir(out)) == before
-
-
-def test_it_waits_for_nobody_who_pushes_into_the_folder(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "mean"
-    (out / ".pushing-1").mkdir(parents=True)
-    with exclusive(out / ".lock"):
-        assert average(root, "--model", 1, "--model", 2, "--out", out) == 75
-    assert f"is working on {out}: wait for it" in capsys.readouterr().err
-    assert {p.name for p in out.iterdir()} == {".pushing-1", ".lock"}

@@ -36,7 +36,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     serving = make_versions(tmp_path, 5, 7)
     code, _, err = rollback(6, "--root", tmp_path)
     assert (code, err) == (2, f"{serving}: no version 6; there are: 5, 7\n")
-    assert {path.name for path in serving.iterdir()} == {"5", "7"}
+    assert {path.name for path in serving.iterdir()} == {"5", "7", ".lock"}
 
 
 def test_a_run_in_progress_is_waited_for(tmp_path: Path) -> None:
@@ -48,3 +48,32 @@ def test_a_run_in_progress_is_waited_for(tmp_path: Path) -> None:
         code, _, err = rollback("--root", tmp_path)
     assert code == 75
     assert "wait for it" in err
+
+
+def test_a_run_that_comes_next_compares_with_no_withdrawn_model(tmp_path: Path) -> None:
+    from pipeline.history.promotion import last_blessed
+    from pipeline.history.runs import load
+    from tests.pipeline.recorded_runs import RecordedRuns
+
+    recorded = RecordedRuns(tmp_path)
+    for run_id, version in {"1": 5, "2": 7}.items():
+        recorded.add(run_id, version=version)
+        make_versions(tmp_path, version)
+    recorded.close()
+    code, _, err = rollback("--root", tmp_path)
+    assert (code, err) == (0, "")
+    model = load(tmp_path, "1").artifact("Trainer", "model")
+    assert model is not None
+    assert last_blessed(recorded.root) == model.id
+
+
+def test_it_works_without_ml_metadata(tmp_path: Path) -> None:
+    serving = make_versions(tmp_path, 5, 7)
+    (tmp_path / "metadata.sqlite").write_bytes(b"no database at all" * 100)
+    code, out, err = rollback("--root", tmp_path)
+    assert code == 0
+    assert "In service: " in out
+    assert "file is not a database" in err
+    assert err.count("\n") == 1
+    newest = max(int(path.name) for path in serving.glob("[0-9]*"))
+    assert (serving / str(newest) / "saved_model.pb").read_text() == "model 5"

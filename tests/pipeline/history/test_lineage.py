@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.history.lineage import lineage, run_of_version
 from pipeline.history.runs import HistoryError, load
-from tests.pipeline.recorded_runs import CACHED, COMPLETE, HASH, NODES
+from tests.pipeline.recorded_runs import CACHED, COMPLETE, FAILED, HASH, NODES
 
 
 def copy_of(serving: Path, version: int, original: int) -> None:
@@ -82,3 +82,31 @@ def test_a_version_that_nobody_knows_is_a_sentence(version, sentence, recorded):
     (recorded.root.serving / "30" / "assets.extra" / "model_card.json").write_text("{torn")
     with pytest.raises(HistoryError, match=sentence):
         run_of_version(recorded.root.path, version)
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_push_that_was_killed_before_it_was_recorded_leads_to_its_run(is_ours, recorded):
+    recorded.add("1", {**dict.fromkeys(NODES[:-1], COMPLETE), "Pusher": FAILED}, status="running")
+    model = load(recorded.root.path, "1").artifact("Trainer", "model")
+    assert model is not None
+    for folder, content in {
+        model.path / "Format-Serving": "model",
+        # Another root that shares the serving folder may have a run that began in the same second.
+        recorded.root.serving / "12": "model" if is_ours else "other",
+    }.items():
+        (folder / "assets.extra").mkdir(parents=True)
+        (folder / "saved_model.pb").write_text(content)
+        (folder / "assets.extra" / "model_card.json").write_text(json.dumps({"version": 12, "run": "1"}))
+    copy_of(recorded.root.serving, 13, 12)
+    if not is_ours:
+        with pytest.raises(HistoryError, match="no run under this root pushed version 12"):
+            run_of_version(recorded.root.path, 12)
+        return
+    run, sentence = run_of_version(recorded.root.path, 12)
+    assert (run.id, sentence) == (
+        "1",
+        "version 12 was pushed by a process that was killed before it noted that",
+    )
+    run, sentence = run_of_version(recorded.root.path, 13)
+    assert run.id == "1"
+    assert sentence.startswith("version 13 is a copy of version 12")

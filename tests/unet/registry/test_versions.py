@@ -62,6 +62,7 @@ def test_foreign_files_stay_and_broken_versions_do_not_count(tmp_path):
         "README",
         "99999999999",
         "latest.json",
+        ".lock",
         target.name,
     }
 
@@ -125,6 +126,18 @@ def test_a_torn_latest_is_mended_by_the_next_push(tmp_path):
     latest.write_text(whole[:20])
     assert push(model, tmp_path / "serving") == (target, False)
     assert latest.read_text() == whole
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "007", "99999999999999999999999999 "])
+def test_a_folder_whose_name_only_looks_like_a_number_stops_no_push(tmp_path, name):
+    serving = tmp_path / "serving"
+    make_model(serving / name, "odd")
+    assert versions(serving) == []
+    target, _ = push(make_model(tmp_path / "model"), serving)
+    assert versions(serving) == [int(target.name)]
+    push(make_model(tmp_path / "b", "b"), serving)
+    assert (roll_back(serving) / "saved_model.pb").read_text() == "x"
+    assert (serving / name / "saved_model.pb").read_text() == "odd"
 
 
 def test_a_model_without_a_record_says_nothing(tmp_path):
