@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from pipeline.history.executions import Artifact, StoreError, require_readable
+from pipeline.history.manifest import MANIFEST, damage
 from pipeline.history.outcome import counts, model_path, verdict
 from pipeline.history.runs import HistoryError, Run, load
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
@@ -117,6 +118,9 @@ def _inputs(run: Run) -> dict[str, Artifact]:
     examples = run.artifact("ImageMaskExampleGen", "examples")
     if evaluation is None or examples is None:
         raise PromotionRefused(f"the model of run {run.id} was not evaluated: run again")
+    for artifact in (model, evaluation):
+        if found := damage(artifact.path, artifact.text(MANIFEST), contents=True):
+            raise PromotionRefused(f"{found}: run again, so that it is made anew")
     return {"model": model, "evaluation": evaluation, "examples": examples}
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from unet.files import atomic_write
+from unet.files import atomic_write, fsync
 from unet.registry.records import digest
 
 MODEL_NAME = "unet"  # name of the model in servers, and of its folder
@@ -139,9 +138,9 @@ def _add(
     shutil.copytree(model, hidden)
     describe(hidden, version)
     for path in [*hidden.rglob("*"), hidden]:
-        _fsync(path)
+        fsync(path)
     hidden.rename(folder / str(version))
-    _fsync(folder)
+    fsync(folder)
     _write_latest(folder, version, known, withdrawn)
     return folder / str(version)
 
@@ -168,12 +167,4 @@ def _write_latest(folder: Path, version: int, known: str, withdrawn: list[str]) 
             return
     with atomic_write(path) as file:
         file.write(text)
-    _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(folder)
