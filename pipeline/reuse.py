@@ -32,14 +32,14 @@ class Damaged(RuntimeError):
         self.folder = folder
 
 
-class _VerifiedPython(PythonExecutorOperator):  # type: ignore[misc]
+class _VerifiedPython(PythonExecutorOperator):
     """Runs a component in this process between the two checks of this module."""
 
     def run_executor(self, execution_info: Any) -> Any:
         return _verified(super().run_executor, execution_info)
 
 
-class _VerifiedBeam(BeamExecutorOperator):  # type: ignore[misc]
+class _VerifiedBeam(BeamExecutorOperator):
     """The same for a component that uses Beam."""
 
     def run_executor(self, execution_info: Any, make_beam_pipeline_fn: Any = None) -> Any:

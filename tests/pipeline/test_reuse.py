@@ -125,6 +125,9 @@ def test_an_input_that_is_gone_is_left_to_the_component(folder: Path):
     read, written = Model(), Model()
     read.uri, written.uri = str(folder.parent / "6"), str(folder.parent / "8")
     read.set_string_custom_property(MANIFEST, '{"weights":[1,"x"]}')
-    _verified(lambda info: Path(written.uri).mkdir() or execution_result_pb2.ExecutorOutput(),
-              execution("Evaluator", "baseline_model", read, written))  # fmt: skip
+    Path(written.uri).mkdir()
+    _verified(
+        lambda info: execution_result_pb2.ExecutorOutput(),
+        execution("Evaluator", "baseline_model", read, written),
+    )
     assert written.get_string_custom_property(MANIFEST) == "{}"
