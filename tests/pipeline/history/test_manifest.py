@@ -61,3 +61,19 @@ def test_a_link_to_nothing_is_a_missing_file(written):
     (folder / "saved_model.pb").unlink()
     (folder / "saved_model.pb").symlink_to(folder / "nothing")
     assert damage(folder, manifest) == f"{folder}/saved_model.pb: is missing"
+
+
+def test_all_files_and_folders_are_flushed_before_the_manifest_is_there(written, monkeypatch):
+    folder, _ = written
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(os.readlink(f"/proc/self/fd/{number}")))
+    write_manifest(folder)
+    inside = [folder / "saved_model.pb", folder / "variables" / "index", folder / "variables"]
+    assert set(flushed) == {str(path) for path in (*inside, folder, *folder.parents[:3])}
+
+
+def test_a_file_that_cannot_be_read_back_ends_the_component(written):
+    folder, _ = written
+    (folder / "link").symlink_to("nothing")
+    with pytest.raises(FileNotFoundError, match="link"):
+        write_manifest(folder)
