@@ -33,14 +33,17 @@ def run_fn(fn_args: FnArgs) -> None:
 
     `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON;
     `tune_over`, the JSON list of the tuned settings besides the learning rate; the folder `checkpoints`;
-    whether to `warm_start`, and the folder of the ModelRun to `start_from`. Writes the SavedModel to
+    whether to `warm_start`, and the folder of the ModelRun to `start_from`; `images`, the number of images in
+    `train` and `eval`. Writes the SavedModel to
     `fn_args.serving_model_dir`, and the Keras model, the curves, sample patches and TensorBoard's logs to
     `model_run_dir`. A killed training continues from its last checkpoint.
     """
     configured = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
     settings = with_choice(configured, choice)
-    train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
+    images = fn_args.custom_config["images"]
+    train = read_tiles(fn_args.train_files, images["train"])
+    validation = read_tiles(fn_args.eval_files, images["eval"])
     set_seed(settings)
     network = compile_network(settings, train)
     start = ""
@@ -110,7 +113,13 @@ class Executor(trainer_executor.GenericExecutor):
         if input_dict.get("base_model"):
             base = artifact_utils.get_single_instance(input_dict["base_model"])
             start_from = base.get_string_custom_property(warm_start.MODEL_RUN) or base.uri
-        config = {**json_utils.loads(exec_properties["custom_config"]), "start_from": start_from}
+        [tiles] = input_dict["examples"]
+        images = {split: tiles.get_int_custom_property(f"{split}_count") for split in ("train", "eval")}
+        config = {
+            **json_utils.loads(exec_properties["custom_config"]),
+            "start_from": start_from,
+            "images": images,
+        }
         properties = {**exec_properties, "custom_config": json_utils.dumps(config)}
         super().Do(input_dict, output_dict, properties)
         model = artifact_utils.get_single_instance(output_dict["model"])

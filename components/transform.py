@@ -11,6 +11,10 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tfx.components.transform import component as transform_component
+from tfx.components.transform import executor as transform_executor
+from tfx.dsl.components.base import executor_spec
+from tfx.types import artifact_utils
 
 from unet import tiling
 from unet.images.depth import DEPTH_SCALE
@@ -19,6 +23,7 @@ from unet.preprocessing.decoding import decode_image
 from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
 from unet.preprocessing.settings import TileSettings
+from unet.training.tiles import count_images, require_images
 
 PNG_LEVEL = 1  # zlib's fastest level: tiles are written once and read a few times
 
@@ -143,3 +148,28 @@ def _cut(
     same = [tf.fill([count], tf.cast(v, tf.int64)) for v in (height, width, count)]
     mean_and_stddev = [tf.tile(v[None], [count, 1]) for v in constants or moments(pixel_sums(pixels))]
     return tiles, masks, tf.fill([count], name), tops, lefts, *same, class_pixels, *mean_and_stddev
+
+
+class Executor(transform_executor.Executor):
+    """TFX's executor; it counts the images, for the Tuner and the Trainer to count them again."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the tiles; raises `ImagesLost` if they are not of all images that ExampleGen wrote."""
+        super().Do(input_dict, output_dict, exec_properties)
+        [examples], [tiles] = input_dict["examples"], output_dict["transformed_examples"]
+        for split in artifact_utils.decode_split_names(tiles.split_names):
+            files = [f"{artifact_utils.get_split_uri([tiles], split)}/*"]
+            count = examples.get_int_custom_property(f"{split}_count")
+            require_images(count_images(files), count, files)
+            tiles.set_int_custom_property(f"{split}_count", count)
+
+
+class Transform(transform_component.Transform):
+    """TFX's Transform with this project's executor."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

@@ -31,7 +31,9 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     """Returns the tuner and the data of its trials; TFX calls it."""
     search = TuneSettings.model_validate_json(fn_args.custom_config["search"])
     settings = TrainSettings.model_validate_json(fn_args.custom_config["train"])
-    train, validation = read_tiles(fn_args.train_files), read_tiles(fn_args.eval_files)
+    images = fn_args.custom_config["images"]
+    train = read_tiles(fn_args.train_files, images["train"])
+    validation = read_tiles(fn_args.eval_files, images["eval"])
     # TFX's working folder is new in every run; in a folder of this project, finished trials are found again.
     name = identity(settings, search, data=(train, validation))
     folder = Path(fn_args.custom_config["checkpoints"], f"search-{name}")
@@ -79,7 +81,12 @@ class Executor(tuner_executor.Executor):
             reason = f"{describe(choice)}, that of the last pushed model"
         else:
             try:
-                tuner = tuner_executor.search(input_dict, exec_properties, self._get_tmp_dir())
+                [tiles] = input_dict["examples"]
+                images = {
+                    split: tiles.get_int_custom_property(f"{split}_count") for split in ("train", "eval")
+                }
+                counted = {"custom_config": json_utils.dumps({**config, "images": images})}
+                tuner = tuner_executor.search(input_dict, {**exec_properties, **counted}, self._get_tmp_dir())
             except keras_tuner.errors.FatalError as error:
                 raise TrainingFailed(f"a trial failed: {error}") from error
             rows = tuner.rows()

@@ -35,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="do not compare with the last blessed model: the thresholds alone decide",
     )
+    run.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all that earlier runs made, and make again what is damaged",
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
@@ -275,4 +280,5 @@ def _run_or_check(options: argparse.Namespace) -> int:
         options.profile,
         options.rebaseline,
         show=options.open,
+        verify=options.verify,
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import tensorflow_data_validation as tfdv
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.transform.component import Transform
 from tfx.dsl.compiler import constants
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import metadata
@@ -29,6 +28,7 @@ from components.resolvers.baseline import BlessedBaselineStrategy
 from components.resolvers.statistics import BlessedStatisticsStrategy
 from components.resolvers.warm_start import WarmStartStrategy
 from components.trainer import Trainer
+from components.transform import Transform
 from components.tuner import Tuner
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root

@@ -37,6 +37,11 @@ class Root:
         return self.path / "artifacts"
 
     @property
+    def set_aside(self) -> Path:
+        """The folder of damaged outputs, which are not used again, by component, key and id."""
+        return self.path / "set-aside"
+
+    @property
     def serving(self) -> Path:
         """The folder of the pushed models, with one folder for each version."""
         return self.path / "serving" / MODEL_NAME

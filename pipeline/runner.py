@@ -14,11 +14,14 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
+from pipeline import reuse
 from pipeline.history.executions import Node, read_nodes
 from unet.fingerprint import PACKAGES, fingerprint, source_of
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
+
+_MOST_RESTARTS = 8  # because of damaged inputs: a disk that damages what was just written would end no run
 
 
 class NodeFailed(RuntimeError):
@@ -35,6 +38,8 @@ def run(
     run_id: str,
     on_start: Callable[[str], None] = lambda name: None,
     on_end: Callable[[Node], None] = lambda node: None,
+    on_damage: Callable[[list[str]], None] = lambda sentences: None,
+    verify: bool = False,
 ) -> None:
     """Runs all nodes.
 
@@ -43,6 +48,10 @@ def run(
         run_id: name of this run in ML Metadata.
         on_start: called with a node's name before it runs.
         on_end: called with what it was afterwards.
+        on_damage: called with a sentence for each output of earlier runs that is damaged, and not used again;
+            then all nodes begin again.
+        verify: whether to read all outputs of earlier runs; otherwise their sizes are compared, and what a
+            node is about to use is read.
 
     Raises:
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
@@ -56,6 +65,28 @@ def run(
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
     _close_abandoned(connection)
+    with metadata.Metadata(connection) as m:
+        if sentences := reuse.check_all(m.store, contents=verify):
+            on_damage(sentences)
+    for restarts in range(_MOST_RESTARTS + 1):
+        try:
+            return _run_nodes(ir, deployment, connection, on_start, on_end)
+        except reuse.Damaged as error:
+            if restarts == _MOST_RESTARTS:
+                raise
+            sentence = reuse.told(error.folder, str(error))
+            with metadata.Metadata(connection) as m:
+                reuse.rename_run(m.store, run_id)
+            on_damage([sentence])
+
+
+def _run_nodes(
+    ir: Any,
+    deployment: Any,
+    connection: Any,
+    on_start: Callable[[str], None],
+    on_end: Callable[[Node], None],
+) -> None:
     for node in ir.nodes:
         node = node.pipeline_node
         name = node.node_info.id
@@ -68,6 +99,7 @@ def run(
             pipeline_runtime_spec=ir.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            custom_executor_operators=reuse.OPERATORS,
         ).launch()
         on_end(_finished(connection, name, info.execution_id))
 

@@ -214,6 +214,49 @@ def test_images_that_drifted_stop_the_run_until_someone_accepts_them(place):
     assert f"Warning: {warnings[0]}" in done.stdout
 
 
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_was_damaged_is_named_and_made_again_and_what_is_pushed_is_whole(place):
+    artifacts = place / "root" / "artifacts"
+    summary = last_summary(place)
+    weights = "variables/variables.data-00000-of-00001"
+    flip(Path(summary["model"], weights))
+    done = command(place, "run", "--data", str(place / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{Path(summary['model'], weights)}: its content changed" in done.stdout
+    again = last_summary(place)
+    assert again["model"] != summary["model"]
+    ran = {name for name, component in again["components"].items() if not component["cached"]}
+    assert "Trainer" in ran
+    assert "Transform" not in ran
+    assert Path(again["model"], weights).read_bytes() == (versions(place)[-1] / weights).read_bytes()
+
+    [tiles] = artifacts.glob("Transform/transformed_examples/*/Split-train/*")
+    [images] = artifacts.glob("ImageMaskExampleGen/examples/*/Split-eval/*")
+    os.truncate(tiles, tiles.stat().st_size - 100)
+    images.unlink()
+    flip(Path(again["model"], weights))
+    done = command(place, "run", "--data", str(place / "data"), "--verify", "--rebaseline")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for damaged, found in (
+        (tiles, "has "),
+        (images, "is missing"),
+        (Path(again["model"], weights), "its co"),
+    ):
+        assert f"{damaged}: {found}" in done.stdout
+    last = last_summary(place)
+    assert not last["components"]["ImageMaskExampleGen"]["cached"]
+    assert Path(last["model"], weights).read_bytes() == (versions(place)[-1] / weights).read_bytes()
+    assert len(list((place / "root" / "set-aside").glob("*/*/*"))) == 4
+    assert [run["id"] for run in json.loads(command(place, "runs", "--json").stdout)] == sorted(
+        path.name for path in (place / "root" / "runs").iterdir()
+    )
+
+
 def test_a_model_below_the_threshold_is_not_pushed(place):
     before = versions(place)
     done = command(place, "run", "--data", str(place / "data"), thresholds="{ foreground_iou = 1.0 }")

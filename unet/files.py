@@ -51,6 +51,15 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
         raise
 
 
+def fsync(path: Path) -> None:
+    """Flushes a file, or the names in a folder, to the disk; raises `OSError`."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def hash_of(path: Path) -> str:
     """SHA-256 of a file, in little memory; empty if the file cannot be read.
 

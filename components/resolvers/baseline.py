@@ -30,7 +30,8 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
 
         `model` holds the last blessed model. If the candidate cannot be compared with it, the last comparable
         model follows, or the candidate if there is none. `model` holds the candidate alone if a person
-        promoted it and no model was blessed since.
+        promoted it and no model was blessed since. A model that the same training made before, whose files
+        were damaged, stands for the candidate.
         """
         [candidate] = input_dict["candidate"]
         models = {artifact.id: artifact for artifact in input_dict["model"]}
@@ -39,7 +40,7 @@ class BlessedBaselineStrategy(resolver.ResolverStrategy):
             model = models.get(blessing.get_int_custom_property("current_model_id"))
             if model is None:
                 continue
-            if model.id == candidate.id:
+            if model.id == candidate.id or mlmd.same_key(store, model.id, candidate.id):
                 if not chosen and blessing.get_string_custom_property(mlmd.ACCEPTED):
                     return {**input_dict, "model": [candidate], "model_blessing": [blessing]}
                 continue

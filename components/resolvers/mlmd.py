@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ml_metadata.errors import NotFoundError
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 # Custom property of a blessing that a person gave without the comparison; its value says how.
 ACCEPTED = "accepted"
 # Custom property of a blessing and of a pushed model: 1 if a rollback withdrew the model.
 WITHDRAWN = "withdrawn"
+_KEY = "execution_cache"  # type of the context that holds the cache key of an execution
 INPUT, OUTPUT = mlmd.Event.INPUT, mlmd.Event.OUTPUT
 
 
@@ -25,6 +27,24 @@ def artifacts(store: Any, executions: list[int], kind: int, key: str) -> list[in
     events = store.get_events_by_execution_ids(executions) if executions else []
     named = [e for e in events if e.type == kind and e.path.steps and e.path.steps[0].key == key]
     return sorted({event.artifact_id for event in named})
+
+
+def same_key(store: Any, one: int, other: int) -> bool:
+    """Whether two artifacts were made by the same component of the same inputs, settings and code.
+
+    The other one was made again, as the files of the first were damaged.
+    """
+    keys = [_keys(store, artifact) for artifact in (one, other)]
+    return bool(keys[0]) and keys[0] == keys[1]
+
+
+def _keys(store: Any, artifact: int) -> set[str]:
+    makers = executions(store, [artifact], OUTPUT)[:1]  # later executions took it from the cache
+    try:
+        found = [context for maker in makers for context in store.get_contexts_by_execution(maker)]
+    except NotFoundError:  # it has no context at all
+        return set()
+    return {context.name for context in found if context.type == _KEY}
 
 
 def last_written(store: Any, artifacts: list[int]) -> dict[int, int]:

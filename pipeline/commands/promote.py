@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from pipeline.history.executions import Artifact, StoreError, require_readable
+from pipeline.history.manifest import MANIFEST, damage
 from pipeline.history.outcome import counts, model_path, verdict
 from pipeline.history.runs import HistoryError, Run, load
 from pipeline.history.store import Misplaced, require_place
@@ -113,6 +114,7 @@ def _inputs(run: Run) -> dict[str, Artifact]:
         raise PromotionRefused(f"run {run.id} has no model: it ended before one was trained ({run.status})")
     if not (model_path(model) / "saved_model.pb").is_file():
         raise PromotionRefused(f"the files of the model of run {run.id} are gone from {model_path(model)}")
+    _require_whole(model)
     infra = run.artifact("InfraValidator", "blessing")
     if infra is None or infra.properties.get("blessed") != 1:
         raise PromotionRefused(
@@ -123,7 +125,13 @@ def _inputs(run: Run) -> dict[str, Artifact]:
     examples = run.artifact("ImageMaskExampleGen", "examples")
     if evaluation is None or examples is None:
         raise PromotionRefused(f"the model of run {run.id} was not evaluated: run again")
+    _require_whole(evaluation)
     return {"model": model, "evaluation": evaluation, "examples": examples}
+
+
+def _require_whole(artifact: Artifact) -> None:
+    if found := damage(artifact.path, artifact.text(MANIFEST), contents=True):
+        raise PromotionRefused(f"{found}: run again, then it is made anew")
 
 
 def _metrics(run: Run) -> dict[str, float]:

@@ -54,6 +54,7 @@ def run(
     profile: str = "default",
     rebaseline: bool = False,
     show: bool = False,
+    verify: bool = False,
 ) -> int:
     """Runs the whole pipeline.
 
@@ -65,6 +66,8 @@ def run(
         profile: where the configuration came from.
         rebaseline: do not compare the model with the last blessed one.
         show: open the report in the browser at the end.
+        verify: read all outputs of earlier runs, not only those that are used now, and make again what is
+            damaged.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -89,7 +92,7 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
-            code, page = _run_locked(config, root, record, debug, report, rebaseline)
+            code, page = _run_locked(config, root, record, debug, report, rebaseline, verify)
         if show and page:
             open_in_browser(page)
         return code
@@ -108,7 +111,13 @@ def run(
 
 
 def _run_locked(
-    config: PipelineConfig, root: Root, record: RunRecord, debug: bool, data: Report, rebaseline: bool
+    config: PipelineConfig,
+    root: Root,
+    record: RunRecord,
+    debug: bool,
+    data: Report,
+    rebaseline: bool,
+    verify: bool,
 ) -> tuple[int, Path | None]:
     """The exit code, and the report."""
     folder = root.run(record.run_id)
@@ -121,7 +130,7 @@ def _run_locked(
         signals.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip, rebaseline)
+            work.run(config, data.skip, rebaseline, verify)
             signals.settle()  # a signal changes nothing any more
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
@@ -159,7 +168,7 @@ class _Work:
         self._progress: RunProgress | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
-    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool) -> None:
+    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool, verify: bool) -> None:
         """Loads what takes long to load, and runs the graph."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
@@ -181,7 +190,7 @@ class _Work:
             durations.is_repetition(before, settings),
         )
         with self._progress:
-            runner.run(pipeline, self._record.run_id, self._on_start, self._on_end)
+            runner.run(pipeline, self._record.run_id, self._on_start, self._on_end, self._on_damage, verify)
 
     def end(self, status: str, reason: str) -> None:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""
@@ -237,6 +246,13 @@ class _Work:
                 link(self._root, self._record.run_id, curves.path)
         if self._progress:
             self._progress.end(node, outcome.note(node))
+
+    def _on_damage(self, sentences: list[str]) -> None:
+        self.at_work = ""
+        self.nodes.clear()
+        print("\n".join(sentences))  # into the log
+        if self._progress:
+            self._progress.restart(sentences)
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""

@@ -26,6 +26,7 @@ _OUTPUTS = (
     mlmd.Event.INTERNAL_OUTPUT,
 )  # the last: outputs of resolvers
 _PUSHED = "PushedModel"
+RESTARTED = "~"  # between a run's id and a number: what it did before a damaged input made it begin again
 _SECONDS_FOR_A_LOCK = 2.0
 
 
@@ -132,7 +133,7 @@ class Executions:
             kinds = {kind.name for kind in self._store.get_context_types()}
             found = self._store.get_contexts_by_type("pipeline_run") if "pipeline_run" in kinds else []
         self._path = path
-        self.runs = {context.name: context.id for context in found}
+        self.runs = {context.name: context.id for context in found if RESTARTED not in context.name}
         self._began = {context.name: context.create_time_since_epoch / 1000 for context in found}
 
     def began(self, run_id: str) -> float:
@@ -203,7 +204,7 @@ def _maker(store: Any, artifact: int) -> str:
     """Returns the run that made an artifact: that of the first execution that wrote the artifact."""
     events = store.get_events_by_artifact_ids([artifact])
     first = min((event.execution_id for event in events if event.type in _OUTPUTS), default=0)
-    return _context(store, first, "pipeline_run") if first else ""
+    return _context(store, first, "pipeline_run").partition(RESTARTED)[0] if first else ""
 
 
 def _artifacts(store: Any, ids: set[int]) -> dict[int, Artifact]:

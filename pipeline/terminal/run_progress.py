@@ -116,6 +116,15 @@ class RunProgress(logging.Handler):
         self._step = None
         self._line(row)
 
+    def restart(self, sentences: Sequence[str]) -> None:
+        """All components begin again; the sentences say why."""
+        self._hush()
+        self._step = None
+        for row in self._rows:
+            row.state, row.seconds, row.note, row.same_as = WAITING, 0.0, "", ""
+        for sentence in sentences:
+            self._print(sentence)
+
     def emit(self, record: logging.LogRecord) -> None:
         """A step of a training, or whatever else takes steps."""
         values = (getattr(record, key) for key in ("step", "steps", "epoch", "epochs", "values"))

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from unet.files import atomic_write
+from unet.files import atomic_write, fsync
 from unet.registry.model_card import renumber_card
 from unet.registry.records import digest
 
@@ -206,9 +206,9 @@ def _add(
     shutil.copytree(model, hidden)
     describe(hidden, version)
     for path in [*hidden.rglob("*"), hidden]:
-        _fsync(path)
+        fsync(path)
     hidden.rename(folder / str(version))
-    _fsync(folder)
+    fsync(folder)
     _write_latest(folder, version, known, withdrawn)
     return folder / str(version)
 
@@ -224,7 +224,7 @@ def _create(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
-        _fsync(path.parent)
+        fsync(path.parent)
 
 
 @contextlib.contextmanager
@@ -262,16 +262,8 @@ def _write_latest(
     text = json.dumps(content, indent=2) + "\n"
     with contextlib.suppress(OSError, ValueError):
         if (folder / LATEST).read_text(encoding="utf-8") == text:
-            _fsync(folder)  # whoever wrote it may have been killed before this
+            fsync(folder)  # whoever wrote it may have been killed before this
             return
     with atomic_write(folder / LATEST) as file:
         file.write(text)
-    _fsync(folder)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    fsync(folder)

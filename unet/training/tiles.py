@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unet.errors import BadInput
+from unet.errors import BadInput, ImagesLost
 from unet.images.depth import DEPTH_SCALE
 from unet.tiling import Geometry
 
@@ -45,14 +45,16 @@ _SCALARS = {"tile": tf.string, "tile_mask": tf.string, "name": tf.string} | dict
 )
 
 
-def read_tiles(patterns: Sequence[str]) -> Tiles:
+def read_tiles(patterns: Sequence[str], images: int | None = None) -> Tiles:
     """Reads the tiles that Transform wrote, in a fixed order.
 
     Args:
         patterns: glob patterns of GZIP TFRecord files with tf.Examples.
+        images: number of images that must be there; None if it is not known.
 
     Raises:
         BadInput: there is no tile, or some tiles of an image are missing.
+        ImagesLost: there are more or fewer images than `images`.
     """
     files = sorted(tf.io.gfile.glob(list(patterns)))
     spec = {key: tf.io.FixedLenFeature([], dtype) for key, dtype in _SCALARS.items()}
@@ -67,6 +69,7 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     # Beam's output has no fixed order: sorting makes the same seed give the same batches.
     rows.sort(key=lambda row: (row["name"], row["top"], row["left"]))
     found = collections.Counter(row["name"] for row in rows)
+    require_images(len(found), images, patterns)
     for row in rows:
         if found[row["name"]] != row["tiles"]:
             name = row["name"].decode()
@@ -80,6 +83,21 @@ def read_tiles(patterns: Sequence[str]) -> Tiles:
     mean, stddev, features["class_pixels"] = (np.stack([row[key] for row in rows]) for key in varying)
     mask_channels = tf.io.decode_png(features["tile_mask"][0]).shape[-1]
     return Tiles(features, mean, stddev, mask_channels)
+
+
+def count_images(patterns: Sequence[str]) -> int:
+    """Counts the images whose tiles Transform wrote, in little memory."""
+    files = sorted(tf.io.gfile.glob(list(patterns)))
+    spec = {"name": tf.io.FixedLenFeature([], tf.string)}
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    rows = records.map(lambda record: tf.io.parse_single_example(record, spec))
+    return len({row["name"] for row in rows.as_numpy_iterator()})
+
+
+def require_images(found: int, expected: int | None, patterns: Sequence[str]) -> None:
+    """Raises `ImagesLost` if the number of images is not the expected one, where that is known."""
+    if expected is not None and found != expected:
+        raise ImagesLost(f"{', '.join(patterns)}: tiles of {found} images, {expected} were read: run again")
 
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:

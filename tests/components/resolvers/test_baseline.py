@@ -177,3 +177,19 @@ def test_a_person_may_ask_for_no_comparison(artifacts):
         "model_id": 2,
     }
     assert baseline.choose_baseline(models[3], [], rebaseline=True)[0]["state"] == "none"
+
+
+def test_a_damaged_model_is_no_baseline_of_the_same_model_made_again(artifacts):
+    models, blessings = artifacts
+    shutil.rmtree(folder(models[2]))  # blessed last
+    store = store_of([*range(1, 5), *(blessing.id for blessing in blessings[:3])])
+    kind = store.put_context_type(mlmd.ContextType(name="execution_cache"))
+    [key] = store.put_contexts([mlmd.Context(type_id=kind, name="key")])
+    makers = [lineage.executions(store, [number], lineage.OUTPUT)[0] for number in (2, 3)]
+    inputs = {"candidate": [models[3]], "model": [*models.values()], "model_blessing": blessings[:3]}
+    resolved = baseline.BlessedBaselineStrategy().resolve_artifacts(store, inputs)
+    assert resolved["model"] == [models[2], models[1]]  # of another training: the gate says that it is gone
+    pairs = [mlmd.Association(execution_id=maker, context_id=key) for maker in makers]
+    store.put_attributions_and_associations([], pairs)
+    resolved = baseline.BlessedBaselineStrategy().resolve_artifacts(store, inputs)
+    assert resolved["model"] == [models[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.types.standard_artifacts import ModelBlessing
 
@@ -66,3 +67,27 @@ def test_blessings_come_newest_first_by_when_they_were_given_last():
     first.set_int_custom_property(mlmd.WITHDRAWN, 1)
     second.set_int_custom_property(mlmd.WITHDRAWN, 0)
     assert mlmd.blessed(store, blessings) == [fourth, second]
+
+
+def keyed(store: MetadataStore, artifact: int, key: str) -> None:
+    """An execution wrote the artifact, and ML Metadata knows it by a cache key."""
+    kind = store.put_context_type(metadata_store_pb2.ContextType(name="execution_cache"))
+    if not (found := store.get_context_by_type_and_name("execution_cache", key)):
+        store.put_contexts([metadata_store_pb2.Context(type_id=kind, name=key)])
+        found = store.get_context_by_type_and_name("execution_cache", key)
+    execution = execute(store, {}, {"model": [artifact]})
+    pair = metadata_store_pb2.Association(execution_id=execution, context_id=found.id)
+    store.put_attributions_and_associations([], [pair])
+
+
+def test_what_was_made_again_has_the_same_key():
+    store = empty_store()
+    damaged, again, other, unknown, alone = put(store, 5)
+    for artifact, key in ((damaged, "a"), (again, "a"), (other, "b")):
+        keyed(store, artifact, key)
+    execute(store, {}, {"model": [unknown]})  # by a person: without any key
+    assert mlmd.same_key(store, damaged, again)
+    assert not mlmd.same_key(store, damaged, other)
+    assert not mlmd.same_key(store, unknown, alone)
+    keyed(store, other, "a")  # what took it from the cache does not count
+    assert not mlmd.same_key(store, damaged, other)

@@ -1,7 +1,10 @@
 """What promote refuses, in one sentence; promotions themselves are in tests/test_gate_end_to_end.py."""
 
+from pathlib import Path
+
 import pytest
 
+from pipeline.history.manifest import MANIFEST, write_manifest
 from pipeline.process.lock import exclusive
 from pipeline.root import Root
 from tests.command_line import call
@@ -43,6 +46,22 @@ def test_what_cannot_be_promoted_is_one_line(root, run_id, reason, sentence):
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert sentence in err
     assert not (root / "serving").exists()
+
+
+def test_a_damaged_model_is_not_promoted(recorded):
+    recorded.add("1", status="not_blessed", iou=0.1)
+    [model] = recorded.store.get_artifacts_by_type("Model")
+    graph = Path(model.uri, "Format-Serving", "saved_model.pb")
+    graph.parent.mkdir()
+    graph.write_bytes(b"graph")
+    model.custom_properties[MANIFEST].string_value = write_manifest(Path(model.uri))
+    recorded.store.put_artifacts([model])
+    root = recorded.root.path
+    recorded.close()
+    assert "did not pass the InfraValidator" in promote("1", "--root", root)[2]  # it is whole
+    graph.write_bytes(b"grapi")
+    code, out, err = promote("1", "--root", root)
+    assert (code, out, err) == (2, "", f"{graph}: its content changed: run again, then it is made anew\n")
 
 
 def test_a_root_that_is_not_there_is_told(tmp_path):

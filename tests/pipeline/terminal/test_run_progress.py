@@ -55,6 +55,24 @@ def shown(columns: int = 100, lines: int = 40, encoding: str = "utf-8") -> Termi
     return screen
 
 
+def test_a_run_begins_again_and_says_why():
+    output = io.StringIO()
+    with RunProgress(output, NAMES) as progress:
+        progress.start(NAMES[0])
+        progress.end(Node(NAMES[0], CACHED))
+        progress.start(NAMES[1])
+        progress.restart(["Damaged: weights"])
+        progress.start(NAMES[0])  # the rows wait again: this one is at work, and no other
+        with pytest.raises(RuntimeError), progress:
+            raise RuntimeError
+    lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
+    assert lines == [
+        "[ 1/4] ImageMaskExampleGen cached",
+        "Damaged: weights",
+        "[ 1/4] ImageMaskExampleGen failed",
+    ]
+
+
 def test_plain_lines_where_there_is_no_terminal():
     output = io.StringIO()
     with pytest.raises(RuntimeError):

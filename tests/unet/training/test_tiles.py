@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tests.unet.training.tiny import GEOMETRY, SIZES
-from unet.errors import BadInput
+from unet.errors import BadInput, ImagesLost
 from unet.images.reader import encode_png
 from unet.tiling import Geometry
-from unet.training.tiles import Tiles, decode_tile, read_tiles, validation_tiles
+from unet.training.tiles import Tiles, count_images, decode_tile, read_tiles, validation_tiles
 
 
 def test_parts_cover_every_image_exactly_once_with_its_context(images, patterns):
@@ -42,6 +42,15 @@ def test_no_tiles_are_an_error(tmp_path):
     patterns = [str(tmp_path / "*.gz"), str(tmp_path / "*.other")]
     with pytest.raises(BadInput, match=rf"^no tiles in {re.escape(', '.join(patterns))}$"):
         read_tiles(patterns)
+
+
+def test_images_are_counted(images, patterns):
+    assert count_images(patterns) == len(images)
+    assert len(read_tiles(patterns, len(images))) == len(read_tiles(patterns))
+    for expected in (len(images) - 1, len(images) + 1):
+        words = f"tiles of {len(images)} images, {expected} were read: run again"
+        with pytest.raises(ImagesLost, match=words):
+            read_tiles(patterns, expected)
 
 
 def test_tiles_come_in_the_order_of_their_images_and_places(patterns, tmp_path):
