@@ -229,6 +229,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 @example([Run(group_pattern=PATIENT), Run()])
 @example([Run(), Run(layout="spans")])
 @example([Run(copies=frozenset({3, 4, 5}))])
+@example([Run(copies=frozenset(range(17)))])
 @example([Run(layout="stacks", first=0, missing=frozenset(gone), slices_per_group=3) for gone in ([7], [])])
 @given(histories())
 def test_no_image_leaves_its_split_unless_its_name_is_given(runs: list[Run]) -> None:
