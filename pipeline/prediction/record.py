@@ -1,8 +1,8 @@
 """Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line holds the models and the code that made the file, the image and the size of the file. A file that differs from its
-line counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a
-killed process is ignored.
+A line holds the models and the code that made the file, the image and the size of the file. A file that
+differs from its line counts as missing. Lines are only appended; the last line of a name is valid; an
+incomplete line of a killed process is ignored.
 """
 
 from __future__ import annotations
