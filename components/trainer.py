@@ -16,8 +16,9 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from unet.export.settings import ExportSettings
+from unet.fingerprint import fingerprint
 from unet.training import warm_start
-from unet.training.build import class_weights, compile_network
+from unet.training.build import class_weights, compile_network, precision_of
 from unet.training.callbacks import Curves
 from unet.training.checkpoint import Checkpoints, identity
 from unet.training.export import export
@@ -25,7 +26,7 @@ from unet.training.files import CURVES, SAMPLES
 from unet.training.loop import fit, set_seed
 from unet.training.samples import write_samples
 from unet.training.settings import TrainSettings, recipe, with_choice
-from unet.training.tiles import read_tiles
+from unet.training.tiles import Tiles, read_tiles
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -49,7 +50,7 @@ def run_fn(fn_args: FnArgs) -> None:
     start = ""
     if fn_args.custom_config["warm_start"]:
         start = warm_start.start(network, fn_args.custom_config["start_from"])
-    name = identity(settings, start, data=(train, validation))
+    name = checkpoint_name(settings, start, train, validation)
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     checkpoints.clear_others()
     run_dir = Path(fn_args.model_run_dir)
@@ -89,6 +90,20 @@ def run_fn(fn_args: FnArgs) -> None:
         writer.writerows(
             [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
+
+
+def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validation: Tiles) -> str:
+    """Name of the folder of a training's checkpoints; another name if its weights may become others.
+
+    Args:
+        settings: settings of the training, with the tuned ones.
+        start: text of `warm_start.start`, which describes the initial weights; empty: random ones.
+        train: tiles of the training split.
+        validation: tiles of the validation split.
+    """
+    # Of this module's imports, those that train: an edited export throws no checkpoints away.
+    code = fingerprint({"unet.training.loop", "unet.training.warm_start"}, alone={__name__})
+    return identity(settings, precision_of(settings.precision), start, data=(train, validation), code=code)
 
 
 def best_step(curves: Curves) -> dict[str, int]:

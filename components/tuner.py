@@ -17,8 +17,10 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from unet.errors import TrainingFailed
+from unet.fingerprint import fingerprint
 from unet.registry.records import training_record
 from unet.registry.versions import newest_version
+from unet.training.build import precision_of
 from unet.training.checkpoint import identity
 from unet.training.files import TRIALS
 from unet.training.search import Search, Trial, choose, describe
@@ -35,7 +37,8 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     train = read_tiles(fn_args.train_files, images["train"])
     validation = read_tiles(fn_args.eval_files, images["eval"])
     # TFX's working folder is new in every run; in a folder of this project, finished trials are found again.
-    name = identity(settings, search, data=(train, validation))
+    code = fingerprint({"unet.training.search"}, alone={__name__})
+    name = identity(settings, precision_of(settings.precision), search, data=(train, validation), code=code)
     folder = Path(fn_args.custom_config["checkpoints"], f"search-{name}")
     try:
         tuner = Search(settings, search, folder)

@@ -40,6 +40,18 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="read all that earlier runs made, and make again what is damaged",
     )
+    run.add_argument(
+        "--force",
+        nargs="*",
+        metavar="COMPONENT",
+        help="run these components anew although their results are cached (without a name: all)",
+    )
+    run.add_argument(
+        "--from", dest="start", metavar="COMPONENT", help="run this component and all after it anew"
+    )
+    run.add_argument(
+        "--explain", action="store_true", help="say why each component would run or is reused, and stop"
+    )
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
@@ -281,4 +293,7 @@ def _run_or_check(options: argparse.Namespace) -> int:
         options.rebaseline,
         show=options.open,
         verify=options.verify,
+        force=options.force,
+        start=options.start,
+        explain_only=options.explain,
     )

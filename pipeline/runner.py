@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -16,7 +17,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from pipeline import reuse
 from pipeline.history.executions import Node, read_nodes
-from unet.fingerprint import PACKAGES, fingerprint, source_of
+from unet.errors import BadInput
+from unet.fingerprint import PACKAGES, parts, source_of
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
@@ -33,6 +35,24 @@ def node_names(pipeline: Pipeline) -> list[str]:
     return [component.id for component in pipeline.components]
 
 
+def select(names: Sequence[str], force: Sequence[str] | None, start: str | None) -> set[str]:
+    """Returns the names of the nodes that a user wants to run although their outputs are cached.
+
+    Args:
+        names: names of all nodes, in the order in which they run.
+        force: names of nodes; empty: all nodes; None: no nodes.
+        start: name of a node that runs with all nodes after it; None: no such node.
+
+    Raises:
+        BadInput: there is no node of a name.
+    """
+    for name in [*(force or ()), *([start] if start else ())]:
+        if name not in names:
+            raise BadInput(f"no component {name!r} in this pipeline; it has {', '.join(names)}")
+    after = names[names.index(start) :] if start else ()
+    return {*after, *((force or names) if force is not None else ())}
+
+
 def run(
     pipeline: Pipeline,
     run_id: str,
@@ -40,6 +60,7 @@ def run(
     on_end: Callable[[Node], None] = lambda node: None,
     on_damage: Callable[[list[str]], None] = lambda sentences: None,
     verify: bool = False,
+    anew: Collection[str] = (),
 ) -> None:
     """Runs all nodes.
 
@@ -52,16 +73,12 @@ def run(
             then all nodes begin again.
         verify: whether to read all outputs of earlier runs; otherwise their sizes are compared, and what a
             node is about to use is read.
+        anew: names of the nodes that run although their outputs are cached.
 
     Raises:
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
     """
-    ir = compiler.Compiler().compile(pipeline)
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
-    )
-    deployment = runner_utils.extract_local_deployment_config(ir)
-    stamp(ir, deployment)
+    ir, deployment = compiled(pipeline, run_id)
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
     _close_abandoned(connection)
@@ -70,7 +87,7 @@ def run(
             on_damage(sentences)
     for restarts in range(_MOST_RESTARTS + 1):
         try:
-            return _run_nodes(ir, deployment, connection, on_start, on_end)
+            return _run_nodes(ir, deployment, connection, on_start, on_end, anew)
         except reuse.Damaged as error:
             if restarts == _MOST_RESTARTS:
                 raise
@@ -86,26 +103,56 @@ def _run_nodes(
     connection: Any,
     on_start: Callable[[str], None],
     on_end: Callable[[Node], None],
+    anew: Collection[str],
 ) -> None:
     for node in ir.nodes:
         node = node.pipeline_node
         name = node.node_info.id
-        node.execution_options.caching_options.enable_cache = name not in NEVER_CACHED
+        node.execution_options.caching_options.enable_cache = name not in (*NEVER_CACHED, *anew)
         on_start(name)
-        info = launcher.Launcher(
-            pipeline_node=node,
-            mlmd_connection=metadata.Metadata(connection),
-            pipeline_info=ir.pipeline_info,
-            pipeline_runtime_spec=ir.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, name),
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-            custom_executor_operators=reuse.OPERATORS,
+        info = make_launcher(
+            ir, deployment, node, connection, custom_executor_operators=reuse.OPERATORS
         ).launch()
         on_end(_finished(connection, name, info.execution_id))
 
 
+def compiled(pipeline: Pipeline, run_id: str) -> tuple[Any, Any]:
+    """Returns TFX's IR of a pipeline, with the code in its keys, and its deployment configuration."""
+    ir = compiler.Compiler().compile(pipeline)
+    runtime_parameter_utils.substitute_runtime_parameter(
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+    )
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    stamp(ir, deployment)
+    return ir, deployment
+
+
+def make_launcher(ir: Any, deployment: Any, node: Any, connection: Any, **more: Any) -> launcher.Launcher:
+    """Makes TFX's launcher of a node of a compiled pipeline.
+
+    Args:
+        ir: the compiled pipeline.
+        deployment: its local deployment configuration.
+        node: the node to launch.
+        connection: configuration of the connection to ML Metadata.
+        more: further arguments of the launcher.
+    """
+    name = node.node_info.id
+    return launcher.Launcher(
+        pipeline_node=node,
+        mlmd_connection=metadata.Metadata(connection),
+        pipeline_info=ir.pipeline_info,
+        pipeline_runtime_spec=ir.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, name),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        **more,
+    )
+
+
 def stamp(pipeline: Any, deployment: Any) -> None:
-    """Adds a parameter `code` to every node of a compiled pipeline: the fingerprint of what is ours in it.
+    """Adds a parameter `code` to every node of a compiled pipeline: the parts of what is ours in it, as JSON.
+
+    See `unet.fingerprint.parts`; by them, `pipeline.reasons` names what changed.
 
     TFX's cache key holds the *name* of a function: without it, edited code would be answered from the cache.
 
@@ -122,7 +169,7 @@ def stamp(pipeline: Any, deployment: Any) -> None:
         modules = {
             module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
         }
-        parameters["code"].field_value.string_value = fingerprint(modules)
+        parameters["code"].field_value.string_value = json.dumps(parts(modules))
 
 
 def _finished(connection: Any, name: str, execution_id: int) -> Node:

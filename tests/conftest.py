@@ -35,6 +35,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
 
 
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the code, of which fingerprints are taken, that a test may edit."""
+    from unet import fingerprint
+
+    for package in fingerprint.PACKAGES:
+        shutil.copytree(fingerprint.CHECKOUT / package, tmp_path / package)
+    monkeypatch.setattr(fingerprint, "CHECKOUT", tmp_path)
+    return tmp_path
+
+
 # What makes another graph of a model; whatever else its record says does not.
 _GRAPH = (
     "channels",

@@ -129,6 +129,26 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert f"cached   same inputs as run {first}" in done.stdout
 
 
+def test_what_would_run_is_explained_and_what_is_forced_runs_anew(place):
+    before = sorted((place / "root").rglob("*"))
+    explained = command(place, "run", "--data", str(place / "data"), "--explain", tune_steps=99)
+    assert explained.returncode == 0, explained.stdout + explained.stderr
+    lines = [" ".join(line.split()) for line in explained.stdout.splitlines()]
+    first = min((place / "root" / "runs").iterdir()).name
+    assert f"Transform reused same inputs, settings and code as run {first}" in lines
+    assert "Tuner runs search.tune_steps 100 is now 99" in lines
+    assert "Trainer runs reads hyperparameters of Tuner, which runs" in lines
+    assert sorted((place / "root").rglob("*")) == before  # nothing was written
+    done = command(place, "run", "--data", str(place / "data"), "--force", "Evaluator")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = last_summary(place)
+    assert not summary["components"]["Evaluator"]["cached"]
+    assert summary["components"]["Trainer"]["cached"]
+    done = command(place, "run", "--data", str(place / "data"), "--from", "Nothing")
+    assert done.returncode == 2
+    assert "no component 'Nothing' in this pipeline; it has ImageMaskExampleGen, StatisticsGen" in done.stderr
+
+
 def test_a_report_that_cannot_be_written_costs_nothing_else(place):
     before = set((place / "root" / "runs").iterdir())
     ended = threading.Event()

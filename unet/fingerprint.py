@@ -10,12 +10,13 @@ import ast
 import functools
 import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Iterable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("components", "unet")
+PACKAGES = ("components", "pipeline", "unet")
 # Libraries that compute: the imported name, and the distributions on which the results then depend.
 LIBRARIES = {
     "PIL": ("pillow",),
@@ -37,20 +38,24 @@ LIBRARIES = {
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def fingerprint(modules: Iterable[str]) -> str:
-    """SHA-256 of the syntax of modules and of their imports in this checkout, and of library versions.
+def fingerprint(modules: Iterable[str], alone: Iterable[str] = ()) -> str:
+    """SHA-256 of `parts`."""
+    return hashlib.sha256(json.dumps(parts(modules, alone)).encode()).hexdigest()
+
+
+def parts(modules: Iterable[str], alone: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the hash of each module that code reaches, and the version of each library, sorted by name.
 
     Args:
-        modules: dotted names of modules of this checkout.
+        modules: dotted names of modules of this checkout; what they import counts, too.
+        alone: dotted names of further modules, whose imports do not count.
     """
-    names = reached(modules)
-    digest = hashlib.sha256(f"python=={platform.python_version()}\n".encode())
+    names = reached(modules) | set(alone)
     imported = {word.split(".")[0] for name in names for word in _parsed_module(name)[1]}
-    for library in sorted({part for word in imported for part in LIBRARIES.get(word, ())}):
-        digest.update(f"{library}=={_version(library)}\n".encode())
-    for name in sorted(names):
-        digest.update(f"{name}\n{_parsed_module(name)[0]}\n".encode())
-    return digest.hexdigest()
+    libraries = {library for word in imported for library in LIBRARIES.get(word, ())}
+    found = {name: _parsed_module(name)[0][:16] for name in names}
+    found |= {library: _version(library) for library in libraries}
+    return dict(sorted({**found, "python": platform.python_version()}.items()))
 
 
 def reached(modules: Iterable[str]) -> set[str]:

@@ -15,6 +15,7 @@ from typing import TextIO
 
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
+from pipeline.commands.explain import explain_run
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
@@ -34,6 +35,7 @@ from pipeline.terminal.console import make_console
 from pipeline.terminal.ending import command_of, print_end
 from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
+from unet.errors import BadInput
 
 EXIT_CODE_OF = {
     "pushed": OK,
@@ -55,6 +57,9 @@ def run(
     rebaseline: bool = False,
     show: bool = False,
     verify: bool = False,
+    force: Sequence[str] | None = None,
+    start: str | None = None,
+    explain_only: bool = False,
 ) -> int:
     """Runs the whole pipeline.
 
@@ -68,12 +73,22 @@ def run(
         show: open the report in the browser at the end.
         verify: read all outputs of earlier runs, not only those that are used now, and make again what is
             damaged.
+        force: names of the components that run although their results are cached; empty: all; None: none.
+        start: name of the component that runs with all after it although their results are cached.
+        explain_only: say why each component would run or is reused, and run nothing.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
     console = make_console(sys.stdout)
     root = Root.at(root_path)
+    anew: set[str] = set()
+    if force is not None or start:
+        try:
+            anew = _select(config, root, force, start)
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            return BAD_INPUT
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
@@ -83,6 +98,8 @@ def run(
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
+        if explain_only:
+            return explain_run(config, root, report.skip, rebaseline, anew)
         with exclusive(root.lock):
             make_usable(root)
             from pipeline.history.withdrawal import tell_withdrawn
@@ -92,7 +109,7 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
-            code, page = _run_locked(config, root, record, debug, report, rebaseline, verify)
+            code, page = _run_locked(config, root, record, debug, report, rebaseline, verify, anew)
         if show and page:
             open_in_browser(page)
         return code
@@ -110,6 +127,16 @@ def run(
         return FAILED
 
 
+def _select(config: PipelineConfig, root: Root, force: Sequence[str] | None, start: str | None) -> set[str]:
+    """Returns the names of the components to run anew; raises `BadInput` for a name of none."""
+    with log.captured(Path(os.devnull)):  # TensorFlow is talkative
+        from pipeline import graph, runner
+
+    channels = 1 if config.channels == "auto" else config.channels  # the names do not depend on it
+    pipeline = graph.create_pipeline(config.model_copy(update={"channels": channels}), root)
+    return runner.select(runner.node_names(pipeline), force, start)
+
+
 def _run_locked(
     config: PipelineConfig,
     root: Root,
@@ -118,6 +145,7 @@ def _run_locked(
     data: Report,
     rebaseline: bool,
     verify: bool,
+    anew: set[str],
 ) -> tuple[int, Path | None]:
     """The exit code, and the report."""
     folder = root.run(record.run_id)
@@ -130,7 +158,7 @@ def _run_locked(
         signals.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip, rebaseline, verify)
+            work.run(config, data.skip, rebaseline, verify, anew)
             signals.settle()  # a signal changes nothing any more
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
@@ -168,7 +196,9 @@ class _Work:
         self._progress: RunProgress | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
-    def run(self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool, verify: bool) -> None:
+    def run(
+        self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool, verify: bool, anew: set[str]
+    ) -> None:
         """Loads what takes long to load, and runs the graph."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
@@ -187,10 +217,12 @@ class _Work:
             self._terminal,
             self._record.nodes,
             durations.expected(before, settings),
-            durations.is_repetition(before, settings),
+            not anew and durations.is_repetition(before, settings),
         )
         with self._progress:
-            runner.run(pipeline, self._record.run_id, self._on_start, self._on_end, self._on_damage, verify)
+            runner.run(
+                pipeline, self._record.run_id, self._on_start, self._on_end, self._on_damage, verify, anew
+            )
 
     def end(self, status: str, reason: str) -> None:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""

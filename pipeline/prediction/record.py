@@ -1,8 +1,8 @@
 """Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line holds the models that made the file, the image and the size of the file. A file that differs from its
-line counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a
-killed process is ignored.
+A line holds the models and the code that made the file, the image and the size of the file. A file that
+differs from its line counts as missing. Lines are only appended; the last line of a name is valid; an
+incomplete line of a killed process is ignored.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
 NAME = ".predict.jsonl"
-_FORMAT = 1  # to be increased when the same models would write other files
+_CODE = ("pipeline.prediction.outputs", "unet.inference.model")
 
 
 def look(image: Path) -> list[int]:
@@ -35,7 +36,7 @@ class PredictionRecord:
     def __init__(self, out: Path, models: Sequence[Path]):
         """Args: out: folder of the outputs; models: folders of SavedModels."""
         self._out = out
-        text = json.dumps([_FORMAT, *map(digest, models)])
+        text = json.dumps([fingerprint(_CODE), *map(digest, models)])
         self._by = hashlib.sha256(text.encode()).hexdigest()
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):

@@ -1,10 +1,16 @@
-"""What the Trainer tells of a training."""
+"""What the Trainer tells of a training, and when it resumes one."""
 
+import importlib.metadata
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from components.trainer import best_step
+from components.trainer import best_step, checkpoint_name
+from unet.training import build
+from unet.training.settings import TrainSettings
+from unet.training.tiles import Tiles
 
 
 @pytest.mark.parametrize(
@@ -15,3 +21,42 @@ from components.trainer import best_step
 def test_the_best_step_is_that_of_the_weights_that_are_kept(scores, best):
     curves = {"steps": [10, 10, 5], "val_foreground_iou": scores}
     assert best_step(curves) == {"steps": 25, "best_step": best}
+
+
+def name_of_checkpoints(start: str = "", pixel: int = 1) -> str:
+    constants = np.zeros((1, 1), np.float32)
+    train = Tiles({"tile": np.array([pixel])}, constants, constants)
+    return checkpoint_name(TrainSettings(), start, train, train)
+
+
+@pytest.mark.parametrize(
+    ("edited", "resumes"),
+    [
+        ("components/trainer.py", False),
+        ("unet/training/warm_start.py", False),
+        ("unet/training/losses.py", False),
+        ("unet/network.py", False),
+        ("unet/export/graph.py", True),  # rooms that training does not reach
+        ("unet/training/export.py", True),
+        ("unet/inference/tiled.py", True),
+        ("components/tuner.py", True),
+    ],
+)
+def test_a_training_resumes_only_with_the_code_that_trains(checkout: Path, edited: str, resumes: bool):
+    before = name_of_checkpoints()
+    (checkout / edited).write_text((checkout / edited).read_text() + "\nedited = 1\n")
+    assert (name_of_checkpoints() == before) == resumes
+
+
+def test_a_training_resumes_only_with_its_start_data_libraries_and_precision(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(build.tf.config, "list_physical_devices", lambda kind: [])
+    names = {name_of_checkpoints(), name_of_checkpoints("from others"), name_of_checkpoints(pixel=2)}
+    version = importlib.metadata.version
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda name: "0" if name == "keras" else version(name))
+        names.add(name_of_checkpoints())
+    monkeypatch.setattr(build, "_cpu_flags", lambda: {"amx_bf16"})
+    names.add(name_of_checkpoints())
+    monkeypatch.setattr(build, "_cpu_flags", frozenset)
+    names.add(name_of_checkpoints())
+    assert len(names) == 5  # one of the two kinds of processors is this one

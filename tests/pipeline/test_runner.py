@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.proto.orchestration import executable_spec_pb2, local_deployment_config_pb2, pipeline_pb2
 
-from pipeline.runner import NodeFailed, _close_abandoned, _finished, stamp
+from pipeline.runner import NodeFailed, _close_abandoned, _finished, select, stamp
 from tests.pipeline.recorded_runs import COMPLETE, FAILED, RUNNING
-from unet.fingerprint import fingerprint
+from unet.errors import BadInput
+from unet.fingerprint import parts
 
 
-def stamped(executor: str = "", driver: str = "", beam: str = "", **parameters: str) -> str:
-    """The fingerprint of a component that TFX runs by these classes with these parameters."""
+def stamped(executor: str = "", driver: str = "", beam: str = "", **parameters: str) -> Any:
+    """The code of a component that TFX runs by these classes with these parameters."""
     ir, deployment = pipeline_pb2.Pipeline(), local_deployment_config_pb2.LocalDeploymentConfig()
     node = ir.nodes.add().pipeline_node
     node.node_info.id = "Node"
@@ -30,7 +32,7 @@ def stamped(executor: str = "", driver: str = "", beam: str = "", **parameters: 
     if driver:
         deployment.custom_driver_specs["Node"].python_class_executable_spec.class_path = driver
     stamp(ir, deployment)
-    return str(node.parameters.parameters["code"].field_value.string_value)
+    return json.loads(node.parameters.parameters["code"].field_value.string_value)
 
 
 @pytest.mark.parametrize(
@@ -55,8 +57,8 @@ def stamped(executor: str = "", driver: str = "", beam: str = "", **parameters: 
         ),
     ],
 )  # fmt: skip
-def test_the_fingerprint_is_that_of_the_modules_that_a_node_names(node: dict[str, str], modules: set[str]):
-    assert stamped(**node) == fingerprint(modules)
+def test_the_code_is_that_of_the_modules_that_a_node_names(node: dict[str, str], modules: set[str]):
+    assert stamped(**node) == parts(modules)
 
 
 @pytest.mark.parametrize(
@@ -70,10 +72,10 @@ def test_the_fingerprint_is_that_of_the_modules_that_a_node_names(node: dict[str
     ],
 )
 def test_what_only_looks_like_a_name_of_ours_counts_for_nothing(name: str):
-    assert stamped(word=name) == fingerprint(set())
+    assert stamped(word=name) == parts(set())
 
 
-def test_each_node_has_the_fingerprint_of_its_own_code():
+def test_each_node_has_its_own_code():
     ir, deployment = pipeline_pb2.Pipeline(), local_deployment_config_pb2.LocalDeploymentConfig()
     for name in ("trainer", "tuner"):
         ir.nodes.add().pipeline_node.node_info.id = name
@@ -82,7 +84,31 @@ def test_each_node_has_the_fingerprint_of_its_own_code():
         ].python_class_executable_spec.class_path = f"components.{name}.Executor"
     stamp(ir, deployment)
     codes = [n.pipeline_node.parameters.parameters["code"].field_value.string_value for n in ir.nodes]
-    assert codes == [fingerprint({"components.trainer"}), fingerprint({"components.tuner"})]
+    assert [json.loads(code) for code in codes] == [
+        parts({"components.trainer"}),
+        parts({"components.tuner"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("force", "start", "anew"),
+    [
+        (None, None, ""),
+        ([], None, "ABCD"),
+        (["C", "A"], None, "AC"),
+        (None, "C", "CD"),
+        (["A"], "D", "AD"),
+        (None, "A", "ABCD"),
+    ],
+)
+def test_what_a_user_wants_to_run_anew(force: list[str] | None, start: str | None, anew: str):
+    assert select(["A", "B", "C", "D"], force, start) == set(anew)
+
+
+@pytest.mark.parametrize(("force", "start"), [(["A", "E"], None), (None, "E"), ([], "E")])
+def test_a_component_that_is_not_there_is_refused_with_the_list(force: list[str] | None, start: str | None):
+    with pytest.raises(BadInput, match=r"no component 'E' in this pipeline; it has A, B"):
+        select(["A", "B"], force, start)
 
 
 @pytest.fixture

@@ -1,20 +1,10 @@
 """Edited code is another cache key; code that a component does not use is not."""
 
 import importlib.metadata
-import shutil
 
 import pytest
 
 from unet import fingerprint
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A copy of the components that a test may edit."""
-    for package in fingerprint.PACKAGES:
-        shutil.copytree(fingerprint.CHECKOUT / package, tmp_path / package)
-    monkeypatch.setattr(fingerprint, "CHECKOUT", tmp_path)
-    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -28,6 +18,8 @@ def checkout(tmp_path, monkeypatch):
         ("components/trainer.py", "components.tuner", False),
         ("unet/training/losses.py", "unet.training.loop", True),  # checkpoints are thrown away
         ("unet/inference/polygons.py", "unet.training.loop", False),
+        ("pipeline/prediction/tasks.py", "pipeline.prediction.outputs", True),
+        ("pipeline/graph.py", "components.trainer", False),
     ],
 )
 def test_fingerprint_follows_imports(checkout, edited, module, changes):
@@ -63,6 +55,21 @@ def test_versions_of_the_libraries_that_compute_count(checkout, monkeypatch, lib
         importlib.metadata, "version", lambda name: "other" if name == library else version(name)
     )
     assert fingerprint.fingerprint(modules) != before
+
+
+def test_parts_name_what_changed(checkout):
+    before = fingerprint.parts({"components.tuner"})
+    for edited in ("unet/training/losses.py", "unet/inference/tiled.py"):
+        (checkout / edited).write_text((checkout / edited).read_text() + "\nedited = 1\n")
+    after = fingerprint.parts({"components.tuner"})
+    assert [name for name in after if after[name] != before[name]] == ["unet.training.losses"]
+    assert {"python", "keras", "keras-tuner", "numpy", "components.tuner"} <= set(after)
+
+
+def test_the_imports_of_a_module_alone_do_not_count(checkout):
+    found = fingerprint.parts({"unet.tiling"}, alone={"components.trainer"})
+    assert found.keys() >= {"unet.tiling", "components.trainer"}
+    assert "unet.training.loop" not in found
 
 
 def test_modules_outside_the_project_have_no_source():

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.files import atomic_write
-from unet.fingerprint import fingerprint
 from unet.training.tiles import Tiles
 
 _KEPT = 2
@@ -28,13 +27,19 @@ _READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 Arrays = dict[str, list[NDArray]]
 
 
-def identity(*settings: object, data: Sequence[Tiles]) -> str:
-    """Hash of settings, data and code: a training resumes only from checkpoints with an equal hash."""
+def identity(*settings: object, data: Sequence[Tiles], code: str) -> str:
+    """Hash of settings, data and code: a training resumes only from checkpoints with an equal hash.
+
+    Args:
+        settings: everything else that the weights depend on, such as the resolved precision.
+        data: tiles of the splits that the training reads.
+        code: fingerprint of the code that trains, see `unet.fingerprint`.
+    """
     digest = hashlib.sha256(repr(settings).encode())
     for tiles in data:
         for values in (*tiles.features.values(), tiles.mean, tiles.stddev):
             digest.update(b"".join(values) if values.dtype == object else values.tobytes())
-    digest.update(fingerprint({"unet.training.loop"}).encode())
+    digest.update(code.encode())
     return digest.hexdigest()[:16]
 
 

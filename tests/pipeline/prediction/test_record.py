@@ -90,6 +90,23 @@ def test_other_models_give_other_files(out: Path, model: Path, image: Path):
     assert not PredictionRecord(out, [model]).is_finished(image, NAMES)
 
 
+@pytest.mark.parametrize(
+    ("edited", "text", "finished"),
+    [
+        ("unet/inference/tiled.py", "edited = 1", False),
+        ("unet/inference/tiled.py", "# a comment", True),
+        ("pipeline/prediction/outputs.py", "edited = 1", False),
+        ("unet/training/losses.py", "edited = 1", True),
+    ],
+)
+def test_other_code_gives_other_files(
+    checkout: Path, out: Path, model: Path, image: Path, edited: str, text: str, finished: bool
+):
+    with (checkout / edited).open("a") as file:
+        file.write(f"\n{text}\n")
+    assert PredictionRecord(out, [model]).is_finished(image, NAMES) == finished
+
+
 @pytest.mark.parametrize("torn", [b'{"file": "a.mask.png", "by', b"\xff\xfe", b"[]", b'{"by": "x"}'])
 def test_a_torn_line_hides_no_other_one(out: Path, model: Path, image: Path, torn: bytes):
     with (out / NAME).open("ab") as file:
