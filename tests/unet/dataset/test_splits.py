@@ -312,3 +312,12 @@ def test_only_a_named_image_leaves_its_split(samples: list[Sample], moved: str |
     else:
         kept, _ = splits.leave_out_duplicates(samples + others, assigned, contents, remembered=remembered)
         assert kept == assigned
+
+
+def test_a_group_keeps_its_split_when_other_images_of_it_come() -> None:
+    def visits(visit: str, patients: range) -> list[Sample]:
+        return [sample(f"{visit}-{i}", f"patient {i}") for i in patients]
+
+    first = run(visits("a", range(12)))
+    second = run(visits("b", range(5, 12)), first)
+    assert all(second.names[f"b-{i}"] == first.names[f"a-{i}"] for i in range(5, 12))
