@@ -38,25 +38,42 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 
     Returns:
         For each tile, shape [N]: `tile` and `tile_mask` (PNG of the same patch of the mirror-padded image and
-        mask; with `border`, the second channel of the mask), `name` of the image, `top` and `left` (first
-        image pixel of the tile's own area), `height` and `width` of the image (all four after `scale`),
-        `tiles` (number of tiles of the image); shape [N, classes], `class_pixels`, the pixels of each class
-        in the tile's own area; shape [N, channels], `mean` and `stddev` of all training pixels or of the
-        image.
+        mask; the tile of a resized or 16-bit image has 16 bits; with `border`, the second channel of the
+        mask), `name` of the image, `top` and `left` (first image pixel of the tile's own area), `height` and
+        `width` of the image (all four after `scale`), `tiles` (number of tiles of the image); shape [N,
+        classes], `class_pixels`, the pixels of each class in the tile's own area; shape [N, channels], `mean`
+        and `stddev` of all training pixels or of the image.
     """
     settings = TileSettings.model_validate_json(custom_config["tiles"])
     constants = None
     if settings.normalize == "dataset":
-        sums = tf.map_fn(
-            lambda image: pixel_sums(
-                resize_image(decode_image(image, settings.image_channels), settings.scale)
-            ),
-            inputs["image"],
-            parallel_iterations=1,  # each iteration holds an image
-            fn_output_signature=tf.TensorSpec([3, settings.image_channels], tf.float64),
-        )
         # A full pass over the training split; Transform stores its result in its graph.
-        constants = moments(tft.sum(sums, reduce_instance_dims=False))
+        sums = tft.sum(sums_of_images(inputs["image"], settings), reduce_instance_dims=False)
+        constants = moments(sums)
+    return cut_tiles(inputs, settings, constants)
+
+
+def sums_of_images(images: tf.Tensor, settings: TileSettings) -> tf.Tensor:
+    """Computes `pixel_sums` of encoded images [B] as the network sees them: [B, 3, channels]."""
+    return tf.map_fn(
+        lambda image: pixel_sums(resize_image(decode_image(image, settings.image_channels), settings.scale)),
+        images,
+        parallel_iterations=1,  # each iteration holds an image
+        fn_output_signature=tf.TensorSpec([3, settings.image_channels], tf.float64),
+    )
+
+
+def cut_tiles(
+    inputs: dict[str, tf.Tensor], settings: TileSettings, constants: tuple[tf.Tensor, tf.Tensor] | None
+) -> dict[str, tf.Tensor]:
+    """Turns a batch of examples into tiles, see `preprocessing_fn`.
+
+    Args:
+        inputs: the features that `preprocessing_fn` takes.
+        settings: settings of the tiles.
+        constants: mean and standard deviation of all training pixels, [channels] each; None: each image gets
+            its own.
+    """
 
     def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         image, mask, border, name, deep = example
@@ -66,7 +83,8 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
     ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.class_count], tf.int64, ragged_rank=0)
     for key in ("mean", "stddev"):
         ragged[key] = tf.RaggedTensorSpec([None, settings.image_channels], tf.float32, ragged_rank=0)
-    deep = tf.reshape(inputs["bit_depth"] > 8, [-1])
+    # Resized pixels lie between the grey levels of 8 bits; the served model sees them in 16 bits, too.
+    deep = tf.reshape((inputs["bit_depth"] > 8) | (settings.scale != 1), [-1])
     examples = (*(inputs[key] for key in ("image", "mask", "border", "name")), deep)
     rows = tf.map_fn(cut, examples, parallel_iterations=1, fn_output_signature=tuple(ragged.values()))
     return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}

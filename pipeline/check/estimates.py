@@ -52,7 +52,8 @@ def estimate(
         if split_of[fact.name] != "test":
             tiles += rows.count * cols.count
             pixels = rows.count * rows.tile_size(geometry) * cols.count * cols.tile_size(geometry)
-            values = channels * fact.bit_depth / 8
+            bits = 16 if config.scale != 1 else fact.bit_depth  # resized tiles are stored with 16 bits
+            values = channels * bits / 8
             train_pixels += pixels * (split_of[fact.name] == "train")
             tile_bytes += pixels * max(fact.stored / (fact.height * fact.width), _PNG_BYTES * values)
     # The Trainer holds the tiles encoded, and also decoded if they are few: images in 16 bits, masks in one

@@ -22,11 +22,25 @@ from unet.preprocessing.decoding import checked, decode_image
 SERVE, PROBABILITIES, COLORED = "serving_default", "probabilities", "colored"
 TENSORS, NETWORK = "tensors", "network"
 EVALUATE = "evaluate"
+Signature = Callable[..., dict[str, tf.Tensor]]
 EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "ground_truth_bytes")
 
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
-    """Writes a SavedModel with signatures for batches of N; N may be 0, sizes of encoded images may differ.
+    """Writes a SavedModel with the signatures of `create_signatures`.
+
+    Args:
+        segmenter: graph that predicts.
+        path: folder to write.
+        max_pixels: larger encoded images are refused, see `decode_image`, except by `evaluate`.
+    """
+    signatures = create_signatures(segmenter, max_pixels)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(segmenter, str(path), signatures=signatures, options=options)
+
+
+def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> dict[str, Signature]:
+    """Makes the signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
     - `colored`: as `serving_default`, with PNGs in the colours of `unet.images.display`, for viewing.
@@ -45,8 +59,10 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
 
     Args:
         segmenter: graph that predicts.
-        path: folder to write.
         max_pixels: larger encoded images are refused, see `decode_image`, except by `evaluate`.
+
+    Returns:
+        Each signature by its name, a function that is traced at its first use.
     """
     s = _Signatures(segmenter, max_pixels)
     classes, channels = segmenter.classes, segmenter.channels
@@ -56,7 +72,7 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
     patches = tf.TensorSpec([None, None, None, channels], tf.float32, "patches")
     mask = tf.TensorSpec([], tf.string, "mask_bytes")
     maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
-    signatures = {
+    return {
         SERVE: _batch(s.mask_bytes, encoded, mask),
         COLORED: _batch(s.colored_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
@@ -70,8 +86,6 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
             tf.TensorSpec([], tf.string, "ground_truth_bytes"),
         ),
     }
-    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(segmenter, str(path), signatures=signatures, options=options)
 
 
 class _Signatures:

@@ -156,11 +156,11 @@ def _resized(
     """Resizes an image strip by strip; yields the first row of each strip, and the strip [h, width, K]."""
     import tensorflow as tf
 
-    from unet.preprocessing.resizing import resize_strip, strip_source
+    from unet.preprocessing.resizing import STRIP, resize_strip, strip_source
 
     down = tf.constant(height / source.shape[0], tf.float32)
     right = tf.constant(width / source.shape[1], tf.float32)
-    rows = max(1, _STRIP // (width * source.shape[2]))
+    rows = max(1, STRIP // (width * source.shape[2]))  # as in the graph: other strips would round otherwise
     for first in range(0, height, rows):
         last = min(first + rows, height)
         top, bottom = (int(row) for row in strip_source(first, last, down, source.shape[0]))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-_STRIP = 1 << 21  # output values that are computed at a time: a strip's input and output are float32
+STRIP = 1 << 21  # output values that are computed at a time: a strip's input and output are float32
 
 
 def scaled_size(size: tf.Tensor, scale: float) -> tf.Tensor:
@@ -67,7 +67,7 @@ def resize(
     """
     source = tf.shape(values)
     down, right = (tf.cast(target / source[axis], tf.float32) for axis, target in ((0, height), (1, width)))
-    rows = tf.clip_by_value(_STRIP // (width * source[2]), 1, height)
+    rows = tf.clip_by_value(STRIP // (width * source[2]), 1, height)
     count = (height + rows - 1) // rows
     strips = tf.TensorArray(dtype, count, infer_shape=False)
 

@@ -27,7 +27,7 @@ def test_images_are_resized_as_tensorflow_does_it(shape, scale, monkeypatch):
     size = [int(scaled_size(tf.constant(side), scale)) for side in shape[:2]]
     whole = tf.image.resize(tf.cast(pixels, tf.float32), size, antialias=True).numpy()
     for strip in (1 << 21, 50):  # at once, and in strips of a row or two
-        monkeypatch.setattr(resizing, "_STRIP", strip)
+        monkeypatch.setattr(resizing, "STRIP", strip)
         resized = resize_image(tf.constant(pixels), scale).numpy()
         assert resized.dtype == np.uint16
         assert resized.shape == (*size, shape[2])
