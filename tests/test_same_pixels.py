@@ -161,7 +161,7 @@ def in_prediction(
     files: dict[str, Path], scale: float, channels: int, constants: dict[str, Any], large: bool
 ) -> Values:
     """`large`: TIFFs are read as images that do not fit into memory."""
-    found = {}
+    found: dict[str, Any] = {}
 
     def call(patches: NDArray[np.float32]) -> dict[str, tf.Tensor]:
         found[file] = patches[0]
