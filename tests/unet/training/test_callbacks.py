@@ -68,7 +68,7 @@ def test_it_ends_with_the_last_step():
         step(callback, batch)
         stopped.append(callback.model.stop_training)
     assert stopped == [False, False, True]
-    assert callback.spent == 1
+    assert callback.progress_made == 1
 
 
 def test_a_row_of_the_curves_is_the_mean_over_its_own_steps():
@@ -107,7 +107,7 @@ def test_a_budget_in_minutes_is_spent_by_time(clock, caplog):
     clock[0] += 30
     with caplog.at_level(logging.INFO, "unet.progress"):
         step(callback, 0)
-    assert callback.spent == 0.25
+    assert callback.progress_made == 0.25
     assert rate(callback) == pytest.approx(rate_factor("polynomial", 0.25, 0))
     assert [(r.step, r.steps) for r in caplog.records] == [(1, 4)]  # as many as seem to fit
     assert not callback.model.stop_training
@@ -115,7 +115,7 @@ def test_a_budget_in_minutes_is_spent_by_time(clock, caplog):
     assert callback.seconds == 30
     callback.on_train_begin()
     clock[0] += 90
-    assert callback.spent == 1
+    assert callback.progress_made == 1
     step(callback, 0)
     assert callback.model.stop_training
 
