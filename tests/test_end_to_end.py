@@ -129,13 +129,14 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert f"cached   same inputs as run {first}" in done.stdout
 
 
-def test_what_would_run_is_explained_and_what_is_forced_runs_anew(place):
+def test_what_would_run_is_explained_and_what_is_forced_runs_anew(place, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # no line is folded
     before = sorted((place / "root").rglob("*"))
     explained = command(place, "run", "--data", str(place / "data"), "--explain", tune_steps=99)
     assert explained.returncode == 0, explained.stdout + explained.stderr
     lines = [" ".join(line.split()) for line in explained.stdout.splitlines()]
     first = min((place / "root" / "runs").iterdir()).name
-    assert f"Transform reused same inputs, settings and code as run {first}" in lines
+    assert f"Transform reused same inputs, settings and code as run {first}" in lines, explained.stdout
     assert "Tuner runs search.tune_steps 100 is now 99" in lines
     assert "Trainer runs reads hyperparameters of Tuner, which runs" in lines
     assert sorted((place / "root").rglob("*")) == before  # nothing was written
@@ -399,7 +400,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     assert "step 400/400" in done.stdout
     assert not checkpoints.exists()
     components = last_summary(place)["components"]
-    assert components["Transform"]["cached"]
+    assert components["Transform"]["cached"], done.stdout
     assert not components["Trainer"]["cached"]
     (place / "other").mkdir()
     shutil.copy(place / "root" / "splits.json", place / "other")

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import unicodedata
@@ -304,7 +305,7 @@ def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | No
 
 def _torn_groups(folder: Path, samples: Sequence[Sample]) -> list[Problem]:
     """Reports groups in two splits or folds: a model would be tested on images related to its training."""
-    path = next((folder / name for name in NAMES if (folder / name).is_file()), folder)
+    path = next((folder / name for name in NAMES if os.path.isfile(folder / name)), folder)
     problems = []
     for column in ("split", "fold"):
         first: dict[str, dict[str, str]] = {}  # group -> each of its splits, with the first image there

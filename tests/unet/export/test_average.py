@@ -20,7 +20,7 @@ def exported(tmp_path: Path, export_tiny: Any, *changes: dict[str, Any]) -> list
     return [export_tiny(tmp_path / str(i), i, **change) for i, change in enumerate(changes)]
 
 
-@pytest.mark.parametrize("normalisations", [[{"over": "image"}] * 2, OVER_DATA], ids=["image", "dataset"])
+@pytest.mark.parametrize("normalizations", [[{"over": "image"}] * 2, OVER_DATA], ids=["image", "dataset"])
 def test_its_probabilities_are_the_mean(
     tmp_path: Path, export_tiny: Any, normalizations: list[dict[str, Any]]
 ) -> None:
