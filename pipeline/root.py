@@ -32,6 +32,11 @@ class Root:
         return self.path / "metadata.sqlite"
 
     @property
+    def has_metadata(self) -> bool:
+        """Whether there is a file of ML Metadata that is not empty."""
+        return self.metadata.is_file() and self.metadata.stat().st_size > 0
+
+    @property
     def artifacts(self) -> Path:
         """The folder of the components' outputs."""
         return self.path / "artifacts"

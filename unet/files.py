@@ -42,8 +42,7 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
     try:
         with open(part, mode.replace("w", "x"), **encoding) as file:  # type: ignore[call-overload]
             yield file
-        with part.open("rb") as written:  # opened again: a library may have written by the name
-            os.fsync(written.fileno())
+        fsync(part)  # opened again: a library may have written by the name
         part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -28,7 +28,7 @@ def explain_run(
     Raises:
         StoreError: ML Metadata cannot be read.
     """
-    if root.metadata.is_file() and root.metadata.stat().st_size:
+    if root.has_metadata:
         require_readable(root.metadata)
     with log.captured(Path(os.devnull)) as terminal:
         console = make_console(terminal)

@@ -28,7 +28,7 @@ def make_usable(root: Root) -> None:
         StoreError: the store cannot be read.
         Misplaced: the root was moved or copied.
     """
-    if not root.metadata.is_file() or not root.metadata.stat().st_size:
+    if not root.has_metadata:
         return
     if not root.artifacts.exists() and _is_unused(root.metadata):
         root.metadata.unlink()

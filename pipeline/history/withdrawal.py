@@ -34,7 +34,7 @@ def tell_withdrawn(root: Root) -> None:
     Raises:
         StoreError: ML Metadata cannot be read; the rollback is completed all the same.
     """
-    if not root.metadata.is_file() or not root.metadata.stat().st_size:
+    if not root.has_metadata:
         settle(root.serving)
         return
     try:
