@@ -21,7 +21,7 @@ _watching: list[Callable[[str, tuple[Any, ...]], None]] = []
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    for watch in _watching:
+    for watch in _watching or ():  # None while Python ends
         watch(event, arguments)
 
 
