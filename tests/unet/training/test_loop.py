@@ -75,7 +75,8 @@ def test_every_way_of_training_lowers_its_loss(tiles, changes):
 
 
 def test_a_budget_in_minutes_ends_in_time_with_the_schedule_at_its_end(tiles, monkeypatch):
-    readings = itertools.count(0, 0.1)  # seconds; by a real clock, a busy machine takes the budget for one step
+    # By a real clock, a busy machine takes most of the budget for the first step.
+    readings = itertools.count(0, 0.1)
     monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: next(readings)))
     _, curves = train(tiles, minutes=0.25, validate_every=20)
     assert next(readings) == pytest.approx(15, abs=1)
