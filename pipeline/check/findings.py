@@ -24,7 +24,8 @@ from unet.masks.values import MaskStats
 
 _LISTED = 6  # sizes or names that the summary lists; it counts the others
 _FILES_A_ROW = 8  # files in a row of the table of problems
-_COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value; neither N nor ...
+_SETTING = "--set ('[^']*'|[a-z_]+=[a-z0-9_]+)"  # with a value; neither N nor ...
+_COMMAND = re.compile(rf"{_SETTING}( {_SETTING})*(?=[\s,;)]|$)")  # settings side by side belong together
 
 
 @dataclasses.dataclass(frozen=True)
