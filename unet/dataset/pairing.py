@@ -149,7 +149,7 @@ def read_pairs(folder: Path, patterns: Sequence[str]) -> tuple[list[Sample], lis
         found.append(files)
     if problems and not all(found):
         return [], problems
-    samples, more = pair(*found, "", names)
+    samples, more = pair(found[0], found[1], "", names)
     return samples, problems + more
 
 

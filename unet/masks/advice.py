@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from unet.images.raster import ImageError
 from unet.masks.labels import INSTANCES, LabelMap, Value, is_color
@@ -12,12 +15,14 @@ from unet.masks.shapes import Shape, are_objects, is_thin
 from unet.masks.values import MaskStats, color_of, number_of
 
 _CLASSES = 20  # largest number of values that are proposed as classes
+EACH_AN_OBJECT = "each number is an object"  # how the advice for numbers of objects begins
 _NEAR = 8  # furthest a smoothed or rounded value is from the one it stands for
 _APART = 8  # how many times as far any other value must be
 _RIM = 0.5  # largest number of pixels of a rim, as a share of those of the value beside it
 _FEW = 0.05  # the same for values whose shape is not known
 _VOC_VOID = 0xE0E0C0  # color of PASCAL VOC's void
 _LISTED = 6  # largest number of values whose shares are listed
+_BARE = re.compile("[A-Za-z0-9_-]+")
 _NEAREST = "--set mask_values=nearest takes the nearest class for each pixel"
 
 
@@ -65,7 +70,7 @@ def advise_on_all(
     sharp = [mask_stats for mask_stats in all_mask_stats if not is_blurred(mask_stats, label_map)]
     in_color = _any_color(sharp)
     if not in_color and are_objects(shapes):
-        return f"each number is an object: {_command({'background': 0, 'object': INSTANCES})}"
+        return f"{EACH_AN_OBJECT}: {_command({'background': 0, 'object': INSTANCES})}"
     totals = _totals(sharp)
     if (void := _void(totals, label_map, shapes, in_color)) is not None:
         value, option = (
@@ -101,6 +106,41 @@ def advise_on_all(
     if not in_color and totals and 0 not in totals:
         advice = f"no mask holds 0, so {min(totals)} is taken for the background: {advice}"
     return advice + "".join(f", or, if each number is an object: {_command(r)}" for r in readings[1:])
+
+
+def advise_class_map(
+    all_mask_stats: Sequence[MaskStats], found: tuple[Path, Mapping[str, Value]]
+) -> str | None:
+    """Advice to take the classes of a file beside the masks; None unless it names all of their values.
+
+    Args:
+        all_mask_stats: statistics of all masks.
+        found: the file, and its classes.
+    """
+    path, classes = found
+    in_color = any(is_color(value) for value in classes.values())
+    if in_color and any(mask_stats.kind == "grey" for mask_stats in all_mask_stats):
+        return None
+    if _any_color(all_mask_stats) and not in_color:
+        return None
+    numbers = {int(v[1:], 16) if isinstance(v, str) else v for v in classes.values()}
+    values = {
+        color_of(mask_stats, value) if in_color else number_of(mask_stats, value, 256)
+        for mask_stats in all_mask_stats
+        for value in mask_stats.counts
+    }
+    void = _VOC_VOID if in_color else 255
+    left = values - numbers
+    if left - {void} or any("'" in name or "/" in name or name.startswith(".") for name in classes):
+        return None
+    setting = f"classes={_as_setting_of_any_names(classes)}"
+    option = f"""--set 'ignore="#{void:06x}"'""" if in_color else f"--set ignore={void}"
+    return f"take the classes of {path.name}: --set '{setting}'" + (f" {option}" if left else "")
+
+
+def _as_setting_of_any_names(classes: Mapping[str, Value]) -> str:
+    """Formats classes of any names as `as_setting` does."""
+    return as_setting({n if _BARE.fullmatch(n) else json.dumps(n): v for n, v in classes.items()})
 
 
 def _given(label_map: LabelMap) -> dict[int, str]:

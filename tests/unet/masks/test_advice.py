@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from unet.masks.advice import advise_on_all
+from unet.masks.advice import advise_class_map, advise_on_all
 from unet.masks.labels import LabelMap
 from unet.masks.reader import read_mask_stats
 from unet.masks.shapes import measure
@@ -175,3 +176,19 @@ def test_a_constant_offset_keeps_the_names() -> None:
     assert advice == "the values are those of the classes and 1 more: --set 'classes={background=1, cell=2}'"
     assert "--set 'classes={background=1, foreground=2}'" in (advised(disc(30, 1) + np.uint8(1)) or "")
     assert "no mask holds 0, so 1 is taken for the background" in (advised(disc(30, 1) + np.uint8(1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("mask", "classes", "setting"),
+    [
+        (numbered(2), {"sky": 0, "tree": 1, "my car": 2}, """'classes={sky=0, tree=1, "my car"=2}'"""),
+        (numbered(2), {"sky": 0, "tree": 1}, None),  # 2 has no name
+        (numbered(2), {"sky": "#000000", "tree": "#ff0000"}, None),
+        (rim(1, 255), {"sky": 0, "cell": 1}, "'classes={sky=0, cell=1}' --set ignore=255"),
+    ],
+)
+def test_classes_of_a_file_beside_the_masks(
+    mask: np.ndarray, classes: dict[str, int], setting: str | None
+) -> None:
+    advice = advise_class_map([mask_stats(mask)], (Path("classes.json"), classes))
+    assert advice == (setting and f"take the classes of classes.json: --set {setting}")
