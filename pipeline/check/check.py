@@ -14,9 +14,10 @@ from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import SampleStats, inspect
+from unet.dataset.pairing import lists_beside
 from unet.dataset.parallel import cores
 from unet.dataset.plan import assign_splits, find, images_in_service
-from unet.dataset.sample import SERVING, Problem
+from unet.dataset.sample import SERVING, Problem, Sample
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.memory import one_at_a_time
@@ -89,7 +90,15 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         proposed,
         training_time(proposed, config),
         None if problems else estimate(facts, split_of, config, channels),
+        _not_read(config.data, samples),
     )
+
+
+def _not_read(data: Path, samples: Sequence[Sample]) -> list[str]:
+    """The lists of splits in a data folder whose splits nothing else declares."""
+    if any(sample.split for sample in samples):
+        return []
+    return [path.relative_to(data).as_posix() for path in lists_beside(data)]
 
 
 def _problem(data: Path, error: BadInput) -> Problem:

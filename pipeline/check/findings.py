@@ -24,7 +24,8 @@ from unet.masks.values import MaskStats
 
 _LISTED = 6  # sizes or names that the summary lists; it counts the others
 _FILES_A_ROW = 8  # files in a row of the table of problems
-_COMMAND = re.compile(r"--set ('[^']*'|[a-z_]+=[a-z0-9_]+)(?=[\s,;)]|$)")  # with a value; neither N nor ...
+_SETTING = "--set ('[^']*'|[a-z_]+=[a-z0-9_]+)"  # with a value; neither N nor ...
+_COMMAND = re.compile(rf"{_SETTING}( {_SETTING})*(?=[\s,;)]|$)")  # settings side by side belong together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Report:
         proposals: settings that may fit these images better than the current ones.
         training_time: duration of a training with the proposals, as a multiple of the current one.
         estimate: the needs of a run on the images; None if they cannot be used.
+        not_read: files beside the images that list splits and are not read.
     """
 
     data: Path
@@ -100,6 +102,7 @@ class Report:
     proposals: list[Proposal]
     training_time: float
     estimate: Estimate | None
+    not_read: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -218,6 +221,13 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(f"Left out: {copy}, the same image as {kept}, which is in another split")
     if len(report.copies) > _LISTED:
         lines.append(f"          and {len(report.copies) - _LISTED} more copies")
+    if report.not_read:
+        lines.append(
+            f"Not read: {', '.join(report.not_read[:_LISTED])}; to use such splits, put them into the"
+        )
+        lines.append(
+            "          column split of a manifest.csv (image,mask,split), or into train/, val/, test/"
+        )
     if report.estimate:
         lines.append(f"A run:   {report.estimate}")
     return lines

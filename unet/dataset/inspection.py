@@ -18,9 +18,13 @@ from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
 from unet.images.reader import NeedsRange, as_range, read_image
 from unet.masks import advice as mask_advice
+from unet.masks.class_maps import find_class_map
 from unet.masks.labels import LabelMap
 from unet.masks.reader import count_classes, read_mask_stats
+from unet.masks.shapes import Shape, measure_file
 from unet.masks.values import MaskStats
+
+_MEASURED = 16  # masks with undeclared values in which shapes are measured
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,17 @@ def inspect(
         for r in results
         if r.undeclared and r.mask_stats and not mask_advice.is_blurred(r.mask_stats, label_map)
     ]
-    if undeclared and (for_all := mask_advice.advise_on_all(all_mask_stats, label_map)):
-        _advise(undeclared, for_all)
+    if undeclared:
+        ids = set(map(id, undeclared))
+        masks = [(s.mask, s.page or 0) for s, r in zip(samples, results, strict=True) if id(r) in ids]
+        shapes = _shapes(masks, max_pixels)
+        by_values = mask_advice.advise_on_all(all_mask_stats, label_map, shapes)
+        beside = {folder for mask, _ in masks for folder in (mask.parent, mask.parent.parent)}
+        found = find_class_map(sorted(beside, key=lambda folder: (-len(folder.parts), folder)))
+        for_all = (found and mask_advice.advise_class_map(all_mask_stats, found)) or by_values
+        if for_all:
+            is_objects = for_all.startswith(mask_advice.EACH_AN_OBJECT)
+            _advise(undeclared, for_all, "numbers of objects" if is_objects else None)
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
@@ -117,9 +130,19 @@ class _Result:
     needs_range: tuple[float, float] | None = None
 
 
-def _advise(results: Sequence[_Result], advice: str) -> None:
+def _advise(results: Sequence[_Result], advice: str, found: str | None = None) -> None:
+    """Replaces the advice of problems, and what was found unless it is None."""
     for result in results:
-        result.problems = [replace(problem, advice=advice) for problem in result.problems]
+        result.problems = [replace(p, advice=advice, found=found or p.found) for p in result.problems]
+
+
+def _shapes(masks: Sequence[tuple[Path, int]], max_pixels: int) -> list[dict[int, Shape]]:
+    """The shapes of the values in some of the masks, which were read before."""
+    step = max(1, len(masks) // _MEASURED)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        return list(
+            pool.map(lambda mask: measure_file(mask[0], mask[1], max_pixels), masks[::step][:_MEASURED])
+        )
 
 
 class _Reader:

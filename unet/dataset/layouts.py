@@ -5,7 +5,8 @@
 | spans | the path holds {SPAN}, or a date: each matching folder has one of the layouts below |
 | manifest | the path is, or the folder holds, manifest.csv or manifest.jsonl |
 | splits | train/, val/ and test/, each with one of the layouts below |
-| two folders | images/ and masks/ |
+| two folders | images/ and masks/, each perhaps with train/, val/ and test/ |
+| patterns | the setting `pairs`: two patterns with one * each |
 | pairs | NAME.png beside NAME_mask.png; two multi-page TIFFs are a pair, too |
 """
 
@@ -14,26 +15,27 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from unet.dataset.manifest import NAMES, read_manifest
+from unet.dataset.pairing import files_of, find_folders, find_forms, key_of, pair, read_pairs
 from unet.dataset.sample import (
     BLOCK_PREFIX,
-    FOREIGN_SPLITS,
     SPLITS,
     Problem,
     Sample,
-    is_ignored,
     natural_key,
+    split_named,
     unreadable,
 )
 from unet.dataset.spans import TwoFolders, find_spans, is_pattern
 from unet.images import raster
 from unet.images.formats import count_pages
 
+_PARTS = ("images", "masks")
 _TIFF = {".tif", ".tiff"}
 _MASK_WORDS = ("mask", "label", "annotation", "segmentation")
 _LAYOUTS = "put images into images/ and masks of the same names into masks/"
@@ -45,6 +47,7 @@ def find_samples(
     *,
     slices_per_group: int = 0,
     mask_suffix: str = "_mask",
+    pairs: tuple[str, str] | None = None,
     group_pattern: str | None = None,
     span_window: int = 0,
 ) -> Found:
@@ -54,6 +57,7 @@ def find_samples(
         folder: path of the data, in one of the layouts of the table above.
         slices_per_group: number of consecutive samples, or pages of a stack, that form one group (a block).
         mask_suffix: suffix of a mask's name after the name of its image, if the names are not equal.
+        pairs: patterns of images and masks below the folder, in which * stands for the same text.
         group_pattern: regular expression; samples form one group if their names (without span) have the same
             match. The groups of a manifest take precedence over the pattern, the pattern over blocks; without
             all of these a stack is one group and any other sample a group of its own.
@@ -63,7 +67,7 @@ def find_samples(
         The samples without problems, and all problems.
     """
     if not is_pattern(folder):
-        samples, problems = _find(folder, mask_suffix)
+        samples, problems = _find(folder, mask_suffix, pairs)
         samples = _grouped(samples, slices_per_group, group_pattern)
     else:
         samples, problems, spans = [], [], {}
@@ -75,7 +79,7 @@ def find_samples(
             advice = "keep one of them: the spans of all folders must differ"
             problems.append(Problem(str(error.path), str(error), advice, of_the_set=True))
         for span, path in spans.items():
-            found, more = _find(path, mask_suffix)
+            found, more = _find(path, mask_suffix, pairs)
             problems += more
             for sample in _grouped(found, slices_per_group, group_pattern):
                 is_block = sample.group.startswith(BLOCK_PREFIX)
@@ -91,15 +95,15 @@ def find_samples(
     return samples, problems + _torn_groups(folder, samples)
 
 
-def _find(folder: Path, mask_suffix: str) -> Found:
+def _find(folder: Path, mask_suffix: str, pairs: tuple[str, str] | None) -> Found:
     """Samples and problems of one folder; the groups of samples are empty unless a manifest names them."""
     try:
-        return _find_readable(folder, mask_suffix)
+        return _find_readable(folder, mask_suffix, pairs)
     except OSError as error:
         return [], [unreadable(folder, error)]
 
 
-def _find_readable(folder: Path, mask_suffix: str) -> Found:
+def _find_readable(folder: Path, mask_suffix: str, pairs: tuple[str, str] | None) -> Found:
     if folder.suffix in (".csv", ".jsonl") and folder.is_file():
         return _with_pages(*read_manifest(folder))
     if not folder.is_dir():
@@ -110,30 +114,52 @@ def _find_readable(folder: Path, mask_suffix: str) -> Found:
         if folder / name in inside and (folder / name).is_file():
             return _with_pages(*read_manifest(folder / name))
     parts = {path.name.casefold(): path for path in inside if path.is_dir()}
+    if pairs and not (_split_of(parts) and pairs[0].partition("/")[0].casefold() not in parts):
+        return _with_pages(*read_pairs(folder, pairs))
+    if "images" in parts and "masks" in parts and _has_splits(parts["images"]):
+        inner = [{path.name.casefold(): path for path in parts[p].iterdir() if path.is_dir()} for p in _PARTS]
+        both = {name: [where[name] for where in inner if name in where] for name in {**inner[0], **inner[1]}}
+
+        def find(name: str) -> Found:
+            if len(both[name]) == 2:
+                images, masks = both[name]
+                return _two_folders(folder, {"images": images, "masks": masks}, mask_suffix)
+            found = f"no folder {name} in both {' and '.join(f'{part}/' for part in _PARTS)}"
+            return [], [Problem(str(both[name][0]), found, "add the other one", of_the_set=True)]
+
+        return _split_folders(folder, sorted(both), parts["images"], find)
     if "images" in parts or "masks" in parts:
-        samples, problems = _two_folders(folder, parts, mask_suffix)
-    elif "train" in parts:
-        return _split_folders(folder, parts, mask_suffix)
-    else:
-        samples, problems = _pairs(folder, parts, mask_suffix)
+        return _two_folders(folder, parts, mask_suffix)
+    if _split_of(parts):
+        return _split_folders(folder, parts, folder, lambda name: _find(parts[name], mask_suffix, pairs))
+    samples, problems = _pairs(folder, parts, mask_suffix)
     return _with_pages(samples, problems)
 
 
-def _split_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
+def _has_splits(folder: Path) -> bool:
+    return _split_of([path.name.casefold() for path in folder.iterdir() if path.is_dir()])
+
+
+def _split_of(names: Collection[str]) -> bool:
+    """Whether folders of these names are splits: one of them is for training."""
+    return any(split_named(name) == "train" for name in names)
+
+
+def _split_folders(folder: Path, names: Iterable[str], where: Path, find: Callable[[str], Found]) -> Found:
+    """Samples of the folders of splits, of which `names` are in the folder `where`, each read by `find`."""
     samples: list[Sample] = []
     problems: list[Problem] = []
     for split in SPLITS:
-        names = [split, *(name for name, known in FOREIGN_SPLITS.items() if known == split)]
-        path = next((parts[name] for name in names if name in parts), None)
-        if path is None:
+        mine = [name for name in names if split_named(name) == split]
+        if not mine:
             advice = "add it, or put all images into images/ and masks/ to have them split"
             name = "val" if split == "eval" else split
             found_none = "no such folder beside train/"
-            problems.append(Problem(str(folder / name), found_none, advice, of_the_set=True))
-            continue
-        found, more = _find(path, mask_suffix)
-        problems += more
-        samples += [replace(sample, split=split) for sample in found]
+            problems.append(Problem(str(where / name), found_none, advice, of_the_set=True))
+        for name in mine:
+            found, more = find(name)
+            problems += more
+            samples += [replace(sample, split=split) for sample in found]
     seen: dict[str, Sample] = {}
     for sample in samples:
         if twin := seen.get(sample.name):
@@ -146,9 +172,9 @@ def _split_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) ->
 def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
     problems: list[Problem] = []
     found = {}
-    for part in ("images", "masks"):
+    for part in _PARTS:
         if part in parts:
-            found[part] = _files(parts[part], problems)
+            found[part] = files_of(parts[part], problems, mask_suffix=mask_suffix)
         else:
             advice = f"create it and put the {part} there, or list the files in {NAMES[0]}"
             problems.append(Problem(str(folder / part), "no such folder", advice))
@@ -156,15 +182,35 @@ def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> F
         return [], problems
     if not any(found.values()):
         return [], [Problem(str(folder), "no images", _LAYOUTS)]
-    samples, more = _pair(found["images"], found["masks"], mask_suffix)
-    return samples, problems + more
+    samples, more = pair(found["images"], found["masks"], mask_suffix)
+    where = (f"{_below(folder, parts['images'])}/", f"{_below(folder, parts['masks'])}/")
+    return _with_pages(*_or_form(folder, samples, problems, more, found["images"], found["masks"], where))
+
+
+def _below(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _or_form(
+    folder: Path,
+    samples: list[Sample],
+    problems: list[Problem],
+    unpaired: list[Problem],
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    where: tuple[str, str] | None,
+) -> Found:
+    """Says once that all names differ by the same parts, instead of once for each file."""
+    if unpaired and (form := find_forms(images, masks, where)) and form.count > 2 * len(samples):
+        return [], [*problems, form.problem(folder)]
+    return samples, problems + unpaired
 
 
 def _pairs(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
     """Images beside their masks, recognised by a suffix; or two TIFFs, whose mask is recognised by a word."""
     problems: list[Problem] = []
-    files = _files(folder, problems, folders=False)
-    suffix = _key(mask_suffix)
+    files = files_of(folder, problems, folders=False, mask_suffix=mask_suffix)
+    suffix = key_of(mask_suffix)
     masks = {key: path for key, path in files.items() if key.endswith(suffix) and key != suffix}
     rest = {key: path for key, path in files.items() if key not in masks}
     if not masks and len(files) == 2 and all(path.suffix.lower() in _TIFF for path in files.values()):
@@ -173,8 +219,10 @@ def _pairs(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
             [image] = [path for key, path in files.items() if key not in spoken]
             return [Sample(image.stem, image, files[spoken[0]], group="")], problems
     if masks:
-        samples, more = _pair(rest, masks, mask_suffix)
-        return samples, problems + more
+        samples, more = pair(rest, masks, mask_suffix)
+        return _or_form(folder, samples, problems, more, files, files, None)
+    if form := find_forms(files, files) or find_folders(folder, parts.values()):
+        return [], [*problems, form.problem(folder)]
     return [], problems or [_nothing(folder, parts, rest, mask_suffix)]
 
 
@@ -190,66 +238,14 @@ def _nothing(folder: Path, parts: Mapping[str, Path], files: Mapping[str, Path],
         found = f"{len(files)} files, none of which ends in {mask_suffix}"
         advice = f"{_LAYOUTS}, or name the suffix of the masks: --set mask_suffix=..."
         return Problem(str(folder), found, advice)
+    if not parts and (kinds := Counter(path.suffix for path in folder.iterdir() if path.suffix)):
+        [(kind, count)] = kinds.most_common(1)
+        advice = f"save them as PNG or TIFF; {_LAYOUTS}"
+        return Problem(str(folder), f"no images, but {count} files of {kind}, which are not read", advice)
     if parts:
         found = f"no images, but the folders {', '.join(path.name for path in list(parts.values())[:5])}"
         return Problem(str(folder), found, _LAYOUTS)
     return Problem(str(folder), "no images", _LAYOUTS)
-
-
-def _pair(image_of: Mapping[str, Path], mask_of: Mapping[str, Path], mask_suffix: str) -> Found:
-    suffix = _key(mask_suffix)
-    samples, problems, used = [], [], set()
-    for key in sorted(image_of, key=natural_key):
-        image = image_of[key]
-        found = key if key in mask_of else key + suffix
-        if found in mask_of:
-            used.add(found)
-            samples.append(Sample(image.stem, image, mask_of[found], group=""))
-        else:
-            advice = "add a mask of the same name to masks/, or remove the image"
-            problems.append(Problem(str(image), "image without mask", advice))
-    for key in sorted(mask_of.keys() - used, key=natural_key):
-        advice = "add an image of the same name to images/, or remove the mask"
-        problems.append(Problem(str(mask_of[key]), "mask without image", advice))
-    if not samples and (other := _common_suffix(image_of, mask_of)):
-        advice = f"name what the masks have after the names of their images: --set 'mask_suffix={other}'"
-        problems = [replace(problem, advice=advice) for problem in problems]
-    return samples, problems
-
-
-def _common_suffix(image_of: Mapping[str, Path], mask_of: Mapping[str, Path]) -> str:
-    """A suffix that would pair all images with masks; empty if there is none."""
-    first = min(image_of, default="")
-    tails = [key.removeprefix(first) for key in mask_of if first and key.startswith(first)]
-    return next((tail for tail in tails if tail and all(key + tail in mask_of for key in image_of)), "")
-
-
-def _key(text: str) -> str:
-    """Key of a file name, equal for names that differ only by case or by the Unicode form of an accent."""
-    return unicodedata.normalize("NFC", text).casefold()
-
-
-def _files(folder: Path, problems: list[Problem], *, folders: bool = True) -> dict[str, Path]:
-    """Files of a folder by their key; `folders`: whether any folder inside is a problem."""
-    files: dict[str, Path] = {}
-    for path in sorted(folder.iterdir(), key=lambda p: natural_key(p.name)):
-        if is_ignored(path):
-            continue
-        if path.is_dir():
-            if folders or path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", *_TIFF):
-                advice = f"move its files into {folder.name}/, or list them in {NAMES[0]}"
-                problems.append(Problem(str(path), "a folder inside a folder, which is not read", advice))
-            continue
-        if (printable := str(path).encode(errors="backslashreplace").decode()) != str(path):
-            problems.append(Problem(printable, "a file name that is not valid UTF-8", "rename the file"))
-            continue
-        key = _key(path.stem)
-        if key in files:
-            advice = "keep one of them: names must differ in more than extension or case"
-            problems.append(Problem(str(path), f"second file of that name beside {files[key].name}", advice))
-            continue
-        files[key] = path
-    return files
 
 
 def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:

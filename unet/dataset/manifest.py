@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from unet.dataset.sample import FOREIGN_SPLITS, SPLITS, Problem, Sample, unreadable
+from unet.dataset.sample import Problem, Sample, split_named, unreadable
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 COLUMNS = "image,mask and optionally group,split,fold,page"
@@ -106,10 +106,9 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
             report(f"{column} {path} does not exist", "correct the path, or remove the line")
         else:
             paths[column] = path
-    split = cells.get("split") or None
-    if split is not None and split not in SPLITS:
-        known = FOREIGN_SPLITS.get(split.lower(), "train, eval or test")
-        report(f"split {split!r}", f"write {known}, or nothing")
+    split = split_named(cells.get("split", ""))
+    if cells.get("split") and split is None:
+        report(f"split {cells['split']!r}", "write train, eval (or val) or test, or nothing")
     numbers: dict[str, int | None] = {}
     for column in ("fold", "page"):
         cell = cells.get(column, "")

@@ -30,6 +30,7 @@ def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Probl
         folder,
         slices_per_group=settings.slices_per_group,
         mask_suffix=settings.mask_suffix,
+        pairs=settings.pairs,
         group_pattern=settings.group_pattern,
         span_window=settings.span_window,
     )

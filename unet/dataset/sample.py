@@ -3,32 +3,65 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("train", "eval", "test")
-FOREIGN_SPLITS = {"val": "eval", "valid": "eval", "validation": "eval", "dev": "eval", "training": "train"}
+FOREIGN_SPLITS = {
+    "val": "eval",
+    "valid": "eval",
+    "validation": "eval",
+    "dev": "eval",
+    "training": "train",
+    "testing": "test",
+}
 # Fields of `unet.images.reader.Image`.
 SCALARS = ("height", "width", "channels", "bit_depth", "mean", "stddev")
 FRACTION_PREFIX = "fraction_"  # before a class: its share of the mask (components.example_gen.executor)
 COLUMN_PREFIX = "column_"  # prefix of features that hold a further column of the manifest
 BLOCK_PREFIX = "block-"
-_IGNORED = {"thumbs.db", "desktop.ini", "readme", "license"}
-_NOTES = {
-    ".txt",
-    ".md",
-    ".json",
-    ".jsonl",
-    ".xml",
-    ".csv",
-    ".tsv",
-    ".yaml",
-    ".yml",
-    ".ini",
-    ".db",
-    ".log",
-    ".pdf",
+# What people and systems leave in folders of images: notes, thumbnails, bins and copies of drives.
+_IGNORED = {
+    "readme",
+    "license",
+    "thumbs.db",
+    "thumbs.db:encryptable",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "picasa.ini",
+    "@eadir",
+    "@tmp",
+    "#recycle",
+    "@recycle",
+    "$recycle.bin",
+    "__macosx",
+    "lost+found",
+    "system volume information",
+    "__pycache__",
 }
+# No image has one of these: notes and sidecars; world files, projections and overviews of maps; arrays and
+# objects of tools for cells.
+_NO_IMAGES = {
+    *(".txt", ".md", ".rst", ".json", ".jsonl", ".xml", ".csv", ".tsv", ".yaml", ".yml", ".ini", ".cfg"),
+    *(".db", ".log", ".pdf", ".html", ".xmp", ".thm", ".url", ".lnk", ".tfw", ".tifw", ".tiffw", ".jgw"),
+    *(".jpgw", ".jpegw", ".pgw", ".pngw", ".bpw", ".bmpw", ".wld", ".prj", ".ovr", ".aux", ".rrd", ".cpg"),
+    *(".dbf", ".shp", ".shx", ".qgz", ".qgs", ".qml", ".kml", ".geojson", ".npy", ".npz", ".roi", ".zip"),
+    *(".lut", ".h5", ".hdf5", ".ilp", ".pkl", ".mat", ".xls", ".xlsx", ".ods", ".docx", ".py", ".ipynb"),
+    *(".sh", ".bak", ".part", ".tmp"),
+}
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff")
+# Endings of what tools for cells and galleries write beside an image, without being images to learn from.
+_COMPANIONS = (
+    *("_flows", "_cp_flows", "_outlines", "_cp_outlines", "_outlines_cp_masks", "_cp_output", "_overlay"),
+    *("_thumb", "_thumbnail", "_preview", "_probabilities"),
+)
+# Names of lists of splits and folds, of the images or of the lines in them.
+NOT_READ = re.compile(
+    r"(data)?(splits?|folds?|partitions?|train|training|val|valid|validation|dev|test|trainval|default)"
+    r"([_-]?(splits?|list|set|files|images|ids|names|final|[0-9]+))?\.(csv|tsv|txt|json|yaml|yml|lst)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,10 +108,29 @@ def unreadable(path: Path, error: OSError) -> Problem:
     return Problem(str(error.filename or path), found, "check its permissions", of_the_set=True)
 
 
+def split_named(name: str) -> str | None:
+    """The split that a name stands for, whatever other tools call it: val and validation are eval."""
+    name = name.strip().casefold()
+    return name if name in SPLITS else FOREIGN_SPLITS.get(name)
+
+
 def is_ignored(path: Path) -> bool:
-    """Whether to ignore a file: a hidden file, a system file, or notes."""
+    """Whether to ignore a file or folder: hidden, of the system, notes, or a sidecar of an image."""
     name = path.name.lower()
-    return name.startswith(".") or name in _IGNORED or path.suffix.lower() in _NOTES
+    return name.startswith(".") or name in _IGNORED or path.suffix.lower() in _NO_IMAGES
+
+
+def companions(keys: Collection[str], mask_suffix: str) -> list[str]:
+    """The names that a tool gave to what it wrote beside an image, such as NAME_flows beside NAME.
+
+    Args:
+        keys: names in small letters, without extension.
+        mask_suffix: ending of masks, which is no such ending.
+    """
+    endings = {*_COMPANIONS, *(["_cp_masks"] if mask_suffix == "_masks" else [])} - {mask_suffix}
+    return [
+        key for key in keys if any(key.endswith(end) and key.removesuffix(end) in keys for end in endings)
+    ]
 
 
 def natural_key(text: str) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from unet.dataset.sample import SPLITS
+from unet.dataset.sample import SPLITS, split_named
 from unet.masks.labels import LabelMap
 from unet.masks.settings import Values
 from unet.settings import Section, Seed
@@ -39,6 +39,11 @@ class Data(Section):
     )
     mask_suffix: str = Field(
         "_mask", description="What a mask's name has after its image's, where the two are not the same."
+    )
+    pairs: tuple[str, str] | None = Field(
+        None,
+        description='Patterns of the names of images and of their masks, such as ["images/img_*", '
+        '"masks/mask_*"]; * stands for the same text.',
     )
     channels: Literal["auto", 1, 3] = Field(
         "auto", description="Channels the network sees; auto: 3 if any image is in colour, else 1."
@@ -71,6 +76,16 @@ class Data(Section):
     def _serving_data_expands(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else None
 
+    @field_validator("pairs")
+    @classmethod
+    def _patterns_pair(cls, value: tuple[str, str] | None) -> tuple[str, str] | None:
+        for pattern in value or ():
+            if pattern.count("*") != 1 or pattern.startswith("/") or ".." in pattern.split("/"):
+                raise ValueError(f"{pattern!r} must be a path below the data folder, with one *")
+        if value and value[0] == value[1]:
+            raise ValueError("images and masks cannot have the same pattern")
+        return value
+
     @field_validator("group_pattern")
     @classmethod
     def _pattern_compiles(cls, value: str | None) -> str | None:
@@ -83,6 +98,7 @@ class Data(Section):
     @field_validator("shares")
     @classmethod
     def _shares_add_up(cls, value: dict[str, float]) -> dict[str, float]:
+        value = {split_named(name) or name: share for name, share in value.items()}
         if set(value) != set(SPLITS) or not all(v > 0 for v in value.values()):
             raise ValueError("a share above 0 is needed for each of train, eval and test")
         total = sum(value.values())

@@ -204,3 +204,99 @@ def test_a_group_that_the_user_calls_a_block_is_none_of_ours(tmp_path: Path) -> 
     touch(tmp_path, *(f"{part}/block-{i}_{i}.png" for part in ("images", "masks") for i in range(2)))
     for sample in find_samples(tmp_path, group_pattern="^block-.")[0]:
         assert not sample.group.startswith(BLOCK_PREFIX)
+
+
+def test_companions_are_no_images(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "images/a.tif", "images/a.tfw", "images/a.tif.aux.xml", "images/a.prj", "images/a.strange"
+    )
+    touch(tmp_path, "images/b.png", "images/b_flows.tif", "images/b_outlines.png", "images/b_seg.npy")
+    touch(tmp_path, "images/@eaDir/a.tif/thumb.jpg", "masks/a.png", "masks/b.png", "masks/b.pgw")
+    assert sorted(sketch(tmp_path)) == ["a", "b"]
+
+
+def test_masks_of_cellpose_beside_its_other_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        touch(tmp_path, *(f"{name}{end}" for end in (".tif", "_masks.tif", "_cp_masks.png", "_flows.tif")))
+    [problem] = find_samples(tmp_path)[1]
+    assert problem.advice.endswith("--set 'mask_suffix=_masks'")
+    assert [s.mask.name for s in find_samples(tmp_path, mask_suffix="_masks")[0]] == [
+        "a_masks.tif",
+        "b_masks.tif",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "pairs"),
+    [
+        ("images/image_{}", "masks/mask_{}", ("images/image_*", "masks/mask_*")),
+        ("images/case_{}_0000", "masks/case_{}", ("images/*_0000", "masks/*")),
+        ("images/{}_training", "masks/{}_manual1", ("images/*_training", "masks/*_manual1")),
+        ("images/{}", "masks/mask_{}", ("images/*", "masks/mask_*")),
+        ("JPEGImages/{}", "SegmentationClass/{}", ("JPEGImages/*", "SegmentationClass/*")),
+        ("imagesTr/c_{}_0000", "labelsTr/c_{}", ("imagesTr/*_0000", "labelsTr/*")),
+        ("img_{}", "mask_{}", ("img_*", "mask_*")),
+        ("{}_img", "{}_lbl", ("*_img", "*_lbl")),
+        ("photos/{}", "annotations/{}", ("photos/*", "annotations/*")),
+        ("Images/IMG{}", "Masks/GT{}", ("Images/img*", "Masks/gt*")),
+    ],
+)
+@pytest.mark.parametrize("numbers", [["001", "002", "012"], ["8", "9", "10", "11"]])
+def test_names_that_pair_but_for_a_constant_part_get_one_setting(
+    tmp_path: Path, image: str, mask: str, pairs: tuple[str, str], numbers: list[str]
+) -> None:
+    touch(tmp_path, *(f"{form.format(number)}.png" for form in (image, mask) for number in numbers))
+    samples, [problem] = find_samples(tmp_path)
+    assert samples == []
+    assert problem.of_the_set
+    assert problem.advice.endswith(f"""--set 'pairs=["{pairs[0]}", "{pairs[1]}"]'""")
+    samples, problems = find_samples(tmp_path, pairs=pairs)
+    assert problems == []
+    assert len(samples) == len(numbers)
+    for sample in samples:
+        number = next(n for n in reversed(numbers) if sample.name.endswith(n))
+        assert (sample.image.stem, sample.mask.stem) == tuple(
+            Path(form.format(number)).name for form in (image, mask)
+        )
+
+
+def test_a_file_without_partner_is_no_constant_part(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"images/a{i}.png" for i in range(5)), *(f"masks/a{i}.png" for i in range(4)))
+    assert [p.found for p in find_samples(tmp_path)[1]] == ["image without mask"]
+
+
+def test_a_pattern_may_stand_for_folders(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"case{i}/{part}.png" for i in range(3) for part in ("image", "mask")))
+    samples, problems = find_samples(tmp_path, pairs=("*/image", "*/mask"))
+    assert problems == []
+    assert [(s.name, s.mask.parent.name) for s in samples] == [(f"case{i}", f"case{i}") for i in range(3)]
+
+
+def test_a_pattern_without_files_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.png")
+    [problem] = find_samples(tmp_path, pairs=("images/b*", "images/*"))[1]
+    assert problem.found == "no file matches 'images/b*'"
+    assert find_samples(tmp_path, pairs=("photos/*", "images/*"))[1][0].found == "no such folder"
+
+
+@pytest.mark.parametrize("val", ["val", "validation", "Valid", "eval"])
+def test_folders_of_splits_inside_images_and_masks(tmp_path: Path, val: str) -> None:
+    for i, split in enumerate(("Train", val, "test")):
+        touch(tmp_path, *(f"{part}/{split}/{i}.png" for part in ("images", "masks")))
+    assert [split for *_, split in sketch(tmp_path).values()] == ["train", "eval", "test"]
+
+
+def test_both_folders_that_mean_eval_are_read(tmp_path: Path) -> None:
+    for split in ("train", "val", "validation", "test"):
+        touch(tmp_path, *(f"{split}/{part}/{split}.png" for part in ("images", "masks")))
+    assert {name: split for name, (*_, split) in sketch(tmp_path).items()} == {
+        "train": "train",
+        "val": "eval",
+        "validation": "eval",
+        "test": "test",
+    }
+
+
+def test_files_that_are_no_images_here_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a.npy", "b.npy")
+    assert find_samples(tmp_path)[1][0].found == "no images, but 2 files of .npy, which are not read"

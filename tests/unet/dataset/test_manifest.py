@@ -62,7 +62,7 @@ def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: P
         (["image,mask", "", "a.png,"], ":3", "no mask"),
         (["image,mask", "a.png,m.png,more"], ":2", "more columns than the first line names"),
         (["image,mask", "../a.png,m.png"], ":2", "image ../a.png lies outside the folder"),
-        (["image,mask,split", "a.png,m.png,val"], ":2", "split 'val'"),
+        (["image,mask,split", "a.png,m.png,none"], ":2", "split 'none'"),
         (["image,mask,fold", "a.png,m.png,-1"], ":2", "fold '-1'"),
         (["image,mask", "a.png,m.png", "b.png,m.png"], ":3", "the same mask as in line 2"),
         (["image,mask", "a.png,m.png", "a.png,n.png"], ":3", "the same name as in line 2"),
@@ -147,9 +147,7 @@ def test_a_sample_is_named_by_its_path_below_images(tmp_path: Path, image: str, 
 @pytest.mark.parametrize(
     ("row", "advice"),
     [
-        ("a.png,m.png,dev,,", "write eval, or nothing"),
-        ("a.png,m.png,Training,,", "write train, or nothing"),
-        ("a.png,m.png,other,,", "write train, eval or test, or nothing"),
+        ("a.png,m.png,other,,", "write train, eval (or val) or test, or nothing"),
         ("a.png,m.png,,1.5,", "write a whole number from 0, or nothing"),
         ("a.png,m.png,,,٣", "write a whole number from 0, or nothing"),
         ("/a.png,m.png,,,", "give a path relative to the manifest, below it"),
@@ -195,3 +193,11 @@ def test_an_object_of_image_and_mask_alone_is_enough(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text('{"image": "a.png", "mask": "m.png"}')
     samples, problems = read_manifest(tmp_path / "manifest.jsonl")
     assert ([sample.name for sample in samples], problems) == (["a"], [])
+
+
+@pytest.mark.parametrize("split", ["eval", "val", "Validation", "dev", " valid "])
+def test_the_eval_split_by_its_other_names(tmp_path: Path, split: str) -> None:
+    touch(tmp_path, "a.png", "m.png")
+    (tmp_path / "manifest.csv").write_text(f"image,mask,split\na.png,m.png,{split}")
+    [sample], problems = read_manifest(tmp_path / "manifest.csv")
+    assert (sample.split, problems) == ("eval", [])

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from unet.masks.advice import advise_on_all
+from unet.masks.advice import advise_class_map, advise_on_all
 from unet.masks.labels import LabelMap
 from unet.masks.reader import read_mask_stats
+from unet.masks.shapes import measure
 from unet.masks.values import MaskStats
 
 BINARY = LabelMap({"background": 0, "foreground": 255})
@@ -81,3 +83,112 @@ def test_a_mask_of_nothing_but_the_image_gets_no_classes() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
     assert advise_on_all([mask_stats(noise)], BINARY) is None
     assert advise_on_all([], BINARY) is None
+
+
+def advised(*masks: np.ndarray, label_map: LabelMap = BINARY) -> str | None:
+    return advise_on_all([mask_stats(m) for m in masks], label_map, [measure(m) for m in masks if m.ndim < 3])
+
+
+def rim(inside: int, value: int, background: int = 0, width: float = 1) -> np.ndarray:
+    """A disc with a rim of another value."""
+    at = np.hypot(*(np.mgrid[:128, :128] - 64))
+    pixels = np.where(at < 40, inside, background)
+    return np.where(abs(at - 40) < width, value, pixels).astype(np.uint8)
+
+
+def test_many_numbers_get_one_line() -> None:
+    assert advised(numbered(6), numbered(16)) == f"each number is an object: {OBJECTS}"
+
+
+CELL = LabelMap({"background": 0, "cell": 1})
+THREE = LabelMap({"background": 0, "a": 1, "b": 2})
+
+
+@pytest.mark.parametrize(
+    ("mask", "label_map", "setting"),
+    [
+        (rim(1, 255), BINARY, "--set 'classes={background=0, class_1=1}' --set ignore=255"),
+        (rim(1, 255), CELL, "--set 'classes={background=0, cell=1}' --set ignore=255"),
+        (rim(2, 255, 1), THREE, None),  # no 0: not of VOC
+        (rim(255, 128), BINARY, "--set 'classes={background=0, foreground=255}' --set ignore=128"),
+        (
+            np.repeat(np.array([[0, 1, 2, 255]], np.uint8), 40, 0).repeat(40, 1),
+            THREE,
+            "--set 'classes={background=0, a=1, b=2}' --set ignore=255",
+        ),
+    ],
+)
+def test_void_is_ignored_and_no_class(mask: np.ndarray, label_map: LabelMap, setting: str | None) -> None:
+    advice = advised(mask, label_map=label_map)
+    assert advice is not None
+    assert advice.endswith(setting) if setting else "ignore" not in advice
+
+
+def test_the_void_of_voc_in_colour() -> None:
+    colors = np.zeros((256, 3), np.uint8)
+    colors[1], colors[255] = (128, 0, 0), (224, 224, 192)
+    mask = colors[rim(1, 255)]
+    values = (mask.astype(int) << [16, 8, 0]).sum(-1)
+    advice = advise_on_all([mask_stats(mask)], BINARY, [measure(values)])
+    assert advice is not None
+    assert """--set 'classes={background="#000000", class_1="#800000"}' --set 'ignore="#e0e0c0"'""" in advice
+
+
+@pytest.mark.parametrize(
+    ("mask", "label_map"),
+    [
+        (rim(255, 254), BINARY),
+        (rim(255, 1), BINARY),
+        (disc(30, 254), BINARY),
+        (disc(30, 250), BINARY),
+        (rim(1, 254), LabelMap({"background": 0, "cell": 1}, 255)),
+    ],
+    ids=["254 beside 255", "1 beside 0", "only 254", "only 250", "beside what is ignored"],
+)
+def test_values_beside_declared_ones_are_of_the_nearest(mask: np.ndarray, label_map: LabelMap) -> None:
+    if label_map.ignore:
+        mask[:30] = 255
+    advice = advised(mask, label_map=label_map)
+    assert advice is not None
+    assert advice.count("--set") == 1
+    assert "--set mask_values=nearest" in advice
+
+
+@pytest.mark.parametrize(
+    ("mask", "label_map"),
+    [(disc(30, 1), BINARY), (disc(30, 2), CELL), (rim(0, 1), BINARY), (numbered(3), CELL)],
+    ids=["another white", "another class", "a thin class", "two more classes"],
+)
+def test_other_classes_are_no_near_misses(mask: np.ndarray, label_map: LabelMap) -> None:
+    advice = advised(mask, label_map=label_map)
+    assert advice is not None
+    assert "nearest" not in advice
+
+
+def test_rims_of_values_that_nobody_declared() -> None:
+    advice = advised(rim(128, 127), rim(200, 199))
+    assert advice is not None
+    assert advice.endswith("class_128=128, class_200=200}' --set mask_values=nearest")
+
+
+def test_a_constant_offset_keeps_the_names() -> None:
+    advice = advised(disc(30, 1) + np.uint8(1), label_map=CELL)
+    assert advice == "the values are those of the classes and 1 more: --set 'classes={background=1, cell=2}'"
+    assert "--set 'classes={background=1, foreground=2}'" in (advised(disc(30, 1) + np.uint8(1)) or "")
+    assert "no mask holds 0, so 1 is taken for the background" in (advised(disc(30, 1) + np.uint8(1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("mask", "classes", "setting"),
+    [
+        (numbered(2), {"sky": 0, "tree": 1, "my car": 2}, """'classes={sky=0, tree=1, "my car"=2}'"""),
+        (numbered(2), {"sky": 0, "tree": 1}, None),  # 2 has no name
+        (numbered(2), {"sky": "#000000", "tree": "#ff0000"}, None),
+        (rim(1, 255), {"sky": 0, "cell": 1}, "'classes={sky=0, cell=1}' --set ignore=255"),
+    ],
+)
+def test_classes_of_a_file_beside_the_masks(
+    mask: np.ndarray, classes: dict[str, int], setting: str | None
+) -> None:
+    advice = advise_class_map([mask_stats(mask)], (Path("classes.json"), classes))
+    assert advice == (setting and f"take the classes of classes.json: --set {setting}")
