@@ -18,10 +18,17 @@ from pipeline.retention.plan import Plan, make_plan
 from pipeline.retention.removal import delete
 from pipeline.retention.settings import Retention
 from pipeline.root import Root
-from tests.pipeline.recorded_runs import CACHED, COMPLETE, NODES, RecordedRuns
-from unet.registry.records import CARDS
+from tests.pipeline.recorded_runs import CACHED, COMPLETE, HASH, NODES, RecordedRuns
+from unet.registry.model_card import write_card
 from unet.registry.versions import versions
 
+_FACTS = {
+    "data_sha256": HASH,
+    "images": {},
+    "data_licence": "",
+    "code": "unknown",
+    "configuration": "unknown",
+}
 _ALL_CACHED = {**dict.fromkeys(NODES, CACHED), "Pusher": COMPLETE}
 
 
@@ -59,7 +66,7 @@ def night(
             if pushes:
                 version = recorded.root.serving / str(version_of(number))
                 shutil.copytree(serving, version)
-                (version / CARDS[0]).write_text(json.dumps({"version": version_of(number), "run": name}))
+                write_card(version, version_of(number), {**_FACTS, "run": name}, {})
         elif artifact.type not in ("ModelEvaluation", "ModelBlessing", "PushedModel"):
             (folder / "data").write_text(f"{artifact.type} {number} " * 100)
     return name
