@@ -91,10 +91,14 @@ def test_no_link_is_followed(recorded: RecordedRuns, tmp_path: Path) -> None:
     (root.run("") / "20250101-000000Z").symlink_to(elsewhere)
     before = set(elsewhere.rglob("*"))
     plan = clean(root)
-    assert set(elsewhere.rglob("*")) - {
-        elsewhere / ".lock",
-        elsewhere / "latest.json",
-    } == before
+    assert (
+        set(elsewhere.rglob("*"))
+        - {
+            elsewhere / ".lock",
+            elsewhere / "latest.json",
+        }
+        == before
+    )
     assert model.is_symlink()
     assert any(str(root.serving) in note for note in plan.notes)
     assert not (root.artifacts / "Trainer" / "model_run" / "2").exists()
