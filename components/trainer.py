@@ -52,7 +52,6 @@ def run_fn(fn_args: FnArgs) -> None:
         start = warm_start.start(network, fn_args.custom_config["start_from"])
     name = checkpoint_name(settings, start, train, validation)
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
-    checkpoints.clear_others()
     run_dir = Path(fn_args.model_run_dir)
     best, curves = fit(
         network,

@@ -113,6 +113,16 @@ def parser() -> argparse.ArgumentParser:
         "--reason", required=True, metavar="TEXT", help="why; it is recorded, and the model's card says it"
     )
     _add_root(promote)
+    clean = commands.add_parser(
+        "clean", help="show what no later run needs, and delete it", epilog=EXPLAINED_OTHERS
+    )
+    _add_root(clean)
+    clean.add_argument("--yes", action="store_true", help="delete without asking")
+    clean.add_argument("--dry-run", action="store_true", help="show what goes and what stays, and stop")
+    for name, what in (("runs", "newest runs"), ("versions", "good models in the serving folder")):
+        clean.add_argument(
+            f"--keep-{name}", type=int, metavar="N", help=f"{what} to keep (default: as in the newest run)"
+        )
     _add_runs(commands.add_parser("runs", help="list what was run, or show one run", epilog=EXPLAINED_OTHERS))
     return top
 
@@ -228,6 +238,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.commands.promote import promote
 
             return promote(options.root, options.run_id, options.reason)
+        if options.command == "clean":
+            from pipeline.commands.clean import clean
+
+            asked = {"keep_runs": options.keep_runs, "keep_versions": options.keep_versions}
+            overrides = {name: number for name, number in asked.items() if number is not None}
+            return clean(options.root, overrides, options.yes, options.dry_run)
         if options.command == "runs":
             from pipeline.commands.runs import list_runs, show_run
 

@@ -47,6 +47,11 @@ class Root:
         return self.path / "set-aside"
 
     @property
+    def deleted(self) -> Path:
+        """The folder of what is being deleted; without one, unless a process was killed in between."""
+        return self.path / ".deleted"
+
+    @property
     def serving(self) -> Path:
         """The folder of the pushed models, with one folder for each version."""
         return self.path / "serving" / MODEL_NAME

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import threading
 import time
@@ -29,6 +28,8 @@ from pipeline.process import log, memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
 from pipeline.process.lock import Locked, exclusive
+from pipeline.retention import plan, removal
+from pipeline.retention.settings import Retention
 from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
@@ -105,6 +106,7 @@ def run(
             from pipeline.history.withdrawal import tell_withdrawn
 
             tell_withdrawn(root)
+            removal.finish(root)
             run_id = next_id(ids(root.path))
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
@@ -167,6 +169,8 @@ def _run_locked(
             print(failure, file=sys.stderr)  # into the log
             status, reason = explain(error, work.at_work, root.path)
         work.end(status, reason)
+        if EXIT_CODE_OF[status] in (OK, NOT_BLESSED):
+            work.clean(Retention.of(config))
         if debug and failure:
             work.console.print(failure, soft_wrap=True)
         if status == "interrupted":
@@ -193,6 +197,7 @@ class _Work:
         self._root, self._record, self._terminal = root, record, terminal
         self._folder = root.run(record.run_id)
         self._start = self._node_start = time.monotonic()
+        self._began = time.time()
         self._progress: RunProgress | None = None
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
@@ -256,6 +261,22 @@ class _Work:
             for problem in problems:
                 self.console.print(problem, soft_wrap=True)
 
+    def clean(self, settings: Retention) -> None:
+        """Deletes what no later run needs; a deletion that fails is no reason to lose a run."""
+        try:
+            found = plan.make_plan(self._root, settings)
+            removal.delete(self._root, found)
+            print("\n".join(f"deleted {item.path} ({item.why})" for item in found.items))  # into the log
+            told = (
+                f"  deleted   {plan.format_bytes(found.size)} that no later run needs" if found.items else ""
+            )
+        except Exception as error:
+            traceback.print_exc()
+            told = f"{self._root.path}: what no later run needs could not be deleted: {error}"
+        with contextlib.suppress(OSError):
+            if told:
+                self.console.print(told, soft_wrap=True)
+
     def give_up(self) -> None:
         """Tells of the end while the main thread is somewhere where no signal reaches it."""
         if self._progress:
@@ -272,9 +293,9 @@ class _Work:
         self._measure(node.name, self._node_start)
         self.at_work = ""
         self.nodes.append(node)
-        if node.name == "Trainer":  # what it left is the model now
-            shutil.rmtree(self._root.checkpoints, ignore_errors=True)
-            if node.state == DONE and (curves := node.first("model_run")):
+        if node.name == "Trainer" and node.state == DONE:
+            removal.drop_checkpoints(self._root, self._began)  # what it left is the model now
+            if curves := node.first("model_run"):
                 link(self._root, self._record.run_id, curves.path)
         if self._progress:
             self._progress.end(node, outcome.note(node))

@@ -27,6 +27,7 @@ _OUTPUTS = (
 )  # the last: outputs of resolvers
 _PUSHED = "PushedModel"
 RESTARTED = "~"  # between a run's id and a number: what it did before a damaged input made it begin again
+CLEANED = "cleaned"  # custom property of a run whose outputs were deleted, as no later run needs them
 _SECONDS_FOR_A_LOCK = 2.0
 
 
@@ -133,7 +134,11 @@ class Executions:
             kinds = {kind.name for kind in self._store.get_context_types()}
             found = self._store.get_contexts_by_type("pipeline_run") if "pipeline_run" in kinds else []
         self._path = path
-        self.runs = {context.name: context.id for context in found if RESTARTED not in context.name}
+        self.runs = {
+            context.name: context.id
+            for context in found
+            if RESTARTED not in context.name and CLEANED not in context.custom_properties
+        }
         self._began = {context.name: context.create_time_since_epoch / 1000 for context in found}
 
     def began(self, run_id: str) -> float:

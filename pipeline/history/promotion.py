@@ -35,20 +35,35 @@ class Promotion:
 
 def last_blessed(root: Root) -> int | None:
     """Returns the id of the model that the gate or a person blessed last; None if there is none."""
-    store = open_store(root)
-    models = {
-        blessing.id: int_of(blessing, "current_model_id")
-        for blessing in store.get_artifacts_by_type("ModelBlessing")
+    newest = next(iter(blessings(open_store(root))), None)
+    return int_of(newest, "current_model_id") if newest else None
+
+
+def blessings(store: Any) -> list[mlmd.Artifact]:
+    """Returns the blessings of the gate or a person, newest first, without those of withdrawn models.
+
+    Args:
+        store: an `ml_metadata.MetadataStore`.
+    """
+    kinds = {kind.name for kind in store.get_artifact_types()}
+    found = [
+        blessing
+        for blessing in (store.get_artifacts_by_type("ModelBlessing") if "ModelBlessing" in kinds else [])
         if int_of(blessing, "blessed") == 1 and int_of(blessing, lineage.WITHDRAWN) != 1
-    }
-    order = lineage.last_written(store, list(models))
-    return models[max(models, key=lambda blessing: order[blessing])] if models else None
+    ]
+    order = lineage.last_written(store, [blessing.id for blessing in found])
+    return sorted(found, key=lambda blessing: order[blessing.id], reverse=True)
 
 
 def int_of(artifact: mlmd.Artifact, key: str) -> int:
     """Returns a number among the custom properties of an artifact; 0 if it is not set."""
     # Reading a missing key of the map would add the key.
     return int(artifact.custom_properties[key].int_value) if key in artifact.custom_properties else 0
+
+
+def text_of(artifact: mlmd.Artifact, key: str) -> str:
+    """Returns a text among the custom properties of an artifact; empty if it is not set."""
+    return artifact.custom_properties[key].string_value if key in artifact.custom_properties else ""
 
 
 def open_store(root: Root) -> MetadataStore:

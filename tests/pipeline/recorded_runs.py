@@ -124,7 +124,7 @@ class RecordedRuns:
         self.store.put_execution(execution, pairs, [*contexts, run_context])
 
     def _write(self, name: str, key: str, kind: str, version: int, iou: float) -> int:
-        folder = self.root.artifacts / name / key / str(len(list(self.root.artifacts.rglob("*"))))
+        folder = self.root.artifacts / name / key / str(len(self.store.get_artifacts()))
         folder.mkdir(parents=True)
         properties: dict[str, str | int] = {}
         if key == "examples":

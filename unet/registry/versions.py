@@ -25,6 +25,7 @@ from unet.registry.records import digest
 MODEL_NAME = "unet"  # name of the model in servers, and of its folder
 LATEST = "latest.json"
 _LOCK = ".lock"
+_PUSHING, _REMOVED = ".pushing-", ".removed-"  # prefixes of versions on their way in and out
 _UNFINISHED = "rolling_back_to"  # key in LATEST while a rollback is in progress
 
 
@@ -155,6 +156,21 @@ def settle(folder: Path, remembered: Collection[str] = ()) -> frozenset[str]:
         return frozenset(_withdrawn(folder))
 
 
+def remove(folder: Path, numbers: Collection[int]) -> None:
+    """Deletes versions; a reader sees each of them whole or not at all.
+
+    Args:
+        folder: folder of the versions.
+        numbers: the versions to delete; the newest version stays in any case.
+    """
+    with _locked(folder):
+        _finish(folder)
+        for number in set(numbers) - {newest_version(folder)}:
+            (folder / str(number)).rename(folder / f"{_REMOVED}{number}")
+        fsync(folder)
+        _clear(folder)
+
+
 def _before_the_newest(folder: Path, present: list[int]) -> int | None:
     """The newest version whose model is neither the newest's nor withdrawn."""
     if not present:
@@ -175,8 +191,7 @@ def _finish(folder: Path) -> Path | None:
         Folder of the version that the rollback put into service; None if there was nothing to complete, or
         every version that is left is withdrawn.
     """
-    for leftover in folder.glob(".pushing-*"):
-        shutil.rmtree(leftover)
+    _clear(folder)
     record = _record(folder) or {}
     if _UNFINISHED not in record:
         return None
@@ -192,6 +207,15 @@ def _finish(folder: Path) -> Path | None:
     return _add(folder / str(good), folder, known, withdrawn, renumber_card)
 
 
+def _clear(folder: Path) -> None:
+    """Deletes what killed processes left; the caller holds the lock, so that nobody is writing there."""
+    for pattern in (f"{_PUSHING}*", f"{_REMOVED}*"):
+        for leftover in folder.glob(pattern):
+            shutil.rmtree(leftover)
+    for part in folder.glob(f".{LATEST}.*.part"):
+        part.unlink()
+
+
 def _add(
     model: Path,
     folder: Path,
@@ -202,7 +226,7 @@ def _add(
     version = max([int(time.time()), *(v + 1 for v in _numbers(folder))])
     # A hidden sibling is on the same file system, so that the rename is atomic; its name is no number, so
     # that servers do not take it for a version.
-    hidden = folder / f".pushing-{version}"
+    hidden = folder / f"{_PUSHING}{version}"
     shutil.copytree(model, hidden)
     describe(hidden, version)
     for path in [*hidden.rglob("*"), hidden]:

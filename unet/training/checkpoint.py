@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,12 +82,6 @@ class Checkpoints:
             except _READ_ERRORS as error:
                 logging.warning("%s cannot be read (%s); trying the checkpoint before", path, error)
         return None
-
-    def clear_others(self) -> None:
-        """Removes the checkpoints of other trainings, which will not be resumed."""
-        for folder in self.folder.parent.glob("*"):
-            if folder != self.folder and folder.is_dir():
-                shutil.rmtree(folder, ignore_errors=True)
 
     def _files(self) -> list[Path]:
         """The checkpoint files, newest first."""

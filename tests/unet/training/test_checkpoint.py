@@ -54,10 +54,3 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     content[200] ^= 1
     newest.write_bytes(content)
     assert load(checkpoints)[1] == {"step": 1}
-
-
-def test_other_trainings_are_cleared_away(tmp_path):
-    for name in "ab":
-        save(Checkpoints(tmp_path / name), 1)
-    Checkpoints(tmp_path / "a").clear_others()
-    assert [p.name for p in tmp_path.iterdir()] == ["a"]
