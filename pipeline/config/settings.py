@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
+from pipeline.process.settings import Limits
 from unet.dataset.sample import FRACTION_PREFIX, GROUP, SCALARS
 from unet.dataset.settings import Data, Drift, Folder, ReadSettings
 from unet.evaluation.settings import Gate
@@ -28,6 +29,7 @@ from unet.training.settings import Augmentation, Training, WarmStart
 
 class PipelineConfig(
     # Pydantic puts the fields of the last base first.
+    Limits,
     Gate,
     TuneSettings,
     ExportSettings,
