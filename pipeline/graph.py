@@ -31,6 +31,7 @@ from components.trainer import Trainer
 from components.transform import Transform
 from components.tuner import Tuner
 from pipeline.config.settings import PipelineConfig
+from pipeline.process.settings import Limits
 from pipeline.root import Root
 from unet.dataset.sample import SERVING
 from unet.dataset.settings import Drift
@@ -215,7 +216,8 @@ def create_pipeline(
 
 def _facts(config: PipelineConfig) -> dict[str, str]:
     """Returns the facts of the model card that no artifact holds."""
-    settings = config.model_dump_json(exclude={"data", "serving_data"})  # private paths
+    # Paths are private, and limits change no model.
+    settings = config.model_dump_json(exclude={"data", "serving_data", *Limits.model_fields})
     return {
         "data_licence": license_of(config.data),
         "code": fingerprint({"components.trainer", "components.transform"})[:12],

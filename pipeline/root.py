@@ -77,6 +77,11 @@ class Root:
         return self.path / ".lock"
 
     @property
+    def reserve(self) -> Path:
+        """The file that keeps room on the disk for the end of the current run."""
+        return self.path / ".reserve"
+
+    @property
     def tensorboard(self) -> Path:
         """The folder of all training curves for TensorBoard, by the id of the run."""
         return self.path / "tensorboard"

@@ -18,13 +18,14 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from unet import progress
-from unet.dataset.parallel import cores, in_order
+from unet.dataset.parallel import in_order
 from unet.dataset.plan import Plan, make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
 from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
 from unet.files import atomic_write
 from unet.images import raster
+from unet.images.capacity import cores
 from unet.images.memory import one_at_a_time
 from unet.images.reader import Image, encode_png, read_image
 from unet.masks import labels, weight_map

@@ -15,11 +15,11 @@ from unet.dataset import splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import SampleStats, inspect
 from unet.dataset.pairing import lists_beside
-from unet.dataset.parallel import cores
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
 from unet.errors import BadInput
 from unet.images import raster
+from unet.images.capacity import cores
 from unet.images.memory import one_at_a_time
 from unet.images.reader import read_image
 

@@ -15,9 +15,9 @@ from scipy import ndimage
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
 from unet.dataset.inspection import SampleStats
-from unet.dataset.parallel import cores
 from unet.dataset.sample import Sample
 from unet.dataset.settings import ReadSettings
+from unet.images.capacity import cores
 from unet.images.memory import one_at_a_time
 from unet.masks.reader import read_mask
 from unet.tiling import Geometry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 import threading
@@ -15,19 +16,21 @@ from typing import TextIO
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
 from pipeline.commands.explain import explain_run
+from pipeline.commands.preparation import choose_plan, earlier, fits
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, outcome, summary
 from pipeline.history.executions import DONE, Node, StoreError
 from pipeline.history.record import RunRecord
 from pipeline.history.run_ids import next_id
-from pipeline.history.runs import ids, runs
+from pipeline.history.runs import ids
 from pipeline.history.store import Misplaced, make_usable
 from pipeline.history.summary import RunSummary
-from pipeline.process import log, memory, signals
+from pipeline.process import log, memory, reserve, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
-from pipeline.process.lock import Locked, exclusive
+from pipeline.process.lock import Locked, exclusive, holder
+from pipeline.process.stall import StallWatch
 from pipeline.retention import plan, removal
 from pipeline.retention.settings import Retention
 from pipeline.root import Root, link
@@ -46,7 +49,7 @@ EXIT_CODE_OF = {
     "bad_input": BAD_INPUT,
     "interrupted": INTERRUPTED,
 }
-_RUNS_TO_LEARN_FROM = 10  # how long components take
+_SECONDS_TO_END = 60.0  # that the end of a run which stands still may take
 
 
 def run(
@@ -90,6 +93,7 @@ def run(
         except BadInput as error:
             print(error, file=sys.stderr)
             return BAD_INPUT
+    signals.watch(lambda: print("interrupted", file=sys.stderr))
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad)
     print_report(report, console)
@@ -101,6 +105,10 @@ def run(
     try:
         if explain_only:
             return explain_run(config, root, report.skip, rebaseline, anew)
+        before = earlier(root)
+        # A run that works here takes memory, too: it is told of below.
+        if holder(root.lock) is None and not fits(config, root, report, before, console):
+            return BAD_INPUT
         with exclusive(root.lock):
             make_usable(root)
             from pipeline.history.withdrawal import tell_withdrawn
@@ -111,6 +119,8 @@ def run(
             record = RunRecord.begin(
                 run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
             )
+            choose_plan(record, report, before, console)
+            reserve.hold(root.reserve)
             code, page = _run_locked(config, root, record, debug, report, rebaseline, verify, anew)
         if show and page:
             open_in_browser(page)
@@ -126,6 +136,7 @@ def run(
         return FAILED
     except OSError as error:
         console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
+        reserve.release(root.reserve)
         return FAILED
 
 
@@ -199,6 +210,7 @@ class _Work:
         self._start = self._node_start = time.monotonic()
         self._began = time.time()
         self._progress: RunProgress | None = None
+        self._stall_minutes = 0.0
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
     def run(
@@ -212,11 +224,7 @@ class _Work:
         pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
-        try:
-            before = runs(self._root.path, _RUNS_TO_LEARN_FROM)
-        except Exception:  # a run needs no history
-            traceback.print_exc()
-            before = []
+        before = earlier(self._root)
         settings = self._record.config
         self._progress = RunProgress(
             self._terminal,
@@ -224,7 +232,9 @@ class _Work:
             durations.expected(before, settings),
             not anew and durations.is_repetition(before, settings),
         )
-        with self._progress:
+        self._stall_minutes = config.stall_minutes
+        watch = StallWatch(60 * config.stall_minutes, [self._root.path, self._root.serving], self._stop_stall)
+        with self._progress, watch:
             runner.run(
                 pipeline, self._record.run_id, self._on_start, self._on_end, self._on_damage, verify, anew
             )
@@ -233,6 +243,7 @@ class _Work:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""
         self._ending.acquire()  # never released: there is one end
         signals.settle(EXIT_CODE_OF[status])
+        reserve.release(self._root.reserve)
         record = self._record
         if self.at_work:
             self._measure(self.at_work, self._node_start)
@@ -282,6 +293,18 @@ class _Work:
         if self._progress:
             self._progress.let_go()
         self.end(*explain(KeyboardInterrupt(), self.at_work, self._root.path))
+
+    def _stop_stall(self) -> None:
+        """Ends the process, as a component makes no progress: native code cannot be stopped alone."""
+        faulthandler.dump_traceback(2)  # where each thread is, into the log
+        if self._progress:
+            self._progress.let_go()
+        where = f"{self.at_work}: " if self.at_work else ""
+        reason = (
+            f"{where}no progress for {self._stall_minutes:g} minutes, so it was stopped: no step, no line "
+            "in the log, no file that grew; stall_minutes sets the time"
+        )
+        signals.end_process(lambda: self.end("failed", reason), FAILED, _SECONDS_TO_END)
 
     def _on_start(self, name: str) -> None:
         self.at_work, self._node_start = name, time.monotonic()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
+from pipeline.process.settings import Limits
 from pipeline.retention.settings import Retention
 from unet.dataset.sample import FRACTION_PREFIX, GROUP, SCALARS
 from unet.dataset.settings import Data, Drift, Folder, ReadSettings
@@ -29,6 +30,7 @@ from unet.training.settings import Augmentation, Training, WarmStart
 
 class PipelineConfig(
     # Pydantic puts the fields of the last base first.
+    Limits,
     Retention,
     Gate,
     TuneSettings,

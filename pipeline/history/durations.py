@@ -22,7 +22,7 @@ def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]
     """
     found: dict[str, float] = {}
     for run in runs:
-        same = _same(run.config, config)
+        same = same_settings(run.config, config)
         for node in run.nodes:
             if node.state == DONE and (same or node.name not in _BY_SETTINGS):
                 found[node.name] = node.seconds
@@ -31,7 +31,7 @@ def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]
 
 def is_repetition(runs: Sequence[Run], config: Mapping[str, Any]) -> bool:
     """Whether a run with these settings finished before: with the same data, every output is cached."""
-    return any(run.status in _FINISHED and _same(run.config, config) for run in runs)
+    return any(run.status in _FINISHED and same_settings(run.config, config) for run in runs)
 
 
 def left(
@@ -73,5 +73,6 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def same_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two configurations are the same, but for the folder of the data."""
     return {**before, "data": None} == {**now, "data": None}

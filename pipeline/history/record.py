@@ -47,6 +47,8 @@ class RunRecord:
         reason: reason for the status, a text for users.
         seconds: duration of the run; 0 until its end.
         peak_memory_mb: peak memory of the run; 0 if not known.
+        machine: what tells the next run whether the kernel killed this one, see `pipeline.history.plan`.
+        smaller_plan: reason for the smaller plan of `unet.images.capacity`; empty for the whole plan.
     """
 
     run_id: str
@@ -63,6 +65,8 @@ class RunRecord:
     reason: str = ""
     seconds: float = 0.0
     peak_memory_mb: int = 0
+    machine: dict[str, Any] = dataclasses.field(default_factory=dict)
+    smaller_plan: str = ""
 
     @classmethod
     def begin(

@@ -12,7 +12,16 @@ from unet.errors import BadInput, ExportRejected, ImagesLost, TrainingFailed
 
 _BY_BEAM = re.compile(r" ?\[while running .*?\]")
 
-
+_FULL = "the disk is full: make room in {place}, then run the same command again"
+_OF_THE_MACHINE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: "the quota of the disk is used up: make room in {place}, then run the same command again",
+    errno.EROFS: "{place} cannot be written any more: the file system is read-only",
+    errno.EFBIG: "a file in {place} became larger than is allowed: raise the limit (ulimit -f)",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), then run the same command again",
+    errno.ENFILE: "too many files are open on this machine: run the same command again later",
+}
+_SQLITE_FULL = "database or disk is full"
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -33,15 +42,26 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
     if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
         return "failed", message
     where = f"{component}: " if component else ""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or os.strerror(errno.ENOSPC) in message:  # TensorFlow and Beam make other exceptions of it
-        return "failed", f"{where}the disk is full: make room in {root}, then run the same command again"
+    for number, advice in _OF_THE_MACHINE.items():
+        # TensorFlow, Beam and SQLite make other exceptions of it.
+        if (isinstance(error, OSError) and error.errno == number) or os.strerror(number) in message:
+            return "failed", f"{where}{advice.format(place=_place(error, root))}"
+    if _SQLITE_FULL in message:
+        return "failed", f"{where}{_FULL.format(place=root)}"
     if isinstance(error, OSError) and error.filename:
         return "failed", f"{where}{error.filename}: {error.strerror}"
     if name in _OUT_OF_MEMORY:
         return "failed", f"{where}out of memory: lower patch_size, batch_size or base_filters with --set"
     first = next(iter(message.splitlines()), "")
     return "failed", f"{where}{name}: {first}".removesuffix(": ")
+
+
+def _place(error: BaseException, root: Path) -> Path:
+    """The folder that an error of the machine is about: the root, or where the file is that is not in it."""
+    name = error.filename if isinstance(error, OSError) else None
+    if isinstance(name, str) and os.path.isabs(name) and not Path(name).is_relative_to(root):
+        return Path(name).parent
+    return root
 
 
 def _cause(error: BaseException) -> tuple[str, str]:

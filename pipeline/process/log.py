@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
 def captured(path: Path) -> Iterator[TextIO]:
     """Sends standard output and error, of Python and of native code, to a file while the block runs.
+
+    Lines for which the disk has no room are lost; whoever writes them hears nothing of it.
 
     Yields:
         The real standard output, to talk to the user.
@@ -25,19 +27,39 @@ def captured(path: Path) -> Iterator[TextIO]:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_forgiving(descriptor) for descriptor in (1, 2))
     encoding = sys.stdout.encoding or "utf-8"
     terminal = io.open(os.dup(saved[0]), "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115, UP020
     try:
         yield terminal
     finally:
-        with contextlib.suppress(OSError):  # a full disk must not keep the terminal from us
-            sys.stdout.flush()
-            sys.stderr.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = streams
         with contextlib.suppress(OSError):  # whoever read it is gone
             terminal.close()
         for descriptor, original in enumerate(saved, 1):
             os.dup2(original, descriptor)
             os.close(original)
+
+
+class _Forgiving(io.FileIO):
+    """Takes what cannot be written for written: a full disk must not end a run."""
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError:
+            return len(content)
+
+
+def _forgiving(descriptor: int) -> TextIO:
+    """A stream of Python to a descriptor that stays open."""
+    raw = _Forgiving(descriptor, "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw), "utf-8", errors="backslashreplace", line_buffering=True, write_through=True
+    )
 
 
 def forgive_encodings() -> None:

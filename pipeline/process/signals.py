@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import NoReturn
 
 from pipeline.process.exit_codes import INTERRUPTED
 
@@ -71,7 +72,20 @@ def _watch(reader: int, last_words: Callable[[], None]) -> None:
     _received.append(signal.SIGINT)
     if _settled.wait(SECONDS_TO_STOP):
         return
-    guard = threading.Timer(_LAST_WORDS, _end)
+    end_process(last_words, _code, _LAST_WORDS)
+
+
+def end_process(last_words: Callable[[], None], code: int, seconds: float) -> NoReturn:
+    """Ends this process from any thread, whatever the others do.
+
+    Args:
+        last_words: called before; if it calls `settle`, the code is that one.
+        code: exit code.
+        seconds: time that `last_words` has.
+    """
+    global _code
+    _code = code
+    guard = threading.Timer(seconds, _end)
     guard.daemon = True
     guard.start()
     try:
@@ -80,7 +94,7 @@ def _watch(reader: int, last_words: Callable[[], None]) -> None:
         _end()
 
 
-def _end() -> None:
+def _end() -> NoReturn:
     os._exit(_code)
 
 

@@ -35,6 +35,8 @@ class InspectionCache:
         self._database: sqlite3.Connection | None = None
         with contextlib.suppress(OSError, sqlite3.Error):
             folder = folder or Path(platformdirs.user_cache_dir("unet-pipeline"))
+            if not folder.is_absolute():  # there is no home folder
+                return
             folder.mkdir(parents=True, exist_ok=True)
             # Each version of the reader has its own file, since its results may differ from other versions'.
             path = folder / f"checked-{fingerprint(_READERS)[:16]}.sqlite"

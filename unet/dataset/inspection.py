@@ -10,10 +10,11 @@ from typing import Any
 
 from unet import progress
 from unet.dataset.cache import InspectionCache
-from unet.dataset.parallel import cores, in_order
+from unet.dataset.parallel import in_order
 from unet.dataset.sample import Problem, Sample
 from unet.files import hash_of, read_and_hash
 from unet.images import raster
+from unet.images.capacity import cores
 from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
 from unet.images.reader import NeedsRange, as_range, read_image

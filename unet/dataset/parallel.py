@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import concurrent.futures
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
+
+from unet.images.capacity import cores
 
 Answer = TypeVar("Answer")
 
 
 Item = TypeVar("Item")
-
-
-def cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

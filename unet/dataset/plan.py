@@ -14,13 +14,13 @@ from typing import Any
 from unet.dataset import layouts, spans, split_memory, splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import content_of
-from unet.dataset.parallel import cores
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
 from unet.dataset.settings import ReadSettings
 from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
 from unet.files import hash_of
 from unet.images import raster
+from unet.images.capacity import cores
 from unet.images.formats import read_file
 
 

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from unet.settings import Section
 
-CACHE_BYTES = 2**28  # bytes of decoded pixels that a training caches, separately for images and masks
-
 
 class Scaling(Section):
     """Data: how images are resized and normalised before the network."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unet.preprocessing.settings import CACHE_BYTES
+from unet.images import capacity
 from unet.tiling import Geometry
 from unet.training import augmentation
 from unet.training.settings import TrainSettings
@@ -17,17 +17,17 @@ from unet.training.tiles import Tiles, _gray_values
 
 
 class _Pixels:
-    """The pixels of stored tiles: decoded once if they fit into `cache_bytes` bytes, else anew for each use.
+    """The pixels of stored tiles: decoded once if they fit into `most` bytes, else anew for each use.
 
     Decoding takes most of the time of a patch; encoded tiles take no more memory than their files.
     """
 
-    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, cache_bytes: int):
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, most: int):
         self._channels, self._dtype = channels, dtype
         # Width and height lie at a fixed offset of a PNG.
         sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]  # [tiles, 2]
         values = sides.prod(1) * channels  # [tiles]
-        self._decoded = values.sum() * dtype.size <= cache_bytes
+        self._decoded = values.sum() * dtype.size <= most
         ends = values.cumsum()  # [tiles]
         with tf.device("CPU"):
             self._pngs = tf.constant([] if self._decoded else pngs.tolist(), tf.string)
@@ -57,7 +57,7 @@ class _Pixels:
 
 
 def training_batches(
-    tiles: Tiles, settings: TrainSettings, *, start_batch: int = 0, cache_bytes: int = CACHE_BYTES
+    tiles: Tiles, settings: TrainSettings, *, start_batch: int = 0, cache_bytes: int | None = None
 ) -> tf.data.Dataset:
     """An endless stream of augmented patches; the same seed gives the same stream.
 
@@ -69,7 +69,8 @@ def training_batches(
         settings: size, number, order and augmentation of the patches; a share of `oversample_rare` of them is
             placed around a pixel of a class drawn at random from all but the first class, however rare.
         start_batch: number of batches to skip.
-        cache_bytes: largest number of bytes of decoded pixels to cache, separately for images and masks.
+        cache_bytes: largest number of bytes of decoded pixels to cache, separately for images and masks;
+            None: that of the plan.
 
     Returns:
         Batches of (x, y): x [batch_size, patch_size, patch_size, channels] float32, normalised; y
@@ -77,9 +78,10 @@ def training_batches(
         `unet.masks.labels.IGNORE`, and the border term if the tiles have it.
     """
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
+    most = capacity.cache_bytes() if cache_bytes is None else cache_bytes
     choose = _Order(tiles, settings.seed, settings.oversample_rare)
-    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, cache_bytes)
-    masks = _Pixels(tiles.features["tile_mask"], tiles.mask_channels, tf.uint8, cache_bytes)
+    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, most)
+    masks = _Pixels(tiles.features["tile_mask"], tiles.mask_channels, tf.uint8, most)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)
 

@@ -37,5 +37,15 @@ def test_a_larger_step_takes_more_memory(setting: dict[str, Any], tmp_path: Path
     assert estimated(tmp_path / "b", (64, 64), **setting).memory > usual.memory
 
 
+def test_the_smaller_plan_takes_less_memory_where_images_are_large_or_tiles_are_kept(tmp_path: Path) -> None:
+    found = estimated(tmp_path / "a", (700, 900))
+    assert found.least_memory < found.memory
+
+
+def test_a_larger_network_takes_more_disk(tmp_path: Path) -> None:
+    usual = estimated(tmp_path / "a", (64, 64))
+    assert estimated(tmp_path / "b", (64, 64), base_filters=64).disk > usual.disk + 1_000_000_000
+
+
 def test_nothing_is_estimated_of_nothing() -> None:
     assert estimate([], {}, load(), 1) is None

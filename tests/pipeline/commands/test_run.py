@@ -20,7 +20,7 @@ from data.synthetic import write_cells
 from pipeline.cli import main
 from pipeline.commands.run import write_skipped
 from pipeline.process.signals import SECONDS_TO_STOP
-from tests.pipeline.recorded_runs import RUNNING
+from tests.pipeline.recorded_runs import RUNNING, RecordedRuns
 from unet.dataset.sample import Problem
 
 
@@ -123,6 +123,92 @@ def test_a_signal_while_the_report_is_written_does_not_change_how_the_run_ended(
     assert process.returncode == 0
     assert (f"report    {folder / 'report.html'}" in rest) == (folder / "report.html").exists() == (not late)
     assert json.loads((folder / "run.json").read_text())["status"] == "pushed"
+
+
+STALLED = """
+import sys, time
+from pathlib import Path
+from pipeline.commands.run import _Work
+from pipeline.history import runs
+from pipeline.process import log, signals
+from pipeline.process.stall import StallWatch
+from pipeline.root import Root
+root = Root(Path(sys.argv[1]))
+record = runs.load(root.path, "1").record
+signals.install()
+with log.captured(root.run("1") / "log.txt") as terminal:
+    work = _Work(root, record, terminal)
+    signals.watch(work.give_up)
+    work._stall_minutes = 0.01
+    with StallWatch(0.6, [root.path], work._stop_stall):
+        work._on_start("Trainer")
+        hashlib = __import__("hashlib")
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no exception is raised
+"""
+
+
+def test_a_run_that_stands_still_in_native_code_is_ended_and_recorded_as_failed(recorded):
+    folder = recorded.add("1", {"Trainer": RUNNING}, status="running")
+    recorded.close()
+    command = [sys.executable, "-c", STALLED, str(recorded.root.path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    reason = "Trainer: no progress for 0.01 minutes, so it was stopped"
+    assert done.returncode == 1
+    assert f"Failed: {reason}" in done.stdout
+    told = json.loads((folder / "run.json").read_text())
+    assert told["status"] == "failed"
+    assert told["reason"].startswith(reason)
+    assert "pbkdf2" not in done.stderr
+    assert "most recent call first" in (folder / "log.txt").read_text()  # where it stood
+
+
+ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+from pipeline.commands.run import EXIT_CODE_OF, _Work
+from pipeline.history import runs
+from pipeline.process import log, reserve
+from pipeline.process.failures import explain
+from pipeline.root import Root
+root = Root(Path(sys.argv[1]))
+record = runs.load(root.path, "1").record
+reserve.hold(root.reserve)
+with log.captured(root.run("1") / "log.txt") as terminal:
+    work = _Work(root, record, terminal)
+    work._on_start("Trainer")
+    try:
+        with open(root.path / "filler", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError as error:
+        print("lost" * 10_000)
+        work.end(*explain(error, work.at_work, root.path))
+sys.exit(1)
+"""
+
+
+def test_the_end_of_a_run_is_recorded_though_log_and_root_are_on_a_full_disk(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(small)], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        recorded = RecordedRuns(small / "root")
+        folder = recorded.add("1", {"Trainer": RUNNING}, status="running")
+        recorded.close()
+        command = [sys.executable, "-c", ON_A_FULL_DISK, str(recorded.root.path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        told = json.loads((folder / "run.json").read_text())
+        reason = (
+            f"Trainer: the disk is full: make room in {recorded.root.path}, then run the same command again"
+        )
+        assert (told["status"], told["reason"]) == ("failed", reason)
+        assert json.loads((folder / "summary.json").read_text())["status"] == "failed"
+        assert f"Failed: {reason}" in done.stdout
+        assert (done.returncode, done.stderr) == (1, "")
+        assert not recorded.root.reserve.exists()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 HUNG_UP = """

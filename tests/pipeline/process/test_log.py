@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,30 @@ def test_the_streams_are_back_after_an_error_and_none_stays_open(
     assert len(os.listdir("/proc/self/fd")) == before
     os.write(1, b"here\n")
     assert capfd.readouterr().out == "here\n"
+
+
+FULL = """
+import logging, os, sys
+from pathlib import Path
+from pipeline.process.log import captured
+with captured(Path("/dev/full")) as terminal:
+    print("lost")
+    print("lost", file=sys.stderr, flush=True)
+    logging.warning("lost")
+    try:
+        raise ValueError
+    except ValueError:
+        logging.exception("lost")
+    print("x" * 100_000)
+    os.system("echo lost")
+    print("for people", file=terminal)
+print("afterwards")
+"""
+
+
+def test_a_full_disk_loses_lines_of_the_log_and_nothing_of_them_reaches_the_terminal():
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "for people\nafterwards\n", "")
 
 
 def test_programs_that_are_started_do_not_inherit_the_terminal(tmp_path: Path):

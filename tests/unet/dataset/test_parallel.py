@@ -1,17 +1,13 @@
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from unet.dataset.parallel import cores, in_order
-
-
-def test_cores_are_those_this_process_may_use() -> None:
-    assert cores() == len(os.sched_getaffinity(0))
+from unet.dataset.parallel import in_order
+from unet.images.capacity import cores
 
 
 def test_answers_come_in_the_order_of_the_items() -> None:

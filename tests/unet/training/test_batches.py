@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.unet.training.tiny import SIZES
+from unet.images import capacity
 from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
 from unet.training import batches as input_pipeline
@@ -64,11 +65,16 @@ def test_a_stream_goes_on_where_it_was_left_and_names_its_images(patterns, rare)
     assert names
 
 
-def test_a_split_too_large_to_be_held_decoded_gives_the_same_stream(patterns):
+def test_the_smaller_plan_which_holds_no_tile_decoded_gives_the_same_stream(patterns):
     tiles = read_tiles(patterns)
     changes = {**STRONG, "oversample_rare": 0.5}
     decoded = list(batches(tiles, 1, changes).take(5))
-    for (x, y), (again, y_again) in zip(decoded, batches(tiles, 1, changes, cache_bytes=0), strict=False):
+    capacity.plan_smaller(True)
+    try:
+        anew = batches(tiles, 1, changes)
+    finally:
+        capacity.plan_smaller(False)
+    for (x, y), (again, y_again) in zip(decoded, anew, strict=False):
         np.testing.assert_array_equal(x, again)
         np.testing.assert_array_equal(y, y_again)
 

@@ -1,0 +1,22 @@
+"""The settings of the process that a run is."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unet.settings import Section
+
+
+class Limits(Section):
+    """Process: what is asked of the machine, and how long nothing may happen."""
+
+    check_resources: bool = Field(
+        True,
+        description="Stop before the start if memory or disk seem too small; false: only say so.",
+    )
+    stall_minutes: float = Field(
+        60.0,
+        ge=0,
+        description="Minutes without a step, a line in the log or a growing file after which a run is "
+        "stopped; 0: never.",
+    )
