@@ -16,6 +16,7 @@ from kserve.model import BaseKServeModel
 from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import REGISTRY, exposition
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,7 +26,7 @@ from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
 from serving.model.versions import Versions
 from serving.protocols.open_inference import HEADER_LENGTH, InferCall
-from serving.protocols.request_body import BodyReader, require_json, while_connected
+from serving.protocols.request_body import DIGITS, BodyReader, require_json, while_connected
 from serving.protocols.rest_v1 import PredictRequest
 
 log = logging.getLogger("serving")
@@ -40,6 +41,15 @@ PAGE_HEADERS = {
     "cache-control": "no-cache",
 }
 JSON = {"content-type": "application/json"}
+
+
+class Digits(IntegerConvertor):
+    """The version in an address: a number that Python reads."""
+
+    regex = DIGITS
+
+
+register_url_convertor("digits", Digits())
 
 
 class Addresses:
@@ -120,7 +130,7 @@ def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp
     one = "/v2/models/{model_name}"
     for path, endpoint in {
         "/v1/models/{model}": addresses.status,
-        "/v1/models/{model}/versions/{version:int}": addresses.version_status,
+        "/v1/models/{model}/versions/{version:digits}": addresses.version_status,
         "/health/ready": addresses.ready,
         "/v2/health/ready": addresses.ready,
         "/health/live": v2.live,
@@ -136,9 +146,9 @@ def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp
         app.add_api_route(path, endpoint, methods=["GET"], response_model=None)
     for path, endpoint in {
         "/v1/models/{model}:predict": addresses.predict,
-        "/v1/models/{model}/versions/{version:int}:predict": addresses.predict,
+        "/v1/models/{model}/versions/{version:digits}:predict": addresses.predict,
         "/v2/models/{model}/infer": addresses.infer,
-        "/v2/models/{model}/versions/{version:int}/infer": addresses.infer,
+        "/v2/models/{model}/versions/{version:digits}/infer": addresses.infer,
     }.items():
         app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
 

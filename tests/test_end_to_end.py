@@ -258,10 +258,8 @@ def test_what_was_damaged_is_named_and_made_again_and_what_is_pushed_is_whole(pl
     config = (
         max(artifacts.glob("Evaluator/evaluation/*"), key=lambda path: int(path.name)) / "eval_config.json"
     )
-    flip(config)  # of what no component reads, the size alone is compared
-    done = command(place, "run", "--data", str(place / "data"))
-    assert last_summary(place)["status"] == "unchanged", done.stdout + done.stderr
-    done = command(place, "run", "--data", str(place / "data"), "--verify", "--rebaseline")
+    flip(config)
+    done = command(place, "run", "--data", str(place / "data"), "--verify")
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{config}: its content changed" in done.stdout
     ran = {name for name, component in last_summary(place)["components"].items() if not component["cached"]}
@@ -388,7 +386,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     assert "step 400/400" in done.stdout
     assert not checkpoints.exists()
     components = last_summary(place)["components"]
-    assert components["Transform"]["cached"], done.stdout
+    assert components["ImageMaskExampleGen"]["cached"], done.stdout
     assert not components["Trainer"]["cached"]
     resumed = last_network(place / "root").get_weights()
     done = command(place, "run", "--data", str(place / "data"), "--force", "Trainer", **settings)

@@ -18,12 +18,13 @@ from pipeline.prediction.outputs import (
     require_writable,
     write_answers,
 )
-from pipeline.prediction.record import PredictionRecord, look
+from pipeline.prediction.record import PredictionRecord
 from pipeline.prediction.tasks import Outputs, collisions, find_tasks
 from pipeline.process import signals
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.root import Root
 from pipeline.terminal.predict_progress import PredictionProgress
+from unet.files import hash_of
 from unet.images.raster import ImageError
 from unet.inference.model import Model
 from unet.registry.records import ModelError, common_record
@@ -103,9 +104,9 @@ def predict(request: Request) -> int:
                     try:
                         if model and task in todo:
                             progress.start(task.title)
-                            seen = look(task.image)  # before reading the image: the file may change meanwhile
+                            content = hash_of(task.image)
                             write_answers(task, model, outputs, request.out, coco, progress.share)
-                            finished.finish(task.image, seen, task.names(outputs))
+                            finished.finish(task.image, content, task.names(outputs))
                             progress.end(good=True)
                         elif coco:
                             add_to_coco(coco, task, finished_indices(task, request.out, record))

@@ -1,8 +1,9 @@
 """Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line holds the models and the code that made the file, the image and the size of the file. A file that
-differs from its line counts as missing. Lines are only appended; the last line of a name is valid; an
-incomplete line of a killed process is ignored.
+A line holds the models and the code that made the file, the path and the content of the image, and the size
+of the file: an image may be replaced by another of the same size and time. A file that differs from its line
+counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a killed
+process is ignored.
 """
 
 from __future__ import annotations
@@ -15,19 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unet.files import hash_of
 from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
 NAME = ".predict.jsonl"
 _CODE = ("pipeline.prediction.outputs", "unet.inference.model")
-
-
-def look(image: Path) -> list[int]:
-    """Returns size and modification time of a file, which show whether it changed; empty if it is gone."""
-    with contextlib.suppress(OSError):
-        seen = image.stat()
-        return [seen.st_size, seen.st_mtime_ns]
-    return []
 
 
 class PredictionRecord:
@@ -41,23 +35,31 @@ class PredictionRecord:
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             for line in (out / NAME).read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                     entry = json.loads(line)
                     self._lines[entry.pop("file")] = entry
 
     def is_finished(self, image: Path, names: Sequence[str]) -> bool:
         """Whether these files still exist as these models made them from the current image."""
         try:
-            seen = look(image)
-            return all(self._lines[name] == self._entry(image, seen, name) for name in names)
+            content = hash_of(image)
+            return content != "" and all(
+                self._lines[name] == self._entry(image, content, name) for name in names
+            )
         except (OSError, KeyError):
             return False
 
-    def finish(self, image: Path, seen: list[int], names: Sequence[str]) -> None:
-        """Records new files of an image; `seen` is the result of `look` before the image was read."""
+    def finish(self, image: Path, content: str, names: Sequence[str]) -> None:
+        """Records new files of an image.
+
+        Args:
+            image: the image.
+            content: its `unet.files.hash_of` from before the image was read, as it may change meanwhile.
+            names: names of the files.
+        """
         lines = []
         for name in names:
-            self._lines[name] = self._entry(image, seen, name)
+            self._lines[name] = self._entry(image, content, name)
             lines.append(json.dumps({"file": name, **self._lines[name]}) + "\n")
         # Starts with a line break, in case the last line is incomplete; one call, so that processes do not
         # mix.
@@ -68,10 +70,10 @@ class PredictionRecord:
         finally:
             os.close(descriptor)
 
-    def _entry(self, image: Path, seen: list[int], name: str) -> dict[str, Any]:
+    def _entry(self, image: Path, content: str, name: str) -> dict[str, Any]:
         return {
             "by": self._by,
             "image": str(image.resolve()),
-            "seen": seen,
+            "content": content,
             "size": (self._out / name).stat().st_size,
         }

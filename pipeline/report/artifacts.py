@@ -126,7 +126,8 @@ class RunArtifacts:
                 text = file.read().decode("utf-8", "replace")
         except OSError:
             return ""
-        lines = [line.rpartition("\r")[2] for line in text.splitlines()[-_LINES:]]
+        # A progress bar writes over its line again and again: what it showed last is what a terminal shows.
+        lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.rstrip("\n").split("\n")[-_LINES:]]
         return "\n".join("".join(c for c in line if c.isprintable() or c == "\t") for line in lines)
 
 

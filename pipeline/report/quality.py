@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ SCORE = "foreground_iou"
 _LISTED = 1000  # images in the table; images.json lists all
 _SLICE_METRICS = 4
 _BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foreground"}
-_BUCKETS = [*SHARES, *(name for name in SIZES if name not in SHARES)]
+_BUCKETS = {"Size": list(SIZES), "Share of the foreground": list(SHARES)}
 
 
 def classes(artifacts: RunArtifacts) -> dict[str, Any]:
@@ -125,8 +126,8 @@ def slices(artifacts: RunArtifacts) -> dict[str, Any]:
             before = (found["baseline"] or {}).get(name)
             cells.append((number(now), signed(difference(finite(now), finite(before)))))
         groups.setdefault(_BY.get(by, by), []).append((value or key, found["images"], cells))
-    for rows in groups.values():
-        rows.sort(key=lambda row: _rank(row[0]))
+    for title, rows in groups.items():
+        rows.sort(key=lambda row: _rank(row[0], _BUCKETS.get(title, [])))
     return {
         "metrics": [metric(name, names) for name in shown],
         "groups": groups,
@@ -134,10 +135,10 @@ def slices(artifacts: RunArtifacts) -> dict[str, Any]:
     }
 
 
-def _rank(value: str) -> tuple[int, float, str]:
+def _rank(value: str, buckets: Sequence[str] = ()) -> tuple[int, float, str]:
     """Returns a sort key: buckets by their size, numbers by their value, texts by the alphabet."""
-    if value in _BUCKETS:
-        return 0, _BUCKETS.index(value), ""
+    if value in buckets:
+        return 0, buckets.index(value), ""
     return (0, float(value), "") if value.replace(".", "", 1).isdigit() else (1, 0, value)
 
 

@@ -19,7 +19,7 @@ from serving.errors import Refused
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
 from serving.protocols.open_inference import InferCall
-from serving.protocols.request_body import BodyReader
+from serving.protocols.request_body import BodyReader, whole_number
 
 log = logging.getLogger("serving")
 
@@ -80,11 +80,12 @@ class Service(InferenceServicer):
         if request.model_name != self._name:
             raise Refused(404, f"there is no model {request.model_name!r}, only {self._name!r}")
         version = request.model_version
-        if version and not version.isdigit():
-            raise Refused(404, f"version {version!r} is no number")
+        number = whole_number(version)
+        if version and number is None:
+            raise Refused(404, "the version is no whole number")
         with self._bodies.hold(request.ByteSize()):
             call = await asyncio.to_thread(InferCall.from_grpc, request)
-            answer = await self._predictor.run(call.to_grpc, int(version) if version else None)
+            answer = await self._predictor.run(call.to_grpc, number)
         LATENCY.labels("grpc").observe(time.perf_counter() - start)
         return answer
 

@@ -24,6 +24,7 @@ from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
 from serving.errors import bad_request
 from serving.model.loaded import DEFAULT_SIGNATURE, Cancellation, LoadedModel, Signature
+from serving.protocols.request_body import whole_number
 from serving.protocols.rest_v1 import decoded
 
 HEADER_LENGTH = "inference-header-content-length"
@@ -55,9 +56,10 @@ class InferCall:
         """
         length = len(body)
         if header_length is not None:
-            if not (header_length.isascii() and header_length.isdigit() and int(header_length) <= length):
+            declared = whole_number(header_length)
+            if declared is None or declared > length:
                 raise bad_request(f"Inference-Header-Content-Length must be at most {length}, the body's")
-            length = int(header_length)
+            length = declared
         try:
             content = orjson.loads(memoryview(body)[:length])
         except orjson.JSONDecodeError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TypeVar
 
@@ -13,6 +14,17 @@ from serving.errors import Refused, bad_request
 from serving.metrics import BODIES
 
 T = TypeVar("T")
+
+
+DIGITS = "[0-9]{1,18}"  # of a version or a length
+
+
+def whole_number(text: str) -> int | None:
+    """The value of at most 18 decimal digits; None for any other text.
+
+    Python takes "²" for a digit, and raises another error where there are thousands of digits.
+    """
+    return int(text) if re.fullmatch(DIGITS, text) else None
 
 
 class BodyReader:
@@ -36,7 +48,7 @@ class BodyReader:
             ClientDisconnect: the client has disconnected.
         """
         declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > self._max_body:
+        if (whole_number(declared) or 0) > self._max_body:
             raise self._too_large()
         body = bytearray()
         with contextlib.ExitStack() as held:

@@ -87,6 +87,9 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "unknown verb": ("/v1/models/unet:classify", instances(GOOD), 405, "POST is not answered at"),
     "unknown address": ("/x", "", 405, "POST is not answered at /x"),
     "version that is no number": ("/v1/models/unet/versions/x:predict", "", 404, "nothing at"),
+    "version of other digits": ("/v1/models/unet/versions/%C2%B2:predict", "", 404, "nothing at"),
+    "version without end": (f"/v1/models/unet/versions/{'9' * 5000}:predict", "", 404, "nothing at"),
+    "V2: version without end": (f"/v2/models/unet/versions/{'9' * 5000}/infer", "", 404, "nothing at"),
     "no loading by clients": ("/v2/repository/models/unet/unload", "{}", 404, "nothing at"),
     "V2: no JSON": (INFER, "{", 400, "the body is not JSON"),
     "V2: no inputs": (INFER, '{"inputs": []}', 400, "has no inputs"),
@@ -130,7 +133,7 @@ def check(found: int, headers: dict[str, str], answer: bytes, status: int, messa
     assert not re.search(r"\n|node|map/while|Traceback|/serving/|\.py", content["error"]), content
 
 
-@pytest.mark.parametrize("length", ["x", "-1", "100000000", "1.5"])
+@pytest.mark.parametrize("length", ["x", "-1", "100000000", "1.5", "²", "9" * 5000])
 def test_v2_header_length(server: Server, length: str):
     headers = {"Inference-Header-Content-Length": length}
     check(*server.request("POST", INFER, v2(["x"], [1]), headers), 400, "must be at most")

@@ -80,7 +80,7 @@ def test_classes_are_told_by_themselves_where_there_are_several(
 def test_the_end_of_a_log_is_its_last_lines_as_a_person_saw_them(make: Callable[..., Made]):
     made = make()
     log = made.root.run(made.run.id) / "log.txt"
-    log.write_text("".join(f"line {i}\n" for i in range(50)) + "100 %\n\x1b[31mred\tx\n")
+    log.write_text("".join(f"line {i}\n" for i in range(50)) + "1 %\r100 %\r\n\x1b[31mred\tx\n")
     lines = RunArtifacts(made.root, made.run).log_tail.splitlines()
     assert (len(lines), lines[0], lines[-2:]) == (40, "line 12", ["100 %", "[31mred\tx"])
     log.unlink()

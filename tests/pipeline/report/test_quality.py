@@ -10,6 +10,7 @@ import pytest
 from pipeline.report.quality import _rank
 from tests.pipeline.report.conftest import Made
 from tests.pipeline.report.pages import page
+from unet.evaluation.slices import SHARES, SIZES
 
 
 def test_slices_without_images_and_a_gate_without_checks(make: Callable[..., Made]):
@@ -35,8 +36,12 @@ def test_slices_without_images_and_a_gate_without_checks(make: Callable[..., Mad
     [
         (["10", "9", "a"], ["9", "10", "a"]),
         (["b", "a", "1.5"], ["1.5", "a", "b"]),
-        (["large", "small"], ["small", "large"]),
     ],
 )
 def test_slices_are_ordered_as_people_would(values: list[str], order: list[str]):
     assert sorted(values, key=_rank) == order
+
+
+@pytest.mark.parametrize("order", [list(SIZES), list(SHARES)])
+def test_buckets_are_ordered_by_their_bounds(order: list[str]):
+    assert sorted(sorted(order), key=lambda value: _rank(value, order)) == order

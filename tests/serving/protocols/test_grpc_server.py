@@ -56,6 +56,8 @@ async def main(address, *paths):
         said["input"] = await infer(images, name="x")
         said["no signature"] = await infer(images, parameters={"signature_name": "x"})
         said["version"] = await infer(images, model_version="9")
+        said["digits"] = await infer(images, model_version="²")
+        said["no end"] = await infer(images, model_version="9" * 5000)
         said["too large"] = await infer([bytes(65 * 2**20)])
         said["again"] = await infer(images, request_id="7")
     print(json.dumps(said))
@@ -82,6 +84,8 @@ def test_grpc(server: Server, masks: list[bytes], tmp_path_factory: pytest.TempP
         ("input", "INVALID_ARGUMENT", "takes the inputs image_bytes; received: x"),
         ("no signature", "INVALID_ARGUMENT", "no signature 'x'"),
         ("version", "NOT_FOUND", "version 9 is not served, only 1"),
+        ("digits", "NOT_FOUND", "the version is no whole number"),
+        ("no end", "NOT_FOUND", "the version is no whole number"),
         ("too large", "RESOURCE_EXHAUSTED", "larger than max"),
     ):
         found, message = said[kind]
