@@ -59,6 +59,15 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """The files in a folder, sorted; none if there is no such folder or it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry) for entry in entries if entry.is_file())
+    except OSError:
+        return []
+
+
 def hash_of(path: Path) -> str:
     """SHA-256 of a file, in little memory; empty if the file cannot be read.
 

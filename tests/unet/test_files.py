@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from unet.files import atomic_write, hash_of, read_and_hash
+from unet.files import atomic_write, files_in, hash_of, read_and_hash
 
 
 @pytest.fixture
@@ -103,6 +103,14 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path):
 
     assert read_and_hash(path, replaced)[1] == hashlib.new("sha256", b"content").hexdigest()
     assert hash_of(path) == hashlib.new("sha256", b"changed").hexdigest()
+
+
+def test_the_files_in_a_folder_are_listed_by_name(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    assert files_in(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert files_in(tmp_path / "none") == files_in(tmp_path / "a") == []
 
 
 def test_what_cannot_be_read_has_no_hash(tmp_path):

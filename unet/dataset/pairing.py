@@ -20,6 +20,7 @@ from unet.dataset.sample import (
     is_ignored,
     natural_key,
 )
+from unet.files import files_in
 
 _TOKENS = re.compile(r"[^\W\d_]+|\d+|[\W_]+")
 _START = re.compile(r"[^\W_]+[\W_]+")  # up to a first separator
@@ -312,10 +313,4 @@ def _starts(keys: Iterable[str]) -> list[str]:
 def lists_beside(folder: Path) -> list[Path]:
     """Files beside images that list splits or folds, which are not read."""
     inside = [folder, folder / "images", folder / "masks", folder / "ImageSets" / "Segmentation"]
-    return [
-        path
-        for part in inside
-        if part.is_dir()
-        for path in sorted(part.iterdir())
-        if NOT_READ.fullmatch(path.name.lower()) and path.is_file()
-    ]
+    return [path for part in inside for path in files_in(part) if NOT_READ.fullmatch(path.name.lower())]

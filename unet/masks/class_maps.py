@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from unet.files import files_in
 from unet.masks.labels import Value, is_color
 
 _NAMES = {
@@ -23,10 +24,8 @@ _LARGEST = 1 << 24  # bytes
 def find_class_map(folders: Iterable[Path]) -> tuple[Path, dict[str, Value]] | None:
     """Finds the first file with names of classes and their values, numbers or colors "#rrggbb"."""
     for folder in folders:
-        if not folder.is_dir():
-            continue
-        for path in sorted(folder.iterdir()):
-            if path.name.lower() in _NAMES and path.is_file() and (classes := read_class_map(path)):
+        for path in files_in(folder):
+            if path.name.lower() in _NAMES and (classes := read_class_map(path)):
                 return path, classes
     return None
 
@@ -39,7 +38,7 @@ def read_class_map(path: Path) -> dict[str, Value]:
         text = path.read_text("utf-8-sig")
         read = {".json": _json, ".csv": _csv}.get(path.suffix.lower(), _lines)
         classes = read(text)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
     kinds = {is_color(value) for value in classes.values()}
     return (

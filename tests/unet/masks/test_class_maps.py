@@ -46,3 +46,8 @@ def test_forms_of_class_maps(tmp_path: Path, name: str, content: str, classes: d
     assert read_class_map(tmp_path / name) == classes
     found = find_class_map([tmp_path / "none", tmp_path])
     assert found == ((tmp_path / name, classes) if classes else None)
+
+
+def test_what_is_nested_without_end_is_no_class_map(tmp_path: Path) -> None:
+    (tmp_path / "classes.json").write_text("[" * 100_000)
+    assert find_class_map([tmp_path, tmp_path / "none"]) is None
