@@ -286,14 +286,14 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return BAD_INPUT
     if options.command == "check":
         from pipeline.commands.check import check_command
-        from pipeline.terminal.ending import command_of
+        from pipeline.terminal.command import command
 
         return check_command(
             config,
             Root.at(options.root),
             as_json=options.json,
             skip_bad=options.skip_bad,
-            run=command_of(["run_pipeline.py", "run", *_shared(options)]),
+            run=command("run", *_shared(options)),
         )
     if options.print_config:
         print(profile.to_toml(config))

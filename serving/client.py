@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import base64
+import ipaddress
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -40,7 +42,7 @@ def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 1
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{url}/v1/models/{model}:predict", body, headers)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as response:
+        with _opener(url).open(request, timeout=timeout) as response:
             return base64.b64decode(json.load(response)["predictions"][0]["b64"])
     except urllib.error.HTTPError as error:
         raise ServerError(_reason(error)) from None
@@ -49,6 +51,16 @@ def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 1
         raise ServerError(f"no answer from {url}: {reason}") from None
     except (ValueError, KeyError, IndexError, TypeError):
         raise ServerError(f"the answer of {url} holds no mask; does {model!r} answer with images?") from None
+
+
+def _opener(url: str) -> urllib.request.OpenerDirector:
+    """Opens addresses by the proxy that the environment names, but those of this machine directly."""
+    host = urllib.parse.urlsplit(url).hostname or ""
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    return urllib.request.build_opener(urllib.request.ProxyHandler({} if local else None))
 
 
 def _reason(error: urllib.error.HTTPError) -> str:

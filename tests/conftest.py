@@ -21,6 +21,8 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 _GIGABYTES_OF_A_WORKER = 3  # TensorFlow, TFX, and a run of tiny images
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["KERAS_HOME"] = str(Path(__file__).parent.parent / "pipeline" / "process")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # What earlier checks found lies in the user's cache folder; tests must neither use nor fill that one.
 _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")

@@ -1,6 +1,7 @@
 """The command line before any work: what answers at once, and what a wrong Python is told."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,23 @@ def test_all_problems_are_listed_and_nothing_is_written(folder, tmp_path_factory
     for path in images[:3]:
         assert path.name in done.stdout
     assert not list(root.iterdir())
+
+
+KERAS = """
+import runpy, sys
+runpy.run_path(sys.argv[1])
+import keras
+print(keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format())
+"""
+
+
+def test_what_a_user_has_set_for_keras_does_not_matter(tmp_path):
+    others = {"floatx": "float16", "backend": "torch", "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps(others))
+    environment = {**os.environ, "KERAS_HOME": str(tmp_path), "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", KERAS, str(CHECKOUT / "run_pipeline.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ["tensorflow", "float32", "channels_last"]
 
 
 def test_a_python_without_the_dependencies_is_told_what_to_type():

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from pipeline.check.estimates import Estimate
 from pipeline.check.proposals import Proposal
+from pipeline.terminal.command import command
 from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
 from unet.masks.values import MaskStats
@@ -179,9 +180,8 @@ def _print_commands(report: Report, console: Console) -> None:
     """Prints the `--set` options of the advice unwrapped, so that they can be copied."""
     settings = dict.fromkeys(m[0] for p in report.problems for m in _COMMAND.finditer(p.advice))
     for setting in list(settings)[:3]:
-        data = shlex.quote(str(report.data))
-        command = f"  python run_pipeline.py check --data {data} {setting}"
-        console.print(_printable(command), markup=False, soft_wrap=True)
+        line = f"  {command('check', '--data', report.data)} {setting}"
+        console.print(_printable(line), markup=False, soft_wrap=True)
 
 
 def _summary_lines(report: Report) -> list[str]:

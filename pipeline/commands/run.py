@@ -29,14 +29,15 @@ from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, reserve, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
-from pipeline.process.lock import Locked, exclusive, holder
+from pipeline.process.lock import Locked, NoLocks, exclusive, holder
 from pipeline.process.stall import StallWatch
 from pipeline.retention import plan, removal
 from pipeline.retention.settings import Retention
 from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
+from pipeline.terminal.command import command_of
 from pipeline.terminal.console import make_console
-from pipeline.terminal.ending import command_of, print_end
+from pipeline.terminal.ending import print_end
 from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
 from unet.errors import BadInput
@@ -134,6 +135,9 @@ def run(
     except StoreError as error:
         console.print(str(error), soft_wrap=True)
         return FAILED
+    except NoLocks as error:
+        console.print(f"{root.path}: {error.strerror}", soft_wrap=True)
+        return BAD_INPUT
     except OSError as error:
         console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
         reserve.release(root.reserve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -10,6 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PATIENCE = 0.3  # seconds: `holder` holds the lock for a moment
+
+
+class NoLocks(OSError):
+    """The file system has no file locks, by which runs take turns."""
+
+    def __init__(self, path: Path):
+        """Args: path: the lock file."""
+        reason = "its file system has no file locks: mount it with them (-o flock), or take a local disk"
+        super().__init__(errno.ENOLCK, reason, str(path.parent))
 
 
 class Locked(RuntimeError):
@@ -22,7 +32,13 @@ def exclusive(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if not _try_for(descriptor, _PATIENCE):
+        try:
+            free = _try_for(descriptor, _PATIENCE)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise NoLocks(path) from None
+            raise
+        if not free:
             process = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise Locked(f"another run (process {process}) is working on {path.parent}")
         os.ftruncate(descriptor, 0)

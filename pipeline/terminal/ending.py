@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +11,7 @@ from pipeline.history.durations import format_duration
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import RunSummary
 from pipeline.root import Root
+from pipeline.terminal.command import command, in_checkout
 from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import Verdict
 
@@ -55,7 +54,7 @@ def print_end(
     }
     line = lines.get(summary.status, summary.status)
     console.print(f"{line}   ({format_duration(summary.seconds)})", soft_wrap=True)
-    for hint in _hints(summary, record, root, folder):
+    for hint in _hints(summary, record, root, folder, verdict):
         console.print(hint, soft_wrap=True)
 
 
@@ -70,8 +69,10 @@ def _kept(finished: int, total: int, root: Root) -> str:
     return f"Kept: {' and '.join(parts)}." if parts else "Nothing was finished yet."
 
 
-def _hints(summary: RunSummary, record: RunRecord, root: Root, folder: Path) -> list[str]:
-    predict = f"  predict   {_python()} run_pipeline.py predict IMAGES --out MASKS"
+def _hints(
+    summary: RunSummary, record: RunRecord, root: Root, folder: Path, verdict: Verdict | None
+) -> list[str]:
+    predict = f"  predict   {command('predict', 'IMAGES', '--out', 'MASKS')}"
     hints = [f"  summary   {folder / 'summary.json'}"]
     if summary.pushed:
         option, serve = "", "make serve"
@@ -79,10 +80,10 @@ def _hints(summary: RunSummary, record: RunRecord, root: Root, folder: Path) -> 
             option = f" --root {shlex.quote(str(root.path))}"
             models = shlex.quote(str(root.serving))
             serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
-        hints = [f"{predict}{option}", f"  serve     {serve}", *hints, *_weakest(summary)]
+        hints = [f"{predict}{option}", f"  serve     {in_checkout(serve)}", *hints, *_weakest(summary)]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
-        hints.append(f"  next      {_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')")
+        hints.append(f"  next      {_next(summary, record, verdict)}")
     elif summary.status == "interrupted":
         hints = [f"  go on     {record.command}", *hints]
     elif summary.status == "failed":
@@ -91,6 +92,12 @@ def _hints(summary: RunSummary, record: RunRecord, root: Root, folder: Path) -> 
     if summary.trials:
         hints.append(f"  trials    {summary.trials}")
     return hints
+
+
+def _next(summary: RunSummary, record: RunRecord, verdict: Verdict | None) -> str:
+    if verdict and verdict["baseline"]["state"] == "incomparable":  # training cannot change that
+        return f"{record.command} --rebaseline"
+    return f"{_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')"
 
 
 def _longer(summary: RunSummary) -> str:
@@ -117,12 +124,3 @@ def _weakest(summary: RunSummary) -> list[str]:
     parts = ((kind, summary.metrics.get(f"{kind}_{name}")) for kind in ("precision", "recall"))
     rest = "".join(f", {kind} {value:.2f}" for kind, value in parts if value is not None)
     return [f"  weakest   {name}: IoU {known[name]:.2f}{rest}; docs/how-to/rare-class.md says what to try"]
-
-
-def command_of(arguments: list[str]) -> str:
-    """What was typed, to be pasted again; `arguments` as in `sys.argv`."""
-    return f"{_python()} {shlex.join(arguments)}"
-
-
-def _python() -> str:
-    return shlex.quote(os.path.relpath(sys.executable))

@@ -31,6 +31,17 @@ def test_program(server: Server, tmp_path: Path, expected: Callable[[bytes, int]
     assert (tmp_path / "mask.png").read_bytes() == expected(IMAGE, 1)
 
 
+def test_a_proxy_is_not_asked_for_this_machine(
+    server: Server, monkeypatch: pytest.MonkeyPatch, expected: Callable[[bytes, int], bytes]
+):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    local = server.url.replace("127.0.0.1", "localhost")
+    assert segment(IMAGE, server.url) == segment(IMAGE, local) == expected(IMAGE, 1)
+    with pytest.raises(ServerError, match="Connection refused"):  # by the proxy
+        segment(IMAGE, "http://example.invalid")
+
+
 def test_program_says_what_is_wrong(server: Server, tmp_path: Path):
     (tmp_path / "text.png").write_text("no image")
     for image, url, words in (

@@ -13,15 +13,18 @@ from rich.console import Console
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import RunSummary
 from pipeline.root import Root
-from pipeline.terminal.ending import command_of, print_end
+from pipeline.terminal.ending import print_end
+from tests.pipeline.terminal.test_verdict import check, verdict
 
 
-def end(root: Root, status: str, config: dict[str, Any] | None = None, **summary: Any) -> str:
+def end(
+    root: Root, status: str, config: dict[str, Any] | None = None, verdict: Any = None, **summary: Any
+) -> str:
     """What is printed, on a terminal far too narrow for it."""
     out = io.StringIO()
     record = RunRecord("1", "", command="python run_pipeline.py run", nodes=["A", "B", "C"])
     told = RunSummary("1", config or {}, status=status, **summary)
-    print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20))
+    print_end(told, record, 2, root, root.run("1"), Console(file=out, width=20), verdict)
     return out.getvalue()
 
 
@@ -82,6 +85,8 @@ def test_a_failed_run_names_its_log(tmp_path):
     assert f"  log       {tmp_path / 'runs' / '1' / 'log.txt'}\n" in text
 
 
-def test_a_command_is_quoted():
-    words = shlex.split(command_of(["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]))
-    assert words[1:] == ["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]
+def test_a_model_that_cannot_be_compared_is_no_reason_to_train_longer(tmp_path):
+    found = verdict([check()], blessed=False, state="incomparable", why="its classes are others")
+    text = end(Root(tmp_path), "not_blessed", verdict=found)
+    assert "  next      python run_pipeline.py run --rebaseline" in text
+    assert "train longer" not in text

@@ -1,0 +1,31 @@
+"""Commands that are proposed to people, in a form that can be pasted where they are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+def command_of(arguments: Sequence[str]) -> str:
+    """What was typed, to be pasted again; `arguments` as in `sys.argv`."""
+    return f"{shlex.quote(os.path.relpath(sys.executable))} {shlex.join(arguments)}"
+
+
+def command(*words: object) -> str:
+    """A command of the pipeline, to be pasted in the working folder.
+
+    Args:
+        words: name of the command, and its arguments.
+    """
+    return command_of([os.path.relpath(CHECKOUT / "run_pipeline.py"), *map(str, words)])
+
+
+def in_checkout(line: str) -> str:
+    """A shell command that has to run in the folder of the checkout; with `cd` where that is another one."""
+    here = os.path.relpath(CHECKOUT)
+    return line if here == "." else f"cd {shlex.quote(here)} && {line}"
