@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 from pipeline.process import signals
@@ -21,6 +24,7 @@ _OF_THE_MACHINE = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n), then run the same command again",
     errno.ENFILE: "too many files are open on this machine: run the same command again later",
 }
+_NAMED = re.compile(r"\[Errno \d+\] [^:]*: '(/[^']*)'")  # as Python shows an OSError
 _SQLITE_FULL = "database or disk is full"
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
@@ -59,9 +63,20 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
 def _place(error: BaseException, root: Path) -> Path:
     """The folder that an error of the machine is about: the root, or where the file is that is not in it."""
     name = error.filename if isinstance(error, OSError) else None
-    if isinstance(name, str) and os.path.isabs(name) and not Path(name).is_relative_to(root):
-        return Path(name).parent
-    return root
+    if not isinstance(name, str):  # the text of another exception may name the file
+        name = found[1] if (found := _NAMED.search(str(error))) else ""
+    if os.path.isabs(name):
+        return root if Path(name).is_relative_to(root) else Path(name).parent
+    # Nobody says which file: libraries write temporary ones, too.
+    return min(root, Path(tempfile.gettempdir()), key=_free)
+
+
+def _free(folder: Path) -> int:
+    """Free bytes of a folder's file system; of one that cannot be asked, as many as there can be."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return sys.maxsize
 
 
 def _cause(error: BaseException) -> tuple[str, str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import shutil
+import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +41,7 @@ BEAM = """Traceback (most recent call last):
         (OSError(errno.EROFS, "ro", "/root/x"), "failed", "/root cannot be written any more: the file sys"),
         (OSError(errno.EFBIG, "big", "/root/x"), "failed", "raise the limit (ulimit -f)"),
         (RuntimeError("ResourceExhaustedError: /a; Too many open files"), "failed", "limit (ulimit -n)"),
+        (RuntimeError("OSError: [Errno 28] No space left on device: '/a/x'"), "failed", "room in /a, then"),
         (RuntimeError("OperationalError: database or disk is full"), "failed", "the disk is full: make room"),
         (PermissionError(errno.EACCES, "Denied", "/a"), "failed", "Trainer: /a: Denied"),
         (ValueError("first line\nsecond"), "failed", "Trainer: ValueError: first line"),
@@ -51,3 +55,17 @@ def test_an_exception_becomes_a_sentence(error, status, reason):
     assert "\n" not in found[1]
     assert "Traceback" not in found[1]
     assert "while running" not in found[1]
+
+
+@pytest.mark.parametrize("full", ["temp", "root"])
+def test_of_two_folders_the_one_without_room_is_named(
+    full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("temp", "root"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: SimpleNamespace(free=0 if Path(path).name == full else 10**9)
+    )
+    _, reason = explain(RuntimeError("[Errno 28] No space left on device"), "Transform", tmp_path / "root")
+    assert f"make room in {tmp_path / full}" in reason
