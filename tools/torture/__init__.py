@@ -1,0 +1,8 @@
+"""Tries what the pipeline promises for bad days: kills, damaged files, crowds, full disks, edits.
+
+    python -m tools.torture --seed 2015
+    python -m tools.torture --chapter kills --quick
+
+Each case calls the real command in a process group of its own, on tiny synthetic cells, and has a bound in
+seconds. What is chosen at random is chosen by the seed.
+"""
