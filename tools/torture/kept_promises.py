@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 import zipfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import h5py
@@ -36,8 +37,16 @@ def spoke(done: Done, *codes: int) -> None:
     require(done.code in codes, f"exit code {done.code}: {done.last}")
 
 
-def in_service(root: Path) -> str:
-    """Requires that what is in service has the bytes of a trained model's artifact, and returns its digest."""
+def in_service(root: Path, also: Collection[str] = ()) -> str:
+    """Requires that what is in service has the bytes of a trained model's artifact.
+
+    Args:
+        root: the root folder.
+        also: digests of further models that may be in service, such as that from before.
+
+    Returns:
+        The digest of the model.
+    """
     serving = root / "serving" / "unet"
     try:
         version = json.loads((serving / "latest.json").read_text("utf-8"))["version"]
@@ -47,7 +56,7 @@ def in_service(root: Path) -> str:
     require(int(version) == newest, f"latest.json names {version}, the newest version is {newest}")
     found = digest(serving / str(newest))
     made = {digest(path) for path in root.glob("artifacts/Trainer/model/*/Format-Serving")}
-    require(found in made, "what is in service is not the model of any artifact")
+    require(found in made | set(also), "what is in service is not the model of any artifact")
     return str(found)
 
 

@@ -1,4 +1,4 @@
-"""Kills the process group at random instants, as a user would repeat the command; cuts what was not flushed."""
+"""Kills the process group at random instants, and cuts files; each time the command is repeated."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def cases(quick: bool) -> Iterator[Case]:
     yield Case(
         "kills",
         "kill -9",
-        f"the process group was killed at random instants, {number} in {where}, and the command repeated; after "
-        "each third kill the last blocks of what was not flushed were cut",
+        f"the process group was killed at random instants, {number} in {where}, and the command repeated; "
+        "after each third kill the last blocks of what was not flushed were cut",
         chain,
     )
 
@@ -85,9 +85,7 @@ def _kill_in(place: Place, root: Path, name: str, instant: float) -> str | None:
     order = ["(loading)", *newest_record(place.root)["nodes"], None]
     started = place.start("run", root=root)
     try:
-        wait_until(
-            lambda: not started.alive or order.index(at_work(root, before)) >= order.index(name), SLOW
-        )
+        wait_until(lambda: not started.alive or order.index(at_work(root, before)) >= order.index(name), SLOW)
         wait_until(lambda: not started.alive, instant)
         if not started.alive:
             spoke(started.wait(), 0)

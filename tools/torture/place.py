@@ -121,7 +121,9 @@ class Place:
             shutil.rmtree(self.folder / name, ignore_errors=True)
             shutil.copytree(self._kept / name, self.folder / name, symlinks=True)
 
-    def start(self, *words: str, root: Path | None = None, checkout: Path = CHECKOUT, **settings: object) -> Started:
+    def start(
+        self, *words: str, root: Path | None = None, checkout: Path = CHECKOUT, **settings: object
+    ) -> Started:
         """Starts a command.
 
         Args:

@@ -1,0 +1,80 @@
+"""Starts many runs at once on one root, and other commands beside a run."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+from tools.torture.cases import Case, NotHeld
+from tools.torture.kept_promises import finished, in_service, require, spoke
+from tools.torture.place import Place, at_work, wait_until
+
+STARTS, STARTS_QUICK = 20, 5
+BESIDE: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {  # command -> its words, exit codes that may be
+    "predict": (("predict", "IMAGE", "--out", "OUT", "--overwrite"), (0,)),
+    "runs": (("runs",), (0,)),
+    "report": (("report",), (0,)),
+    "rollback": (("rollback",), (0, 2, 75)),
+    "promote": (("promote", "latest", "--reason", "tried"), (0, 2, 75)),
+    "clean": (("clean", "--yes"), (0, 2, 75)),
+    "run": (("run",), (75,)),
+}
+
+
+def cases(quick: bool) -> Iterator[Case]:
+    """Yields the cases of this chapter."""
+    starts = STARTS_QUICK if quick else STARTS
+
+    def crowd(place: Place, draw: random.Random) -> str:
+        return _crowd(place, starts)
+
+    yield Case("crowd", "one run at a time", f"{starts} starts at once on one empty root", crowd)
+    for name in ("predict", "run") if quick else BESIDE:
+
+        def beside(place: Place, draw: random.Random, name: str = name) -> str:
+            return _beside(place, draw, name)
+
+        yield Case(
+            "crowd", f"`{name}` beside a run", f"`{name}` while a component that was drawn worked", beside
+        )
+
+
+def _crowd(place: Place, starts: int) -> str:
+    shutil.rmtree(place.root)
+    started = [place.start("run") for _ in range(starts)]
+    try:
+        done = [one.wait() for one in started]
+    finally:
+        for one in started:
+            one.kill()
+    for one in done:
+        spoke(one, 0, 75)
+    codes = Counter(one.code for one in done)
+    require(codes == {0: 1, 75: starts - 1}, f"exit codes and how often: {dict(codes)}")
+    twice = {name: count for name, count in finished(place.root).items() if count > 1}
+    require(not twice, f"done twice: {twice}")
+    in_service(place.root)
+    return f"one run completed, the other {starts - 1} ended with 75"
+
+
+def _beside(place: Place, draw: random.Random, name: str) -> str:
+    before, model = set(place.root.glob("runs/*")), in_service(place.root)
+    component = draw.choice(("StatisticsGen", "Transform", "Tuner", "Trainer", "Evaluator"))
+    words, codes = BESIDE[name]
+    given = {"IMAGE": str(place.data / "images" / "cell_001.png"), "OUT": str(place.folder / "masks")}
+    run = place.start("run", "--force")
+    try:
+        wait_until(lambda: not run.alive or at_work(place.root, before) == component, 300)
+        require(run.alive, f"the run ended before {component} worked: {run.wait().last}")
+        other = place.command(*(given.get(word, word) for word in words))
+        try:
+            spoke(other, *codes)
+            spoke(run.wait(), 0)
+        except NotHeld as error:
+            raise NotHeld(f"while {component} worked: {error}") from None
+    finally:
+        run.kill()
+    in_service(place.root, also={model})
+    return f"exit code {other.code}" + (f": {other.last}" if other.code else "") + "; the run completed"

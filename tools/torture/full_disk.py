@@ -1,0 +1,75 @@
+"""Fills the disk under a root while a run works, makes room, and repeats the command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.torture.cases import Case, Skipped
+from tools.torture.kept_promises import in_service, require, same_weights, spoke
+from tools.torture.place import Place, newest_record
+
+SIZES = (0.05, 0.3, 0.5, 0.7, 0.9)  # of what the root of a whole run takes, beside the reserve
+QUICK = (0.5,)
+RESERVE, ROOM = 4 << 20, 512 << 20  # bytes
+
+
+def cases(quick: bool) -> Iterator[Case]:
+    """Yields a case for each size of the disk."""
+    for share in QUICK if quick else SIZES:
+
+        def attempt(place: Place, draw: random.Random, share: float = share) -> str:
+            return _full(place, share)
+
+        yield Case(
+            "full disk",
+            f"room for {share:.0%} of the root",
+            "a disk of this size became full in the run; then it had room, and the same command was repeated",
+            attempt,
+        )
+
+
+def _full(place: Place, share: float) -> str:
+    taken = sum(path.stat().st_size for path in place.root.rglob("*") if path.is_file())
+    disk = place.folder / "disk"
+    with _mounted(disk, RESERVE + int(share * taken)):
+        root = disk / "root"
+        root.mkdir()
+        shutil.copy(place.root / "splits.json", root)
+        done = place.command("run", root=root, check_resources="false")
+        spoke(done, 1, 2)
+        record = newest_record(root)
+        require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
+        worked = [name for name in record["nodes"] if name not in record["components"]]
+        _mount("-o", f"remount,size={ROOM}", str(disk))
+        spoke(place.command("run", root=root, check_resources="false"), 0)
+        in_service(root)
+        same_weights(root, place.root)
+    where = worked[0] if worked else "the first component"
+    return f"ended with {done.code} in {where}, recorded as {record['status']}; then completed, weights equal"
+
+
+@contextlib.contextmanager
+def _mounted(folder: Path, size: int) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    if os.geteuid():
+        raise Skipped("to mount a small disk takes the rights of root")
+    _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=False)
+
+
+def _mount(*words: str) -> None:
+    try:
+        done = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Skipped("there is no command mount") from None
+    if done.returncode:
+        raise Skipped(f"mount is not permitted here: {done.stderr.strip()}")
