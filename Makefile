@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-serving run serve test test-all coverage docs lint format lock clean
+.PHONY: help setup setup-serving run serve test test-all torture coverage docs lint format lock clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
@@ -27,6 +27,9 @@ test: setup     ## every test that needs this environment alone
 test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
 	@$(PY) -m pytest --durations=15 -m "server or docs" $(ARGS)
+
+torture: setup  ## kills, damages, crowds and fills disks for an hour, and prints what held; make torture ARGS=--quick
+	@$(PY) -m tools.torture $(ARGS)
 
 coverage: setup ## which lines and branches the tests run: a summary, and pages in build/coverage
 	@$(PY) -m coverage erase
