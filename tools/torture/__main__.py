@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import queue
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.torture import crowd, damage, edits, full_disk, kills
@@ -14,7 +18,7 @@ from tools.torture.cases import Case, NotHeld, Row, Skipped, generator, table
 from tools.torture.kept_promises import live_outputs
 from tools.torture.place import Place, first_run
 
-CHAPTERS = ("edits", "crowd", "full_disk", "kills", "damage")  # the longest last
+CHAPTERS = ("kills", "damage", "crowd", "full_disk", "edits")  # the longest case first
 SEED = 2015
 
 
@@ -58,23 +62,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="few cases of each chapter")
     parser.add_argument("--times", type=int, default=1, help="how often each case is tried (default: 1)")
     parser.add_argument("--every-file", action="store_true", help="damage each file, not one of each output")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="cases at once, in places of their own (default: 2)"
+    )
     options = parser.parse_args(arguments)
-    rows: dict[tuple[str, str, str], Row] = {}
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="torture-") as folder, first_run(Path(folder, "place")) as place:
-        for chapter in options.chapter or CHAPTERS:
-            for case in cases(chapter, place, options.quick, options.every_file):
-                row = rows.setdefault((case.chapter, case.name, case.done), Row(case.done))
-                for _ in range(options.times):
-                    found, held = attempt(case, place, options.seed, row.tried)
-                    if held is None:
-                        row.found = [found]
-                    else:
-                        row.add(found, held)
-                    word = {True: "held", False: "NOT HELD", None: "skipped"}[held]
-                    spent = time.monotonic() - began
-                    print(f"{spent:6.0f} s  {word:8}  {case.chapter}: {case.name}, {case.done}: {found}",
-                          file=sys.stderr, flush=True)  # fmt: skip
+    rows: dict[tuple[str, str, str], Row] = {}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
+        places = [stack.enter_context(first_run(folder / f"place-{job}")) for job in range(options.jobs)]
+        pool = ThreadPoolExecutor(options.jobs)
+        free: queue.Queue[Place] = queue.Queue()
+        for place in places:
+            free.put(place)
+
+        def trial(case: Case, number: int) -> tuple[Case, str, bool | None]:
+            place = free.get()
+            try:
+                found, held = attempt(case, place, options.seed, number)
+            finally:
+                free.put(place)
+            word = {True: "held", False: "NOT HELD", None: "skipped"}[held]
+            name = f"{case.chapter}: {case.name}, {case.done}: {found}"
+            print(f"{time.monotonic() - began:6.0f} s  {word:8}  {name}", file=sys.stderr, flush=True)
+            return case, found, held
+
+        chapters = options.chapter or CHAPTERS
+        todo = [c for name in chapters for c in cases(name, places[0], options.quick, options.every_file)]
+        numbers: Counter[tuple[str, str, str]] = Counter()
+        trials = []
+        for case in todo:
+            for _ in range(options.times):
+                key = (case.chapter, case.name, case.done)
+                trials.append(pool.submit(trial, case, numbers[key]))
+                numbers[key] += 1
+        stack.callback(pool.shutdown, cancel_futures=True)  # whoever is interrupted starts no other case
+        for ended in trials:
+            case, found, held = ended.result()
+            row = rows.setdefault((case.chapter, case.name, case.done), Row(case.done))
+            if held is None:
+                row.found = [found]
+            else:
+                row.add(found, held)
     print(table((chapter, name, row) for (chapter, name, _), row in rows.items()))
     return int(any(row.held < row.tried for row in rows.values()))
 
