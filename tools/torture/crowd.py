@@ -45,13 +45,13 @@ def _crowd(place: Place, starts: int) -> str:
     shutil.rmtree(place.root)
     started = [place.start("run") for _ in range(starts)]
     try:
-        done = [one.wait() for one in started]
+        ends = [one.wait() for one in started]
     finally:
         for one in started:
             one.kill()
-    for one in done:
-        spoke(one, 0, 75)
-    codes = Counter(one.code for one in done)
+    for end in ends:
+        spoke(end, 0, 75)
+    codes = Counter(end.code for end in ends)
     require(codes == {0: 1, 75: starts - 1}, f"exit codes and how often: {dict(codes)}")
     twice = {name: count for name, count in finished(place.root).items() if count > 1}
     require(not twice, f"done twice: {twice}")

@@ -97,7 +97,7 @@ def _try(place: Place, edit: Edit) -> str:
             shutil.copy(source, checkout / name)
     before = sorted(place.root.rglob("*"))
     more = edit.edit(checkout, place)
-    done = place.command("run", "--explain", *more, checkout=checkout, **edit.settings)
+    done = place.command("run", "--explain", *more, checkout=checkout, settings=edit.settings)
     spoke(done, 0)
     found = explained(done.out, newest_record(place.root)["nodes"])
     lacking = sorted(name for name in edit.runs if found.get(name) != "runs")

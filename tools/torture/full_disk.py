@@ -16,6 +16,7 @@ from tools.torture.place import Place, newest_record
 
 SIZES = (0.05, 0.3, 0.5, 0.7, 0.9)  # of what the root of a whole run takes, beside the reserve
 QUICK = (0.5,)
+UNCHECKED = {"check_resources": "false"}  # else a run refuses to start on so small a disk
 RESERVE, ROOM = 4 << 20, 512 << 20  # bytes
 
 
@@ -41,13 +42,13 @@ def _full(place: Place, share: float) -> str:
         root = disk / "root"
         root.mkdir()
         shutil.copy(place.root / "splits.json", root)
-        done = place.command("run", root=root, check_resources="false")
+        done = place.command("run", root=root, settings=UNCHECKED)
         spoke(done, 1, 2)
         record = newest_record(root)
         require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
         worked = [name for name in record["nodes"] if name not in record["components"]]
         _mount("-o", f"remount,size={ROOM}", str(disk))
-        spoke(place.command("run", root=root, check_resources="false"), 0)
+        spoke(place.command("run", root=root, settings=UNCHECKED), 0)
         in_service(root)
         same_weights(root, place.root)
     where = worked[0] if worked else "the first component"

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,11 @@ class Place:
             shutil.copytree(self._kept / name, self.folder / name, symlinks=True)
 
     def start(
-        self, *words: str, root: Path | None = None, checkout: Path = CHECKOUT, **settings: object
+        self,
+        *words: str,
+        root: Path | None = None,
+        checkout: Path = CHECKOUT,
+        settings: Mapping[str, object] | None = None,
     ) -> Started:
         """Starts a command.
 
@@ -138,7 +142,7 @@ class Place:
         arguments = [*words, "--root", str(root or self.root)]
         if words[0] == "run":
             arguments += [] if "--data" in words else ["--data", str(self.data)]
-            values = {**SETTINGS, **settings}
+            values = {**SETTINGS, **(settings or {})}
             arguments += [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
         return Started(arguments, logs / f"{self._count:04d}-{words[0]}", self.folder, checkout)
 
@@ -148,10 +152,10 @@ class Place:
         root: Path | None = None,
         checkout: Path = CHECKOUT,
         seconds: float = SECONDS,
-        **settings: object,
+        settings: Mapping[str, object] | None = None,
     ) -> Done:
         """Runs a command to its end; arguments as for `start`, and the bound in seconds."""
-        return self.start(*words, root=root, checkout=checkout, **settings).wait(seconds)
+        return self.start(*words, root=root, checkout=checkout, settings=settings).wait(seconds)
 
 
 @contextlib.contextmanager
