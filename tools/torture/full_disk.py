@@ -14,7 +14,7 @@ from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, same_weights, spoke
 from tools.torture.place import Place, newest_record
 
-SIZES = (0.05, 0.3, 0.5, 0.7, 0.9)  # of what the root of a whole run takes, beside the reserve
+SIZES = (0.1, 0.5, 0.9)  # of what the root of a whole run takes, beside the reserve
 QUICK = (0.5,)
 UNCHECKED = {"check_resources": "false"}  # else a run refuses to start on so small a disk
 RESERVE, ROOM = 4 << 20, 512 << 20  # bytes
