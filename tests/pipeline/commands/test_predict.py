@@ -129,9 +129,9 @@ def test_what_is_finished_is_skipped(
     capsys.readouterr()
     assert redone() == set()
     assert "0 of 3 images, 3 skipped" in capsys.readouterr().out
-    os.utime(photos / "a.png", (1, 1))  # the same image as before
+    os.utime(photos / "a.jpg", (1, 1))  # the same image as before
     times = (photos / "b.png").stat()
-    (photos / "b.png").write_bytes((photos / "a.png").read_bytes())
+    (photos / "b.png").write_bytes((photos / "deep/a.png").read_bytes())
     os.utime(photos / "b.png", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert redone() == {"b.png"}
     (out / "a.png").unlink()
