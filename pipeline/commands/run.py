@@ -283,7 +283,7 @@ class _Work:
             removal.delete(self._root, found)
             print("\n".join(f"deleted {item.path} ({item.why})" for item in found.items))  # into the log
             told = (
-                f"  deleted   {plan.format_bytes(found.size)} that no later run needs" if found.items else ""
+                f"  deleted   {plan.format_bytes(found.size)} that no later run needs" if found.size else ""
             )
         except Exception as error:
             traceback.print_exc()
