@@ -23,7 +23,7 @@ from pipeline.history import durations, outcome, summary
 from pipeline.history.executions import DONE, Node, StoreError
 from pipeline.history.record import RunRecord
 from pipeline.history.run_ids import next_id
-from pipeline.history.runs import ids
+from pipeline.history.runs import Run, ids
 from pipeline.history.store import Misplaced, make_usable
 from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, reserve, signals
@@ -122,7 +122,7 @@ def run(
             )
             choose_plan(record, report, before, console)
             reserve.hold(root.reserve)
-            code, page = _run_locked(config, root, record, debug, report, rebaseline, verify, anew)
+            code, page = _run_locked(config, root, record, before, debug, report, rebaseline, verify, anew)
         if show and page:
             open_in_browser(page)
         return code
@@ -158,6 +158,7 @@ def _run_locked(
     config: PipelineConfig,
     root: Root,
     record: RunRecord,
+    before: list[Run],
     debug: bool,
     data: Report,
     rebaseline: bool,
@@ -175,7 +176,7 @@ def _run_locked(
         signals.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, data.skip, rebaseline, verify, anew)
+            work.run(config, before, data.skip, rebaseline, verify, anew)
             signals.settle()  # a signal changes nothing any more
             status, reason = outcome.outcome(work.nodes)
         except BaseException as error:
@@ -218,9 +219,15 @@ class _Work:
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
     def run(
-        self, config: PipelineConfig, skip: list[str] | None, rebaseline: bool, verify: bool, anew: set[str]
+        self,
+        config: PipelineConfig,
+        before: list[Run],
+        skip: list[str] | None,
+        rebaseline: bool,
+        verify: bool,
+        anew: set[str],
     ) -> None:
-        """Loads what takes long to load, and runs the graph."""
+        """Loads what takes long to load, and runs the graph; `before` are earlier runs, oldest first."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
@@ -228,7 +235,6 @@ class _Work:
         pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
         self._record.nodes = runner.node_names(pipeline)
         self._measure("(loading)", self._start)
-        before = earlier(self._root)
         settings = self._record.config
         self._progress = RunProgress(
             self._terminal,

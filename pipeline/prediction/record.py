@@ -42,11 +42,13 @@ class PredictionRecord:
     def is_finished(self, image: Path, names: Sequence[str]) -> bool:
         """Whether these files still exist as these models made them from the current image."""
         try:
+            if not all(name in self._lines for name in names):
+                return False  # without reading the image
             content = hash_of(image)
             return content != "" and all(
                 self._lines[name] == self._entry(image, content, name) for name in names
             )
-        except (OSError, KeyError):
+        except OSError:
             return False
 
     def finish(self, image: Path, content: str, names: Sequence[str]) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,23 +14,10 @@ from pipeline.check.estimates import Estimate
 from pipeline.check.resources import obstacles, shortages
 from pipeline.process import memory
 from pipeline.root import Root
+from tests.pipeline.small_disks import mounted
 
 SMALL = Estimate(tiles=4, disk=1 << 20, memory=2 << 20, least_memory=1 << 20)
 HUGE = Estimate(tiles=4, disk=1 << 60, memory=1 << 60, least_memory=1 << 60)
-
-
-@contextlib.contextmanager
-def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A file system in memory; only who may mount one runs these tests."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "none", str(folder)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_usual_place_has_no_obstacle_and_nothing_is_written(tmp_path):

@@ -21,6 +21,7 @@ from pipeline.cli import main
 from pipeline.commands.run import write_skipped
 from pipeline.process.signals import SECONDS_TO_STOP
 from tests.pipeline.recorded_runs import RUNNING, RecordedRuns
+from tests.pipeline.small_disks import mounted
 from unet.dataset.sample import Problem
 
 
@@ -188,11 +189,7 @@ sys.exit(1)
 
 
 def test_the_end_of_a_run_is_recorded_though_log_and_root_are_on_a_full_disk(tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(small)], check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    try:
+    with mounted(tmp_path / "small", "size=12m") as small:
         recorded = RecordedRuns(small / "root")
         folder = recorded.add("1", {"Trainer": RUNNING}, status="running")
         recorded.close()
@@ -207,8 +204,6 @@ def test_the_end_of_a_run_is_recorded_though_log_and_root_are_on_a_full_disk(tmp
         assert f"Failed: {reason}" in done.stdout
         assert (done.returncode, done.stderr) == (1, "")
         assert not recorded.root.reserve.exists()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
 
 
 HUNG_UP = """
