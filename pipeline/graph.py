@@ -46,12 +46,13 @@ from unet.training.settings import TrainSettings
 
 # Beam runs in memory and in this process. A plain DirectRunner first tries to download another runner.
 # Without the name of a container image, which is never used, TFX packs its own sources for other machines,
-# which takes seconds for each component and leaves a temporary folder.
-BEAM_ARGS = [
+# which takes seconds for each component and leaves a temporary folder. A tuple, as TFX adds labels to the list
+# that it is given: the second pipeline of a process would find none of its results in the cache.
+BEAM_ARGS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
     "--direct_num_workers=1",
     "--sdk_container_image=none",
-]
+)
 
 # Memory of a process that serves an exported model, without the current tile: TensorFlow, the weights and the
 # largest test image.
@@ -209,7 +210,7 @@ def create_pipeline(
         pipeline_root=str(root.artifacts),
         components=[*components, trainer, baseline, gate, infra, pusher],
         enable_cache=True,
-        beam_pipeline_args=BEAM_ARGS,
+        beam_pipeline_args=list(BEAM_ARGS),
         metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root.metadata)),
     )
 

@@ -147,7 +147,7 @@ def execute(data: Path, tmp_path: Path) -> Callable[..., Examples]:
             "source_file": str(source),
             "fingerprint": fingerprint or make_plan(data, wanted).fingerprint,
         }
-        context = BaseBeamExecutor.Context(beam_pipeline_args=BEAM_ARGS, tmp_dir=str(tmp_path / "tmp"))
+        context = BaseBeamExecutor.Context(beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(tmp_path / "tmp"))
         Executor(context).Do({}, {"examples": [examples]}, properties)
         return examples
 
