@@ -69,11 +69,12 @@ def _beside(place: Place, draw: random.Random, name: str) -> str:
         wait_until(lambda: not run.alive or at_work(place.root, before) == component, 300)
         require(run.alive, f"the run ended before {component} worked: {run.wait().last}")
         other = place.command(*(given.get(word, word) for word in words))
+        after = at_work(place.root, before) if run.alive else "its end"
         try:
-            spoke(other, *codes)
             spoke(run.wait(), 0)
+            spoke(other, *codes)
         except NotHeld as error:
-            raise NotHeld(f"while {component} worked: {error}") from None
+            raise NotHeld(f"from {component} to {after}: {error}") from None
     finally:
         run.kill()
     in_service(place.root, also={model})
