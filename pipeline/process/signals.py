@@ -11,12 +11,15 @@ from types import FrameType
 from typing import NoReturn
 
 from pipeline.process.exit_codes import INTERRUPTED
+from unet import interruption
 
 SECONDS_BETWEEN = 2.0
 SECONDS_TO_STOP = 3.0  # then the process ends, whatever the main thread does
+SECONDS_TO_SAVE = 12.0  # the same while a training ends by itself after its step, and writes a checkpoint
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_WORDS = 2.0  # seconds that these may take
 _received: list[int] = []
+_first = 0.0  # when the first signal came
 _settled = threading.Event()
 _settled_at = 0.0
 _code = INTERRUPTED  # of a process that is ended here
@@ -27,7 +30,11 @@ def install() -> None:
 
     Once is not enough: an exception that is raised while a library runs a callback or a destructor is lost. A
     process that a shell started in the background ignores SIGINT, one under `nohup` SIGHUP; that stays so.
+
+    While `unet.interruption.deferred` holds, nothing is raised for `SECONDS_TO_SAVE`: the work ends by itself.
     """
+    global _first
+    _first = 0.0
     _settled.clear()
     for number in (signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, _raise)
@@ -70,7 +77,7 @@ def _watch(reader: int, last_words: Callable[[], None]) -> None:
     while not set(STOPPING) & set(os.read(reader, 64)):
         pass
     _received.append(signal.SIGINT)
-    if _settled.wait(SECONDS_TO_STOP):
+    if _settled.wait(SECONDS_TO_SAVE if interruption.request() else SECONDS_TO_STOP):
         return
     end_process(last_words, _code, _LAST_WORDS)
 
@@ -99,10 +106,13 @@ def _end() -> NoReturn:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
+    global _first
     if _settled.is_set():
         if time.monotonic() - _settled_at > SECONDS_TO_STOP:  # the end does not come to an end
             _end()
         return
+    _first = _first or time.monotonic()
     _received.append(number)
     signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN)
-    raise KeyboardInterrupt
+    if not interruption.request() or time.monotonic() - _first > SECONDS_TO_SAVE:
+        raise KeyboardInterrupt

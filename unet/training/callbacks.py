@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
+from unet.interruption import end_if_requested
 from unet.progress import report
 from unet.training.checkpoint import Checkpoints
 from unet.training.schedule import rate_factor
@@ -35,15 +36,25 @@ class TrainingProgress(keras.callbacks.Callback):
         step: number of steps done.
         seconds: time of all steps and validations, summed over all processes that ran this training.
         curves: values by name, one for each epoch.
+        sums: loss and gradient norm, summed over the steps of the epoch at work.
     """
 
     def __init__(self, settings: TrainSettings, title: str):
         """Args: settings: settings of the training; title: name of the task in progress reports."""
         super().__init__()
         self.step, self.seconds, self.curves = 0, 0.0, Curves()
+        self.sums: dict[str, float] = {}
         self._settings, self._title = settings, title
-        self._sums: dict[str, float] = {}
         self._since = time.monotonic()
+
+    @property
+    def steps_of_epoch(self) -> int:
+        """Number of steps done since the last row of the curves."""
+        return self.step - sum(map(int, self.curves.get("steps", [])))
+
+    def stop_clock(self) -> None:
+        """Adds the time since the last call to `seconds`."""
+        self.seconds, self._since = self.seconds + time.monotonic() - self._since, time.monotonic()
 
     @property
     def progress_made(self) -> float:
@@ -69,11 +80,11 @@ class TrainingProgress(keras.callbacks.Callback):
             scaled = name == "gradient_norm" and hasattr(self.model.optimizer, "dynamic_scale")
             if not (math.isfinite(value) or scaled):
                 raise NotFinite(name.replace("_", " "), value, self.step)
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            self.sums[name] = self.sums.get(name, 0.0) + value
         self.step += 1
         if self.progress_made >= 1:
             self.model.stop_training = True  # this cuts the last epoch short; its validation still runs
-        shown = {"loss": self._sums["loss"] / (batch + 1)}
+        shown = {"loss": self.sums["loss"] / self.steps_of_epoch}
         if best := self.curves.get("val_foreground_iou"):
             shown["IoU"] = best[-1]
         every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
@@ -82,17 +93,18 @@ class TrainingProgress(keras.callbacks.Callback):
             self._settings.steps if self._settings.minutes is None else round(self.step / self.progress_made)
         )
         report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
+        end_if_requested()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds a row to the curves: means over the steps of the epoch, and the validation metrics."""
-        steps = self.step - sum(map(int, self.curves.get("steps", [])))
-        row = {name: total / steps for name, total in self._sums.items()}
+        steps = self.steps_of_epoch
+        row = {name: total / steps for name, total in self.sums.items()}
         row |= {name: float(value) for name, value in (logs or {}).items() if name.startswith("val_")}
         row |= {"steps": steps, "learning_rate": float(self.model.optimizer.learning_rate)}
         for name, value in row.items():
             self.curves.setdefault(name, []).append(value)
-        self._sums = {}
-        self.seconds, self._since = self.seconds + time.monotonic() - self._since, time.monotonic()
+        self.sums = {}
+        self.stop_clock()
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -104,8 +116,8 @@ class TimeLimit(keras.callbacks.Callback):
         self._seconds, self._since = 60 * minutes, 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock."""
-        self._since = time.monotonic()
+        """Starts the clock, unless it runs."""
+        self._since = self._since or time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Ends the training once the time is over."""
@@ -114,7 +126,7 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class CheckpointCallback(keras.callbacks.Callback):
-    """Writes a checkpoint after every epoch, and resumes from the newest one."""
+    """Writes a checkpoint after every epoch and at an interruption, and resumes from the newest one."""
 
     def __init__(
         self, checkpoints: Checkpoints, validation: WholeImageValidation, progress: TrainingProgress
@@ -139,13 +151,17 @@ class CheckpointCallback(keras.callbacks.Callback):
         for variables, values in ((network.variables, "network"), (network.optimizer.variables, "optimizer")):
             for variable, value in zip(variables, arrays.get(values, []), strict=True):
                 variable.assign(value)
-        self._validation.best_weights = arrays["best"]
+        self._validation.best_weights = arrays.get("best", [])  # none before the first validation
         self._validation.best_score, self._validation.stale = state["best_score"], state["stale"]
         self._progress.step, self._progress.seconds = state["step"], state["seconds"]
-        self._progress.curves = state["curves"]
+        self._progress.curves, self._progress.sums = state["curves"], state["sums"]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Saves the complete state of the training."""
+        self.save()
+
+    def save(self) -> None:
+        """Saves the complete state of the training, as it is between two steps."""
         network, validation, progress = self.model, self._validation, self._progress
         arrays = {
             "network": [np.asarray(variable) for variable in network.variables],
@@ -158,6 +174,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             "step": progress.step,
             "seconds": progress.seconds,
             "curves": progress.curves,
+            "sums": progress.sums,
         }
         self._checkpoints.save(progress.step, arrays, state)
 
@@ -179,22 +196,24 @@ class TensorBoard(keras.callbacks.Callback):
         super().__init__()
         self._writer = tf.summary.create_file_writer(folder)
         self._validation, self._progress, self._images = validation, progress, images
+        self._rows = 0  # of the curves, that were written
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Writes the curves of earlier processes, which a checkpoint restored."""
-        for row in range(len(self._progress.curves.get("steps", []))):
-            self._write(row)
+        self._write()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the newest values of the curves, and the predictions of some images."""
-        self._write(len(self._progress.curves["steps"]) - 1)
+        self._write()
         with self._writer.as_default(self._progress.step):
             for name, picture in self._validation.pictures(self._images):
                 tf.summary.image(name, picture[None])
         self._writer.flush()
 
-    def _write(self, row: int) -> None:
+    def _write(self) -> None:
         curves = self._progress.curves
-        with self._writer.as_default(int(sum(curves["steps"][: row + 1]))):
-            for name, values in curves.items():
-                tf.summary.scalar(name, values[row])
+        for row in range(self._rows, len(curves.get("steps", []))):
+            with self._writer.as_default(int(sum(curves["steps"][: row + 1]))):
+                for name, values in curves.items():
+                    tf.summary.scalar(name, values[row])
+            self._rows = row + 1

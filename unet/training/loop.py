@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
+from unet.interruption import Interrupted, deferred
 from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import build_network
 from unet.training.callbacks import (
@@ -59,6 +60,7 @@ def fit(
 
     Raises:
         TrainingFailed: the loss or the gradients became NaN or infinite; the message names the images.
+        KeyboardInterrupt: the process was asked to end; a checkpoint holds all steps done.
     """
     best = WholeImageValidation(
         build_network(settings, train.channels, None, "softmax", "float32"), validation, settings
@@ -69,22 +71,39 @@ def fit(
         watchers.append(TimeLimit(limit))
     if tensorboard:
         watchers.append(TensorBoard(tensorboard, best, progress))
-    if checkpoints:
-        watchers.append(CheckpointCallback(checkpoints, best, progress))
-        watchers[-1].restore(network)
-    stale = settings.patience and best.stale >= settings.patience
-    if progress.progress_made < 1 and not stale:
-        every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
+    keeper = CheckpointCallback(checkpoints, best, progress) if checkpoints else None
+    if keeper:
+        keeper.restore(network)
+        watchers.append(keeper)
+    every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
+
+    def train_on(steps: int, epochs: int = np.iinfo(np.int32).max) -> None:
+        done = len(progress.curves.get("steps", []))
         data = training_batches(train, settings, start_batch=progress.step)
+        network.fit(
+            data,
+            initial_epoch=done,
+            epochs=min(done + epochs, np.iinfo(np.int32).max),
+            steps_per_epoch=steps,
+            callbacks=watchers,
+            verbose=0,
+        )
+
+    with deferred():
         try:
-            network.fit(
-                data,
-                initial_epoch=progress.step // every,
-                epochs=np.iinfo(np.int32).max,
-                steps_per_epoch=every,
-                callbacks=watchers,
-                verbose=0,
-            )
+            network.stop_training = bool(settings.patience and best.stale >= settings.patience)
+            if begun := progress.steps_of_epoch:  # an interruption cut the epoch short
+                if begun < every and progress.progress_made < 1:
+                    train_on(every - begun, epochs=1)
+                else:
+                    _validate(network, watchers)
+            if progress.progress_made < 1 and not network.stop_training:
+                train_on(every)
+        except Interrupted:
+            if keeper:
+                progress.stop_clock()
+                keeper.save()
+            raise
         except NotFinite as error:
             names = names_of_batch(train, settings, error.step)
             where = f"; the last good weights are in {checkpoints.folder}" if checkpoints else ""
@@ -93,3 +112,11 @@ def fit(
                 f"rate{where}"
             ) from None
     return best.restore_best(), progress.curves
+
+
+def _validate(network: keras.Model, watchers: list[keras.callbacks.Callback]) -> None:
+    """Does what Keras does at the end of an epoch."""
+    logs: dict[str, float] = {}
+    for watcher in watchers:
+        watcher.set_model(network)
+        watcher.on_epoch_end(0, logs)

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from unet.interruption import end_if_requested
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
 from unet.tiling import Geometry
@@ -52,6 +53,7 @@ class WholeImageValidation(keras.callbacks.Callback):
             predicted = self._predict(x).numpy()[:rows, :columns]  # [rows, columns]
             pairs = ground_truth[counted].astype(np.int32) * count + predicted[counted]  # [counted pixels]
             total += np.bincount(pairs, minlength=count * count)  # [classes * classes]
+            end_if_requested()
         return total.reshape(count, count)  # [classes, classes]
 
     def pictures(self, count: int) -> Iterator[tuple[str, NDArray[np.float32]]]:

@@ -2,15 +2,18 @@
 
 import dataclasses
 import itertools
+import logging
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from tests.unet.training.tiny import SETTINGS
+from unet import interruption
 from unet.errors import TrainingFailed
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
+from unet.progress import shown_by
 from unet.training import callbacks
 from unet.training.build import compile_network
 from unet.training.checkpoint import Checkpoints
@@ -116,6 +119,38 @@ def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_pa
         np.testing.assert_array_equal(a, b)
     _, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
     assert same == curves  # nothing was left to do
+
+
+def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkeypatch):
+    """Within an epoch, at its last step, while it is validated, and at the last step of all."""
+    changes = {"steps": 25, "validate_every": 10}
+    whole, curves = train(tiles, **changes)
+    checkpoints, measure = Checkpoints(tmp_path / "here"), WholeImageValidation.confusion
+    asked, waiting = [], [3, 10, 17, "validation", 25]
+
+    def ask(where):
+        if waiting and where == waiting[0]:
+            asked.append(waiting.pop(0))
+            assert interruption.request()
+
+    def measured(self):
+        ask("validation")
+        return measure(self)
+
+    handler = logging.Handler()
+    handler.emit = lambda record: ask(record.step)
+    monkeypatch.setattr(WholeImageValidation, "confusion", measured)
+    with shown_by(handler):
+        for left in range(5, 0, -1):
+            assert len(waiting) == left
+            with pytest.raises(KeyboardInterrupt):
+                train(tiles, checkpoints, **changes)
+        again, more = train(tiles, checkpoints, **changes)
+    assert asked == [3, 10, 17, "validation", 25]
+    assert more == curves
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not interruption.request()  # nothing is at work that would end by itself
 
 
 def test_it_stops_early_when_nothing_improves(tiles):
