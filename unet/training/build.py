@@ -121,6 +121,8 @@ def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
         )
         loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
         network.compile(make_optimizer(settings), loss)
+        # A training step that made these variables would be traced twice, which takes seconds.
+        network.optimizer.build(network.trainable_variables)
     return network
 
 

@@ -143,8 +143,6 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def restore(self, network: keras.Model) -> None:
         """Restores network, optimizer and callbacks from the newest checkpoint, if there is one."""
-        with network.distribute_strategy.scope():
-            network.optimizer.build(network.trainable_variables)
         if not (found := self._checkpoints.load()):
             return
         arrays, state = found

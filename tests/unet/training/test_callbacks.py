@@ -22,6 +22,7 @@ def network(optimizer=None):
         [keras.Input((None, None, 1)), keras.layers.Cropping2D(20), keras.layers.Conv2D(2, 1)]
     )
     made.compile(optimizer or keras.optimizers.SGD(1.0, momentum=0.5))
+    made.optimizer.build(made.trainable_variables)
     made.stop_training = False
     return made
 
@@ -133,7 +134,6 @@ def test_what_is_not_finite_is_named_with_its_step(name, said, value):
 
 def test_gradients_alone_may_overflow_where_the_loss_is_scaled():
     callback = course(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0)))
-    callback.model.optimizer.build(callback.model.trainable_variables)
     callback.on_train_batch_end(0, {"loss": 1.0, "gradient_norm": math.inf})
     assert callback.step == 1
     with pytest.raises(NotFinite, match="the loss is inf at step 2"):
