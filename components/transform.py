@@ -7,6 +7,7 @@ Pixels stay encoded; only the constants of the normalisation are stored beside t
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -56,7 +57,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 def sums_of_images(images: tf.Tensor, settings: TileSettings) -> tf.Tensor:
     """Computes `pixel_sums` of encoded images [B] as the network sees them: [B, 3, channels]."""
     return tf.map_fn(
-        lambda image: pixel_sums(resize_image(decode_image(image, settings.image_channels), settings.scale)),
+        _summing(settings.model_dump_json()),
         images,
         parallel_iterations=1,  # each iteration holds an image
         fn_output_signature=tf.TensorSpec([3, settings.image_channels], tf.float64),
@@ -74,11 +75,8 @@ def cut_tiles(
         constants: mean and standard deviation of all training pixels, [channels] each; None: each image gets
             its own.
     """
-
-    def cut(example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-        image, mask, border, name, deep = example
-        return _cut(image, mask, border, name, deep, settings, constants)
-
+    cut = _cutting(settings.model_dump_json())
+    both = tf.stack(constants) if constants else tf.zeros([2, settings.image_channels])  # [2, channels]
     ragged = {k: tf.RaggedTensorSpec([None], dtype) for k, dtype in _TILE_FEATURES.items()}
     ragged["class_pixels"] = tf.RaggedTensorSpec([None, settings.class_count], tf.int64, ragged_rank=0)
     for key in ("mean", "stddev"):
@@ -86,8 +84,46 @@ def cut_tiles(
     # Resized pixels lie between the grey levels of 8 bits; the served model sees them in 16 bits, too.
     deep = tf.reshape((inputs["bit_depth"] > 8) | (settings.scale != 1), [-1])
     examples = (*(inputs[key] for key in ("image", "mask", "border", "name")), deep)
-    rows = tf.map_fn(cut, examples, parallel_iterations=1, fn_output_signature=tuple(ragged.values()))
+    rows = tf.map_fn(
+        lambda example: cut(*example, both),
+        examples,
+        parallel_iterations=1,
+        fn_output_signature=tuple(ragged.values()),
+    )
     return {key: value.flat_values for key, value in zip(ragged, rows, strict=True)}
+
+
+# TensorFlow Transform traces the preprocessing function nine times; what is done with one image, once.
+@functools.lru_cache(maxsize=2)
+def _summing(tiles: str) -> Any:
+    settings = TileSettings.model_validate_json(tiles)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def sums(image: tf.Tensor) -> tf.Tensor:
+        return pixel_sums(resize_image(decode_image(image, settings.image_channels), settings.scale))
+
+    return sums
+
+
+@functools.lru_cache(maxsize=2)
+def _cutting(tiles: str) -> Any:
+    settings = TileSettings.model_validate_json(tiles)
+    texts = [tf.TensorSpec([], tf.string)] * 4  # image, mask, border, name
+    deep, constants = tf.TensorSpec([], tf.bool), tf.TensorSpec([2, settings.image_channels], tf.float32)
+
+    @tf.function(input_signature=[*texts, deep, constants], autograph=False)
+    def cut(
+        image: tf.Tensor,
+        mask: tf.Tensor,
+        border: tf.Tensor,
+        name: tf.Tensor,
+        deep: tf.Tensor,
+        constants: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        both = tf.unstack(constants) if settings.normalize == "dataset" else None
+        return _cut(image, mask, border, name, deep, settings, both)
+
+    return cut
 
 
 _TILE_FEATURES = {
@@ -109,7 +145,7 @@ def _cut(
     name: tf.Tensor,
     deep: tf.Tensor,
     settings: TileSettings,
-    constants: tuple[tf.Tensor, tf.Tensor] | None,
+    constants: list[tf.Tensor] | None,
 ) -> tuple[tf.Tensor, ...]:
     """Cuts all tiles of one image; returns the features of `preprocessing_fn`, in the order of `ragged`."""
     geometry = tiling.Geometry(settings.levels)
