@@ -46,7 +46,7 @@ from unet.training.settings import TrainSettings
 
 # Beam runs in memory and in this process. A plain DirectRunner first tries to download another runner.
 # Without the name of a container image, which is never used, TFX packs its own sources for other machines,
-# which takes seconds for each component and leaves a temporary folder. A tuple, as TFX adds labels to the list
+# which takes seconds for each component and leaves a temporary folder. A tuple, as TFX adds labels to a list
 # that it is given: the second pipeline of a process would find none of its results in the cache.
 BEAM_ARGS = (
     "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",

@@ -1,4 +1,9 @@
-"""Progress reports of long tasks: log records of one logger, which a run's driver may display."""
+"""Long tasks: their progress reports, and the request to end, which waits until all state is whole.
+
+Reports are log records of one logger, which a run's driver may display. As for the request: Python handles a
+signal as soon as native code returns: in a training after the weights changed, before the step was counted.
+Whoever handles signals asks here first whether the task ends by itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,8 @@ import threading
 from collections.abc import Iterator, Mapping
 
 logger = logging.getLogger("unet.progress")
+_deferred = threading.Event()
+_requested = threading.Event()
 
 
 def report(
@@ -60,3 +67,32 @@ class Count:
         with self._lock:
             self._done += 1
             report(self._title, self._done, self._steps)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised by `end_if_requested`, where the state is whole."""
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Promises that the block calls `end_if_requested` again and again; afterwards a request is forgotten."""
+    _requested.clear()
+    _deferred.set()
+    try:
+        yield
+    finally:
+        _deferred.clear()
+
+
+def request() -> bool:
+    """Asks the work at hand to end; returns whether it ends by itself at the next instant that suits it."""
+    if _deferred.is_set():
+        _requested.set()
+    return _deferred.is_set()
+
+
+def end_if_requested() -> None:
+    """Raises `Interrupted` if the process was asked to end."""
+    if _requested.is_set():
+        _requested.clear()
+        raise Interrupted

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from pipeline.process.exit_codes import INTERRUPTED
-from unet import interruption
+from unet import progress
 
 SECONDS_BETWEEN = 2.0
 SECONDS_TO_STOP = 3.0  # then the process ends, whatever the main thread does
@@ -31,7 +31,7 @@ def install() -> None:
     Once is not enough: an exception that is raised while a library runs a callback or a destructor is lost. A
     process that a shell started in the background ignores SIGINT, one under `nohup` SIGHUP; that stays so.
 
-    While `unet.interruption.deferred` holds, nothing is raised for `SECONDS_TO_SAVE`: the work ends by itself.
+    What `unet.progress` lets wait ends by itself, within `SECONDS_TO_SAVE`.
     """
     global _first
     _first = 0.0
@@ -77,7 +77,7 @@ def _watch(reader: int, last_words: Callable[[], None]) -> None:
     while not set(STOPPING) & set(os.read(reader, 64)):
         pass
     _received.append(signal.SIGINT)
-    if _settled.wait(SECONDS_TO_SAVE if interruption.request() else SECONDS_TO_STOP):
+    if _settled.wait(SECONDS_TO_SAVE if progress.request() else SECONDS_TO_STOP):
         return
     end_process(last_words, _code, _LAST_WORDS)
 
@@ -114,5 +114,5 @@ def _raise(number: int, frame: FrameType | None) -> None:
     _first = _first or time.monotonic()
     _received.append(number)
     signal.setitimer(signal.ITIMER_REAL, SECONDS_BETWEEN)
-    if not interruption.request() or time.monotonic() - _first > SECONDS_TO_SAVE:
+    if not progress.request() or time.monotonic() - _first > SECONDS_TO_SAVE:
         raise KeyboardInterrupt

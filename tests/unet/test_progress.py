@@ -59,3 +59,26 @@ def test_what_many_threads_do_is_counted_once_each(kept: Kept) -> None:
         count = progress.Count("reading", 200)
         list(pool.map(lambda _: count.add(), range(200)))
     assert kept.rows("step", "steps") == [(i, 200) for i in range(1, 201)]
+
+
+def test_where_nothing_waits_it_is_refused_and_later_work_goes_on():
+    assert not progress.request()
+    with progress.deferred():
+        progress.end_if_requested()
+
+
+def test_work_that_promised_to_look_ends_once():
+    with progress.deferred():
+        assert progress.request()
+        with pytest.raises(KeyboardInterrupt) as found:
+            progress.end_if_requested()
+        assert found.type is progress.Interrupted
+        progress.end_if_requested()
+
+
+def test_a_request_does_not_outlive_the_work_that_it_was_made_to():
+    with progress.deferred():
+        assert progress.request()
+    assert not progress.request()
+    with progress.deferred():
+        progress.end_if_requested()

@@ -10,8 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
-from unet.interruption import end_if_requested
-from unet.progress import report
+from unet.progress import end_if_requested, report
 from unet.training.checkpoint import Checkpoints
 from unet.training.schedule import rate_factor
 from unet.training.settings import TrainSettings

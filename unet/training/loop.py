@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
-from unet.interruption import Interrupted, deferred
+from unet.progress import Interrupted, deferred
 from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import build_network
 from unet.training.callbacks import (

@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unet.interruption import end_if_requested
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
+from unet.progress import end_if_requested
 from unet.tiling import Geometry
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles, validation_tiles

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.unet.training.tiny import SETTINGS
-from unet import interruption
+from unet import progress
 from unet.errors import TrainingFailed
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
@@ -126,21 +126,24 @@ def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkey
     changes = {"steps": 25, "validate_every": 10}
     whole, curves = train(tiles, **changes)
     checkpoints, measure = Checkpoints(tmp_path / "here"), WholeImageValidation.confusion
-    asked, waiting = [], [3, 10, 17, "validation", 25]
+    asked: list[int | str] = []
+    waiting: list[int | str] = [3, 10, 17, "validation", 25]
 
     def ask(where):
         if waiting and where == waiting[0]:
             asked.append(waiting.pop(0))
-            assert interruption.request()
+            assert progress.request()
 
     def measured(self):
         ask("validation")
         return measure(self)
 
-    handler = logging.Handler()
-    handler.emit = lambda record: ask(record.step)
+    class Asking(logging.Handler):
+        def emit(self, record):
+            ask(record.step)
+
     monkeypatch.setattr(WholeImageValidation, "confusion", measured)
-    with shown_by(handler):
+    with shown_by(Asking()):
         for left in range(5, 0, -1):
             assert len(waiting) == left
             with pytest.raises(KeyboardInterrupt):
@@ -150,7 +153,7 @@ def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkey
     assert more == curves
     for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert not interruption.request()  # nothing is at work that would end by itself
+    assert not progress.request()  # nothing is at work that would end by itself
 
 
 def test_it_stops_early_when_nothing_improves(tiles):
