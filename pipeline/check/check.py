@@ -13,7 +13,7 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import InspectionCache
-from unet.dataset.inspection import SampleStats, inspect
+from unet.dataset.inspection import SampleStats, held_by, inspect
 from unet.dataset.pairing import lists_beside
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
@@ -58,7 +58,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         hashes = {sample.name: sample.name for sample in samples}
         hashes.update({fact.name: fact.content for fact in facts})
         try:
-            split_of, copies, _ = assign_splits(samples, hashes, settings)
+            split_of, copies, _ = assign_splits(samples, hashes, settings, lambda: held_by(facts))
         except splits.EmptySplit as error:
             if not problems:  # else the unreadable files may be the reason
                 problems.append(_problem(config.data, error))
