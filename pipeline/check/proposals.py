@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.check.sequences import grouping
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
 from unet.dataset.inspection import SampleStats
@@ -51,6 +52,8 @@ def propose(
 ) -> list[Proposal]:
     """Proposes `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
+    Images of sequences get a proposal of groups, too; see `sequences.grouping`.
+
     Args:
         samples: the usable samples.
         facts: statistics of these samples, in the same order.
@@ -78,7 +81,11 @@ def propose(
         ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
         ("steps", f"{steps}", f"{config.steps}", why_steps),
     ]
-    return [Proposal(*row) for row in proposed]
+    proposals = [Proposal(*row) for row in proposed]
+    if groups := grouping(samples, settings):
+        key, value, why = groups
+        proposals.insert(0, Proposal(key, value, f"{getattr(config, key) or 0}", why))
+    return proposals
 
 
 def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> float:
