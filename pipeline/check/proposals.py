@@ -127,7 +127,7 @@ def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, st
     pixels: Counter[str] = Counter()
     for fact in facts:
         pixels.update(fact.class_pixels)
-    name = min(list(config.classes)[1:], key=pixels.__getitem__)
+    name = min(list(config.classes)[config.first_foreground :], key=pixels.__getitem__)
     seen = f"{name} has {pixels[name] / max(pixels.total(), 1):.1%} of the pixels"
     if pixels[name] >= _RARE * pixels.total():
         return current, current, f"{seen}: enough to be learned pixel by pixel"
@@ -200,7 +200,7 @@ def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], i
         areas = np.bincount(instances.reshape(-1))[1:]
     else:
         parts = [np.empty(0, np.int64)]
-        for index in range(1, len(settings.classes)):
+        for index in range(settings.first_foreground, len(settings.classes)):
             labels, count = ndimage.label(indices == index)
             parts.append(np.bincount(labels.reshape(-1), minlength=count + 1)[1:])
         areas = np.concatenate(parts)
