@@ -73,7 +73,7 @@ class PipelineConfig(
             )
         if self.background == "none" and self.segment_scores:
             raise ValueError(
-                'segment_scores are of segments that the background parts, and background = "none": set only one'
+                'segment_scores are of what a background parts, and background = "none": set only one'
             )
         if self.mask_values == "nearest" and INSTANCES in self.classes.values():
             raise ValueError('mask_values = "nearest" and "instances" contradict each other')

@@ -293,7 +293,7 @@ def _shares(classes: Mapping[str, Value], all_mask_stats: Sequence[MaskStats]) -
 
 
 def _command(classes: Mapping[str, Value]) -> str:
-    return f"--set 'classes={as_setting(classes)}'"
+    return f"--set 'classes={as_setting(background_first(classes))}'"
 
 
 def _numbers_objects(mask_stats: MaskStats) -> bool:
