@@ -182,7 +182,7 @@ def create_pipeline(
         examples=examples.outputs["examples"],
         model=trainer.outputs["model"],
         baseline_model=baseline.outputs["model"],
-        settings=GateSettings.of(config, class_names=classes),
+        settings=GateSettings.of(config, class_names=classes, first=config.first_foreground),
         rebaseline=rebaseline,
     )
 

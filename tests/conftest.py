@@ -77,6 +77,7 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         record: dict[str, Any] = {
             "classes": ["background", "cell", "other"],
             "class_values": [0, 100, 255],
+            "background": "first",
             "channels": 1,
             "value_range": None,
             "normalization": {"over": "image"},

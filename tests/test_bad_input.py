@@ -208,6 +208,24 @@ def test_bad_data_stop_a_run_before_it_starts(
     assert not (tmp_path / "root").exists()
 
 
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize(
+    ("classes", "line"),
+    [
+        ("{foreground=255, background=0}", "--set 'classes={background=0, foreground=255}'"),
+        ("{foreground=255, rest=0, rim=1}", "--set background=none"),
+    ],
+)
+def test_a_background_in_doubt_is_asked_about_before_anything_runs(
+    command: str, classes: str, line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_cells(tmp_path / "data", 8, (64, 64))
+    words = ["--data", str(tmp_path / "data"), "--root", str(tmp_path / "root")]
+    assert main([command, *words, "--set", f"classes={classes}"]) == 2
+    assert line in capsys.readouterr().err
+    assert not (tmp_path / "root").exists()
+
+
 def unprivileged() -> list[str]:
     """What a command has to begin with so that permissions count, also for root."""
     if os.geteuid():

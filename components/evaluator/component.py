@@ -48,7 +48,11 @@ class Executor(tfx_evaluator.Executor):
             candidate, input_dict.get("baseline_model", []), bool(exec_properties["rebaseline"])
         )
         config = tfma_metric.eval_config(
-            settings.class_names, settings.boundary_tolerance, settings.segment_scores, settings.slices
+            settings.class_names,
+            settings.boundary_tolerance,
+            settings.segment_scores,
+            settings.slices,
+            settings.first,
         )
         inputs = {key: input_dict[key] for key in ("examples", "model")}
         if chosen is not None:
@@ -70,7 +74,9 @@ class Executor(tfx_evaluator.Executor):
         rows = gate.table(measured, settings.class_names)
         write_images(folder, rows)
         split = artifact_utils.get_split_uri([examples], SPLIT)
-        _write_pictures(Path(folder), rows, path_utils.serving_model_path(candidate.uri), split)
+        _write_pictures(
+            Path(folder), rows, path_utils.serving_model_path(candidate.uri), split, settings.first
+        )
         write_verdict(folder, verdict)
         [blessing] = output_dict["blessing"]
         _bless(blessing, verdict, candidate, chosen)
@@ -90,7 +96,7 @@ def _measured(folder: str, compared: bool) -> list[gate.ImageScores]:
     return found
 
 
-def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -> None:
+def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str, first: int) -> None:
     """Predicts the few images that the report shows and writes their pictures."""
     picked = {row["name"]: (number, row) for number, row in enumerate(pictures.pick(rows))}
     evaluate = tf.saved_model.load(model).signatures[EVALUATE]
@@ -104,14 +110,16 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -
         number, row = picked[name]
         outputs = evaluate(examples=tf.constant([record]))
         maps = np.concatenate([decode(png) for png in outputs["probabilities_bytes"][0].numpy()], -1)
+        predicted, confidence = measurement.most_likely(maps)
+        foreground = np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16)
         written = pictures.write_pictures(
             folder,
             number,
             row,
             decode(features["image"].bytes_list.value[0]),
             decode(outputs["ground_truth_bytes"][0].numpy())[..., 0],
-            measurement.most_likely(maps)[0],
-            np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16),
+            predicted,
+            foreground if first else confidence,
         )
         index.append((number, written))
     write_picture_index(folder, [written for _, written in sorted(index)])

@@ -39,15 +39,17 @@ class SegmentationMetrics(tfma.metrics.Metric):
         tolerance: int,
         with_segments: bool,
         columns: Sequence[str],
+        first: int = 1,
         name: str = ROWS,
     ):
         """Declares the metrics.
 
         Args:
-            classes: names of the classes, the background first.
+            classes: names of the classes.
             tolerance: tolerance of the boundary F1 in pixels.
             with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
             columns: columns of the manifest by which the images are sliced.
+            first: index of the first class that counts.
             name: name of the metric in TFMA.
         """
         super().__init__(
@@ -57,6 +59,7 @@ class SegmentationMetrics(tfma.metrics.Metric):
             tolerance=tolerance,
             with_segments=with_segments,
             columns=list(columns),
+            first=first,
         )
 
 
@@ -66,17 +69,18 @@ def _computations(
     tolerance: int,
     with_segments: bool,
     columns: list[str],
+    first: int,
     model_names: list[str] | None = None,
     **_: Any,
 ) -> list[metric_types.MetricComputation]:
     computations = []
     for model in model_names or [""]:
-        names = [*gate_names(classes, with_segments), COUNT, name]
+        names = [*gate_names(classes, with_segments, first), COUNT, name]
         keys = [metric_types.MetricKey(name=each, model_name=model) for each in names]
         computations.append(
             metric_types.MetricComputation(
                 keys=keys,
-                preprocessors=[MeasureImage(model, classes, tolerance, with_segments, columns)],
+                preprocessors=[MeasureImage(model, classes, tolerance, with_segments, columns, first)],
                 combiner=CombineRows(model, classes, name),
             )
         )
@@ -87,12 +91,18 @@ class MeasureImage(metric_types.Preprocessor):
     """Turns the prediction of one model for one image into a row of sums."""
 
     def __init__(
-        self, model: str, classes: list[str], tolerance: int, with_segments: bool, columns: list[str]
+        self,
+        model: str,
+        classes: list[str],
+        tolerance: int,
+        with_segments: bool,
+        columns: list[str],
+        first: int,
     ):
         """Args: see `SegmentationMetrics`; `model` is the name of the model, empty if there is only one."""
         super().__init__(name=f"measure_image:{model}")  # TFMA distinguishes preprocessors by their names
         self._model, self._classes, self._columns = model, classes, columns
-        self._tolerance, self._with_segments = tolerance, with_segments
+        self._tolerance, self._with_segments, self._first = tolerance, with_segments, first
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Measures one image; `extracts` holds its features and predictions. Yields the row of the image."""
@@ -106,11 +116,18 @@ class MeasureImage(metric_types.Preprocessor):
         ground_truth = decode(np.asarray(outputs["ground_truth_bytes"]).item())[..., 0]
         probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
         measured = measurement.measure(
-            confusion, probabilities, ground_truth, IGNORE, self._tolerance, self._with_segments
+            confusion,
+            probabilities,
+            ground_truth,
+            IGNORE,
+            self._tolerance,
+            self._with_segments,
+            self._first,
         )
         height, width, depth = (int(features[key].item()) for key in ("height", "width", "bit_depth"))
         total = confusion.sum()
-        foreground = float(confusion[1:].sum() / total) if total else float("nan")
+        # Without a background everything is foreground: its share says nothing and makes no slices.
+        foreground = float(confusion[1:].sum() / total) if total and self._first else float("nan")
         values = {column: features[_feature(column)].item().decode() for column in self._columns}
         yield {
             "name": features["name"].item().decode(),
@@ -155,7 +172,7 @@ class CombineRows(beam.CombineFn):
 
 
 def eval_config(
-    classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str]
+    classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str], first: int = 1
 ) -> config_pb2.EvalConfig:
     """Creates TFMA's configuration: the exported model on whole images, without thresholds.
 
@@ -166,6 +183,7 @@ def eval_config(
         "tolerance": tolerance,
         "with_segments": with_segments,
         "columns": list(columns),
+        "first": first,
     }
     metric = config_pb2.MetricConfig(
         class_name=SegmentationMetrics.__name__, module=__name__, config=json.dumps(arguments)

@@ -13,7 +13,7 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import InspectionCache
-from unet.dataset.inspection import SampleStats, inspect
+from unet.dataset.inspection import SampleStats, held_by, inspect
 from unet.dataset.pairing import lists_beside
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
@@ -58,14 +58,14 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         hashes = {sample.name: sample.name for sample in samples}
         hashes.update({fact.name: fact.content for fact in facts})
         try:
-            split_of, copies, _ = assign_splits(samples, hashes, settings)
+            split_of, copies, _ = assign_splits(samples, hashes, settings, lambda: held_by(facts))
         except splits.EmptySplit as error:
             if not problems:  # else the unreadable files may be the reason
                 problems.append(_problem(config.data, error))
         except BadInput as error:
             problems.append(_problem(config.data, error))
     if split_of and len(facts) == len(samples):  # else the class may be in a file that could not be read
-        problems += _unlearnable(config.data, facts, split_of)
+        problems += _unlearnable(config.data, samples, facts, split_of)
     serving: list[Path] = []
     try:
         serving = images_in_service(settings.serving_data)
@@ -107,19 +107,30 @@ def _problem(data: Path, error: BadInput) -> Problem:
 
 
 def _unlearnable(
-    data: Path, facts: Sequence[SampleStats], split_of: Mapping[str, str | None]
+    data: Path, samples: Sequence[Sample], facts: Sequence[SampleStats], split_of: Mapping[str, str | None]
 ) -> list[Problem]:
     missing: dict[str, list[str]] = {}
     for name, split in splits.missing_classes((split_of[fact.name], fact.class_pixels) for fact in facts):
         missing.setdefault(name, []).append(split)
-    advice = (
-        "add images that show it, set their split in a manifest, try another seed with --set, or remove it"
-        " from classes"
-    )
-    return [
-        Problem(str(data), f"class {name!r} occurs in no mask of the {' and '.join(where)} split", advice)
-        for name, where in missing.items()
-    ]
+    held = held_by(facts)
+    problems = []
+    for name, where in missing.items():
+        groups = {sample.group for sample in samples if name in held[sample.name]}
+        if not groups:
+            advice = "correct its value in classes, add images that show it, or remove it from classes"
+        elif len(groups) < len(splits.SPLITS):
+            advice = (
+                f"images (or groups) that show it: {len(groups)}, and each split needs one; add images that"
+                " show it, or remove it from classes"
+            )
+        else:
+            advice = (
+                "give one of its images the split in a manifest, or the data a --root of its own: images keep"
+                " the split of earlier runs, and that of folders and manifests"
+            )
+        found = f"class {name!r} occurs in no mask of the {' and '.join(where)} split"
+        problems.append(Problem(str(data), found, advice))
+    return problems
 
 
 def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:

@@ -35,8 +35,9 @@ class DataSummary:
 
     `class_shares` are shares of the pixels that are not ignored, `ignored_share` of all pixels. `splits`
     counts images, too, with copies and images of no fold under "left out"; it is empty if the images cannot
-    be split. `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images
-    are mixed. `white_is_zero` counts the 1-bit masks that show 0 as white.
+    be split. `class_images` counts, for each class and split, the images that show the class.
+    `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images are mixed.
+    `white_is_zero` counts the 1-bit masks that show 0 as white.
     """
 
     images: int
@@ -46,6 +47,7 @@ class DataSummary:
     class_shares: dict[str, float]
     ignored_share: float
     splits: dict[str, int]
+    class_images: dict[str, dict[str, int]]
     odd_channels: list[str]
     white_is_zero: int
 
@@ -72,6 +74,13 @@ class DataSummary:
             class_shares={name: count / max(pixels.total(), 1) for name, count in pixels.items()},
             ignored_share=ignored / max(ignored + pixels.total(), 1),
             splits=dict(Counter(split or "left out" for split in split_of.values())),
+            class_images={
+                name: {
+                    split: sum(split_of.get(f.name) == split and f.class_pixels[name] > 0 for f in facts)
+                    for split in SPLITS
+                }
+                for name in (pixels if split_of else ())
+            },
             odd_channels=min(by_channels[3], by_channels[1], key=len) if len(by_channels) > 1 else [],
             white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
         )
@@ -137,6 +146,7 @@ def print_report(report: Report, console: Console, run: str = "") -> None:
         _print_problems(report.skipped, report, console)
     for line in _summary_lines(report):
         console.print(Text(_printable(line)))
+    _print_classes(report.summary, console)
     if report.proposals:
         console.print()
         table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
@@ -173,6 +183,19 @@ def _print_problems(problems: Sequence[Problem], report: Report, console: Consol
         found = alike[0].found + (" (the first of them)" if different else "")
         cells = ("\n".join(map(_printable, files)), _printable(found), _printable(alike[0].advice))
         table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def _print_classes(summary: DataSummary, console: Console) -> None:
+    """Prints how many images of each split show each class, unless all images show all classes."""
+    if all(counts[s] == summary.splits.get(s, 0) for counts in summary.class_images.values() for s in SPLITS):
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+    table.add_column("Images that show", overflow="fold")
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    for name, counts in summary.class_images.items():
+        table.add_row(Text(_printable(name)), *(str(counts[split]) for split in SPLITS))
     console.print(table)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.check.sequences import grouping
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
 from unet.dataset.inspection import SampleStats
@@ -51,6 +52,8 @@ def propose(
 ) -> list[Proposal]:
     """Proposes `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
+    Images of sequences get a proposal of groups, too; see `sequences.grouping`.
+
     Args:
         samples: the usable samples.
         facts: statistics of these samples, in the same order.
@@ -78,7 +81,11 @@ def propose(
         ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
         ("steps", f"{steps}", f"{config.steps}", why_steps),
     ]
-    return [Proposal(*row) for row in proposed]
+    proposals = [Proposal(*row) for row in proposed]
+    if groups := grouping(samples, settings):
+        key, value, why = groups
+        proposals.insert(0, Proposal(key, value, f"{getattr(config, key) or 0}", why))
+    return proposals
 
 
 def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> float:
@@ -120,7 +127,7 @@ def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, st
     pixels: Counter[str] = Counter()
     for fact in facts:
         pixels.update(fact.class_pixels)
-    name = min(list(config.classes)[1:], key=pixels.__getitem__)
+    name = min(list(config.classes)[config.first_foreground :], key=pixels.__getitem__)
     seen = f"{name} has {pixels[name] / max(pixels.total(), 1):.1%} of the pixels"
     if pixels[name] >= _RARE * pixels.total():
         return current, current, f"{seen}: enough to be learned pixel by pixel"
@@ -193,7 +200,7 @@ def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], i
         areas = np.bincount(instances.reshape(-1))[1:]
     else:
         parts = [np.empty(0, np.int64)]
-        for index in range(1, len(settings.classes)):
+        for index in range(settings.first_foreground, len(settings.classes)):
             labels, count = ndimage.label(indices == index)
             parts.append(np.bincount(labels.reshape(-1), minlength=count + 1)[1:])
         areas = np.concatenate(parts)

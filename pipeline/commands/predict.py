@@ -109,7 +109,7 @@ def predict(request: Request) -> int:
                             finished.finish(task.image, content, task.names(outputs))
                             progress.end(good=True)
                         elif coco:
-                            add_to_coco(coco, task, finished_indices(task, request.out, record))
+                            add_to_coco(coco, task, finished_indices(task, request.out, record), record)
                     except ImageError as error:
                         progress.problem(f"{task.title}: {error}")
                         progress.end(good=False)

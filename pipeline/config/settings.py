@@ -18,6 +18,7 @@ from unet.dataset.settings import Data, Drift, Folder, ReadSettings
 from unet.evaluation.settings import Gate
 from unet.evaluation.slices import why_unknown
 from unet.export.settings import ExportSettings
+from unet.masks.background import question
 from unet.masks.labels import INSTANCES
 from unet.masks.settings import Values
 from unet.metrics.names import SEGMENT_SCORES, gate_names, split_key
@@ -64,6 +65,16 @@ class PipelineConfig(
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> PipelineConfig:
+        if self.background == "auto" and (doubt := question(self.classes)):
+            raise ValueError(doubt)
+        if self.background == "none" and self.border_weight:
+            raise ValueError(
+                'border_weight weighs the background between objects, and background = "none": set only one'
+            )
+        if self.background == "none" and self.segment_scores:
+            raise ValueError(
+                'segment_scores are of what a background parts, and background = "none": set only one'
+            )
         if self.mask_values == "nearest" and INSTANCES in self.classes.values():
             raise ValueError('mask_values = "nearest" and "instances" contradict each other')
         known = [*SCALARS, *(FRACTION_PREFIX + name for name in self.classes)]
@@ -87,7 +98,7 @@ class PipelineConfig(
             raise ValueError(f"class_weights: unknown class {strange[0]!r}, known: {', '.join(self.classes)}")
         if not self.thresholds:
             raise ValueError("thresholds is empty: a gate without a threshold blesses anything")
-        names = gate_names(list(self.classes), self.segment_scores)
+        names = gate_names(list(self.classes), self.segment_scores, self.first_foreground)
         for key in self.thresholds:
             metric, of_slice = split_key(key, [*names, *SEGMENT_SCORES])
             if metric in SEGMENT_SCORES and not self.segment_scores:

@@ -17,6 +17,7 @@ from unet.images.reader import decode, encode_png
 from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import write_tiff
 from unet.inference.model import Model, Segmented, class_indices, class_values
+from unet.masks.background import first_foreground
 
 if TYPE_CHECKING:
     from unet.inference.polygons import CocoWriter
@@ -54,25 +55,31 @@ def write_answers(
         _write_segmented(task, model, segmented, outputs, out)
     if indices is None:
         return
+    first = first_of(model.record)
     if outputs.overlay:
-        shown = overlay(picture.pixels, indices, class_colors(len(model.record["classes"])))
+        shown = overlay(picture.pixels, indices, class_colors(len(model.record["classes"]), first), first)
         _write(out / task.name(".overlay.png"), encode_png(shown))
     if outputs.polygons == "geojson":
         from unet.inference.polygons import regions, write_geojson
 
         with atomic_write(out / task.name(".geojson")) as file:
-            write_geojson(Path(file.name), regions(indices), model.record["classes"])
+            write_geojson(Path(file.name), regions(indices, first), model.record["classes"])
     if coco:
-        add_to_coco(coco, task, indices)
+        add_to_coco(coco, task, indices, model.record)
 
 
-def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8]) -> None:
+def first_of(record: Mapping[str, Any]) -> int:
+    """Index of the first class that counts, by the training record of a model."""
+    return first_foreground(record.get("background", "first"))
+
+
+def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8], record: Mapping[str, Any]) -> None:
     """Adds the predicted regions of an image to the COCO file."""
     from unet.inference.polygons import regions
 
     name = (task.folder / task.image.name).as_posix()
     height, width = indices.shape
-    coco.add(name, height, width, regions(indices), page=task.page)
+    coco.add(name, height, width, regions(indices, first_of(record)), page=task.page)
 
 
 def finished_indices(task: Task, out: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -88,7 +95,10 @@ def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterato
         return
     from unet.inference.polygons import CocoWriter
 
-    with atomic_write(out / COCO) as file, CocoWriter(Path(file.name), record["classes"]) as writer:
+    with (
+        atomic_write(out / COCO) as file,
+        CocoWriter(Path(file.name), record["classes"], first_of(record)) as writer,
+    ):
         yield writer
 
 

@@ -20,6 +20,7 @@ from unet.evaluation.results import (
     read_pictures,
     read_verdict,
 )
+from unet.masks.background import first_foreground
 from unet.training.files import CURVES
 
 _LINES = 40  # number of lines of the log's end
@@ -88,9 +89,14 @@ class RunArtifacts:
 
     @property
     def foreground_classes(self) -> list[str]:
-        """The foreground classes: all but the first, if there are several; else none."""
-        classes = self.classes
-        return classes[1:] if len(classes) > 2 else []
+        """The classes that count: all but the background, if there are several; else none."""
+        classes = self.classes[self.first :]
+        return classes if len(classes) > 1 else []
+
+    @property
+    def first(self) -> int:
+        """Index of the first class that counts: 1 after a background, 0 without one."""
+        return first_foreground(self.run.config.get("background", "auto"))
 
     @functools.cached_property
     def curves(self) -> dict[str, list[float | None]]:

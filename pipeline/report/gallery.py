@@ -35,22 +35,18 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
                     "note": "",
                 }
                 try:
-                    entry["panels"], entry["errors"] = _panels(folder, row, classes)
+                    entry["panels"], entry["errors"] = _panels(folder, row, classes, artifacts.first)
                 except Missing as missing:
                     entry["note"] = str(missing)
                 shown.append(entry)
         if shown:
             groups.append({"title": title, "images": shown})
-    several = len(classes) > 2
-    colors = class_colors(len(classes))
+    shown_kinds = _kinds(classes, artifacts.first)
+    colors = class_colors(len(classes), artifacts.first)
     return {
         "groups": groups,
         "classes": [(name, _hex(color)) for name, color in zip(classes, colors, strict=True)],
-        "errors": [
-            (label, _hex(pictures.ERROR_COLORS[kind]))
-            for kind, label in _KINDS.items()
-            if kind != pictures.OTHER or several
-        ],
+        "errors": [(label, _hex(pictures.ERROR_COLORS[kind])) for kind, label in shown_kinds.items()],
     }
 
 
@@ -62,16 +58,25 @@ _KINDS = {
 }
 
 
-def _panels(folder: Path, row: ExamplePicture, classes: list[str]) -> tuple[list[Panel], str]:
+def _kinds(classes: list[str], first: int) -> dict[int, str]:
+    """The kinds of errors that are possible, and what they are called."""
+    if not first:
+        return {kind: _KINDS[kind] for kind in (pictures.RIGHT, pictures.OTHER)}
+    return {kind: label for kind, label in _KINDS.items() if kind != pictures.OTHER or len(classes) > 2}
+
+
+def _panels(folder: Path, row: ExamplePicture, classes: list[str], first: int) -> tuple[list[Panel], str]:
     """Returns the pictures of an image, as large as `_BYTES` allows, and a description of its errors."""
     for side in _SIDES:
-        panels, words = _drawn(folder, row, classes, side)
+        panels, words = _drawn(folder, row, classes, first, side)
         if sum(len(panel.base) + len(panel.over) for panel in panels) <= _BYTES:
             break
     return panels, words
 
 
-def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> tuple[list[Panel], str]:
+def _drawn(
+    folder: Path, row: ExamplePicture, classes: list[str], first: int, side: int
+) -> tuple[list[Panel], str]:
     image = pictures.read(folder / row["image"], "RGB", side)
     ground_truth = pictures.read(folder / row["ground_truth"], "index", side)
     predicted = pictures.read(folder / row["predicted"], "index", side)
@@ -80,12 +85,12 @@ def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> 
     if len(sizes) > 1:
         raise Missing(f"The pictures of {row['name']} in {folder} are of different sizes.")
     height, width = image.shape[:2]
-    kinds = pictures.kinds_of_error(ground_truth, predicted)
+    kinds = pictures.kinds_of_error(ground_truth, predicted, first)
     there = max(int((kinds > 0).sum()), 1)
     shares = {kind: float((kinds == kind).sum() / there) for kind in _KINDS}
-    words = f"missed {percent(shares[pictures.MISSED])}, too much {percent(shares[pictures.TOO_MUCH])}"
-    if shares[pictures.OTHER]:
-        words += f", a class for another {percent(shares[pictures.OTHER])}"
+    told = [pictures.MISSED, pictures.TOO_MUCH] if first else []
+    told += [pictures.OTHER] if shares[pictures.OTHER] or not first else []
+    words = ", ".join(f"{_KINDS[kind]} {percent(shares[kind])}" for kind in told)
     gray = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
     photograph = pictures.photograph(gray)
     dimmed = pictures.photograph((gray * 0.8).astype(image.dtype))
@@ -97,19 +102,19 @@ def _drawn(folder: Path, row: ExamplePicture, classes: list[str], side: int) -> 
             f"True classes of {name}",
             width,
             height,
-            pictures.mask(ground_truth, len(classes)),
+            pictures.mask(ground_truth, len(classes), first),
         ),
         Panel(
             "Prediction",
             f"Predicted classes of {name}",
             width,
             height,
-            pictures.mask(predicted, len(classes)),
+            pictures.mask(predicted, len(classes), first),
         ),
         Panel("Errors", f"Errors in {name}: {words}", width, height, dimmed, pictures.errors(kinds)),
         Panel(
             "Probability",
-            f"Probability of any class but the first in {name}",
+            f"Probability of {'any class but the first' if first else 'the predicted class'} in {name}",
             width,
             height,
             pictures.ramp(probability),

@@ -85,9 +85,9 @@ def photograph(pixels: NDArray[np.uint8]) -> str:
     return _uri("jpeg", out)
 
 
-def mask(indices: NDArray[np.uint8], classes: int) -> str:
+def mask(indices: NDArray[np.uint8], classes: int, first: int = 1) -> str:
     """Encodes class indices, [H, W], as a data URI in the colors of the classes; ignored pixels are gray."""
-    colors = class_colors(max(classes, 2))
+    colors = class_colors(max(classes, 2), first)
     return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*_NOT_COUNTED, 255)})
 
 
@@ -98,12 +98,19 @@ def ramp(values: NDArray[np.uint8]) -> str:
     return _indexed(steps, grays)
 
 
-def kinds_of_error(ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def kinds_of_error(
+    ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], first: int = 1
+) -> NDArray[np.uint8]:
     """Returns for each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (wrong class), or 0, [H, W].
 
-    0 marks correct background and ignored pixels.
+    0 marks correct background and ignored pixels. Without a background (`first` is 0), nothing is missed or
+    too much: a class is taken for another.
     """
     kinds = np.zeros(ground_truth.shape, np.uint8)
+    if not first:
+        kinds[:] = np.where(ground_truth == predicted, RIGHT, OTHER)
+        kinds[ground_truth == IGNORE] = 0
+        return kinds
     kinds[(ground_truth > 0) & (ground_truth == predicted)] = RIGHT
     kinds[(ground_truth > 0) & (predicted == 0)] = MISSED
     kinds[(ground_truth == 0) & (predicted > 0)] = TOO_MUCH

@@ -167,7 +167,7 @@ def samples(artifacts: RunArtifacts) -> dict[str, Any]:
                     pictures.photograph(image),
                 )
             )
-            drawn = pictures.mask(mask, len(artifacts.classes))
+            drawn = pictures.mask(mask, len(artifacts.classes), artifacts.first)
             panels.append(
                 Panel(f"Target, {label}", f"True classes of that patch, {label}", width, height, drawn)
             )

@@ -14,6 +14,7 @@ from pipeline.root import Root
 from pipeline.terminal.command import command, in_checkout
 from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import Verdict
+from unet.masks.background import foreground
 
 _EARLY = 0.7  # part of the steps; a schedule that falls to 0 has its best validations at the end
 
@@ -115,7 +116,7 @@ def _longer(summary: RunSummary) -> str:
 
 def _weakest(summary: RunSummary) -> list[str]:
     """The class that pulls the means down, where there are several beside the background."""
-    classes = list(summary.config.get("classes", {}))[1:]
+    classes = foreground(list(summary.config.get("classes", {})), summary.config.get("background", "auto"))
     values = {name: summary.metrics.get(f"iou_{name}") for name in classes}
     known = {name: value for name, value in values.items() if value is not None}
     if len(known) < 2:

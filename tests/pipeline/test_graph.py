@@ -89,7 +89,7 @@ def test_the_memory_that_a_server_may_take_is_in_megabytes(data: Path):
 
 def test_the_order_of_the_classes_is_kept(data: Path):
     classes = {"sky": 0, "border": 1, "cell": 2}
-    train = json.loads(custom(graph(data, classes=classes), "Trainer")["train"])
+    train = json.loads(custom(graph(data, classes=classes, background="first"), "Trainer")["train"])
     assert list(train["classes"]) == list(classes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,39 @@ def content_of(
             known = _learn(sample.image, sample.page or 0, max_pixels, value_range)
         checked.put(key, known)
     return str(known["content"])
+
+
+def classes_in(
+    sample: Sample, sha256: str, label_map: LabelMap, *, max_pixels: int, checked: InspectionCache
+) -> frozenset[str]:
+    """Names of the classes that a sample's mask holds, from the cache or by decoding the mask.
+
+    Args:
+        sample: sample whose mask is read.
+        sha256: hash of the mask file, followed by the page number for a page of a stack.
+        label_map: meaning of the values in the mask.
+        max_pixels: larger masks raise an error.
+        checked: cache of earlier results.
+
+    Raises:
+        ImageError: the mask cannot be read, or holds values of no class.
+    """
+    key = f"mask {sha256}"
+    known = checked.get(key)
+    if known is None:
+        with one_at_a_time():
+            known = asdict(read_mask_stats(sample.mask, page=sample.page or 0, max_pixels=max_pixels))
+        checked.put(key, known)
+    return _held(count_classes(MaskStats.of(known), label_map)[0])
+
+
+def held_by(facts: Sequence[SampleStats]) -> dict[str, frozenset[str]]:
+    """Names of the classes that each sample's mask holds, as `classes_in` finds them."""
+    return {fact.name: _held(fact.class_pixels) for fact in facts}
+
+
+def _held(class_pixels: Mapping[str, int]) -> frozenset[str]:
+    return frozenset(name for name, count in class_pixels.items() if count)
 
 
 def _kind_of_image(value_range: tuple[float, float] | None) -> str:

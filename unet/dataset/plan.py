@@ -6,14 +6,14 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unet.dataset import layouts, spans, split_memory, splits
 from unet.dataset.cache import InspectionCache
-from unet.dataset.inspection import content_of
+from unet.dataset.inspection import classes_in, content_of
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
 from unet.dataset.settings import ReadSettings
 from unet.dataset.split_memory import Memory
@@ -22,6 +22,8 @@ from unet.files import hash_of
 from unet.images import raster
 from unet.images.capacity import cores
 from unet.images.formats import read_file
+
+Answer = TypeVar("Answer")
 
 
 def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Problem]]:
@@ -45,7 +47,7 @@ def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Probl
 
 
 def assign_splits(
-    samples: Sequence[Sample], contents: dict[str, str], settings: ReadSettings
+    samples: Sequence[Sample], contents: dict[str, str], settings: ReadSettings, held: splits.Held
 ) -> tuple[dict[str, str | None], list[tuple[str, str]], Memory]:
     """Assigns splits, first the declared, then the remembered and new ones; then leaves out duplicates.
 
@@ -53,6 +55,7 @@ def assign_splits(
         samples: all usable samples.
         contents: `Image.content` of each sample, or another string that is equal for duplicates alone.
         settings: settings of the splits: shares, folds, seed and the file of remembered splits.
+        held: returns the classes in the mask of each sample, which the check and the plan count alike.
 
     Returns:
         Split of each sample, None for a sample that is left out; the names of duplicates that are left out,
@@ -70,6 +73,7 @@ def assign_splits(
         seed=settings.seed,
         fold=settings.fold,
         folds=settings.folds,
+        held=held,
     )
     kept, copies = splits.leave_out_duplicates(samples, assignment, contents, remembered=remembered)
     return kept, copies, remembered.extended(samples, contents, assignment, kept)
@@ -93,7 +97,7 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
 
     Every file is read once to hash its content: swapping two masks of equal sizes and times changes the
     fingerprint, touching or copying the folder does not. Images that were not checked before are decoded, to
-    find equal images in different files.
+    find equal images in different files, and so are masks if new images are dealt to splits by their classes.
 
     Raises:
         BadInput: the data have problems; the message has a line for each problem.
@@ -121,9 +125,19 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
         except raster.ImageError as error:
             raise BadInput(f"{sample.image}: {error}") from error
 
+    def classes(sample: Sample) -> frozenset[str]:
+        sha256 = content(sample.mask, sample)
+        limits: Any = {"max_pixels": settings.max_pixels, "checked": checked}
+        try:
+            return classes_in(sample, sha256, settings.label_map, **limits)
+        except raster.ImageError as error:
+            raise BadInput(f"{sample.mask}: {error}") from error
+
+    def by_name(function: Callable[[Sample], Answer]) -> dict[str, Answer]:
+        return {s.name: answer for s, answer in zip(samples, pool.map(function, samples), strict=True)}
+
     with InspectionCache() as checked, concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        alike = dict(zip((s.name for s in samples), pool.map(pixels, samples), strict=True))
-    assignment, _, now = assign_splits(samples, alike, settings)
+        assignment, _, now = assign_splits(samples, by_name(pixels), settings, lambda: by_name(classes))
     splits_file = Path(settings.splits_file)
     if now != split_memory.load(splits_file):
         split_memory.save(splits_file, now)

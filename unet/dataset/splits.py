@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from unet.dataset import stratification
 from unet.dataset.sample import BLOCK_PREFIX, SPLITS, Sample, natural_key
 from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
@@ -22,6 +23,8 @@ _UNDO = (
     "undo what changed the groups or folds, name the splits of its images in a manifest, or give the data a"
     " --root of its own"
 )
+# Returns the names of the classes in the mask of each sample; called only where groups are dealt.
+Held = Callable[[], Mapping[str, Collection[str]]]
 
 
 class EmptySplit(BadInput):
@@ -37,13 +40,14 @@ def assign(
     seed: int,
     fold: int | None,
     folds: int = 5,
+    held: Held = dict,
 ) -> dict[str, str | None]:
     """Decides the split of each sample.
 
-    The declared split takes precedence, then the remembered split of the group or its images. New groups, in
-    the order of their hashes, go one after the other to the split that lacks most samples; once only as many
-    groups are left as splits are empty, they go to the empty splits. If all groups are new blocks of slices,
-    each split gets consecutive blocks, since neighbouring slices look alike.
+    The declared split takes precedence, then the remembered split of the group or its images. New groups are
+    dealt in the order of their hashes, so that each split gets its share of the images, and of those that
+    hold a rare class; see `stratification.deal`. If all groups are new blocks of slices, each split gets
+    consecutive blocks, since neighbouring slices look alike, unless a split would lack a class.
 
     Args:
         samples: all samples of the data, in natural order; no group has two declared splits or folds.
@@ -56,6 +60,7 @@ def assign(
             out; without declared folds, the groups are distributed over `folds` folds. None: splits by
             shares.
         folds: number of folds without declared folds.
+        held: returns the classes in the mask of each sample.
 
     Returns:
         Split of each sample by name; None for a sample that is left out.
@@ -66,26 +71,23 @@ def assign(
             remembered splits.
     """
     if fold is not None:
-        return _by_fold(samples, fold, folds, seed)
+        return _by_fold(samples, fold, folds, seed, held)
     of_image = _by_image(samples, contents, remembered)
     samples = _with_remembered_slices(samples, of_image)
     sizes = Counter(sample.group for sample in samples)
     split_of = _remembered_splits(samples, contents, of_image, remembered)
     split_of.update({sample.group: sample.split for sample in samples if sample.split is not None})
-    if not split_of and len(sizes) >= len(SPLITS) and all(g.startswith(BLOCK_PREFIX) for g in sizes):
-        split_of = _in_runs(sorted(sizes, key=natural_key), shares)
-    counts = Counter(dict.fromkeys(SPLITS, 0))
-    for group, split in split_of.items():
-        counts[split] += sizes[group]
     new = sorted((group for group in sizes if group not in split_of), key=lambda group: _order(group, seed))
-    for done, group in enumerate(new):
-        empty = [split for split in SPLITS if not counts[split]]
-        candidates = empty if empty and len(new) - done <= len(empty) else SPLITS
-        # Python's max takes the first of equal values: ties go to train, then eval, then test. Rounding makes
-        # 0.6 * 5 - 2 tie with 0.2 * 5.
-        split = max(candidates, key=lambda s: round(shares[s] * len(samples) - counts[s], 6))
-        split_of[group] = split
-        counts[split] += sizes[group]
+    if new:
+        classes = held()
+        dealt: dict[str, str] = {}
+        if not split_of and len(sizes) >= len(SPLITS) and all(g.startswith(BLOCK_PREFIX) for g in sizes):
+            dealt = _in_runs(new, shares)
+        if not dealt or _lacks_a_class(samples, classes, dealt):
+            ordered = {split: shares[split] for split in SPLITS}  # ties go to train, then eval, then test
+            dealt = stratification.deal(samples, classes, new, split_of, ordered)
+        split_of.update(dealt)
+    counts = Counter(split_of[sample.group] for sample in samples)
     _require_all_splits(counts, samples)
     return {sample.name: split_of[sample.group] for sample in samples}
 
@@ -102,6 +104,19 @@ def _in_runs(blocks: Sequence[str], shares: Mapping[str, float]) -> dict[str, st
         block: "train" if i < train else "eval" if i < evaluation else "test"
         for i, block in enumerate(blocks)
     }
+
+
+def _lacks_a_class(
+    samples: Sequence[Sample], held: Mapping[str, Collection[str]], split_of: Mapping[str, str]
+) -> bool:
+    """Whether a class that enough groups hold is missing in a split."""
+    groups: dict[str, set[str]] = {}
+    for sample in samples:
+        for name in held.get(sample.name, ()):
+            groups.setdefault(name, set()).add(sample.group)
+    return any(
+        len(inside) >= len(SPLITS) > len({split_of[group] for group in inside}) for inside in groups.values()
+    )
 
 
 def _order(group: str, seed: int) -> tuple[object, ...]:
@@ -176,7 +191,9 @@ def _remembered_splits(
     return split_of
 
 
-def _by_fold(samples: Sequence[Sample], fold: int, folds: int, seed: int) -> dict[str, str | None]:
+def _by_fold(
+    samples: Sequence[Sample], fold: int, folds: int, seed: int, held: Held
+) -> dict[str, str | None]:
     fold_of = {sample.name: sample.fold for sample in samples}
     where = "the manifest"
     if not any(f is not None for f in fold_of.values()):
@@ -185,7 +202,7 @@ def _by_fold(samples: Sequence[Sample], fold: int, folds: int, seed: int) -> dic
                 f"{named.image}: named for the {named.split} split, but fold = {fold} deals all images to"
                 " folds; unset fold, or name no splits"
             )
-        fold_of, where = _deal(samples, folds, seed), f"folds = {folds}"
+        fold_of, where = _deal(samples, folds, seed, held), f"folds = {folds}"
     known = sorted({f for f in fold_of.values() if f is not None})
     if fold not in known:
         raise BadInput(
@@ -198,16 +215,13 @@ def _by_fold(samples: Sequence[Sample], fold: int, folds: int, seed: int) -> dic
     return {name: special.get(f, "train") for name, f in fold_of.items()}
 
 
-def _deal(samples: Sequence[Sample], folds: int, seed: int) -> dict[str, int | None]:
-    """Assigns folds to samples: each group, in the order of hashes, to the smallest fold; blocks in runs."""
-    sizes = Counter(sample.group for sample in samples)
-    groups = sorted(sizes, key=lambda group: _order(group, seed))
-    fold_of: dict[str, int] = {}
-    totals = Counter(dict.fromkeys(range(folds), 0))
-    for i, group in enumerate(groups):
-        is_block = group.startswith(BLOCK_PREFIX)
-        fold_of[group] = i * folds // len(groups) if is_block else min(totals, key=lambda f: (totals[f], f))
-        totals[fold_of[group]] += sizes[group]
+def _deal(samples: Sequence[Sample], folds: int, seed: int, held: Held) -> dict[str, int | None]:
+    """Assigns folds to samples: blocks in runs, then each other group in the order of hashes."""
+    groups = sorted({sample.group for sample in samples}, key=lambda group: _order(group, seed))
+    blocks = {g: i * folds // len(groups) for i, g in enumerate(groups) if g.startswith(BLOCK_PREFIX)}
+    others = [group for group in groups if group not in blocks]
+    shares = dict.fromkeys(range(folds), 1 / folds)
+    fold_of = blocks | (stratification.deal(samples, held(), others, blocks, shares) if others else {})
     return {sample.name: fold_of[sample.group] for sample in samples}
 
 

@@ -40,7 +40,7 @@ def write_pictures(
     pixels: NDArray[Any],
     ground_truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
-    foreground: NDArray[np.uint16],
+    probability: NDArray[np.uint16],
 ) -> dict[str, Any]:
     """Writes four files of one image, and returns the image's row of the index.
 
@@ -51,7 +51,8 @@ def write_pictures(
         pixels: the image, uint8 or uint16 [H, W, 1 or 3].
         ground_truth: class indices of the ground truth, [H, W]; `labels.IGNORE` where a pixel does not count.
         predicted: predicted class indices, [H, W].
-        foreground: summed probability of all classes but the first, times 65535, [H, W].
+        probability: times 65535, [H, W]: that of any class but the background, or, without a background,
+            that of the predicted class.
     """
     where = folder / PICTURES
     where.mkdir(exist_ok=True)
@@ -62,7 +63,7 @@ def write_pictures(
         "image.jpg": Image.fromarray(_stretched(pixels)).resize(size, Image.Resampling.BOX),
         "ground_truth.png": Image.fromarray(ground_truth).resize(size, Image.Resampling.NEAREST),
         "predicted.png": Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST),
-        "probability.png": Image.fromarray((foreground >> 8).astype(np.uint8)).resize(
+        "probability.png": Image.fromarray((probability >> 8).astype(np.uint8)).resize(
             size, Image.Resampling.BOX
         ),
     }

@@ -118,7 +118,7 @@ class ImageBaseline(TypedDict):
 
 
 class ImageRow(TypedDict):
-    """One test image; `foreground` is the share of its ground truth that is not of the first class."""
+    """One test image; `foreground` is the share of its ground truth that is not background; else NaN."""
 
     name: str
     height: int

@@ -48,11 +48,12 @@ class Gate(Section):
 
 
 class GateSettings(Gate, Seed):
-    """All parameters of the gate: settings, and the names of the classes."""
+    """All parameters of the gate: settings, the names of the classes, and the first that counts, by index."""
 
     class_names: list[str]
+    first: int = 1
 
     @property
     def names(self) -> list[str]:
         """Names of all metrics that are measured."""
-        return gate_names(self.class_names, self.segment_scores)
+        return gate_names(self.class_names, self.segment_scores, self.first)

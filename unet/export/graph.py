@@ -36,6 +36,7 @@ class Segmenter(tf.Module):
         max_area: int = 2**22,
         scale: float = 1.0,
         test_time_augmentation: bool = False,
+        first: int = 1,
     ) -> None:
         """Builds the graph, which is traced at its first use.
 
@@ -55,6 +56,7 @@ class Segmenter(tf.Module):
             max_area: largest tile in pixels, see `tile_area`; it bounds the memory, not the result.
             scale: factor by which images are resized for the network. Predictions have the original size; the
                 probabilities of the resized image are held in memory if the factor is not 1.
+            first: index of the first class that counts, 0 without a background: for masks in colours.
 
         Raises:
             ValueError: the arguments do not fit together.
@@ -82,7 +84,7 @@ class Segmenter(tf.Module):
         tiling.plan_image(1, 1, max_area, geometry)  # raises for an impossible area
 
         self.geometry, self.scale = geometry, scale
-        self.channels, self.classes = channels, classes
+        self.channels, self.classes, self.first = channels, classes, first
         self.max_area = max_area
         self._constants = None
         if mean is not None and stddev is not None:

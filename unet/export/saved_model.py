@@ -12,6 +12,7 @@ import keras
 from unet.export import signatures
 from unet.export.graph import Segmenter
 from unet.export.warmup import write_warmup
+from unet.masks.background import first_foreground
 from unet.registry.records import TRAINING_RECORD
 from unet.registry.versions import MODEL_NAME
 from unet.tiling import Geometry
@@ -36,6 +37,7 @@ def write(networks: Sequence[keras.Model], record: Mapping[str, Any], path: Path
         scale=record["scale"],
         max_area=record["max_area"],
         test_time_augmentation=record["test_time_augmentation"],
+        first=first_foreground(record["background"]),
     )
     signatures.export(segmenter, path, record["max_pixels"])
     write_warmup(path, MODEL_NAME, record["channels"], record["max_pixels"])

@@ -105,7 +105,7 @@ class _Signatures:
         return self._coded(self._decoded(encoded, name), values)  # []
 
     def colored_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        colors = class_colors(self._segmenter.classes)
+        colors = class_colors(self._segmenter.classes, self._segmenter.first)
         return self._coded(self._decoded(encoded, name), tf.constant(colors, tf.uint8))
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:

@@ -17,14 +17,18 @@ _OPACITY = 0.35  # opacity of the areas of classes; their outlines are opaque
 
 
 def overlay(
-    pixels: NDArray[Any], indices: NDArray[np.integer], colors: Sequence[tuple[int, int, int]]
+    pixels: NDArray[Any],
+    indices: NDArray[np.integer],
+    colors: Sequence[tuple[int, int, int]],
+    first: int = 1,
 ) -> NDArray[np.uint8]:
-    """Draws translucent areas with outlines of all classes but the first over the image in grey.
+    """Draws translucent areas with outlines of all classes that count over the image in grey.
 
     Args:
         pixels: the image, uint8 or uint16 [H, W, 1 or 3].
         indices: class of each pixel, [H, W].
         colors: red, green and blue of each class.
+        first: index of the first class that counts; the image stays as it is in a background.
 
     Returns:
         The picture, [h, w, 3]; h and w are H and W, or less for images of more than `LARGEST` pixels.
@@ -35,7 +39,7 @@ def overlay(
     gray = stretch_table(stored, _BLACK, _WHITE)[stored]
     outline = _outline(classes)
     areas = np.repeat(gray[..., None], 3, -1)
-    for index, color in enumerate(colors[1:], 1):
+    for index, color in enumerate(colors[first:], first):
         inside = classes == index
         mixed = (1 - _OPACITY) * np.arange(256)[:, None] + _OPACITY * np.asarray(color)
         areas[inside] = mixed.astype(np.uint8)[gray[inside]]
@@ -83,6 +87,7 @@ PALETTE = (
 )  # fmt: skip
 
 
-def class_colors(classes: int) -> list[tuple[int, int, int]]:
-    """Red, green and blue of each class, 0 to 255; the first is the background."""
-    return [PALETTE[0], *(PALETTE[1:][i % (len(PALETTE) - 1)] for i in range(classes - 1))]
+def class_colors(classes: int, first: int = 1) -> list[tuple[int, int, int]]:
+    """Red, green and blue of each class, 0 to 255; a class before the first that counts is black."""
+    colors = PALETTE[1:]
+    return [*PALETTE[:first], *(colors[i % len(colors)] for i in range(classes - first))]

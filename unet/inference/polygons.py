@@ -1,8 +1,8 @@
 """Converts masks to polygons: one GeoJSON file per image, or one COCO file for all images.
 
-A region is a 4-connected part of one class; the first class is the background and has no regions. Corners are
-exact: whole numbers in pixels, x to the right and y down from the top left corner of the image, so that
-filling the polygons gives the mask again.
+A region is a 4-connected part of one class; the background has no regions. Corners are exact: whole numbers
+in pixels, x to the right and y down from the top left corner of the image, so that filling the polygons gives
+the mask again.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class Region:
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
-def regions(indices: NDArray[np.uint8]) -> Iterator[Region]:
-    """The regions of a mask of class indices, [H, W]."""
+def regions(indices: NDArray[np.uint8], first: int = 1) -> Iterator[Region]:
+    """The regions of a mask of class indices, [H, W], of all classes from the `first` on."""
     indices = np.ascontiguousarray(indices)
-    for polygon, index in features.shapes(indices, mask=indices > 0, connectivity=4):
+    for polygon, index in features.shapes(indices, mask=indices >= first, connectivity=4):
         rings = [[[int(x), int(y)] for x, y in ring] for ring in polygon["coordinates"]]
         yield Region(int(index), rings)
 
@@ -77,11 +77,17 @@ class CocoWriter:
     written as run lengths, column by column, uncompressed.
     """
 
-    def __init__(self, path: Path, classes: Sequence[str]):
-        """Args: path: the file, complete when the context ends; classes: class names, background first."""
+    def __init__(self, path: Path, classes: Sequence[str], first: int = 1):
+        """Opens the file.
+
+        Args:
+            path: the file, complete when the context ends.
+            classes: class names.
+            first: index of the first class that counts and becomes a category.
+        """
         self._file = path.open("w", encoding="utf-8")
         self._images: list[dict[str, Any]] = []
-        self._classes, self._ids = classes, itertools.count(1)
+        self._classes, self._first, self._ids = classes, first, itertools.count(1)
 
     def __enter__(self) -> CocoWriter:
         self._file.write('{"annotations": [')
@@ -112,7 +118,7 @@ class CocoWriter:
     ) -> None:
         if kind is None:
             names = enumerate(self._classes)
-            categories = [{"id": index, "name": name} for index, name in names if index]
+            categories = [{"id": index, "name": name} for index, name in names if index >= self._first]
             rest = json.dumps({"images": self._images, "categories": categories})
             self._file.write("\n],\n" + rest[1:] + "\n")
         self._file.close()

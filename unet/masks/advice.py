@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from unet.images.raster import ImageError
+from unet.masks.background import background_first
 from unet.masks.labels import INSTANCES, LabelMap, Value, is_color
 from unet.masks.shapes import Shape, are_objects, is_thin
 from unet.masks.values import MaskStats, color_of, number_of
@@ -117,7 +118,7 @@ def advise_class_map(
         all_mask_stats: statistics of all masks.
         found: the file, and its classes.
     """
-    path, classes = found
+    path, classes = found[0], background_first(found[1])
     in_color = any(is_color(value) for value in classes.values())
     if in_color and any(mask_stats.kind == "grey" for mask_stats in all_mask_stats):
         return None
@@ -292,7 +293,7 @@ def _shares(classes: Mapping[str, Value], all_mask_stats: Sequence[MaskStats]) -
 
 
 def _command(classes: Mapping[str, Value]) -> str:
-    return f"--set 'classes={as_setting(classes)}'"
+    return f"--set 'classes={as_setting(background_first(classes))}'"
 
 
 def _numbers_objects(mask_stats: MaskStats) -> bool:

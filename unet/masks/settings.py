@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator, model_validator
 
+from unet.masks.background import Background, first_foreground
 from unet.masks.labels import INSTANCES, Value, is_color
 from unet.settings import Section
 
@@ -16,12 +17,22 @@ class Values(Section):
         description='Name of each class and its value in the masks: a number, a colour "#rrggbb", or '
         '"instances" (any value that is not declared, each an object); the first one is the background.',
     )
+    background: Background = Field(
+        "auto",
+        description="What metrics, legend and overlays leave out: first, the first class; none: every class "
+        "counts; auto: the first class, unless the names of the classes make that doubtful.",
+    )
     ignore: int | str | None = Field(
         None, description="Value or colour in the masks of pixels that count in no loss, metric or statistic."
     )
     value_range: tuple[float, float] | None = Field(
         None, description="Black and white of images of floating-point, signed or 32-bit values."
     )
+
+    @property
+    def first_foreground(self) -> int:
+        """Index of the first class that counts: 1 after a background, 0 without one."""
+        return first_foreground(self.background)
 
     @field_validator("classes")
     @classmethod

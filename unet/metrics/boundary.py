@@ -19,7 +19,12 @@ Mask = NDArray[np.bool_]
 
 
 def boundary_counts(
-    predicted: NDArray[np.uint8], ground_truth: NDArray[np.uint8], counted: Mask, classes: int, tolerance: int
+    predicted: NDArray[np.uint8],
+    ground_truth: NDArray[np.uint8],
+    counted: Mask,
+    classes: int,
+    tolerance: int,
+    first: int = 1,
 ) -> NDArray[np.int64]:
     """Pixel counts for the score of one image; the counts of several images add up.
 
@@ -29,23 +34,24 @@ def boundary_counts(
         counted: whether each pixel counts, [H, W]; there is no boundary to pixels that do not.
         classes: number of classes.
         tolerance: largest distance between matching boundary pixels, in pixels.
+        first: index of the first class that counts.
 
     Returns:
-        Counts [classes - 1, 4], for each class but the first: pixels of the predicted boundary, those of them
-        near the true boundary, pixels of the true boundary, those of them near the predicted boundary.
+        Counts [classes - first, 4], for each class that counts: pixels of the predicted boundary, those of
+        them near the true boundary, pixels of the true boundary, those of them near the predicted one.
     """
     rows = []
-    for index in range(1, classes):
+    for index in range(first, classes):
         found, real = (_outline(mask == index, counted) for mask in (predicted, ground_truth))
         rows.append(
             [found.sum(), (found & _near(real, tolerance)).sum(),
              real.sum(), (real & _near(found, tolerance)).sum()]
         )  # fmt: skip
-    return np.array(rows, np.int64).reshape(classes - 1, 4)
+    return np.array(rows, np.int64).reshape(classes - first, 4)
 
 
 def boundary_f1(counts: NDArray) -> Floats:
-    """The score of each class but the first, [..., classes - 1], from sums of counts [..., classes - 1, 4].
+    """The score of each class that counts, [..., K], from sums of counts [..., K, 4].
 
     NaN for a class without a boundary in ground truth and prediction; 0 if only one of them has a boundary.
     """

@@ -54,24 +54,25 @@ def pixel_error(confusion: ArrayLike) -> Floats:
     return 1 - ratio(intersection.sum(-1), ground_truth.sum(-1))
 
 
-def summarize(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, float]:
+def summarize(confusion: ArrayLike, classes: Sequence[str], first: int = 1) -> dict[str, float]:
     """All metrics of one confusion matrix.
 
     Args:
         confusion: pixel counts, shape [classes, classes], row = ground truth, column = prediction.
-        classes: class names; the first class is the background.
+        classes: class names.
+        first: index of the first class that counts: 1 after a background, 0 without one.
 
     Returns:
-        Values by name. `foreground_iou` is the mean IoU of all classes but the first, `mean_iou` the mean of
+        Values by name. `foreground_iou` is the mean IoU of the classes that count, `mean_iou` the mean of
         all classes, both without classes in neither ground truth nor prediction. Dice has the same means.
     """
-    return {name: float(value) for name, value in summarize_each(confusion, classes).items()}
+    return {name: float(value) for name, value in summarize_each(confusion, classes, first).items()}
 
 
-def summarize_each(confusion: ArrayLike, classes: Sequence[str]) -> dict[str, Floats]:
+def summarize_each(confusion: ArrayLike, classes: Sequence[str], first: int = 1) -> dict[str, Floats]:
     """All metrics of many confusion matrices [..., classes, classes]: values [...] by name."""
     by_class = [function(confusion) for function in (iou, dice, precision, recall)]
-    means = [mean(values) for kind in by_class[:2] for values in (kind[..., 1:], kind)]
+    means = [mean(values) for kind in by_class[:2] for values in (kind[..., first:], kind)]
     each = [kind[..., i] for kind in by_class for i in range(len(classes))]
     values = [*means, pixel_error(confusion), *each]
     return dict(zip(metric_names(classes), values, strict=True))

@@ -28,7 +28,7 @@ class ImageStatistics:
 
     Attributes:
         confusion: pixel counts, [..., classes, classes], row = ground truth, column = prediction.
-        boundary: counts of boundary pixels, [..., classes - 1, 4], see `boundary.boundary_counts`.
+        boundary: counts of boundary pixels, [..., classes that count, 4], see `boundary.boundary_counts`.
         calibration: sums of bins, [..., BINS, 3], see `calibration.calibration_counts`.
         segments: sums of `segment_scores.scores` and their number, [..., 2, thresholds, scores]; without
             segment scores the axis of thresholds is empty.
@@ -38,6 +38,11 @@ class ImageStatistics:
     boundary: Floats
     calibration: Floats
     segments: Floats
+
+    @property
+    def first(self) -> int:
+        """Index of the first class that counts: 1 after a background, 0 without one."""
+        return self.confusion.shape[-1] - self.boundary.shape[-2]
 
     def to_json(self) -> dict[str, Any]:
         """The arrays as nested lists, with whole numbers as integers."""
@@ -76,6 +81,7 @@ def measure(
     ignore: int,
     tolerance: int,
     with_segments: bool = False,
+    first: int = 1,
 ) -> ImageStatistics:
     """Computes the statistics of a model's prediction for one image.
 
@@ -86,6 +92,7 @@ def measure(
         ignore: class index of pixels that are not counted.
         tolerance: tolerance of `boundary.boundary_counts` in pixels.
         with_segments: whether to compute the segment scores, too, which takes a second per image.
+        first: index of the first class that counts.
     """
     classes = len(confusion)
     predicted, confidence = most_likely(probabilities)
@@ -98,7 +105,7 @@ def measure(
         segments = np.stack([np.where(there, scores, 0), there])
     return ImageStatistics(
         np.asarray(confusion, np.float64),
-        boundary.boundary_counts(predicted, ground_truth, counted, classes, tolerance).astype(float),
+        boundary.boundary_counts(predicted, ground_truth, counted, classes, tolerance, first).astype(float),
         calibration.calibration_counts(confidence[counted], (predicted == ground_truth)[counted]),
         segments,
     )
@@ -123,10 +130,10 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
 
 def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
     """All metrics of each single image, [images] by name, except the worst decile."""
-    found = summarize_each(measured.confusion, classes)
+    found = summarize_each(measured.confusion, classes, measured.first)
     scores = boundary.boundary_f1(measured.boundary)
     found["boundary_f1"] = mean(scores)
-    found |= {f"boundary_f1_{name}": scores[..., i] for i, name in enumerate(classes[1:])}
+    found |= {f"boundary_f1_{name}": scores[..., i] for i, name in enumerate(classes[measured.first :])}
     found["ece"] = calibration.expected_calibration_error(measured.calibration)
     if measured.segments.shape[-2]:
         sums, counts = np.moveaxis(measured.segments, -3, 0)
@@ -148,16 +155,18 @@ def bootstrap_resamples(
 
     Args:
         measured: statistics of each image.
-        classes: class names; the first class is the background.
+        classes: class names.
         chosen: indices of the images of each set, [N, size of a set]; an image may occur more than once.
     """
     count = len(measured.confusion)
     flat = chosen + count * np.arange(len(chosen))[:, None]
     weights = np.bincount(flat.ravel(), minlength=count * len(chosen)).reshape(len(chosen), count)
     found = per_image(measured.total(weights), classes)
-    by_image = summarize_each(measured.confusion, classes)["foreground_iou"]
+    by_image = summarize_each(measured.confusion, classes, measured.first)["foreground_iou"]
     found[WORST_DECILE] = _worst_decile(by_image[chosen])
-    return {name: found[name] for name in gate_names(classes, bool(measured.segments.shape[-2]))}
+    return {
+        name: found[name] for name in gate_names(classes, bool(measured.segments.shape[-2]), measured.first)
+    }
 
 
 def _worst_decile(scores: Floats) -> Floats:

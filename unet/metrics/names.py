@@ -18,13 +18,19 @@ def metric_names(classes: Sequence[str]) -> list[str]:
     ]
 
 
-def gate_names(classes: Sequence[str], with_segment_scores: bool) -> list[str]:
-    """Names of all metrics of the Evaluator: those of a confusion matrix, and all others."""
+def gate_names(classes: Sequence[str], with_segment_scores: bool, first: int = 1) -> list[str]:
+    """Names of all metrics of the Evaluator: those of a confusion matrix, and all others.
+
+    Args:
+        classes: class names.
+        with_segment_scores: whether the scores of segments are measured.
+        first: index of the first class that counts, see `unet.masks.background`.
+    """
     return [
         *metric_names(classes),
         WORST_DECILE,
         "boundary_f1",
-        *(f"boundary_f1_{name}" for name in classes[1:]),
+        *(f"boundary_f1_{name}" for name in classes[first:]),
         "ece",
         *(SEGMENT_SCORES if with_segment_scores else ()),
     ]

@@ -79,7 +79,7 @@ def training_batches(
     """
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
     most = capacity.cache_bytes() if cache_bytes is None else cache_bytes
-    choose = _Order(tiles, settings.seed, settings.oversample_rare)
+    choose = _Order(tiles, settings.seed, settings.oversample_rare, settings.first_foreground)
     images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, most)
     masks = _Pixels(tiles.features["tile_mask"], tiles.mask_channels, tf.uint8, most)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
@@ -116,7 +116,7 @@ def training_batches(
 
 def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[str]:
     """Names of the images from which batch number `batch` (from 0) of `training_batches` was cut."""
-    choose = _Order(tiles, settings.seed, settings.oversample_rare)
+    choose = _Order(tiles, settings.seed, settings.oversample_rare, settings.first_foreground)
     numbers = range(batch * settings.batch_size, (batch + 1) * settings.batch_size)
     names = [tiles.features["name"][int(choose(tf.constant(n, tf.int64))[0])].decode() for n in numbers]
     return sorted(set(names))
@@ -125,11 +125,13 @@ def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[st
 class _Order:
     """Chooses the tile of the n-th patch, and the class around which the patch is placed."""
 
-    def __init__(self, tiles: Tiles, seed: int, rare: float):
+    def __init__(self, tiles: Tiles, seed: int, rare: float, first: int):
         self._count, self._seed, self._rare = len(tiles), seed, rare
         # For each class the indices of the tiles that hold it.
         holding = [np.flatnonzero(pixels) for pixels in tiles.features["class_pixels"].T]
-        self._classes = tf.constant([c for c, found in enumerate(holding) if c and len(found)], tf.int64)
+        self._classes = tf.constant(
+            [c for c, found in enumerate(holding) if c >= first and len(found)], tf.int64
+        )
         self._holding = tf.ragged.constant([found.tolist() for found in holding], tf.int64, ragged_rank=1)
 
     def __call__(self, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

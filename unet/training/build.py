@@ -119,7 +119,12 @@ def compile_network(settings: TrainSettings, train: Tiles) -> keras.Model:
                 settings, train.channels, settings.patch_size, None, precision_of(settings.precision)
             )
         )
-        loss = losses.SegmentationLoss(settings.loss, class_weights(settings, train), settings.border_weight)
+        loss = losses.SegmentationLoss(
+            settings.loss,
+            class_weights(settings, train),
+            settings.border_weight,
+            settings.first_foreground,
+        )
         network.compile(make_optimizer(settings), loss)
         # A training step that made these variables would be traced twice, which takes seconds.
         network.optimizer.build(network.trainable_variables)

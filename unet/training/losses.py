@@ -23,7 +23,7 @@ class SegmentationLoss(keras.losses.Loss):
     - `cross_entropy`: the paper's equation 1, as a mean: each pixel weighs w(x) of equation 2.
     - `focal`: the cross-entropy of each pixel times (1 - p)^2, where p is the predicted probability of the
       ground-truth class (Lin et al. 2017, eq. 5).
-    - `dice`: 1 - soft Dice coefficient, mean over all classes but the first (Milletari et al. 2016, with
+    - `dice`: 1 - soft Dice coefficient, mean over all classes but the background (Milletari et al. 2016, with
       plain sums in the denominator).
     - `tversky`: 1 - soft Tversky index, mean over the same classes (Salehi et al. 2017, eq. 2, beta = 0.7).
 
@@ -35,6 +35,7 @@ class SegmentationLoss(keras.losses.Loss):
         terms: Mapping[Term, float],
         class_weights: Sequence[float],
         border_weight: float = 0.0,
+        first: int = 1,
     ):
         """Stores the weights of the sum.
 
@@ -42,12 +43,14 @@ class SegmentationLoss(keras.losses.Loss):
             terms: weight of each term, by its name.
             class_weights: w_c of equation 2, for each class.
             border_weight: w_0 of equation 2.
+            first: index of the first class that Dice and Tversky count.
         """
         super().__init__(name="loss")
         if unknown := set(terms) - set(TERMS):
             raise ValueError(f"`terms` must be of {TERMS}. Received: {sorted(unknown)}")
         self._terms = {name: weight for name, weight in terms.items() if weight}
         self._class_weights, self._border_weight = list(class_weights), border_weight
+        self._first = first
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of a batch, a scalar; 0 if all of its pixels are `IGNORE`.
@@ -77,8 +80,9 @@ class SegmentationLoss(keras.losses.Loss):
         if "dice" in self._terms or "tversky" in self._terms:
             predicted = tf.nn.softmax(y_pred) * mask[..., None]  # [B, H, W, classes]
             target *= mask[..., None]
-            intersection, predicted_sum, target_sum = (  # [classes - 1] each
-                tf.reduce_sum(values, [0, 1, 2])[1:] for values in (predicted * target, predicted, target)
+            intersection, predicted_sum, target_sum = (  # [classes that count] each
+                tf.reduce_sum(values, [0, 1, 2])[self._first :]
+                for values in (predicted * target, predicted, target)
             )
         if "dice" in self._terms:
             total += self._terms["dice"] * _soft_overlap_loss(2 * intersection, predicted_sum + target_sum)
@@ -122,5 +126,5 @@ def balanced_weights(pixels: Sequence[int]) -> list[float]:
 
 
 def _soft_overlap_loss(part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-    """1 - mean of part / whole, both [classes - 1]; a class absent from both adds no loss."""
+    """1 - mean of part / whole, both [classes that count]; a class absent from both adds no loss."""
     return 1 - tf.reduce_mean((part + 1) / (whole + 1))  # []; one more pixel avoids 0 / 0

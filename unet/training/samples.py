@@ -52,7 +52,7 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
     both = (_windows(tiles, how) for how in (one.model_copy(update=_STILL), one))
     for number, ((x, y), (bent, target)) in enumerate(itertools.islice(zip(*both, strict=True), 3 * count)):
         [name] = names_of_batch(tiles, one, number)
-        empty = not ((target[..., 0] > 0) & (target[..., 0] != IGNORE)).any()
+        empty = not ((target[..., 0] >= settings.first_foreground) & (target[..., 0] != IGNORE)).any()
         if name in (row["name"] for row in rows) or (empty and number < 2 * count):
             continue
         start = f"{len(rows)}-"

@@ -82,7 +82,7 @@ class WholeImageValidation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Validates, and adds all metrics of `unet.metrics.confusion` to the logs as `val_NAME`."""
         self._network.set_weights(self.model.get_weights())
-        values = summarize(self.confusion(), list(self._settings.classes))
+        values = summarize(self.confusion(), list(self._settings.classes), self._settings.first_foreground)
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in values.items()})
         score = values["foreground_iou"]

@@ -102,3 +102,24 @@ def test_one_model_alone_is_the_candidate_and_there_is_no_baseline(evaluated, tm
     [row] = tfma_metric.read_rows(str(tmp_path / "out"), tfma.CANDIDATE_KEY)
     assert row["slices"][-1] == "group=g"
     assert tfma_metric.read_rows(str(tmp_path / "out"), tfma.BASELINE_KEY) == []
+
+
+def test_without_a_background_each_class_is_measured_and_no_share_of_the_foreground():
+    ground_truth = np.repeat(np.arange(3, dtype=np.uint8), 4)[None].repeat(6, 0)
+    maps = [np.where(ground_truth == i, 60000, 1000).astype(np.uint16) for i in (1, 2)]
+    extracts = {
+        tfma.PREDICTIONS_KEY: {
+            "confusion": np.diag([24.0, 24.0, 24.0]).ravel(),
+            "probabilities_bytes": [encode_png(values) for values in maps],
+            "ground_truth_bytes": np.array([encode_png(ground_truth)], object),
+        },
+        tfma.FEATURES_KEY: {"name": np.array([b"a"]), "height": [6], "width": [12], "bit_depth": [8]},
+    }
+    found = {}
+    for first in (0, 1):
+        [found[first]] = tfma_metric.MeasureImage("", CLASSES, 1, False, [], first).process(extracts)
+    assert [len(found[first]["measured"]["boundary"]) for first in (0, 1)] == [3, 2]
+    assert found[1]["foreground"] == pytest.approx(2 / 3)
+    assert np.isnan(found[0]["foreground"])
+    [left_out] = set(found[1]["slices"]) - set(found[0]["slices"])
+    assert left_out.startswith("foreground=")

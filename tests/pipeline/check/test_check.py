@@ -149,3 +149,33 @@ def test_numbers_of_objects_may_be_large(tmp_path: Path) -> None:
     report = check(config, Root(tmp_path / "root"), proposals=True)
     assert report.ok
     assert report.proposals
+
+
+def write_rare(folder: Path, rare: int, count: int = 20) -> None:
+    """Images of which the first few show a cell, and the others nothing."""
+    write_cells(folder, count, (40, 60))
+    for i in range(rare, count):
+        Image.new("L", (60, 40)).save(folder / f"masks/cell_{i:03d}.png")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_seed_is_refused_where_three_images_show_a_class(tmp_path: Path, seed: int) -> None:
+    write_rare(tmp_path, 3)
+    report = run(tmp_path, seed=seed)
+    assert report.ok, report.problems
+    assert report.summary.class_images["foreground"] == {"train": 1, "eval": 1, "test": 1}
+    assert ["foreground", "1", "1", "1"] in [line.split() for line in printed(report).splitlines()]
+
+
+def test_a_class_in_two_images_is_refused_and_its_images_counted(tmp_path: Path) -> None:
+    write_rare(tmp_path, 2)
+    [problem] = run(tmp_path).problems
+    assert problem.found.startswith("class 'foreground' occurs in no mask of the ")
+    assert "images (or groups) that show it: 2, and each split needs one" in problem.advice
+
+
+def test_images_of_each_class_are_listed_only_where_they_differ(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (40, 60))
+    report = run(tmp_path)
+    assert "Images that show" not in printed(report)
+    assert set(report.summary.class_images) == {"background", "foreground"}

@@ -19,7 +19,7 @@ def test_every_profile_loads_and_survives_print_config(name, tmp_path):
         (["steps=7"], "steps", 7),
         (["tune=never"], "tune", "never"),
         (["learning_rate=1e-4"], "learning_rate", 1e-4),
-        (["classes={a=0, b=1, c=2}"], "classes", {"a": 0, "b": 1, "c": 2}),
+        (["classes={bg=0, b=1, c=2}"], "classes", {"bg": 0, "b": 1, "c": 2}),
         (["steps=7", "steps=8"], "steps", 8),
         (["channels=3"], "channels", 3),
         (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),

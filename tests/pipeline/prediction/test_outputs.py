@@ -34,7 +34,7 @@ def test_the_coco_file_names_the_image_its_page_and_its_size(tmp_path: Path):
     pytest.importorskip("rasterio")
     with coco_file(Outputs(polygons="coco"), tmp_path, RECORD) as coco:
         assert coco
-        add_to_coco(coco, TASK, INDICES)
+        add_to_coco(coco, TASK, INDICES, RECORD)
         assert not (tmp_path / "coco.json").exists()  # not before it is whole
     found = json.loads((tmp_path / "coco.json").read_text())
     [image] = found["images"]
@@ -65,3 +65,15 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path):
     (tmp_path / "out").write_text("")
     with pytest.raises(OSError, match="File exists"):
         require_writable(tmp_path / "out")
+
+
+def test_a_model_without_a_background_gives_regions_of_all_classes(tmp_path: Path):
+    pytest.importorskip("rasterio")
+    record = {**RECORD, "background": "none"}
+    with coco_file(Outputs(polygons="coco"), tmp_path, record) as coco:
+        assert coco
+        add_to_coco(coco, TASK, INDICES, record)
+    found = json.loads((tmp_path / "coco.json").read_text())
+    assert [category["name"] for category in found["categories"]] == record["classes"]
+    areas = {annotation["category_id"]: annotation["area"] for annotation in found["annotations"]}
+    assert areas == {0: 6 * 9 - 6, 1: 6}

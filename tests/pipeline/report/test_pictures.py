@@ -93,3 +93,13 @@ def test_what_is_no_picture_is_told(tmp_path: Path, content: bytes):
         pictures.read(tmp_path / "a.png", "L", 10)
     with pytest.raises(Missing, match=r"b\.png is gone"):
         pictures.read(tmp_path / "b.png", "L", 10)
+
+
+def test_without_a_background_nothing_is_missed_or_too_much():
+    ground_truth = np.array([[0, 0, 1, 2, IGNORE]], np.uint8)
+    predicted = np.array([[0, 1, 0, 2, 0]], np.uint8)
+    found = pictures.kinds_of_error(ground_truth, predicted, first=0)
+    assert found.tolist() == [[RIGHT, OTHER, OTHER, RIGHT, 0]]
+    shown = decode(pictures.mask(ground_truth, 3, first=0))[0]
+    assert [tuple(color) for color in shown[2:4, :3]] == [PALETTE[2], PALETTE[3]]
+    assert tuple(shown[0, :3]) == PALETTE[1]

@@ -45,6 +45,7 @@ class Run:
     group_pattern: str | None = None
     slices_per_group: int = 0
     fold: int | None = None
+    rare: int = 1  # the foreground is in images whose number this divides
 
     def files(self) -> Iterator[tuple[str, int, bool]]:
         """Name, number and whether it has 16 bits, of each image."""
@@ -131,8 +132,9 @@ class Root:
             return False
         images = {sample.name: image_of(sample, run) for sample in samples}
         contents = {name: content(*image) for name, image in images.items()}
+        held = {name: {"a", *(["b"] if not image[0] % run.rare else [])} for name, image in images.items()}
         try:
-            splits, copies, memory = assign_splits(samples, contents, settings)
+            splits, copies, memory = assign_splits(samples, contents, settings, lambda: held)
         except BadInput as error:
             refusal = str(error)
         else:
@@ -142,7 +144,8 @@ class Root:
             assert self._written() == before
             return False
         split_memory.save(self.splits_file, memory)
-        assert assign_splits(samples, contents, settings) == (splits, copies, memory)  # the executor's plan
+        again = assign_splits(samples, contents, settings, lambda: held)  # the executor's plan
+        assert again == (splits, copies, memory)
         self._judge(run, samples, {name: number for name, (number, _) in images.items()}, splits)
         return True
 
@@ -205,6 +208,7 @@ changes: dict[str, st.SearchStrategy[Any]] = {
     "group_pattern": st.sampled_from([None, PATIENT, "[0-9]c?$"]),
     "slices_per_group": st.sampled_from([0, 2, 3]),
     "fold": st.sampled_from([None, 0, 1]),
+    "rare": st.sampled_from([1, 3, 5]),
 }
 
 

@@ -184,3 +184,22 @@ def test_every_file_is_hashed_once_by_check_driver_and_executor(
     other.replace(mask)
     assert make_plan(data, settings).fingerprint != driver.fingerprint
     assert hashed == 13
+
+
+@pytest.mark.parametrize("fold", [None, 1])
+def test_the_plan_deals_by_classes_as_the_check_does(fold: int | None, tmp_path: Path, cache: Path) -> None:
+    data = tmp_path / "data"
+    write_cells(data, 20, (40, 60))
+    for i in range(6, 20):
+        Image.new("L", (60, 40)).save(data / f"masks/cell_{i:03d}.png")
+    config = load(overrides={"data": data, "fold": fold, "folds": 3})
+    report = check(config, Root(tmp_path / "root"))
+    for path in cache.rglob("*.sqlite"):  # no check, or on another machine: masks are decoded
+        path.unlink()
+    settings = config.reading(tmp_path / "root" / "splits.json")
+    plan = make_plan(data, settings)
+    few = {f"cell_{i:03d}" for i in range(6)}
+    shown = {split: sum(s.name in few for s in samples) for split, samples in plan.samples.items()}
+    assert report.summary.class_images["foreground"] == shown
+    assert all(shown.values())
+    assert make_plan(data, settings) == plan  # the executor's

@@ -36,3 +36,14 @@ def test_a_large_image_is_shown_smaller(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(display, "LARGEST", 100)
     shown = overlay(np.zeros((40, 10, 1), np.uint8), np.zeros((40, 10), np.uint8), COLORS)
     assert shown.shape == (20, 5, 3)
+
+
+def test_without_a_background_all_classes_have_colors_and_areas() -> None:
+    colors = class_colors(9, first=0)
+    assert colors[:7] == class_colors(8)[1:]
+    assert (0, 0, 0) not in colors
+    indices = np.repeat(np.arange(2, dtype=np.uint8), 8)[None].repeat(6, 0)
+    shown = overlay(np.full((6, 16, 1), 7, np.uint8), indices, colors, first=0)
+    assert tuple(shown[3, 7]) == colors[0]
+    assert tuple(shown[3, 8]) == colors[1]
+    assert shown[3, 2].tolist() != [shown[3, 2, 0]] * 3  # tinted, where a background would be grey

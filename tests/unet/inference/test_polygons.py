@@ -101,3 +101,13 @@ def test_coco_decoded_again_is_the_masks(tmp_path: Path) -> None:
                 again[here] = annotation["category_id"]
         np.testing.assert_array_equal(again, mask)
     assert kinds == {list, dict}
+
+
+def test_without_a_background_each_class_has_regions(tmp_path: Path) -> None:
+    mask = np.array([[0, 0, 1], [0, 2, 2]], np.uint8)
+    assert sorted((r.index, r.area) for r in regions(mask, first=0)) == [(0, 3), (1, 1), (2, 2)]
+    with CocoWriter(tmp_path / "coco.json", ["road", "sky", "car"], first=0) as writer:
+        writer.add("a.png", 2, 3, regions(mask, first=0))
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert [category["name"] for category in coco["categories"]] == ["road", "sky", "car"]
+    assert {a["category_id"] for a in coco["annotations"]} == {0, 1, 2}

@@ -71,3 +71,11 @@ def test_many_matrices_at_once_are_what_each_is_by_itself():
     for i in np.ndindex(4, 5):
         for name, value in summarize(many[i], "abc").items():
             np.testing.assert_equal(together[name][i], value)
+
+
+def test_without_a_background_every_class_counts():
+    confusion = np.array([[6, 0, 0], [2, 8, 0], [0, 0, 4]])  # IoU 6/8, 8/10, 1
+    values = summarize(confusion, ["road", "sky", "car"], first=0)
+    assert values["foreground_iou"] == values["mean_iou"] == pytest.approx(0.85)
+    assert values["foreground_dice"] == values["mean_dice"]
+    assert summarize(confusion, ["road", "sky", "car"])["foreground_iou"] == pytest.approx(0.9)

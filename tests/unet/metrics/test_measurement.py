@@ -26,8 +26,9 @@ def image(seed, shape=(24, 30)):
     return np.round(odds / odds.sum(-1, keepdims=True) * FULL).astype(np.uint16), ground_truth
 
 
-def measured(seed, **options):
+def measured(seed, shift=0, **options):
     probabilities, ground_truth = image(seed)
+    ground_truth = np.roll(ground_truth, shift, 1)
     predicted, counted = probabilities.argmax(-1), ground_truth != IGNORE
     confusion = np.zeros((3, 3))
     np.add.at(confusion, (ground_truth[counted], predicted[counted]), 1)
@@ -114,3 +115,17 @@ def test_an_image_without_segments_has_no_scores():
     values = measurement.pooled(ImageStatistics.stack([one.to_json()]), CLASSES)
     assert math.isnan(values["v_rand"])
     assert math.isnan(values["v_info"])
+
+
+def test_without_a_background_the_first_class_counts_as_the_others_do():
+    values, others = (
+        measurement.pooled(
+            ImageStatistics.stack([measured(i, 3, first=first).to_json() for i in range(4)]), CLASSES
+        )
+        for first in (0, 1)
+    )
+    assert list(values) == gate_names(CLASSES, False, first=0)
+    assert values["foreground_iou"] == values["mean_iou"] == others["mean_iou"] != others["foreground_iou"]
+    kinds = [f"boundary_f1_{name}" for name in CLASSES]
+    assert values["boundary_f1"] == pytest.approx(np.mean([values[kind] for kind in kinds]))
+    assert [values[kind] for kind in kinds[1:]] == [others[kind] for kind in kinds[1:]]

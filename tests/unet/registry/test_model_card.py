@@ -29,7 +29,8 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     assert card["training"] == {"learning_rate": None, "base_filters": 16, "depth": 4}
     assert (card["version"], card["classes"], card["data_sha256"]) == (7, ["nothing", "cell"], "ab")
     text = (tmp_path / "assets.extra" / "model_card.md").read_text()
-    for line in ("# U-Net, version 7", "| classes | nothing = 0, cell = 255 |", "| iou_cell | 0.5000 |",
+    for line in ("# U-Net, version 7", "| classes | nothing = 0, cell = 255 |", "| background | nothing |",
+                 "| iou_cell | 0.5000 |",
                  "| licence of the data | not stated |", "| iou_nothing | - |", "mean [10.0]"):  # fmt: skip
         assert line in text
     renumber_card(tmp_path, 9)

@@ -20,6 +20,7 @@ from unet.registry.records import (
 RECORD: dict[str, Any] = {
     "classes": ["background", "cell"],
     "class_values": [0, 255],
+    "background": "first",
     "channels": 1,
     "value_range": None,
     "normalization": {"over": "image"},
@@ -55,6 +56,7 @@ def test_models_of_the_same_data_answer_together(tmp_path: Path) -> None:
     [
         ("classes", ["background", "wall"]),
         ("class_values", [0, 1]),
+        ("background", "none"),
         ("channels", 3),
         ("value_range", [0, 1]),
         ("scale", 0.5),

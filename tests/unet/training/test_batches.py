@@ -81,7 +81,7 @@ def test_the_smaller_plan_which_holds_no_tile_decoded_gives_the_same_stream(patt
 
 def test_every_tile_is_seen_once_an_epoch(patterns):
     tiles = read_tiles(patterns)
-    order = input_pipeline._Order(tiles, 7, 0.0)
+    order = input_pipeline._Order(tiles, 7, 0.0, 1)
     for epoch in range(3):
         numbers = range(epoch * len(tiles), (epoch + 1) * len(tiles))
         assert sorted(int(order(tf.constant(n, tf.int64))[0]) for n in numbers) == list(range(len(tiles)))

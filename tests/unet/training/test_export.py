@@ -24,6 +24,7 @@ def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, nor
     assert training_record(tmp_path / "1") == {
         "classes": ["background", "cell"],
         "class_values": [0, 255],
+        "background": "first",
         "channels": 1,
         "value_range": [0.0, 1.0],
         "normalization": normalization,

@@ -15,7 +15,7 @@ BORDER = NUMBERS.integers(0, 256, (2, 5, 6, 1)).astype(np.uint8)
 CLASS_WEIGHTS = [0.5, 2.0, 3.0]
 
 
-def by_hand(term, counted, weights):
+def by_hand(term, counted, weights, classes=(1, 2)):
     """The definition, over the counted pixels alone."""
     exponentials = np.exp(LOGITS.astype(np.float64))
     p = (exponentials / exponentials.sum(-1, keepdims=True))[counted]
@@ -27,7 +27,7 @@ def by_hand(term, counted, weights):
     if term == "focal":
         return float((w * (1 - true) ** 2 * -np.log(true)).mean())
     lacks = []
-    for c in (1, 2):
+    for c in classes:
         hit, found, there = p[y == c, c].sum(), p[:, c].sum(), (y == c).sum()
         whole = found + there if term == "dice" else 0.7 * there + 0.3 * found
         lacks.append(1 - ((2 if term == "dice" else 1) * hit + 1) / (whole + 1))
@@ -83,3 +83,11 @@ def test_balanced_weights_make_classes_count_alike():
     shares = [w * n for w, n in zip(weights, pixels, strict=True)]
     assert shares == pytest.approx([1000 / 3, 1000 / 3, 0, 1000 / 3])
     assert weights[2] == 1
+
+
+@pytest.mark.parametrize("term", ["dice", "tversky"])
+def test_without_a_background_overlaps_are_those_of_all_classes(term):
+    counted = np.ones(GROUND_TRUTH.shape[:3], bool)
+    loss = SegmentationLoss({term: 1.0}, [1, 1, 1], first=0)
+    expected = by_hand(term, counted, np.ones(counted.shape), (0, 1, 2))
+    assert float(loss(GROUND_TRUTH, LOGITS)) == pytest.approx(expected, rel=1e-5)

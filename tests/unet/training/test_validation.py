@@ -131,3 +131,12 @@ def test_an_image_of_two_tiles_is_shown_once_and_what_is_ignored_as_the_last_cla
     [(name, shown)] = WholeImageValidation(bright(), twice, SETTINGS).pictures(5)
     assert name == "a"
     assert (shown[:, 32:64] == 1).all()
+
+
+def test_without_a_background_the_best_weights_are_those_of_all_classes(tiles):
+    callback = validation(tiles, bright(ALL_CELL), background="none")
+    logs = {"loss": 1.0}
+    callback.on_epoch_end(0, logs)
+    cells = np.mean(ground_truths(tiles))
+    assert logs["val_foreground_iou"] == pytest.approx(cells / 2)  # the background's is 0
+    assert callback.best_score == logs["val_mean_iou"]

@@ -1,0 +1,70 @@
+"""Frames of a video are noticed by what they show, and numbered independent images are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.synthetic import write_cells
+from pipeline.check.check import check
+from pipeline.check.proposals import Proposal
+from pipeline.config.profile import load
+from pipeline.root import Root
+from tests.pipeline.check.checking import printed
+from unet.dataset.plan import make_plan
+
+
+def write_frames(folder: Path, names: list[str], per_scene: int) -> None:
+    """Frames of a camera that moves over a scene of its own each `per_scene` frames."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for i, name in enumerate(names):
+        rng = np.random.default_rng(i // per_scene)
+        scene = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 40), np.uint8)).resize((800, 240)))
+        left = 10 * (i % per_scene)
+        frame = scene[:96, left : left + 128]
+        Image.fromarray(frame).save(folder / f"images/{name}.png")
+        Image.fromarray((frame > 127).astype(np.uint8) * 255).save(folder / f"masks/{name}.png")
+
+
+def grouped(folder: Path, **settings: object) -> list[Proposal]:
+    report = check(load(overrides={"data": folder, **settings}), Root(folder / "root"), proposals=True)
+    assert report.ok, report.problems
+    return [p for p in report.proposals if p.key in ("slices_per_group", "group_pattern")]
+
+
+@pytest.mark.parametrize("name", ["frame{:03d}", "{}", "a-{}-left"])
+def test_frames_of_a_video_get_blocks(name: str, tmp_path: Path) -> None:
+    write_frames(tmp_path / "data", [name.format(i) for i in range(30)], 30)
+    [proposal] = grouped(tmp_path / "data")
+    assert (proposal.key, proposal.value, proposal.current) == ("slices_per_group", "3", "0")
+    assert not grouped(tmp_path / "data", slices_per_group=3)
+
+
+def test_series_of_frames_are_groups(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_frames(data, [f"clip{c}_{i:03d}" for c in "abcdefgh" for i in range(5)], 5)
+    [proposal] = grouped(data)
+    assert proposal.key == "group_pattern"
+    pattern = proposal.value.strip('"')
+    assert not grouped(data, group_pattern=pattern)
+    config = load(overrides={"data": data, "group_pattern": pattern})
+    plan = make_plan(data, config.reading(tmp_path / "splits.json"))
+    split_of = {(s.name[:5], split) for split, samples in plan.samples.items() for s in samples}
+    assert len(split_of) == 8
+    report = check(load(overrides={"data": data}), Root(data / "root"), proposals=True)
+    assert "group_pattern" in printed(report, 200)
+
+
+def test_numbered_images_that_are_independent_are_no_sequence(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_cells(tmp_path / f"{seed}", 30, (64, 64), seed=seed)
+        assert not grouped(tmp_path / f"{seed}")
+
+
+def test_few_frames_are_left_alone(tmp_path: Path) -> None:
+    write_frames(tmp_path / "data", [f"{i}" for i in range(9)], 9)
+    assert not grouped(tmp_path / "data")
