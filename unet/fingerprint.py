@@ -43,9 +43,7 @@ def fingerprint(modules: Iterable[str], alone: Iterable[str] = ()) -> str:
     return hashlib.sha256(json.dumps(parts(modules, alone)).encode()).hexdigest()
 
 
-def parts(
-    modules: Iterable[str], alone: Iterable[str] = (), libraries: Iterable[str] = ()
-) -> dict[str, str]:
+def parts(modules: Iterable[str], alone: Iterable[str] = (), libraries: Iterable[str] = ()) -> dict[str, str]:
     """Returns the hash of each module that code reaches, and the version of each library, sorted by name.
 
     Args:

@@ -1,7 +1,8 @@
 """Replaces an image or a mask while a run reads the data: noticed, or the run is wholly of one content.
 
-The examples are searched for the bytes of both contents, and compared with the fingerprint in their cache key:
-the first run read the content from before, so its fingerprint must be that of this content, and of no other.
+The examples are searched for the bytes of both contents, and compared with the fingerprint in their cache
+key: the first run read the content from before, so its fingerprint must be that of this content, and of no
+other.
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ def _examples(root: Path) -> list[tuple[str, Path]]:
     return [(key, Path(uri)) for key, uri in rows]
 
 
-def _replace(path: Path, other: Path, reading: Callable[[], bool], seconds: float, draw: random.Random) -> None:
+def _replace(
+    path: Path, other: Path, reading: Callable[[], bool], seconds: float, draw: random.Random
+) -> None:
     """Replaces a file once, within the time that the first run took to read the data."""
     time.sleep(draw.random() * seconds)
     if draw.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Runs with few file descriptors, or none left, and without shared memory; then the same command without limits."""
+"""Runs with few open files, or none left, and without shared memory; then the same command without limits."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import random
 import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, spoke
@@ -40,7 +38,7 @@ def cases(quick: bool) -> Iterator[Case]:
         yield Case(
             "limits",
             f"no more open files in {component}",
-            "the limit was lowered to a number that was drawn, 0 to 8 above what was open; then the same command",
+            "the limit was lowered to what was open and 0 to 8 more, as was drawn; then the same command",
             none_left,
         )
     for state in () if quick else SHARED:
@@ -48,7 +46,9 @@ def cases(quick: bool) -> Iterator[Case]:
         def no_shared(place: Place, draw: random.Random, state: str = state) -> str:
             return _no_shared(place, state)
 
-        yield Case("limits", f"/dev/shm {state}", "in a run from Transform on; then the same command", no_shared)
+        yield Case(
+            "limits", f"/dev/shm {state}", "in a run from Transform on; then the same command", no_shared
+        )
 
 
 def _few(place: Place) -> str:
