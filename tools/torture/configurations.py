@@ -49,23 +49,23 @@ def cases(quick: bool) -> Iterator[Case]:
     """Yields the cases of this chapter."""
     count = CHECKS_QUICK if quick else CHECKS
     done = f"{count} drawn, each tried by `check`"
-    kinds = {"settings at their extremes": _settings, "odd names": _names, "odd sizes of images": _sizes}
+    kinds = {"settings at their extremes": some_settings, "odd names": _names, "odd sizes of images": _sizes}
     for name, strategy in kinds.items():
 
         def checked(place: Place, draw: random.Random, name: str = name, drawn: Any = strategy) -> str:
-            return _each(place, draw, drawn(), count, _check)
+            return each(place, draw, drawn(), count, _check)
 
         yield Case("configurations", name, done, checked)
     for number in range(0 if quick else RUNS):
 
         def run(place: Place, draw: random.Random) -> str:
-            return _each(place, draw, _settings(costly=False), 1, _run)
+            return each(place, draw, some_settings(costly=False), 1, _run)
 
         yield Case("configurations", "settings at their extremes", f"a whole run, number {number + 1}", run)
     if not quick:
 
         def odd(place: Place, draw: random.Random) -> str:
-            return _each(place, draw, _folders(), 1, _run)
+            return each(place, draw, _folders(), 1, _run)
 
         yield Case("configurations", "odd names and sizes", "a whole run on an empty root", odd)
 
@@ -105,8 +105,8 @@ def extremes(name: str, field: FieldInfo, costly: bool = True) -> list[Any]:
     return found
 
 
-def _settings(costly: bool = True) -> st.SearchStrategy[dict[str, Any]]:
-    """Draws a few settings, each at an end of what it may be."""
+def some_settings(costly: bool = True) -> st.SearchStrategy[dict[str, Any]]:
+    """Draws a few settings, each at an end of what it may be; see `extremes`."""
     values = {name: extremes(name, field, costly) for name, field in PipelineConfig.model_fields.items()}
     if not costly:
         del values["check_resources"], values["serving_max_pixels"]  # none of the images would be served
@@ -139,14 +139,25 @@ def _folders() -> st.SearchStrategy[dict[str, Any]]:
     return st.builds(lambda names, sizes: {**names, **sizes}, _names(), _sizes())
 
 
-def _each(
+def each(
     place: Place,
     draw: random.Random,
     strategy: st.SearchStrategy[dict[str, Any]],
     count: int,
     attempt: Callable[[Place, dict[str, Any]], str],
 ) -> str:
-    """Tries what Hypothesis draws; the first that does not hold ends it and is named."""
+    """Tries what Hypothesis draws; the first that does not hold ends it and is named.
+
+    Args:
+        place: the place of the case.
+        draw: gives the seed.
+        strategy: draws what is tried.
+        count: how many are tried.
+        attempt: tries one and returns what was found; raises `NotHeld`.
+
+    Returns:
+        What was found, and how often.
+    """
     found: Counter[str] = Counter()
 
     @hypothesis.seed(draw.getrandbits(32))
@@ -209,7 +220,7 @@ def _toml(value: Any) -> str:
 def _check(place: Place, drawn: dict[str, Any]) -> str:
     words, root, settings = _prepared(place, drawn)
     done = place.command("check", *words, root=root, settings=settings)
-    _in_words(done, 0, 2)
+    in_words(done, 0, 2)
     return "refused with a sentence" if done.code else "found good"
 
 
@@ -217,7 +228,7 @@ def _run(place: Place, drawn: dict[str, Any]) -> str:
     words, root, settings = _prepared(place, drawn)
     before = {in_service(root)} if root.exists() else set()
     done = place.command("run", *words, root=root, settings=settings)
-    _in_words(done, 0, 1, 2, 3)
+    in_words(done, 0, 1, 2, 3)
     if before or not done.code:
         in_service(root, also=before)
     if done.code in (0, 3):
@@ -227,8 +238,8 @@ def _run(place: Place, drawn: dict[str, Any]) -> str:
     return f"ended with {done.code}" + (f": {reason or done.last}" if done.code else "")
 
 
-def _in_words(done: Done, *codes: int) -> None:
-    """Requires a documented end; the name of an exception's class is no sentence."""
+def in_words(done: Done, *codes: int) -> None:
+    """Requires one of some exit codes, and a sentence: the name of an exception's class makes none."""
     spoke(done, *codes)
     if done.code:
         found = _CLASS_NAME.search(done.text)

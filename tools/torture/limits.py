@@ -13,7 +13,7 @@ from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, spoke
 from tools.torture.place import Place, at_work, newest_record, wait_until
 
-LEVELS = (8, 16, 24, 32, 64, 128, 255)  # open files; a run needs 256
+LEVELS = (8, 16, 32, 64, 128, 255)  # open files; a run needs 256
 COMPONENTS = ("Transform", "Trainer", "Evaluator", "Pusher")
 QUICK = ("Trainer",)
 SHARED = {  # what is done to shared memory -> how; the command follows
@@ -52,23 +52,13 @@ def cases(quick: bool) -> Iterator[Case]:
 
 
 def _few(place: Place) -> str:
-    refused, broken = [], []
     for level in LEVELS:
-        runs = set(place.root.glob("runs/*"))
-        limit = ("sh", "-c", f'ulimit -n {level} && exec "$@"', "sh")
-        done = place.command("run", "--force", through=limit)
-        if not set(place.root.glob("runs/*")) - runs and "Traceback" in done.text and level < 20:
-            broken.append(level)  # Python itself cannot load its modules: nobody could say it in words
-            continue
+        done = place.command("run", through=("sh", "-c", f'ulimit -n {level} && exec "$@"', "sh"))
         spoke(done, 2)
-        require("open" in done.text and "ulimit -n" in done.text, f"at most {level}: {done.last}")
-        refused.append(level)
-    require(bool(refused), "no level was refused in words")
+        require(f"at most {level} files can be open" in done.text, f"at most {level}: {done.last}")
     spoke(place.command("run"), 0)
     in_service(place.root)
-    return f"refused with a sentence, exit code 2, from {refused[0]} to {refused[-1]}" + (
-        f"; with {', '.join(map(str, broken))} Python does not start" if broken else ""
-    )
+    return "refused with a sentence, exit code 2; then completed"
 
 
 def _none_left(place: Place, component: str, draw: random.Random) -> str:
