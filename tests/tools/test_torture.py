@@ -61,6 +61,7 @@ def test_each_chapter_has_cases_and_fewer_when_quick():
     for chapter in (edits, crowd, changed_data, full_disk, limits, configurations, kills):
         assert 1 <= len(list(chapter.cases(True))) <= len(list(chapter.cases(False)))
     assert len(list(damage.cases(True, outputs))) < len(list(damage.cases(False, outputs)))
+    assert len(list(damage.cases(False, outputs))) < len(list(damage.cases(False, outputs, every_file=True)))
 
 
 @pytest.mark.parametrize(
