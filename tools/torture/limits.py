@@ -67,7 +67,8 @@ def _none_left(place: Place, component: str, draw: random.Random) -> str:
     run = place.start(*words)
     try:
         wait_until(lambda: not run.alive or at_work(place.root, runs) in (component, None), 300)
-        require(run.alive, f"the run ended before {component} worked: {run.wait().last}")
+        where = at_work(place.root, runs)
+        require(run.alive and where is not None, f"the run ended before {component} worked: {where}")
         lower(run.process.pid, draw.randrange(9))
         done = run.wait()
     finally:
