@@ -25,6 +25,7 @@ _OF_THE_MACHINE = {
     errno.ENFILE: "too many files are open on this machine: run the same command again later",
 }
 _NAMED = re.compile(r"\[Errno \d+\] [^:]*: '(/[^']*)'")  # as Python shows an OSError
+_SHARED_MEMORY, _FULL_BELOW = Path("/dev/shm"), 1 << 20  # bytes
 _SQLITE_FULL = "database or disk is full"
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
@@ -68,7 +69,10 @@ def _place(error: BaseException, root: Path) -> Path:
     if os.path.isabs(name):
         return root if Path(name).is_relative_to(root) else Path(name).parent
     # Nobody says which file: libraries write temporary ones, too.
-    return min(root, Path(tempfile.gettempdir()), key=_free)
+    places = [root, Path(tempfile.gettempdir())]
+    if _free(_SHARED_MEMORY) < _FULL_BELOW:  # it is small by nature: less room than on a disk says nothing
+        places.append(_SHARED_MEMORY)
+    return min(places, key=_free)
 
 
 def _free(folder: Path) -> int:

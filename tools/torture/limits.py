@@ -108,6 +108,9 @@ def _no_shared(place: Place, state: str) -> str:
     spoke(done, 0, 1, 2)
     require(newest_record(place.root).get("status") != "running", "the end of the run was not recorded")
     if done.code:
+        require(
+            "/dev/shm" in done.text, f"not said that /dev/shm is meant: {newest_record(place.root)['reason']}"
+        )
         spoke(place.command(*words), 0)
     in_service(place.root, also={model})
     return f"ended with {done.code}; then completed" if done.code else "completed all the same"

@@ -214,7 +214,8 @@ def at_work(root: Path, before: set[Path]) -> str | None:
         Its name; "(loading)" before the first; None after the last.
     """
     new = set(root.glob("runs/*")) - before
-    record = newest_record(root) if new else {}
+    # The folder of a run is there before its record, which must not be taken for that of the run before.
+    record = newest_record(root) if any((run / "run.json").is_file() for run in new) else {}
     if not record.get("nodes"):
         return "(loading)"
     return next((name for name in record["nodes"] if name not in record["components"]), None)
