@@ -43,7 +43,7 @@ def cases(chapter: str, place: Place, quick: bool, every_file: bool) -> Iterator
     if chapter == "damage":
         outputs = ["/".join(path.parts[-3:-1]) for path in sorted(live_outputs(place.root))]
         return damage.cases(quick, outputs, every_file)
-    found: Iterator[Case] = CHAPTERS[chapter].cases(quick)  # type: ignore[attr-defined]
+    found: Iterator[Case] = CHAPTERS[chapter].cases(quick)
     return found
 
 

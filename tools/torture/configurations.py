@@ -202,7 +202,7 @@ def write_images(data: Path, names: Names, sizes: Sizes, seed: int = 0) -> None:
 
 def _prepared(place: Place, drawn: dict[str, Any]) -> tuple[list[str], Path, dict[str, object]]:
     """Returns the further words of a command, its root and its settings."""
-    settings = {name: _toml(value) for name, value in drawn.get("settings", {}).items()}
+    settings: dict[str, object] = {name: _toml(value) for name, value in drawn.get("settings", {}).items()}
     if not drawn.keys() & {"images", "sizes"}:
         return [], place.root, settings
     odd = place.folder / "odd"
@@ -210,7 +210,7 @@ def _prepared(place: Place, drawn: dict[str, Any]) -> tuple[list[str], Path, dic
     data = odd / "of data" / drawn.get("folder", "data")
     names = drawn.get("images", [f"cell_{i}" for i in range(IMAGES)])
     write_images(data, names, drawn.get("sizes", [(96, 96)]))
-    return ["--data", str(data)], odd / "of roots" / drawn.get("root", "root"), settings
+    return ["--data", str(data)], odd / "of roots" / str(drawn.get("root", "root")), settings
 
 
 def _toml(value: Any) -> str:
