@@ -30,6 +30,11 @@ def test_one_that_a_killed_run_left_is_taken_and_a_part_of_one_is_completed(tmp_
     reserve.release(path)
 
 
+def open_all(taken: list[int]) -> None:
+    while True:
+        taken.append(os.open(os.devnull, os.O_RDONLY))
+
+
 def test_files_can_be_opened_again_after_none_were_left(tmp_path: Path) -> None:
     reserve.hold(tmp_path / "reserve")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -37,8 +42,7 @@ def test_files_can_be_opened_again_after_none_were_left(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
         with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                taken.append(os.open(os.devnull, os.O_RDONLY))
+            open_all(taken)
         reserve.release(tmp_path / "reserve")
         (tmp_path / "record").write_text("ended")
     finally:
