@@ -143,11 +143,14 @@ def _swap(path: Path, other: Path, reading: Callable[[], bool], seconds: float, 
     """Replaces a file and puts it back, again and again, while the data are read."""
     before = path.with_name(f".{path.name}.before")  # hidden: no image of the data
     shutil.copy(path, before)
+    swaps = 0
     while reading():
         for content in (other, before):
             _put(path, content)
             time.sleep(SWAP * draw.random())
+        swaps += 1
     before.unlink()
+    require(swaps > 0, "nothing was swapped: the data had been read by then")
 
 
 def _put(path: Path, content: Path) -> None:
