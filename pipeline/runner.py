@@ -22,6 +22,8 @@ from unet.fingerprint import PACKAGES, parts, source_of
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
+# Executors of TFX in a graph without a module of ours that would import what they compute with.
+_COMPUTE_WITH = {"tfx.components.statistics_gen.": ("tfx", "tensorflow_data_validation")}
 
 _MOST_RESTARTS = 8  # because of damaged inputs: a disk that damages what was just written would end no run
 
@@ -164,12 +166,14 @@ def stamp(pipeline: Any, deployment: Any) -> None:
     for node in pipeline.nodes:
         name, parameters = node.pipeline_node.node_info.id, node.pipeline_node.parameters.parameters
         specs = (specs.get(name, "") for specs in (deployment.executor_specs, deployment.custom_driver_specs))
-        named = set(re.findall(rf"(?<![\w.])(?:{ours})(?:\.\w+)+", "".join(map(str, (*specs, parameters)))))
+        text = "".join(map(str, (*specs, parameters)))
+        named = set(re.findall(rf"(?<![\w.])(?:{ours})(?:\.\w+)+", text))
         # The last word of most names is a class or a function.
         modules = {
             module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
         }
-        parameters["code"].field_value.string_value = json.dumps(parts(modules))
+        libraries = [name for path, names in _COMPUTE_WITH.items() if path in text for name in names]
+        parameters["code"].field_value.string_value = json.dumps(parts(modules, libraries=libraries))
 
 
 def _finished(connection: Any, name: str, execution_id: int) -> Node:

@@ -14,9 +14,9 @@ from typing import IO, Any, Literal
 # Two changes within this time may carry equal timestamps: file systems stamp by the kernel's tick.
 _TICK = 20_000_000  # nanoseconds
 
-_Stamp = tuple[int, ...]
+Stamp = tuple[int, ...]
 # The cache of this process: one run checks, plans and reads the same files.
-_hashes: dict[Path, tuple[_Stamp, str]] = {}
+_hashes: dict[Path, tuple[Stamp, str]] = {}
 
 
 @contextlib.contextmanager
@@ -74,7 +74,7 @@ def hash_of(path: Path) -> str:
     A file is hashed once in a process, and again only after its size, times or inode changed.
     """
     try:
-        before = _stamp(path)
+        before = stamp(path)
         if known := _known(path, before):
             return known
         digest = hashlib.sha256()
@@ -93,13 +93,13 @@ def read_and_hash(path: Path, read: Callable[[Path], bytes]) -> tuple[bytes, str
         path: the file to read.
         read: function that reads the file; its exceptions pass through.
     """
-    before = _stamp(path)
+    before = stamp(path)
     content = read(path)
-    known = _known(path, before) if before == _stamp(path) else None
+    known = _known(path, before) if before == stamp(path) else None
     return content, known or _keep(path, before, hashlib.sha256(content).hexdigest())
 
 
-def _stamp(path: Path) -> _Stamp:
+def stamp(path: Path) -> Stamp:
     """Size, times, inode and device of a file (ctime changes even if mtime is set back); empty: no file."""
     try:
         found = path.stat()
@@ -108,13 +108,13 @@ def _stamp(path: Path) -> _Stamp:
     return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns
 
 
-def _known(path: Path, stamp: _Stamp) -> str | None:
+def _known(path: Path, now: Stamp) -> str | None:
     kept = _hashes.get(path)
-    return kept[1] if kept and kept[0] == stamp else None
+    return kept[1] if kept and kept[0] == now else None
 
 
-def _keep(path: Path, before: _Stamp, sha256: str) -> str:
+def _keep(path: Path, before: Stamp, sha256: str) -> str:
     """Caches a hash, unless the file changed while it was read or too recently to tell by its timestamps."""
-    if before and before == _stamp(path) and time.time_ns() - before[-1] > _TICK:
+    if before and before == stamp(path) and time.time_ns() - before[-1] > _TICK:
         _hashes[path] = before, sha256
     return sha256

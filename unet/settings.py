@@ -39,7 +39,10 @@ class Section(BaseModel):
 class Seed(Section):
     """Data: the seed of all random numbers."""
 
-    seed: int = Field(0, ge=0, description="Seed of splits, weights, sampling, augmentation and search.")
+    # Numpy takes 32 bits, and the trials of a search are counted on top.
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Seed of splits, weights, sampling, augmentation and search."
+    )
 
 
 class Network(Section):

@@ -306,8 +306,10 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
 # Bytes of activations for each pixel of a tile and each filter of the first level; see
 # benchmarks/inference.py.
 _BYTES_PER_FILTER = 30
+_LARGEST_AREA = 2**31 - 1  # of the int32 scalars that TensorFlow's shapes are
 
 
 def tile_area(memory: float, base_filters: int, geometry: Geometry) -> int:
     """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
-    return max(int(memory / (_BYTES_PER_FILTER * base_filters)), smallest_area(geometry))
+    area = min(memory / (_BYTES_PER_FILTER * base_filters), _LARGEST_AREA)
+    return max(int(area), smallest_area(geometry))

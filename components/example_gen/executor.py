@@ -23,7 +23,7 @@ from unet.dataset.plan import Plan, make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
 from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
-from unet.files import atomic_write
+from unet.files import Stamp, atomic_write, stamp
 from unet.images import raster
 from unet.images.capacity import cores
 from unet.images.memory import one_at_a_time
@@ -138,9 +138,15 @@ class WriteShard(beam.DoFn):
         return record
 
 
-def _require_same(plan: Plan, fingerprint: str, folder: str) -> None:
-    if plan.fingerprint != fingerprint:
+def _require_same(same: bool, folder: str) -> None:
+    if not same:
         raise BadInput(f"{folder} changed while it was read; run again")
+
+
+def _stamps(plan: Plan) -> dict[Path, Stamp]:
+    samples = [sample for several in plan.samples.values() for sample in several]
+    files = {path for sample in samples for path in (sample.image, sample.mask)}
+    return {path: stamp(path) for path in files.union(plan.serving)}
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -157,7 +163,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         source = json.loads(Path(exec_properties["source_file"]).read_text(encoding="utf-8"))
         folder, settings = source["folder"], ReadSettings.model_validate_json(source["settings"])
         plan = make_plan(Path(folder), settings)
-        _require_same(plan, exec_properties["fingerprint"], folder)
+        _require_same(plan.fingerprint == exec_properties["fingerprint"], folder)
+        stamps = _stamps(plan)
         splits: dict[str, Any] = dict(plan.samples)
         if plan.serving:
             splits[SERVING] = plan.serving
@@ -176,5 +183,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
             _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))
-        # Plan again: files may have changed while they were read; unchanged ones are not hashed again.
-        _require_same(make_plan(Path(folder), settings), plan.fingerprint, folder)
+        # Plan again: files may have changed while they were read; unchanged ones are not hashed again. A file
+        # that was replaced and put back has its content again, but not its stamp, which is read last.
+        _require_same(make_plan(Path(folder), settings).fingerprint == plan.fingerprint, folder)
+        _require_same(_stamps(plan) == stamps, folder)

@@ -82,10 +82,9 @@ class PipelineConfig(
             raise ValueError(f"domains: unknown statistic {strange[0]!r}, known: {', '.join(known)}")
         geometry = Geometry(self.depth)
         if not geometry.is_valid_size(self.patch_size):
-            below, above = geometry.nearest_valid_size(self.patch_size)
+            near = " or ".join(map(str, sorted(set(geometry.nearest_valid_size(self.patch_size)))))
             raise ValueError(
-                f"patch_size = {self.patch_size} is not a valid input size of the "
-                f"network: try {below} or {above}"
+                f"patch_size = {self.patch_size} is not a valid input size of the network: try {near}"
             )
         if self.tile_stride % geometry.step:
             raise ValueError(f"tile_stride = {self.tile_stride} is not a multiple of {geometry.step}")

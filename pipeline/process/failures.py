@@ -25,6 +25,7 @@ _OF_THE_MACHINE = {
     errno.ENFILE: "too many files are open on this machine: run the same command again later",
 }
 _NAMED = re.compile(r"\[Errno \d+\] [^:]*: '(/[^']*)'")  # as Python shows an OSError
+_SHARED_MEMORY, _FULL_BELOW = Path("/dev/shm"), 1 << 20  # bytes
 _SQLITE_FULL = "database or disk is full"
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
@@ -49,7 +50,7 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
     for number, advice in _OF_THE_MACHINE.items():
         # TensorFlow, Beam and SQLite make other exceptions of it.
         if (isinstance(error, OSError) and error.errno == number) or os.strerror(number) in message:
-            return "failed", f"{where}{advice.format(place=_place(error, root))}"
+            return "failed", f"{where}{advice.format(place=_place(error, root, number))}"
     if _SQLITE_FULL in message:
         return "failed", f"{where}{_FULL.format(place=root)}"
     if isinstance(error, OSError) and error.filename:
@@ -60,7 +61,7 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
     return "failed", f"{where}{name}: {first}".removesuffix(": ")
 
 
-def _place(error: BaseException, root: Path) -> Path:
+def _place(error: BaseException, root: Path, number: int) -> Path:
     """The folder that an error of the machine is about: the root, or where the file is that is not in it."""
     name = error.filename if isinstance(error, OSError) else None
     if not isinstance(name, str):  # the text of another exception may name the file
@@ -68,7 +69,12 @@ def _place(error: BaseException, root: Path) -> Path:
     if os.path.isabs(name):
         return root if Path(name).is_relative_to(root) else Path(name).parent
     # Nobody says which file: libraries write temporary ones, too.
-    return min(root, Path(tempfile.gettempdir()), key=_free)
+    places = [root, Path(tempfile.gettempdir())]
+    if number == errno.EROFS:
+        return next((p for p in (*places, _SHARED_MEMORY) if p.is_dir() and not os.access(p, os.W_OK)), root)
+    if _free(_SHARED_MEMORY) < _FULL_BELOW:  # it is small by nature: less room than on a disk says nothing
+        places.append(_SHARED_MEMORY)
+    return min(places, key=_free)
 
 
 def _free(folder: Path) -> int:

@@ -75,6 +75,12 @@ def test_what_only_looks_like_a_name_of_ours_counts_for_nothing(name: str):
     assert stamped(word=name) == parts(set())
 
 
+def test_the_statistics_of_tfx_depend_on_the_library_that_computes_them():
+    versions = stamped(beam="tfx.components.statistics_gen.executor.Executor")
+    assert versions == parts(set(), libraries=["tfx", "tensorflow_data_validation"])
+    assert "tensorflow-data-validation" in versions
+
+
 def test_each_node_has_its_own_code():
     ir, deployment = pipeline_pb2.Pipeline(), local_deployment_config_pb2.LocalDeploymentConfig()
     for name in ("trainer", "tuner"):

@@ -1,16 +1,22 @@
 """What the torture draws depends on the seed alone; its requirements can fail; its table is Markdown."""
 
+import gzip
+import importlib.metadata
 import random
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pipeline.config.settings import PipelineConfig
 from tools.torture import __main__ as torture
-from tools.torture import crowd, damage, edits, full_disk, kills
+from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits
 from tools.torture.cases import NotHeld, Row, generator, instants, table
-from tools.torture.kept_promises import finished, in_service, spoke
+from tools.torture.kept_promises import finished, in_service, require, spoke
 from tools.torture.place import CHECKOUT, Done, Place
 
 
@@ -52,9 +58,10 @@ def test_damage_is_that_of_the_seed_and_never_nothing(tmp_path, kind):
 
 def test_each_chapter_has_cases_and_fewer_when_quick():
     outputs = ["Trainer/model", "Transform/transformed_examples", "SchemaGen/schema"]
-    for chapter in (edits, crowd, full_disk, kills):
+    for chapter in (edits, crowd, changed_data, full_disk, limits, configurations, kills):
         assert 1 <= len(list(chapter.cases(True))) <= len(list(chapter.cases(False)))
     assert len(list(damage.cases(True, outputs))) < len(list(damage.cases(False, outputs)))
+    assert len(list(damage.cases(False, outputs))) < len(list(damage.cases(False, outputs, every_file=True)))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +114,72 @@ def test_edits_change_the_code_that_they_name():
     compile(edits.rename_local(unrelated), "polygons", "exec")
     text = " Trainer  runs  code changed\n Tuner  reused  same inputs\n   reused words that go on\n"
     assert edits.explained(text, ["Trainer", "Tuner"]) == {"Trainer": "runs", "Tuner": "reused"}
+
+
+def test_a_library_of_another_version_is_found_first(tmp_path):
+    folder = edits.other_version(tmp_path / "libraries", "keras-tuner")
+    words = [sys.executable, "-c", "import importlib.metadata as m; print(m.version('keras-tuner'))"]
+    seen = subprocess.run(words, env={"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=True)
+    assert seen.stdout.strip() == f"{importlib.metadata.version('keras-tuner')}.post1"
+
+
+def test_the_examples_are_searched_for_the_bytes_of_images_and_masks(tmp_path):
+    place = Place(tmp_path / "place")
+    one, other = (place.data / kind / changed_data.NAME for kind in ("images", "masks"))
+    contents = {"image": changed_data.stored(one), "mask": changed_data.stored(other), "nothing": b"neither"}
+    examples = tmp_path / "examples" / "Split-train"
+    examples.mkdir(parents=True)
+    for name in ("image", "mask"):
+        (examples / f"{name}.gz").write_bytes(gzip.compress(b"name" + contents[name] + b"end"))
+    assert changed_data.held(examples.parent, contents) == {"image", "mask"}
+
+
+def test_the_extremes_of_a_setting_are_the_bounds_that_it_declares():
+    fields = PipelineConfig.model_fields
+    assert configurations.extremes("zoom", fields["zoom"]) == [0, 1]
+    assert configurations.extremes("optimizer", fields["optimizer"]) == ["adam", "adamw", "sgd"]
+    assert configurations.extremes("steps", fields["steps"]) == [1, configurations.LARGE]
+    assert configurations.extremes("steps", fields["steps"], costly=False) == [1]
+    lowest, below_one = configurations.extremes("max_drift", fields["max_drift"])[0], 1 - 2**-53
+    assert 0 < lowest < 1e-300
+    assert configurations.extremes("dropout", fields["dropout"]) == [0, below_one]
+    drawn = sum(bool(configurations.extremes(name, field)) for name, field in fields.items())
+    assert drawn > len(fields) / 2
+
+
+def test_what_hypothesis_draws_is_that_of_the_seed_and_the_first_that_does_not_hold_is_named(tmp_path):
+    place, seen = Place(tmp_path / "place"), []
+
+    def attempt(place: Place, drawn: dict[str, Any]) -> str:
+        seen.append(drawn)
+        require("seed" not in drawn["settings"], "a seed")
+        return "held"
+
+    for _ in range(2):
+        with pytest.raises(NotHeld, match=r'"seed": .*: a seed'):
+            configurations.each(place, random.Random(1), configurations.some_settings(), 200, attempt)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+
+
+def test_the_name_of_an_exception_is_no_sentence():
+    configurations.in_words(Done(2, "seed: must be smaller than it is", ""), 2)
+    with pytest.raises(NotHeld, match="no sentence: Failed: OverflowError: int too large"):
+        configurations.in_words(Done(1, "Loading\nFailed: OverflowError: int too large\n", ""), 1)
+
+
+def test_a_process_can_open_no_more_files_than_it_is_left():
+    loop = "import sys, time\nfiles = []\nprint(flush=True); sys.stdin.readline()\n"
+    code = (
+        loop + "try:\n  while True: files.append(open('/dev/null'))\nexcept OSError as e: print(len(files))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.readline()
+    limits.lower(process.pid, 3)
+    assert process.communicate("\n", timeout=60)[0].strip() == "3"
 
 
 def test_a_case_that_breaks_does_not_hold_and_ends_nothing(tmp_path: Path):

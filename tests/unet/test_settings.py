@@ -17,6 +17,7 @@ class Both(Network, Seed):
     ("section", "setting", "allowed", "refused"),
     [
         (Seed, "seed", 0, -1),
+        (Seed, "seed", 2**31 - 1, 2**31),
         (Network, "base_filters", 1, 0),
         (Network, "depth", 1, 0),
         (Network, "depth", 6, 7),

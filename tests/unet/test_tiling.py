@@ -295,3 +295,10 @@ def test_a_bound_below_the_smallest_tile_is_refused() -> None:
 def test_a_lower_bound_that_no_stride_can_keep_is_refused(min_stride: int) -> None:
     with pytest.raises(ValueError, match=f"multiple of 16 up to max_stride.*min_stride={min_stride}$"):
         tiling.plan(100, 64, Geometry(), min_stride=min_stride)
+
+
+@pytest.mark.parametrize("memory", [1e12, 1.7e308, float("inf")])
+def test_a_tile_for_any_memory_can_be_planned_by_tensorflow(memory):
+    area = tiling.tile_area(memory, 1, Geometry(2))
+    rows, columns = tiling.plan_image(tf.constant(300), tf.constant(500), area, Geometry(2), tf)
+    assert (int(rows.count), int(columns.count)) == (1, 1)

@@ -1,4 +1,4 @@
-"""Tries what the pipeline promises for bad days: kills, damaged files, crowds, full disks, edits.
+"""Tries what the pipeline promises for bad days: kills, damage, crowds, full disks, odd settings, edits.
 
     python -m tools.torture --seed 2015
     python -m tools.torture --chapter kills --quick

@@ -13,12 +13,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.torture import crowd, damage, edits, full_disk, kills
+from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits
 from tools.torture.cases import Case, NotHeld, Row, Skipped, generator, table
 from tools.torture.kept_promises import live_outputs
 from tools.torture.place import Place, first_run
 
-CHAPTERS = ("kills", "damage", "crowd", "full_disk", "edits")  # the longest case first
+CHAPTERS = {
+    "kills": kills,  # the longest case first
+    "damage": damage,
+    "crowd": crowd,
+    "changed_data": changed_data,
+    "full_disk": full_disk,
+    "limits": limits,
+    "configurations": configurations,
+    "edits": edits,
+}
 SEED = 2015
 
 
@@ -34,7 +43,8 @@ def cases(chapter: str, place: Place, quick: bool, every_file: bool) -> Iterator
     if chapter == "damage":
         outputs = ["/".join(path.parts[-3:-1]) for path in sorted(live_outputs(place.root))]
         return damage.cases(quick, outputs, every_file)
-    return {"edits": edits, "crowd": crowd, "full_disk": full_disk, "kills": kills}[chapter].cases(quick)
+    found: Iterator[Case] = CHAPTERS[chapter].cases(quick)
+    return found
 
 
 def attempt(case: Case, place: Place, seed: int, number: int) -> tuple[str, bool | None]:

@@ -11,7 +11,7 @@ from tools.torture.cases import Case, NotHeld
 from tools.torture.kept_promises import in_service, live_outputs, require, same_weights, spoke
 from tools.torture.place import Place, at_work, wait_until
 
-FILES = 1  # of each output and kind of damage; with --every-file all
+AT_ONCE = 2  # outputs that are damaged before one run, far from each other in the graph
 STATE = ("metadata.sqlite", "splits.json", "run.json", "summary.json", "latest.json", "served file")
 QUICK_OUTPUTS = ("Trainer/model", "Transform/transformed_examples")
 
@@ -48,11 +48,14 @@ def cases(quick: bool, outputs: list[str], every_file: bool = False) -> Iterator
     Args:
         quick: whether to damage a file of two outputs, and two files of the state.
         outputs: the outputs of the first run, as `COMPONENT/KEY`.
-        every_file: whether to damage each file of each output, one in each case, instead of one drawn.
+        every_file: whether to damage each file of each output, one before each run, instead of one drawn of
+            each.
     """
+    chosen = list(QUICK_OUTPUTS) if quick else outputs
+    count = len(chosen) if every_file else -(-len(chosen) // AT_ONCE)
     for kind, damage in KINDS.items():
-        for output in QUICK_OUTPUTS if quick else outputs:
-            yield from _of_output(output, kind, damage, every_file)
+        for number in range(count):
+            yield _of_outputs(chosen[number::count], kind, damage, every_file)
     for name in STATE[:2] if quick else STATE:
         for kind, damage in KINDS.items():
 
@@ -73,33 +76,38 @@ def files_of(output: Path) -> list[Path]:
     return sorted(p for p in output.rglob("*") if p.is_file() and not p.is_symlink() and p.stat().st_size)
 
 
-def _of_output(output: str, kind: str, damage: Damage, every_file: bool) -> Iterator[Case]:
+def _of_outputs(outputs: list[str], kind: str, damage: Damage, every_file: bool) -> Case:
     def attempt(place: Place, draw: random.Random) -> str:
-        [folder] = [path for path in live_outputs(place.root) if output == "/".join(path.parts[-3:-1])]
-        files = files_of(folder)
+        folders = [path for path in live_outputs(place.root) if "/".join(path.parts[-3:-1]) in outputs]
+        files = [found for found in map(files_of, folders) if found]
         if not files:
             return "some outputs have no content to damage"
-        for path in files if every_file else draw.sample(files, min(FILES, len(files))):
+        drawn = [[draw.choice(found) for found in files]]
+        for paths in [[path] for found in files for path in found] if every_file else drawn:
             place.restore()
-            name = f"{output}/{path.relative_to(folder)}"
             try:
-                _artifact(place, path, damage, draw)
+                _artifacts(place, paths, damage, draw)
             except NotHeld as error:
-                raise NotHeld(f"{name}: {error}") from None
+                names = " and ".join(str(path.relative_to(place.root / "artifacts")) for path in paths)
+                raise NotHeld(f"{names}: {error}") from None
         return "named, set aside and made again"
 
     way = "`run --verify`" if damage is flip else "`run`"
-    which = "each file" if every_file else "a file"
-    yield Case("damage", "finished outputs", f"{which} of each {kind}; then {way}", attempt)
+    which = "each file of each" if every_file else f"a file of each, {AT_ONCE} outputs at a time,"
+    return Case("damage", "finished outputs", f"{which} {kind}; then {way}", attempt)
 
 
-def _artifact(place: Place, path: Path, damage: Damage, draw: random.Random) -> None:
+def _artifacts(place: Place, paths: list[Path], damage: Damage, draw: random.Random) -> None:
     """A flip changes no size: it is found where the file is read, or with --verify."""
     before = in_service(place.root)
-    damage(path, draw)
+    for path in paths:
+        damage(path, draw)
     done = place.command("run", *(["--verify"] if damage is flip else []))
     spoke(done, 0)
-    require(any(place.root.glob("set-aside/*/*/*")), "nobody noticed: nothing was set aside")
+    for path in paths:
+        component, key = path.relative_to(place.root / "artifacts").parts[:2]
+        aside = place.root / "set-aside" / component / key
+        require(any(aside.glob("*")), f"nobody noticed: nothing of {component}/{key} was set aside")
     _whole(place, before)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib.metadata
 import os
 import random
 import re
@@ -32,6 +33,7 @@ class Edit:
         reused: components that must not run again.
         quick: whether it is tried with --quick, too.
         settings: settings that differ.
+        library: a distribution that seems to have another version.
     """
 
     done: str
@@ -40,6 +42,7 @@ class Edit:
     reused: frozenset[str] = ALL
     quick: bool = False
     settings: dict[str, object] = dataclasses.field(default_factory=dict)
+    library: str = ""
 
 
 def cases(quick: bool) -> Iterator[Case]:
@@ -86,6 +89,24 @@ def rename_local(source: str) -> str:
     raise ValueError("no local variable")
 
 
+def other_version(folder: Path, library: str) -> Path:
+    """Makes a folder that, as the first one in which Python looks, gives a distribution another version.
+
+    Args:
+        folder: the folder, made anew.
+        library: name of the distribution; its modules stay as they are.
+
+    Returns:
+        The folder.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    version = f"{importlib.metadata.version(library)}.post1"
+    about = folder / f"{library.replace('-', '_')}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {library}\nVersion: {version}\n", "utf-8")
+    return folder
+
+
 def _try(place: Place, edit: Edit) -> str:
     checkout = place.folder / "checkout"
     shutil.rmtree(checkout, ignore_errors=True)
@@ -97,7 +118,10 @@ def _try(place: Place, edit: Edit) -> str:
             shutil.copy(source, checkout / name)
     before = sorted(place.root.rglob("*"))
     more = edit.edit(checkout, place)
-    done = place.command("run", "--explain", *more, checkout=checkout, settings=edit.settings)
+    libraries = other_version(place.folder / "libraries", edit.library) if edit.library else None
+    done = place.command(
+        "run", "--explain", *more, checkout=checkout, settings=edit.settings, python_path=libraries
+    )
     spoke(done, 0)
     found = explained(done.out, newest_record(place.root)["nodes"])
     lacking = sorted(name for name in edit.runs if found.get(name) != "runs")
@@ -195,5 +219,34 @@ EDITS = (
         reused=frozenset(),
     ),
     Edit("the folder of data moved", _moved),
+    Edit("the version of rich, with which no component computes", _nothing, library="rich"),
+    Edit(
+        "the version of tifffile",
+        _nothing,
+        runs=frozenset({"ImageMaskExampleGen"}),
+        reused=frozenset(),
+        library="tifffile",
+    ),
+    Edit(
+        "the version of tensorflow-data-validation",
+        _nothing,
+        runs=frozenset({"StatisticsGen", "DistributionValidator"}),
+        reused=frozenset({"ImageMaskExampleGen"}),
+        library="tensorflow-data-validation",
+    ),
+    Edit(
+        "the version of keras-tuner",
+        _nothing,
+        runs=frozenset({"Tuner"}),
+        reused=READING | {"Transform"},
+        library="keras-tuner",
+    ),
+    Edit(
+        "the version of tensorflow-model-analysis",
+        _nothing,
+        runs=frozenset({"Evaluator"}),
+        reused=READING | {"Transform", "Tuner", "Trainer", "InfraValidator"},
+        library="tensorflow-model-analysis",
+    ),
     Edit("the times of all images and masks", _touched),
 )

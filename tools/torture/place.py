@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,15 @@ class Done:
 class Started:
     """A command at work."""
 
-    def __init__(self, words: list[str], log: Path, cwd: Path, checkout: Path = CHECKOUT):
+    def __init__(
+        self,
+        words: list[str],
+        log: Path,
+        cwd: Path,
+        checkout: Path = CHECKOUT,
+        through: Sequence[str] = (),
+        python_path: Path | None = None,
+    ):
         """Starts the command.
 
         Args:
@@ -66,12 +74,16 @@ class Started:
             log: path of the files of its output, to which `.out` and `.err` are added.
             cwd: working directory.
             checkout: the checkout whose command it is.
+            through: the words of another command that replaces itself by this one, such as `env`.
+            python_path: folder in which Python looks for modules first.
         """
         self._files = [Path(f"{log}.{kind}") for kind in ("out", "err")]
         environment = {**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), "COLUMNS": "400"}
+        if python_path:
+            environment["PYTHONPATH"] = str(python_path)
         with self._files[0].open("wb") as out, self._files[1].open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, str(checkout / "run_pipeline.py"), *words],
+                [*through, sys.executable, str(checkout / "run_pipeline.py"), *words],
                 stdout=out, stderr=err, stdin=subprocess.DEVNULL,
                 cwd=cwd, env=environment, start_new_session=True,
             )  # fmt: skip
@@ -127,24 +139,29 @@ class Place:
         root: Path | None = None,
         checkout: Path = CHECKOUT,
         settings: Mapping[str, object] | None = None,
+        through: Sequence[str] = (),
+        python_path: Path | None = None,
     ) -> Started:
         """Starts a command.
 
         Args:
-            words: the command and its arguments; `run` gets data and settings, too.
+            words: the command and its arguments; `run` and `check` get data and settings, too.
             root: another root than that of the place.
             checkout: the checkout whose command it is.
             settings: settings of the run that differ from `SETTINGS`.
+            through: the words of another command that replaces itself by this one.
+            python_path: folder in which Python looks for modules first.
         """
         self._count += 1
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
         arguments = [*words, "--root", str(root or self.root)]
-        if words[0] == "run":
+        if words[0] in ("run", "check"):
             arguments += [] if "--data" in words else ["--data", str(self.data)]
             values = {**SETTINGS, **(settings or {})}
             arguments += [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
-        return Started(arguments, logs / f"{self._count:04d}-{words[0]}", self.folder, checkout)
+        log = logs / f"{self._count:04d}-{words[0]}"
+        return Started(arguments, log, self.folder, checkout, through, python_path)
 
     def command(
         self,
@@ -153,9 +170,14 @@ class Place:
         checkout: Path = CHECKOUT,
         seconds: float = SECONDS,
         settings: Mapping[str, object] | None = None,
+        through: Sequence[str] = (),
+        python_path: Path | None = None,
     ) -> Done:
         """Runs a command to its end; arguments as for `start`, and the bound in seconds."""
-        return self.start(*words, root=root, checkout=checkout, settings=settings).wait(seconds)
+        started = self.start(
+            *words, root=root, checkout=checkout, settings=settings, through=through, python_path=python_path
+        )
+        return started.wait(seconds)
 
 
 @contextlib.contextmanager
@@ -192,7 +214,8 @@ def at_work(root: Path, before: set[Path]) -> str | None:
         Its name; "(loading)" before the first; None after the last.
     """
     new = set(root.glob("runs/*")) - before
-    record = newest_record(root) if new else {}
+    # The folder of a run is there before its record, which must not be taken for that of the run before.
+    record = newest_record(root) if any((run / "run.json").is_file() for run in new) else {}
     if not record.get("nodes"):
         return "(loading)"
     return next((name for name in record["nodes"] if name not in record["components"]), None)

@@ -21,5 +21,8 @@ class ExportSettings(Section):
         description="Gigabytes the exported model may take for the tile at work; larger tiles are faster.",
     )
     serving_max_pixels: int = Field(
-        10**8, gt=0, description="Largest image that the exported model decodes: others are refused."
+        10**8,
+        gt=0,
+        le=10**12,
+        description="Largest image that the exported model decodes: others are refused.",
     )

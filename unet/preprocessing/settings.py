@@ -29,7 +29,7 @@ class PatchSize(Section):
 class Stride(Section):
     """Tiling: the size of the stored tiles."""
 
-    tile_stride: int = Field(512, ge=16, description="Largest stride of the stored training tiles.")
+    tile_stride: int = Field(512, ge=16, le=2**20, description="Largest stride of the stored training tiles.")
 
 
 class TileSettings(Scaling, PatchSize, Stride):

@@ -63,7 +63,10 @@ class Training(Section):
         "(there 10); 0: none.",
     )
     border_sigma: float = Field(
-        5.0, gt=0, description="How far apart two objects are for it, sigma of equation 2, in pixels."
+        5.0,
+        ge=0.1,
+        le=1000,
+        description="How far apart two objects are for it, sigma of equation 2, in pixels.",
     )
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Adam, AdamW, or the paper's SGD.")
     momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
@@ -119,6 +122,7 @@ class Augmentation(Section):
     elastic_sigma: float = Field(
         10.0,
         ge=0,
+        le=1000,
         description="Standard deviation, in pixels, of the displacement at 3 x 3 points of a patch "
         "(the paper, section 3.1).",
     )

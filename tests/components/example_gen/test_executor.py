@@ -211,7 +211,13 @@ def another_sample(data: Path) -> None:
         Image.new("L", (40, 32)).save(data / part / "new.png")
 
 
-@pytest.mark.parametrize("change", [other_image, other_mask, another_sample])
+def replaced_and_put_back(data: Path) -> None:
+    before = (data / "images/cell_005.png").read_bytes()
+    other_image(data)
+    (data / "images/cell_005.png").write_bytes(before)
+
+
+@pytest.mark.parametrize("change", [other_image, other_mask, another_sample, replaced_and_put_back])
 def test_data_that_change_while_they_are_read_stop_the_run(
     execute: Callable[..., Examples], data: Path, change: Callable[[Path], None]
 ):
