@@ -23,7 +23,7 @@ _NEEDED = (
 )
 
 
-_ALIKE = ("classes", "class_values", "channels", "value_range", "scale", "geometry")
+_ALIKE = ("classes", "class_values", "channels", "use_channels", "value_range", "scale", "geometry")
 
 
 class ModelError(BadInput):

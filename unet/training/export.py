@@ -41,6 +41,7 @@ def export(
         "class_values": served_values(settings.classes),
         "channels": train.channels,
         "value_range": settings.value_range,  # clients need it to convert floating-point images
+        "use_channels": settings.use_channels,  # and which channels of their images
         "normalization": {"over": settings.normalize, **constants},
         "max_pixels": how.serving_max_pixels,
         "base_filters": settings.base_filters,  # the chosen number; the recipe holds the searched numbers
