@@ -108,7 +108,7 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str) -
             folder,
             number,
             row,
-            decode(features["image"].bytes_list.value[0]),
+            decode(features["image"].bytes_list.value[0], features["channels"].int64_list.value[0]),
             decode(outputs["ground_truth_bytes"][0].numpy())[..., 0],
             measurement.most_likely(maps)[0],
             np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16),

@@ -22,6 +22,7 @@ from tfx.utils import path_utils
 from components.infra_validator import probe as serving_probe
 from components.infra_validator import reference
 from unet.errors import ExportRejected
+from unet.images.channels import is_stacked, stored_rows
 from unet.preprocessing.decoding import counted_pixels
 from unet.registry.records import training_record
 
@@ -59,7 +60,7 @@ def InfraValidator(  # type: ignore[no-untyped-def]
         )
         for path in paths:
             write_expected(network, path, record)
-        probe(served, record["class_values"], paths, timeout, memory)
+        probe(served, record["class_values"], paths, timeout, memory, record["channels"])
     Path(blessing.uri, "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
@@ -68,9 +69,12 @@ def write_probe_images(split: str, folder: Path, count: int, max_pixels: int) ->
     """Writes images of a split: the smallest, the largest that the model accepts, and the first others."""
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
+    sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width", "channels")}
     parsed = (tf.io.parse_single_example(record, sides) for record in records)
-    areas = {number: counted_pixels(int(p["height"]), int(p["width"])) for number, p in enumerate(parsed)}
+    areas = {
+        number: counted_pixels(stored_rows(int(p["height"]), int(p["channels"])), int(p["width"]))
+        for number, p in enumerate(parsed)
+    }
     taken = [number for number, area in areas.items() if area <= min(max_pixels, _SENT_PIXELS)]
     by_area = sorted(taken, key=areas.__getitem__)
     chosen = list(dict.fromkeys([*by_area[:1], *by_area[-1:], *taken]))[:count]
@@ -99,7 +103,12 @@ def _is_small(encoded: bytes) -> bool:
 
 
 def probe(
-    model: Path, class_values: Sequence[Any], images: Sequence[Path], timeout: float, memory: int
+    model: Path,
+    class_values: Sequence[Any],
+    images: Sequence[Path],
+    timeout: float,
+    memory: int,
+    channels: int = 1,
 ) -> None:
     """Runs `components.infra_validator.probe` in a fresh process; raises `ExportRejected` with the reason.
 
@@ -109,10 +118,13 @@ def probe(
         images: image files; `write_expected` may have written the expected prediction beside each.
         timeout: time limit in seconds.
         memory: memory limit in megabytes.
+        channels: number of channels of the images.
     """
     # -I, another working directory and the source as text: the process can import nothing of this project.
     source = Path(serving_probe.__file__).read_text(encoding="utf-8")
-    command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), *map(str, images)]
+    below = channels if is_stacked(channels) else 1
+    command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), str(below)]
+    command += map(str, images)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, cwd=tempfile.gettempdir(), check=False
