@@ -22,7 +22,7 @@ from tfx.utils import path_utils
 from components.infra_validator import probe as serving_probe
 from components.infra_validator import reference
 from unet.errors import ExportRejected
-from unet.images.channels import is_stacked, stored_rows
+from unet.images.channels import stored_rows
 from unet.preprocessing.decoding import counted_pixels
 from unet.registry.records import training_record
 
@@ -56,7 +56,10 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     network = keras.saving.load_model(Path(model_run.uri, "network.keras"), compile=False)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_probe_images(
-            artifact_utils.get_split_uri([examples], "test"), Path(folder), images, record["max_pixels"]
+            artifact_utils.get_split_uri([examples], "test"),
+            Path(folder),
+            images,
+            record["max_pixels"] // stored_rows(1, record["channels"]),
         )
         for path in paths:
             write_expected(network, path, record)
@@ -69,12 +72,9 @@ def write_probe_images(split: str, folder: Path, count: int, max_pixels: int) ->
     """Writes images of a split: the smallest, the largest that the model accepts, and the first others."""
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width", "channels")}
+    sides = {key: tf.io.FixedLenFeature([], tf.int64) for key in ("height", "width")}
     parsed = (tf.io.parse_single_example(record, sides) for record in records)
-    areas = {
-        number: counted_pixels(stored_rows(int(p["height"]), int(p["channels"])), int(p["width"]))
-        for number, p in enumerate(parsed)
-    }
+    areas = {number: counted_pixels(int(p["height"]), int(p["width"])) for number, p in enumerate(parsed)}
     taken = [number for number, area in areas.items() if area <= min(max_pixels, _SENT_PIXELS)]
     by_area = sorted(taken, key=areas.__getitem__)
     chosen = list(dict.fromkeys([*by_area[:1], *by_area[-1:], *taken]))[:count]
@@ -122,8 +122,15 @@ def probe(
     """
     # -I, another working directory and the source as text: the process can import nothing of this project.
     source = Path(serving_probe.__file__).read_text(encoding="utf-8")
-    below = channels if is_stacked(channels) else 1
-    command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), str(below)]
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        source,
+        str(model),
+        json.dumps(class_values),
+        str(stored_rows(1, channels)),
+    ]
     command += map(str, images)
     try:
         done = subprocess.run(
