@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unet.evaluation.results import PICTURES, ImageRow
-from unet.images.channels import composite, is_stacked
+from unet.images.channels import is_stacked
 from unet.images.display import stretch_table
 from unet.images.reader import to_grayscale
+from unet.images.stacking import composite
 
 SCORE = "foreground_iou"
 EACH = 3  # number of images of each role: worst, median, best

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.images.channels import composite
 from unet.images.reader import to_grayscale
+from unet.images.stacking import composite
 
 LARGEST = 1 << 25  # largest number of pixels of an overlay; larger images are subsampled
 _BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown as black and white

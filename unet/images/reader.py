@@ -1,7 +1,7 @@
 """The reader of images: converts files of all supported formats to canonical bytes.
 
 *Canonical bytes* are read alike by TensorFlow's decoders and this module: a grey or RGB PNG of 8 or 16 bits,
-or an upright grey or RGB JPEG; images of other channels are grey PNGs, see `unet.images.channels`. Files of
+or an upright grey or RGB JPEG; images of other channels are grey PNGs, see `unet.images.stacking`. Files of
 this form are kept byte for byte; all others are re-encoded once, without loss. An image that cannot be
 represented without loss is refused with advice.
 """
@@ -18,10 +18,11 @@ import imagecodecs
 import numpy as np
 from PIL import Image as PILImage
 
-from unet.images.channels import ADVICE, ChosenChannels, choose, is_stacked, stack, unstack
+from unet.images.channels import ADVICE, ChosenChannels, is_stacked
 from unet.images.depth import DEPTH_SCALE
 from unet.images.formats import read_raster
 from unet.images.raster import ImageError, Raster
+from unet.images.stacking import choose, stack, unstack
 
 MAX_PIXELS = 10**9
 _BLOCK = 1 << 20  # values that are processed at a time where copies of them are made

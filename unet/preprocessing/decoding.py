@@ -31,7 +31,7 @@ def decode_image(
 ) -> tf.Tensor:
     """Decodes a PNG of up to 16 bits or a JPEG, each grey or RGB, and turns it upright.
 
-    An image of other channels is a grey PNG with its channels below one another (`unet.images.channels`).
+    An image of other channels is a grey PNG with its channels below one another (`unet.images.stacking`).
 
     RGB becomes grey by (299 R + 587 G + 114 B + 500) // 1000 on the stored integers (the luma weights of
     ITU-R BT.601, rounded), grey becomes RGB by repetition. The values of the header are checked before any

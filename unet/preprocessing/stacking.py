@@ -1,4 +1,4 @@
-"""Images of other than one or three channels inside a graph, see `unet.images.channels`."""
+"""Images of other than one or three channels inside a graph, see `unet.images.stacking`."""
 
 from __future__ import annotations
 

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unet.images.channels import composite, is_stacked
+from unet.images.channels import is_stacked
 from unet.images.reader import encode_png
+from unet.images.stacking import composite
 from unet.masks.labels import IGNORE
 from unet.tiling import Geometry
 from unet.training.batches import names_of_batch, training_batches

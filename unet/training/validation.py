@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unet.images.channels import composite
+from unet.images.stacking import composite
 from unet.interruption import end_if_requested
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
