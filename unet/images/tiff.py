@@ -184,7 +184,7 @@ def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tup
         frames: number of images in a single page.
     """
     count = max(len(places), frames)
-    single = [(number,) for number in range(count)]
+    single: list[tuple[int, ...]] = [(number,) for number in range(count)]
     if count == 1:
         return single
     number_of = {place: number for number, place in enumerate(places)}

@@ -64,8 +64,10 @@ def read(
     Raises:
         ImageError: the image cannot be used.
     """
-    plain = use_channels is None and not isinstance(source, bytes)
-    if plain and (large_pages(Path(source), 1)[0] if large is None else large):
+    # Chosen channels may lie on several pages: such an image is decoded whole.
+    if not (isinstance(source, bytes) or use_channels) and (
+        large_pages(Path(source), 1)[0] if large is None else large
+    ):
         stored = open_page(Path(source), page, scratch)
         if stored is not None:
             return InputImage(stored.shape[0], stored.shape[1], None, stored)

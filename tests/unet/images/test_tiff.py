@@ -152,7 +152,7 @@ def test_what_would_be_read_wrongly_is_refused(data: bytes, found: str) -> None:
 
 
 FIELD = PAGES[:4]  # four channels of one field, and the same as two channels of two fields or slices
-WITH_AXES = {
+WITH_AXES: dict[str, dict[str, Any]] = {
     "ome": {"ome": True, "photometric": "minisblack"},
     "imagej": {"imagej": True},
     "imagej of one page": {"imagej": True, "truncate": True},

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.unet.encoded_images import noise
-from unet.images import channels as offline
+from unet.images import stacking as offline
 from unet.preprocessing.stacking import stack, unstack
 
 
