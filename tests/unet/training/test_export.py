@@ -26,6 +26,7 @@ def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, nor
         "class_values": [0, 255],
         "channels": 1,
         "value_range": [0.0, 1.0],
+        "use_channels": None,
         "normalization": normalization,
         "max_pixels": 1234,
         "base_filters": 2,
