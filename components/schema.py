@@ -21,9 +21,10 @@ from tfx.utils import io_utils
 
 from unet.dataset.sample import FRACTION_PREFIX, SCALARS
 from unet.errors import BadInput
+from unet.images.channels import MOST_CHANNELS
 
 BYTES_FEATURES = ("image", "mask", "border", "name", "group")
-INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, 3), "bit_depth": (8, 16)}
+INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, MOST_CHANNELS), "bit_depth": (8, 16)}
 # Values of every bit depth are on the 0..255 scale (unet/images/reader.py).
 FLOAT_RANGES = {"mean": (0.0, 255.0), "stddev": (0.0, 127.5)}
 

@@ -24,6 +24,7 @@ from unet.preprocessing.decoding import decode_image
 from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize_image, resize_mask
 from unet.preprocessing.settings import TileSettings
+from unet.preprocessing.stacking import stack
 from unet.training.tiles import count_images, require_images
 
 PNG_LEVEL = 1  # zlib's fastest level: tiles are written once and read a few times
@@ -39,11 +40,12 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: dict[str, Any]
 
     Returns:
         For each tile, shape [N]: `tile` and `tile_mask` (PNG of the same patch of the mirror-padded image and
-        mask; the tile of a resized or 16-bit image has 16 bits; with `border`, the second channel of the
-        mask), `name` of the image, `top` and `left` (first image pixel of the tile's own area), `height` and
-        `width` of the image (all four after `scale`), `tiles` (number of tiles of the image); shape [N,
-        classes], `class_pixels`, the pixels of each class in the tile's own area; shape [N, channels], `mean`
-        and `stddev` of all training pixels or of the image.
+        mask; the tile of a resized or 16-bit image has 16 bits; channels other than grey or RGB lie below one
+        another; with `border`, the second channel of the mask), `name` of the image, `top` and `left` (first
+        image pixel of the tile's own area), `height` and `width` of the image (all four after `scale`),
+        `tiles` (number of tiles of the image); shape [N, classes], `class_pixels`, the pixels of each class
+        in the tile's own area; shape [N, channels], `mean` and `stddev` of all training pixels or of the
+        image.
     """
     settings = TileSettings.model_validate_json(custom_config["tiles"])
     constants = None
@@ -167,8 +169,8 @@ def _cut(
     def encode(tile: tf.Tensor) -> tf.Tensor:
         return tf.cond(
             deep,
-            lambda: tf.io.encode_png(tile, PNG_LEVEL),
-            lambda: tf.io.encode_png(tf.cast(tile // DEPTH_SCALE, tf.uint8), PNG_LEVEL),
+            lambda: tf.io.encode_png(stack(tile), PNG_LEVEL),
+            lambda: tf.io.encode_png(stack(tf.cast(tile // DEPTH_SCALE, tf.uint8)), PNG_LEVEL),
         )
 
     def one(index: tf.Tensor) -> tuple[tf.Tensor, ...]:

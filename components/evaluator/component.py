@@ -116,7 +116,7 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str, f
             folder,
             number,
             row,
-            decode(features["image"].bytes_list.value[0]),
+            decode(features["image"].bytes_list.value[0], features["channels"].int64_list.value[0]),
             decode(outputs["ground_truth_bytes"][0].numpy())[..., 0],
             predicted,
             foreground if first else confidence,

@@ -42,12 +42,12 @@ def to_example(sample: Sample, settings: ReadSettings) -> tf.train.Example:
     """Reads one sample into a tf.Example.
 
     Returns:
-        Features `image` (canonical PNG or JPEG), `mask` (PNG of class indices, `unet.masks.labels.IGNORE` for
-        ignored pixels), `border` (PNG of `unet.masks.weight_map.border`, empty if the loss has no border
-        term), `name`, `group`, `column_NAME` for each declared column, and the scalars of the statistics:
-        `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and, for each class, `fraction_CLASS` of
-        the pixels that are not ignored; with a class of instances also `instances`, a 16-bit PNG of their
-        ids.
+        Features `image` (canonical bytes, see `unet.images.reader`), `mask` (PNG of class indices,
+        `unet.masks.labels.IGNORE` for ignored pixels), `border` (PNG of `unet.masks.weight_map.border`, empty
+        if the loss has no border term), `name`, `group`, `column_NAME` for each declared column, and the
+        scalars of the statistics: `height`, `width`, `channels`, `bit_depth`, `mean`, `stddev` and, for each
+        class, `fraction_CLASS` of the pixels that are not ignored; with a class of instances also
+        `instances`, a 16-bit PNG of their ids.
     """
     page = sample.page or 0
     try:
@@ -89,7 +89,13 @@ def to_serving_example(path: Path, settings: ReadSettings) -> tf.train.Example:
 
 
 def _read_image(path: Path, page: int, settings: ReadSettings) -> Image:
-    return read_image(path, page=page, max_pixels=settings.max_pixels, value_range=settings.value_range)
+    return read_image(
+        path,
+        page=page,
+        max_pixels=settings.max_pixels,
+        value_range=settings.value_range,
+        use_channels=settings.use_channels,
+    )
 
 
 def _scalars(image: Image) -> dict[str, int | float]:

@@ -22,6 +22,7 @@ from tfx.utils import path_utils
 from components.infra_validator import probe as serving_probe
 from components.infra_validator import reference
 from unet.errors import ExportRejected
+from unet.images.channels import stored_rows
 from unet.preprocessing.decoding import counted_pixels
 from unet.registry.records import training_record
 
@@ -55,11 +56,14 @@ def InfraValidator(  # type: ignore[no-untyped-def]
     network = keras.saving.load_model(Path(model_run.uri, "network.keras"), compile=False)
     with tempfile.TemporaryDirectory() as folder:
         paths = write_probe_images(
-            artifact_utils.get_split_uri([examples], "test"), Path(folder), images, record["max_pixels"]
+            artifact_utils.get_split_uri([examples], "test"),
+            Path(folder),
+            images,
+            record["max_pixels"] // stored_rows(1, record["channels"]),
         )
         for path in paths:
             write_expected(network, path, record)
-        probe(served, record["class_values"], paths, timeout, memory)
+        probe(served, record["class_values"], paths, timeout, memory, record["channels"])
     Path(blessing.uri, "INFRA_BLESSED").touch()
     blessing.set_int_custom_property("blessed", 1)
 
@@ -99,7 +103,12 @@ def _is_small(encoded: bytes) -> bool:
 
 
 def probe(
-    model: Path, class_values: Sequence[Any], images: Sequence[Path], timeout: float, memory: int
+    model: Path,
+    class_values: Sequence[Any],
+    images: Sequence[Path],
+    timeout: float,
+    memory: int,
+    channels: int = 1,
 ) -> None:
     """Runs `components.infra_validator.probe` in a fresh process; raises `ExportRejected` with the reason.
 
@@ -109,10 +118,20 @@ def probe(
         images: image files; `write_expected` may have written the expected prediction beside each.
         timeout: time limit in seconds.
         memory: memory limit in megabytes.
+        channels: number of channels of the images.
     """
     # -I, another working directory and the source as text: the process can import nothing of this project.
     source = Path(serving_probe.__file__).read_text(encoding="utf-8")
-    command = [sys.executable, "-I", "-c", source, str(model), json.dumps(class_values), *map(str, images)]
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        source,
+        str(model),
+        json.dumps(class_values),
+        str(stored_rows(1, channels)),
+    ]
+    command += map(str, images)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=timeout, cwd=tempfile.gettempdir(), check=False

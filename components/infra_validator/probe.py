@@ -1,6 +1,7 @@
 """A client that imports TensorFlow but not this project; the InfraValidator runs it in its own process.
 
-Arguments: folder of the SavedModel, JSON list of class values, image files. A `.npz` beside an image holds
+Arguments: folder of the SavedModel, JSON list of class values, number of channels that lie below one another
+in the images, image files. A `.npz` beside an image holds
 its expected prediction, if known: `indices` and `clear`. Prints one JSON object: `wrong`, a sentence for each
 failure, and `memory_mb`, the peak of the memory.
 """
@@ -14,7 +15,7 @@ WARMUP = "assets.extra/tf_serving_warmup_requests"
 DEPTH_SCALE = 257  # equals `unet.images.depth`, which this process must not import
 
 
-def main(model: str, class_values: str, *paths: str) -> None:
+def main(model: str, class_values: str, channels: str, *paths: str) -> None:
     """Loads the model, sends all requests and prints the failures."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -24,7 +25,7 @@ def main(model: str, class_values: str, *paths: str) -> None:
     replay(signatures, os.path.join(model, WARMUP))
     wrong: list[str] = []
     for path in paths:
-        wrong += check_image(signatures["serving_default"], path, json.loads(class_values))
+        wrong += check_image(signatures["serving_default"], path, json.loads(class_values), int(channels))
     wrong += check_refusals(signatures["serving_default"])
     ours = [
         name
@@ -52,7 +53,7 @@ def replay(signatures: Any, path: str) -> None:
         signatures[request.model_spec.signature_name](**inputs)
 
 
-def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
+def check_image(serve: Any, path: str, class_values: list[Any], channels: int = 1) -> list[str]:
     """Lists what is wrong with the predicted mask of an image."""
     import numpy as np
     import tensorflow as tf
@@ -62,7 +63,8 @@ def check_image(serve: Any, path: str, class_values: list[Any]) -> list[str]:
     values = np.array(class_values).reshape(len(class_values), -1)  # [classes, 1 or 3]
     mask = tf.io.decode_png(serve(image_bytes=tf.constant([data]))["mask_bytes"][0], dtype=tf.uint16).numpy()
     mask = mask // DEPTH_SCALE if values.max() < 256 else mask
-    size = tuple(tf.io.decode_image(data, expand_animations=False).shape[:2])
+    rows, width = tf.io.decode_image(data, expand_animations=False).shape[:2]
+    size = (rows // channels, width)
     if mask.shape != (*size, values.shape[1]):
         return [f"{path}: the mask is {mask.shape}, the image is {size}"]
     same = (mask[:, :, None] == values).all(-1)  # [H, W, classes]

@@ -32,8 +32,9 @@ def expected_probabilities(
         encoded: canonical bytes of an image.
         record: training record of the exported model.
     """
-    stored = decode(encoded)
-    channels, deep = record["channels"], stored.dtype == np.uint16
+    channels = record["channels"]
+    stored = decode(encoded, channels)
+    deep = stored.dtype == np.uint16
     if channels == 1 and stored.shape[-1] == 3:
         stored = to_grayscale(stored)[..., None]
     stored = np.repeat(stored, channels // stored.shape[-1], -1)

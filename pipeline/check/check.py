@@ -20,6 +20,7 @@ from unet.dataset.sample import SERVING, Problem, Sample
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.capacity import cores
+from unet.images.channels import fits
 from unet.images.memory import one_at_a_time
 from unet.images.reader import read_image
 
@@ -41,6 +42,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
             settings.label_map,
             max_pixels=config.max_pixels,
             value_range=config.value_range,
+            use_channels=config.use_channels,
             checked=checked,
         )
     problems += [problem for several in inspection.problems.values() for problem in several]
@@ -76,6 +78,11 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     if serving:
         summary.splits[SERVING] = len(serving)
     channels = max(summary.channels, default=1) if config.channels == "auto" else config.channels
+    if strange := [count for count in summary.channels if not fits(count, channels)]:
+        example = next(fact.name for fact in facts if fact.channels == strange[0])
+        found = f"{example} has {strange[0]} channels, the network is to see {channels}"
+        advice = "choose channels that all images have: --set 'use_channels=[...]'"
+        problems.append(Problem(str(config.data), found, advice, of_the_set=True))
     proposed = []
     if proposals and split_of and not problems:
         usable = {fact.name for fact in facts}
@@ -139,7 +146,12 @@ def _unreadable(paths: Iterable[Path], config: PipelineConfig) -> list[Problem]:
     def read(path: Path) -> Problem | None:
         try:
             with one_at_a_time():
-                read_image(path, max_pixels=config.max_pixels, value_range=config.value_range)
+                read_image(
+                    path,
+                    max_pixels=config.max_pixels,
+                    value_range=config.value_range,
+                    use_channels=config.use_channels,
+                )
         except raster.ImageError as error:
             return Problem(str(path), error.found, error.advice)
         return None

@@ -81,7 +81,7 @@ class DataSummary:
                 }
                 for name in (pixels if split_of else ())
             },
-            odd_channels=min(by_channels[3], by_channels[1], key=len) if len(by_channels) > 1 else [],
+            odd_channels=min(by_channels[3], by_channels[1], key=len) if set(by_channels) == {1, 3} else [],
             white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
         )
 
@@ -121,7 +121,7 @@ class Report:
 
     @property
     def channels(self) -> int:
-        """The number of channels that the network needs: 3 if any image is in color, else 1."""
+        """The number of channels that the network needs: that of the images, 3 if any is in color."""
         return max(self.summary.channels, default=1)
 
     def to_json(self) -> str:
@@ -218,7 +218,8 @@ def _summary_lines(report: Report) -> list[str]:
     else:
         smallest, *_, largest = summary.sizes
         sizes = f"{len(summary.sizes)} different ones, {smallest} to {largest}"
-    kinds = [f"{count} {'grey' if n == 1 else 'colour'}" for n, count in summary.channels.items()]
+    names = {1: "grey", 3: "colour"}
+    kinds = [f"{count} {names.get(n, f'of {n} channels')}" for n, count in summary.channels.items()]
     depths = [f"{count} of {depth} bits" for depth, count in summary.bit_depths.items()]
     lines += [f"Sizes:   {sizes}", f"Kind:    {', '.join(kinds)}; {', '.join(depths)}"]
     if odd := summary.odd_channels:

@@ -18,6 +18,8 @@ from unet.dataset.settings import Data, Drift, Folder, ReadSettings
 from unet.evaluation.settings import Gate
 from unet.evaluation.slices import why_unknown
 from unet.export.settings import ExportSettings
+from unet.images.channels import fits, is_stacked
+from unet.images.settings import Channels
 from unet.masks.background import question
 from unet.masks.labels import INSTANCES
 from unet.masks.settings import Values
@@ -46,6 +48,7 @@ class PipelineConfig(
     Drift,
     Scaling,
     Data,
+    Channels,
     Values,
     Folder,
 ):
@@ -77,6 +80,14 @@ class PipelineConfig(
             )
         if self.mask_values == "nearest" and INSTANCES in self.classes.values():
             raise ValueError('mask_values = "nearest" and "instances" contradict each other')
+        if self.channels != "auto":
+            chosen = len(self.use_channels) if isinstance(self.use_channels, list) else None
+            if is_stacked(self.channels) and self.use_channels is None:
+                raise ValueError(
+                    f"channels = {self.channels} needs use_channels: the numbers of them, or all"
+                )
+            if chosen is not None and not fits(chosen, self.channels):
+                raise ValueError(f"channels = {self.channels}, but use_channels chooses {chosen}")
         known = [*SCALARS, *(FRACTION_PREFIX + name for name in self.classes)]
         if strange := [name for name in self.domains if name not in known]:
             raise ValueError(f"domains: unknown statistic {strange[0]!r}, known: {', '.join(known)}")

@@ -45,7 +45,7 @@ def write_answers(
         ImageError: the image cannot be used.
         OSError: an output cannot be written.
     """
-    picture = read(task.image, task.page or 0, model.record.get("value_range"), out, task.large)
+    picture = model.read(task.image, task.page or 0, task.large)
     (out / task.folder).mkdir(parents=True, exist_ok=True)
     if model.serves(picture) and not task.large:
         indices = _write_served(task, model, picture, outputs, out, bool(coco))

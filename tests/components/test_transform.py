@@ -1,8 +1,12 @@
 """What a real Beam run of the preprocessing function makes of images of all sizes."""
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
+from components.transform import cut_tiles
 from tests.unet.training.tiny import GEOMETRY, TILES
+from unet.images.reader import encode_image, encode_png
 from unet.training.tiles import decode_tile, read_tiles
 
 
@@ -24,3 +28,25 @@ def test_class_pixels_are_those_of_all_images(images, patterns):
     tiles = read_tiles(patterns)
     counts = sum(np.bincount(mask.ravel(), minlength=2) for _, mask in images.values())
     np.testing.assert_array_equal(tiles.features["class_pixels"].sum(0), counts)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_tiles_of_other_channels_hold_each_by_itself(channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 50, channels), np.uint8)
+    pixels[..., 1] //= 4
+    mask = (pixels[..., 0] > 127).astype(np.uint8)
+    inputs = {
+        "image": tf.constant([encode_image(pixels)]),
+        "mask": tf.constant([encode_png(mask)]),
+        "border": tf.constant([b""]),
+        "name": tf.constant([b"a"]),
+        "bit_depth": tf.constant([[8]], tf.int64),
+    }
+    settings = TILES.model_copy(
+        update={"image_channels": channels, "with_border": False, "normalize": "image", "scale": 1.0}
+    )
+    tiles = cut_tiles(inputs, settings, None)
+    np.testing.assert_allclose(tiles["mean"][0], pixels.mean((0, 1)), rtol=1e-5)
+    tile = decode_tile(tiles["tile"][0], channels).numpy()
+    halo = GEOMETRY.halo
+    np.testing.assert_array_equal(tile[halo : halo + 30, halo : halo + 50], pixels)

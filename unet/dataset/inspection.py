@@ -15,6 +15,7 @@ from unet.dataset.sample import Problem, Sample
 from unet.files import hash_of, read_and_hash
 from unet.images import raster
 from unet.images.capacity import cores
+from unet.images.channels import ChosenChannels
 from unet.images.formats import read_file
 from unet.images.memory import LARGE_FILE, one_at_a_time
 from unet.images.reader import NeedsRange, as_range, read_image
@@ -70,6 +71,7 @@ def inspect(
     *,
     max_pixels: int,
     value_range: tuple[float, float] | None = None,
+    use_channels: ChosenChannels | None = None,
     checked: InspectionCache,
 ) -> Inspection:
     """Reads all images and masks.
@@ -79,9 +81,10 @@ def inspect(
         label_map: meaning of the values in the masks.
         max_pixels: images with more pixels are reported as problems.
         value_range: black and white of images with other values than 8 or 16 unsigned bits.
+        use_channels: the channels of the images that are read, see `read_image`.
         checked: cache of earlier results.
     """
-    reader = _Reader(label_map, max_pixels, value_range, checked)
+    reader = _Reader(label_map, _Limits(max_pixels, value_range, use_channels), checked)
     # Threads suffice: decoding, hashing and NumPy release the interpreter's lock, and starting processes
     # takes longer than reading a small data set.
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
@@ -120,6 +123,21 @@ def inspect(
     )
 
 
+@dataclass(frozen=True)
+class _Limits:
+    """How images are read; see `read_image`."""
+
+    max_pixels: int
+    value_range: tuple[float, float] | None
+    use_channels: ChosenChannels | None
+
+    @property
+    def key(self) -> str:
+        """Prefix of an image's cache key: what is read of an image depends on range and channels."""
+        chosen = f" channels {self.use_channels}" if self.use_channels else ""
+        return f"image {list(self.value_range) if self.value_range else None}{chosen}"
+
+
 @dataclass
 class _Result:
     """Result for one sample: `facts`, or `problems` with their kind in `undeclared` and `needs_range`."""
@@ -152,21 +170,15 @@ class _Reader:
     def __init__(
         self,
         label_map: LabelMap,
-        max_pixels: int,
-        value_range: tuple[float, float] | None,
+        limits: _Limits,
         checked: InspectionCache,
     ):
         self.stacks: dict[Path, str] = {}
-        self._label_map, self._max_pixels, self._range, self._checked = (
-            label_map,
-            max_pixels,
-            value_range,
-            checked,
-        )
+        self._label_map, self._limits, self._checked = label_map, limits, checked
 
     def read(self, sample: Sample) -> _Result:
         result = _Result()
-        image = self._attempt(sample.image, sample.page, self._image, _kind_of_image(self._range), result)
+        image = self._attempt(sample.image, sample.page, self._image, self._limits.key, result)
         mask = self._attempt(sample.mask, sample.page, self._mask, "mask", result)
         if mask:
             result.mask_stats = MaskStats.of(mask)
@@ -190,10 +202,10 @@ class _Reader:
         return result
 
     def _image(self, content: Path | bytes, page: int) -> dict[str, Any]:
-        return _learn(content, page, self._max_pixels, self._range)
+        return _learn(content, page, self._limits)
 
     def _mask(self, content: Path | bytes, page: int) -> dict[str, Any]:
-        return asdict(read_mask_stats(content, page=page, max_pixels=self._max_pixels))
+        return asdict(read_mask_stats(content, page=page, max_pixels=self._limits.max_pixels))
 
     def _attempt(
         self,
@@ -214,7 +226,7 @@ class _Reader:
                 else:
                     content, sha256 = path, f"{self.stacks[path]}:{page}"
                 known: dict[str, Any] | None = self._checked.get(f"{kind} {sha256}")
-                if known and known["height"] * known["width"] <= self._max_pixels:
+                if known and known["height"] * known["width"] <= self._limits.max_pixels:
                     return known
                 found = read(content, page or 0)
         except raster.ImageError as error:
@@ -237,6 +249,7 @@ def content_of(
     *,
     max_pixels: int,
     value_range: tuple[float, float] | None,
+    use_channels: ChosenChannels | None,
     checked: InspectionCache,
 ) -> str:
     """`Image.content` of a sample, from the cache or by decoding the image.
@@ -246,16 +259,18 @@ def content_of(
         sha256: hash of the image file, followed by the page number for a page of a stack.
         max_pixels: larger images raise an error.
         value_range: black and white of images with other values than 8 or 16 unsigned bits.
+        use_channels: the channels of the image that are read, see `read_image`.
         checked: cache of earlier results.
 
     Raises:
         ImageError: the image cannot be read.
     """
-    key = f"{_kind_of_image(value_range)} {sha256}"
+    limits = _Limits(max_pixels, value_range, use_channels)
+    key = f"{limits.key} {sha256}"
     known = checked.get(key)
     if known is None:
         with one_at_a_time():
-            known = _learn(sample.image, sample.page or 0, max_pixels, value_range)
+            known = _learn(sample.image, sample.page or 0, limits)
         checked.put(key, known)
     return str(known["content"])
 
@@ -293,15 +308,8 @@ def _held(class_pixels: Mapping[str, int]) -> frozenset[str]:
     return frozenset(name for name, count in class_pixels.items() if count)
 
 
-def _kind_of_image(value_range: tuple[float, float] | None) -> str:
-    """Prefix of an image's cache key; the result of reading an image depends on `value_range`."""
-    return f"image {list(value_range) if value_range else None}"
-
-
-def _learn(
-    content: Path | bytes, page: int, max_pixels: int, value_range: tuple[float, float] | None
-) -> dict[str, Any]:
-    image = read_image(content, page=page, max_pixels=max_pixels, value_range=value_range)
+def _learn(content: Path | bytes, page: int, limits: _Limits) -> dict[str, Any]:
+    image = read_image(content, page=page, **asdict(limits))
     values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
     return {**values, "stored": len(image.data)}
 

@@ -33,7 +33,7 @@ from unet.dataset.sample import (
 )
 from unet.dataset.spans import TwoFolders, find_spans, is_pattern
 from unet.images import raster
-from unet.images.formats import count_pages
+from unet.images.formats import count_pages, pages_per_image
 
 _PARTS = ("images", "masks")
 _TIFF = {".tif", ".tiff"}
@@ -261,9 +261,12 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
             in_image = in_mask = 1  # reading the file completely will raise the error
         if in_image != in_mask:
             found = f"{in_mask} pages of masks for {in_image} pages of images"
-            problems.append(
-                Problem(str(sample.mask), found, "export as many masks as images, in their order")
-            )
+            advice = "export as many masks as images, in their order"
+            if (channels := pages_per_image(sample.image)) > 1:
+                found += f", each of {channels} channels"
+                if in_mask == in_image * channels:
+                    advice = "save the images as slices, if their channels are slices (Fiji: Properties)"
+            problems.append(Problem(str(sample.mask), found, advice))
         elif in_image == 1:
             pages.append(sample)
         else:

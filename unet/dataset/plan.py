@@ -119,7 +119,7 @@ def make_plan(folder: Path, settings: ReadSettings) -> Plan:
 
     def pixels(sample: Sample) -> str:
         sha256 = content(sample.image, sample)
-        limits: Any = {"max_pixels": settings.max_pixels, "value_range": settings.value_range}
+        limits: Any = {key: getattr(settings, key) for key in ("max_pixels", "value_range", "use_channels")}
         try:
             return content_of(sample, sha256, **limits, checked=checked)
         except raster.ImageError as error:
@@ -180,7 +180,8 @@ def images_in_service(folder: Path | None) -> list[Path]:
 def _meaning(settings: ReadSettings) -> str:
     """Text of the settings that change how files are read; other settings show in the assigned splits."""
     classes = list(settings.classes.items())  # a list: the order of the classes is their index
-    return json.dumps([classes, settings.ignore, settings.mask_values, settings.value_range, settings.sigma])
+    read = [settings.ignore, settings.mask_values, settings.value_range, settings.use_channels]
+    return json.dumps([classes, *read, settings.sigma])
 
 
 def _hash_of(path: Path) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from unet.dataset.sample import SPLITS, split_named
+from unet.images.channels import MOST_CHANNELS
+from unet.images.settings import Channels
 from unet.masks.labels import LabelMap
 from unet.masks.settings import Values
 from unet.settings import Section, Seed
@@ -45,8 +47,10 @@ class Data(Section):
         description='Patterns of the names of images and of their masks, such as ["images/img_*", '
         '"masks/mask_*"]; * stands for the same text.',
     )
-    channels: Literal["auto", 1, 3] = Field(
-        "auto", description="Channels the network sees; auto: 3 if any image is in colour, else 1."
+    channels: Literal["auto"] | Annotated[int, Field(ge=1, le=MOST_CHANNELS)] = Field(
+        "auto",
+        description="Number of channels that the network sees: 1 for grey, 3 for RGB, others only with "
+        "use_channels; auto: that of the images, 3 if any is in colour.",
     )
     slices_per_group: int = Field(
         0, ge=0, description="Consecutive slices that form one group; 0: each image is one."
@@ -70,6 +74,13 @@ class Data(Section):
     serving_data: Path | None = Field(
         None, description="Folder of images as the model gets them in service, to be compared with data."
     )
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _channels_are_counted(cls, value: Any) -> Any:
+        if value != "auto" and not (type(value) is int and 1 <= value <= MOST_CHANNELS):
+            raise ValueError(f"must be auto, or a number from 1 to {MOST_CHANNELS}")
+        return value
 
     @field_validator("serving_data")
     @classmethod
@@ -129,7 +140,7 @@ class Drift(Section):
         return self
 
 
-class ReadSettings(Values, Data, Seed):
+class ReadSettings(Values, Channels, Data, Seed):
     """Settings for reading a data folder, and values derived from other settings.
 
     Attributes:

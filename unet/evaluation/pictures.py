@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unet.evaluation.results import PICTURES, ImageRow
+from unet.images.channels import is_stacked
 from unet.images.display import stretch_table
 from unet.images.reader import to_grayscale
+from unet.images.stacking import composite
 
 SCORE = "foreground_iou"
 EACH = 3  # number of images of each role: worst, median, best
@@ -48,7 +50,7 @@ def write_pictures(
         folder: folder of the evaluation.
         number: number of the image among the pictures, a prefix of its files' names.
         picked: row of the image that `pick` returned.
-        pixels: the image, uint8 or uint16 [H, W, 1 or 3].
+        pixels: the image, uint8 or uint16 [H, W, channels]; see `composite`.
         ground_truth: class indices of the ground truth, [H, W]; `labels.IGNORE` where a pixel does not count.
         predicted: predicted class indices, [H, W].
         probability: times 65535, [H, W]: that of any class but the background, or, without a background,
@@ -77,6 +79,10 @@ def write_pictures(
 
 def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Stretches the contrast, [H, W] or [H, W, 3]; percentiles of the grey values become black and white."""
+    pixels, channels = composite(pixels), pixels.shape[-1]
+    if is_stacked(channels):  # each by itself: the brightness of one does not depend on that of another
+        planes = [stretch_table(plane, _BLACK, _WHITE)[plane] for plane in np.moveaxis(pixels, -1, 0)]
+        return np.stack(planes, -1) if len(planes) > 1 else planes[0]
     gray = to_grayscale(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
     return stretch_table(gray, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else gray]
 

@@ -44,7 +44,7 @@ class Segmenter(tf.Module):
             networks: fully convolutional, [B, H, W, channels] -> logits or softmax of [B, H', W', classes];
                 the prediction of several networks is the mean of their probabilities.
             geometry: geometry of the networks.
-            channels: number of channels of the networks' input, 1 or 3.
+            channels: number of channels of the networks' input.
             mean: mean of the training pixels on the 0..255 scale, one number or one for each channel; None
                 normalises each image by its own mean and standard deviation.
             stddev: standard deviation of the training pixels, in the form of `mean`; above 0.
@@ -65,8 +65,8 @@ class Segmenter(tf.Module):
         networks = [networks] if isinstance(networks, keras.Model) else list(networks)
         if not networks or len({network.output_shape for network in networks}) > 1:
             raise ValueError(f"`networks` must be of the same classes. Received: networks={networks}")
-        if channels not in (1, 3):
-            raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
+        if channels < 1:
+            raise ValueError(f"`channels` must be at least 1. Received: channels={channels}")
         for network in networks:
             _require_fit(network, geometry, channels)
         classes = networks[0].output_shape[-1]

@@ -42,6 +42,8 @@ def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | No
 def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> dict[str, Signature]:
     """Makes the signatures for batches of N; N may be 0, sizes of encoded images may differ.
 
+    Encoded images of other channels than grey or RGB are grey PNGs with their channels below one another.
+
     - `serving_default`: `image_bytes` [N] string -> `mask_bytes` [N] string, PNGs of class values.
     - `colored`: as `serving_default`, with PNGs in the colours of `unet.images.display`, for viewing.
     - `probabilities`: `image_bytes` [N] string -> `probabilities_bytes` [N, classes] string, grey PNGs of 16

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from unet.export.signatures import PROBABILITIES, SERVE
-from unet.images.reader import encode_png
+from unet.images.channels import stored_rows
+from unet.images.reader import encode_image
 from unet.preprocessing.decoding import counted_pixels
 
 WARMUP_REQUESTS = "assets.extra/tf_serving_warmup_requests"
@@ -40,9 +41,9 @@ def write_warmup(
     noise = np.random.default_rng(0)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for side in sides:
-            if max_pixels is not None and counted_pixels(side, side) > max_pixels:
+            if max_pixels is not None and counted_pixels(stored_rows(side, channels), side) > max_pixels:
                 continue
-            image = encode_png(noise.integers(0, 256, (side, side, channels), np.uint8))
+            image = encode_image(noise.integers(0, 256, (side, side, channels), np.uint8))
             for signature in (SERVE, PROBABILITIES):
                 request = predict_pb2.PredictRequest()
                 request.model_spec.name = name

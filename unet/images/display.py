@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet.images.reader import to_grayscale
+from unet.images.stacking import composite
 
 LARGEST = 1 << 25  # largest number of pixels of an overlay; larger images are subsampled
 _BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown as black and white
@@ -25,7 +26,7 @@ def overlay(
     """Draws translucent areas with outlines of all classes that count over the image in grey.
 
     Args:
-        pixels: the image, uint8 or uint16 [H, W, 1 or 3].
+        pixels: the image, uint8 or uint16 [H, W, channels]; see `composite`.
         indices: class of each pixel, [H, W].
         colors: red, green and blue of each class.
         first: index of the first class that counts; the image stays as it is in a background.
@@ -34,7 +35,7 @@ def overlay(
         The picture, [h, w, 3]; h and w are H and W, or less for images of more than `LARGEST` pixels.
     """
     step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
-    shown, classes = np.asarray(pixels[::step, ::step]), np.asarray(indices[::step, ::step])
+    shown, classes = np.asarray(composite(pixels)[::step, ::step]), np.asarray(indices[::step, ::step])
     stored = to_grayscale(shown) if shown.shape[-1] == 3 else shown[..., 0]
     gray = stretch_table(stored, _BLACK, _WHITE)[stored]
     outline = _outline(classes)

@@ -70,10 +70,18 @@ def read_raster(source: str | Path | bytes, page: int, max_pixels: int) -> Raste
 
 
 def count_pages(source: str | Path | bytes) -> int:
-    """Number of pages of a TIFF without thumbnails; 1 for other files. Reads headers alone."""
+    """Number of images of a TIFF without thumbnails; 1 for other files. Reads headers alone.
+
+    Pages that are channels of the same image count once.
+    """
     if not _head(source).startswith(tiff.SIGNATURES):
         return 1
     return tiff.count_tiff_pages(source)
+
+
+def pages_per_image(source: str | Path | bytes) -> int:
+    """Number of stored pages that are the channels of one image of a TIFF; 1 for other files."""
+    return tiff.count_channel_pages(source) if _head(source).startswith(tiff.SIGNATURES) else 1
 
 
 def _head(source: str | Path | bytes) -> bytes:

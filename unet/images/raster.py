@@ -32,12 +32,14 @@ class Raster:
     """The stored values of one page of a file, turned upright, without alpha.
 
     Attributes:
-        pixels: the values, [H, W, 1 or 3]; values of fewer than 8 bits are uint8 from 0 to 2**depth - 1.
+        pixels: the values, [H, W, channels]; values of fewer than 8 bits are uint8 from 0 to 2**depth - 1.
         depth: bits per value.
         palette: red, green and blue of each index, uint8 [entries, 3]; None if the values are no indices.
         format: PNG, JPEG, BMP or TIFF.
         canonical: the bytes of the file if TensorFlow's decoders read the same pixels from them, else None.
         white_is_zero: whether the file shows 0 as white, and its highest value as black.
+        separate: whether the channels are those of an instrument, such as of a microscope or a satellite;
+            otherwise they are grey, or red, green and blue.
     """
 
     pixels: np.ndarray
@@ -46,6 +48,7 @@ class Raster:
     format: str
     canonical: bytes | None
     white_is_zero: bool = False
+    separate: bool = False
 
 
 def damaged(detail: object) -> ImageError:
@@ -72,12 +75,21 @@ def opened(source: str | Path | bytes) -> Iterator[BinaryIO]:
         raise ImageError(found, "check the path and its permissions") from error
 
 
-def require_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses an image that is too large; must be called before memory is allocated for its pixels."""
-    if width * height > max_pixels:
-        found = f"{width} x {height} pixels, more than max_pixels = {max_pixels}"
+def require_size(width: int, height: int, max_pixels: int, channels: int = 1) -> None:
+    """Refuses an image that is too large; must be called before memory is allocated for its pixels.
+
+    Args:
+        width: number of columns.
+        height: number of rows.
+        max_pixels: largest number of pixels, of up to three channels each.
+        channels: number of channels; an image of six counts as two.
+    """
+    pixels = width * height * max(1, -(-channels // 3))
+    if pixels > max_pixels:
+        of = f" of {channels} channels" if channels > 3 else ""
+        found = f"{width} x {height} pixels{of}, more than max_pixels = {max_pixels}"
         raise ImageError(found, "cut it into parts, or raise max_pixels with --set")
-    wait_for_turn(width * height)
+    wait_for_turn(pixels)
 
 
 def require_room(pixels_or_bytes: int, most: float) -> None:

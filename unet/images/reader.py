@@ -1,8 +1,9 @@
 """The reader of images: converts files of all supported formats to canonical bytes.
 
 *Canonical bytes* are read alike by TensorFlow's decoders and this module: a grey or RGB PNG of 8 or 16 bits,
-or an upright grey or RGB JPEG. Files of this form are kept byte for byte; all others are re-encoded once,
-without loss. An image that cannot be represented without loss is refused with advice.
+or an upright grey or RGB JPEG; images of other channels are grey PNGs, see `unet.images.stacking`. Files of
+this form are kept byte for byte; all others are re-encoded once, without loss. An image that cannot be
+represented without loss is refused with advice.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import decimal
 import io
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 from PIL import Image as PILImage
 
+from unet.images.channels import ADVICE, ChosenChannels, is_stacked
 from unet.images.depth import DEPTH_SCALE
 from unet.images.formats import read_raster
 from unet.images.raster import ImageError, Raster
+from unet.images.stacking import choose, stack, unstack
 
 MAX_PIXELS = 10**9
 _BLOCK = 1 << 20  # values that are processed at a time where copies of them are made
@@ -45,7 +48,8 @@ class Image:
     Attributes:
         data: the canonical bytes.
         height, width: size in pixels.
-        channels: 3, or 1 for grey; an image of three equal channels is grey, even if its bytes hold three.
+        channels: 3, or 1 for grey, or the number of channels that `use_channels` chooses. Unless they are
+            chosen, an image of three equal channels is grey, even if its bytes hold three.
         bit_depth: 8 or 16.
         mean, stddev: statistics of all pixels and channels on the 0..255 scale; values of 16 bits are divided
             by `DEPTH_SCALE`, so that images of both depths are comparable.
@@ -68,6 +72,7 @@ def read_image(
     page: int = 0,
     max_pixels: int = MAX_PIXELS,
     value_range: ValueRange | None = None,
+    use_channels: ChosenChannels | None = None,
 ) -> Image:
     """Reads an image completely.
 
@@ -76,18 +81,31 @@ def read_image(
         page: number of the page of a multi-page TIFF.
         max_pixels: larger images are refused before they are decoded.
         value_range: black and white of floating-point, signed and 32-bit values, which become 16 bits.
+        use_channels: numbers of the channels to keep, from 1, or "all"; None: grey or RGB, and an image of
+            other channels is refused.
 
     Raises:
         ImageError: the file cannot be read, is damaged, or cannot be represented without loss.
         NeedsRange: the image has values that require a `value_range`.
     """
     raster = read_raster(source, page, max_pixels)
+    if use_channels is None and raster.separate:
+        count = raster.pixels.shape[-1]
+        # Python's writers call the slices of a stack channels, unless they are told otherwise.
+        slices = "; if they are slices, save them as slices (axes ZYX)" if count > 4 else ""
+        raise ImageError(f"a {raster.format} of {count} channels", ADVICE + slices)
+    if use_channels is not None and raster.palette is None:  # first: others need not fit the range
+        whole = use_channels == "all" or [*use_channels] == [*range(1, raster.pixels.shape[-1] + 1)]
+        chosen = choose(raster.pixels, use_channels)
+        raster = replace(raster, pixels=chosen, canonical=raster.canonical if whole else None)
     pixels = _intensities(raster, value_range)
-    if pixels.shape[-1] == 3 and _is_gray(pixels):
+    if use_channels is not None and raster.palette is not None:
+        pixels = choose(pixels, use_channels)
+    if use_channels is None and pixels.shape[-1] == 3 and _is_gray(pixels):
         pixels = np.ascontiguousarray(pixels[..., :1])
     height, width, channels = pixels.shape
     depth = pixels.dtype.itemsize * 8
-    data = raster.canonical or encode_png(pixels)
+    data = raster.canonical or encode_image(pixels)
     if depth == 16 and _is_widened(pixels):
         pixels = (pixels // DEPTH_SCALE).astype(np.uint8)
     mean, stddev = _moments(pixels)
@@ -98,9 +116,20 @@ def read_image(
     return Image(data, height, width, channels, depth, mean, stddev, content)
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decodes canonical bytes: uint8 or uint16 [height, width, channels], equal to TensorFlow's decoders."""
-    return _intensities(read_raster(data, 0, MAX_PIXELS), None)
+def decode(data: bytes, channels: int = 1) -> np.ndarray:
+    """Decodes canonical bytes: uint8 or uint16 [height, width, channels], equal to TensorFlow's decoders.
+
+    Args:
+        data: the canonical bytes.
+        channels: number of channels of the image, which its bytes tell unless it is 1 or 3.
+    """
+    pixels = _intensities(read_raster(data, 0, MAX_PIXELS * channels), None)
+    return unstack(pixels[..., 0], channels) if is_stacked(channels) else pixels
+
+
+def encode_image(pixels: np.ndarray) -> bytes:
+    """Encodes uint8 or uint16 [height, width, channels] as canonical bytes."""
+    return encode_png(stack(pixels) if is_stacked(pixels.shape[-1]) else pixels)
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
@@ -138,7 +167,7 @@ def as_range(low: float, high: float) -> str:
 
 
 def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
-    """Intensities, uint8 or uint16 [height, width, 1 or 3]: black is 0, white the highest value."""
+    """Intensities, uint8 or uint16 [height, width, channels]: black is 0, white the highest value."""
     pixels = raster.pixels
     if raster.white_is_zero:
         pixels = np.subtract((1 << raster.depth) - 1, pixels, dtype=pixels.dtype)

@@ -2,6 +2,10 @@
 
 The chain of pages is walked once for each file. A page is then read without those before it, so that the time
 for a stack is proportional to its pages, and a chain that is truncated or circular is detected.
+
+Microscopes store each channel as a page of its own. Where a file says which of its axes is that of the
+channels (OME-TIFF, ImageJ and others that tifffile knows), those pages are one image; all other axes are of
+pages.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ import io
 import logging
 import os
 import struct
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,6 +33,9 @@ _SUBFILE, _OLD_SUBFILE = 254, 255  # tags that mark thumbnails and the smaller l
 _TAGS = 4096  # a page with more tags is damaged
 FAX = {2, 3, 4}  # compressions of scanners, which tifffile does not decode by itself
 _JPEG = {6, 7, 33007, 34892}  # compressions whose decoder converts YCbCr to RGB
+_ALPHA = (1, 2)  # kinds of extra samples
+# Formats that say which of their axes is that of the channels; `TiffFile` has an attribute for each.
+_WITH_AXES = ("ome", "imagej", "shaped", "lsm", "mmstack", "ndtiff", "fluoview", "stk", "nih", "scanimage")
 _RATIO = 4096  # upper bound of the bytes that lossless compressions can pack into one byte
 # Problems that tifffile would log are raised here as errors, or do not concern the pixels.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
@@ -40,57 +48,76 @@ class _Pages:
     Attributes:
         chain: offset of each page and its position in the chain of pages.
         frames: number of consecutive images in a single page, by which ImageJ stores stacks above 4 GB.
+        images: for each image the numbers of the pages, or frames, that are its channels.
     """
 
     chain: list[tuple[int, int]]
     frames: int
-
-    def __len__(self) -> int:
-        return max(len(self.chain), self.frames)
+    images: list[tuple[int, ...]]
 
 
 def count_tiff_pages(source: str | Path | bytes) -> int:
-    """Number of pages of a TIFF without thumbnails. Reads headers alone; raises `ImageError`."""
+    """Number of images of a TIFF without thumbnails. Reads headers alone; raises `ImageError`."""
     with opened(source) as file:
-        return len(_pages(source, file))
+        return len(_pages(source, file).images)
+
+
+def count_channel_pages(source: str | Path | bytes) -> int:
+    """Number of pages of a TIFF that are the channels of one image. Reads headers alone; see above."""
+    with opened(source) as file:
+        return max(map(len, _pages(source, file).images))
 
 
 def read_tiff(source: str | Path | bytes, page: int, max_pixels: int) -> Raster:
-    """Reads one page of a TIFF; see `unet.images.formats.read_raster`."""
+    """Reads one image of a TIFF with all its channels; see `unet.images.formats.read_raster`."""
     with opened(source) as file:
         pages = _pages(source, file)
-        if page >= len(pages):
-            raise damaged(f"page {page} of {len(pages)}")
-        offset, place = pages.chain[0 if pages.frames > 1 else page]
-        try:
-            tiff = _open(file)
-            tiff.filehandle.seek(offset)
-            wanted = tifffile.TiffPage(tiff, place)
-        except Exception as error:  # on damaged bytes tifffile raises nearly anything
-            raise damaged(error) from error
-        require_size(wanted.imagewidth, wanted.imagelength, max_pixels)
-        require_strips(wanted, tiff.filehandle.size)
-        try:
-            if pages.frames > 1:
-                stored = _frame(tiff, wanted, page)
-            elif int(wanted.compression) in FAX:
-                stored = _read_fax(file, wanted)
-            else:
-                stored = wanted.asarray()
-            pixels = _as_image(stored, wanted)
-        except ImageError:
-            raise
-        except Exception as error:
-            raise damaged(error) from error
-        palette = None
-        if int(wanted.photometric) == 3 and wanted.colormap is not None:
-            colors = wanted.colormap.T
-            # Some writers store 8 bits instead of the format's 16; libtiff recognises them in the same way.
-            palette = (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
-        orientation = wanted.tags.valueof(_ORIENTATION)
-        depth = int(wanted.bitspersample)
-        pixels = upright(pixels, orientation)
-        return Raster(pixels, depth, palette, "TIFF", None, _white_is_zero(wanted, pixels))
+        if page >= len(pages.images):
+            raise damaged(f"page {page} of {len(pages.images)}")
+        planes = pages.images[page]
+        first = _read_page(file, pages, planes[0], max_pixels, len(planes))
+        if len(planes) == 1:
+            return first
+        rest = [_read_page(file, pages, plane, max_pixels, len(planes)) for plane in planes[1:]]
+        if any((r.pixels.shape, r.pixels.dtype) != (first.pixels.shape, first.pixels.dtype) for r in rest):
+            raise ImageError("channels of different sizes or types", "export them again, all alike")
+        pixels = np.concatenate([raster.pixels for raster in (first, *rest)], -1)
+        # The palette of a channel is the colour in which its microscope showed it, and no meaning of values.
+        return replace(first, pixels=pixels, palette=None, separate=True)
+
+
+def _read_page(file: BinaryIO, pages: _Pages, number: int, max_pixels: int, of: int) -> Raster:
+    """Reads one page, or frame, of an image of this many pages."""
+    offset, place = pages.chain[0 if pages.frames > 1 else number]
+    try:
+        tiff = _open(file)
+        tiff.filehandle.seek(offset)
+        wanted = tifffile.TiffPage(tiff, place)
+    except Exception as error:  # on damaged bytes tifffile raises nearly anything
+        raise damaged(error) from error
+    require_size(wanted.imagewidth, wanted.imagelength, max_pixels, of * int(wanted.samplesperpixel))
+    require_strips(wanted, tiff.filehandle.size)
+    try:
+        if pages.frames > 1:
+            stored = _frame(tiff, wanted, number)
+        elif int(wanted.compression) in FAX:
+            stored = _read_fax(file, wanted)
+        else:
+            stored = wanted.asarray()
+        pixels, separate = _as_image(stored, wanted)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise damaged(error) from error
+    palette = None
+    if int(wanted.photometric) == 3 and wanted.colormap is not None:
+        colors = wanted.colormap.T
+        # Some writers store 8 bits instead of the format's 16; libtiff recognises them in the same way.
+        palette = (colors >> 8 if colors.max() > 255 else colors).astype(np.uint8)
+    orientation = wanted.tags.valueof(_ORIENTATION)
+    depth = int(wanted.bitspersample)
+    pixels = upright(pixels, orientation)
+    return Raster(pixels, depth, palette, "TIFF", None, _white_is_zero(wanted, pixels), separate)
 
 
 def _pages(source: str | Path | bytes, file: BinaryIO) -> _Pages:
@@ -108,7 +135,7 @@ def _known_pages(path: str, *_state: int) -> _Pages:
 
 def _open(file: BinaryIO) -> tifffile.TiffFile:
     file.seek(0)  # tifffile takes the current position as the beginning of the file
-    return tifffile.TiffFile(file)
+    return tifffile.TiffFile(file, _multifile=False)  # else an OME-TIFF could name other files to be read
 
 
 def _find_pages(file: BinaryIO) -> _Pages:
@@ -144,7 +171,44 @@ def _find_pages(file: BinaryIO) -> _Pages:
         (offset,) = struct.unpack_from(order + pointer, table, size * count)
     if not found:
         raise damaged("no image in it")
-    return _Pages(found, _count_frames(file) if len(seen) == 1 else 1)
+    frames = _count_frames(file) if len(seen) == 1 else 1
+    return _Pages(found, frames, _find_images(file, [place for _, place in found], frames))
+
+
+def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tuple[int, ...]]:
+    """For each image of a file the numbers of its pages: several where an axis of the file is of channels.
+
+    Args:
+        file: the file.
+        places: position of each page in the chain of pages.
+        frames: number of images in a single page.
+    """
+    count = max(len(places), frames)
+    single: list[tuple[int, ...]] = [(number,) for number in range(count)]
+    if count == 1:
+        return single
+    number_of = {place: number for number, place in enumerate(places)}
+    images: list[tuple[int, ...]] = []
+    try:
+        tiff = _open(file)
+        if not any(getattr(tiff, f"is_{kind}") for kind in _WITH_AXES):
+            return single
+        for series in tiff.series:
+            # Samples are inside of a page; the rest of the axes before Y counts pages.
+            before = series.axes.partition("Y")[0]
+            axes = {a: n for a, n in zip(before, series.shape, strict=False) if a != "S"}
+            numbers = np.array(
+                range(count) if frames > 1 else [number_of[page.index] for page in series.pages if page]
+            ).reshape(list(axes.values()))
+            if "C" in axes:
+                numbers = np.moveaxis(numbers, list(axes).index("C"), -1)
+                images += [tuple(channels) for channels in numbers.reshape(-1, axes["C"]).tolist()]
+            else:
+                images += [(number,) for number in numbers.reshape(-1).tolist()]
+    except Exception:  # a description that does not fit the pages tells nothing about them
+        return single
+    complete = sorted(number for image in images for number in image) == list(range(count))
+    return sorted(images) if complete else single
 
 
 def _count_frames(file: BinaryIO) -> int:
@@ -219,8 +283,8 @@ def _white_is_zero(page: tifffile.TiffPage, pixels: np.ndarray) -> bool:
     return int(page.photometric) == 0 and pixels.dtype.kind == "u" and not by_tifffile
 
 
-def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
-    """Converts an array that tifffile decoded to [H, W, 1 or 3]."""
+def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> tuple[np.ndarray, bool]:
+    """Converts an array that tifffile decoded to [H, W, channels], and tells whether they are separate."""
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
     if page.imagedepth > 1:
         raise ImageError("a TIFF of voxels", "save each slice as a page of its own")
@@ -235,13 +299,16 @@ def _as_image(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
         if pixels.dtype != np.uint8 or pixels.shape[-1] < 4:
             raise ImageError("a CMYK TIFF of more than 8 bits", "save it as RGB")
         inks = np.ascontiguousarray(pixels[..., :4])
-        return np.asarray(PILImage.fromarray(inks, "CMYK").convert("RGB"))
+        return np.asarray(PILImage.fromarray(inks, "CMYK").convert("RGB")), False
     if photometric not in (0, 1, 2, 3, 6) or (photometric == 6 and int(page.compression) not in _JPEG):
         raise ImageError(f"a TIFF of {page.photometric.name} colours", "save it as RGB or grey")
     colors = 3 if photometric in (2, 6) else 1
+    if pixels.shape[-1] < colors:
+        raise ImageError(f"a TIFF of {samples} channels that claims to be RGB", "save it as RGB or grey")
+    # A channel that is not marked as alpha is another one of the microscope or satellite.
     extra = [int(kind) for kind in page.extrasamples or ()]
-    # A second channel that is not marked as alpha is another channel of the microscope.
-    beside_gray = samples == 2 and colors == 1 and extra not in ([1], [2])
-    if samples > colors + 1 or pixels.shape[-1] < colors or beside_gray:
-        raise ImageError(f"a TIFF of {samples} channels", "keep one channel, or three as RGB")
-    return pixels[..., :colors]
+    alpha = [colors + number for number, kind in enumerate(extra) if kind in _ALPHA]
+    kept = [channel for channel in range(pixels.shape[-1]) if channel not in alpha]
+    # A slice takes no copy.
+    pixels = pixels[..., : len(kept)] if kept == list(range(len(kept))) else pixels[..., kept]
+    return pixels, len(kept) != colors

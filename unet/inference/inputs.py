@@ -8,6 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from unet.images.channels import ChosenChannels
 from unet.images.raster import ImageError
 from unet.images.reader import NeedsRange, decode, read_image
 from unet.inference.large_tiff import LARGE_PIXELS, open_page, page_sizes
@@ -22,22 +23,24 @@ class InputImage:
     Attributes:
         height, width: size in pixels.
         encoded: canonical bytes of the image; None for a large image.
-        stored: pixels, uint8 or uint16 [H, W, 1 or 3], possibly on disk; None if only `encoded` is given.
+        stored: pixels, uint8 or uint16 [H, W, channels], possibly on disk; None if only `encoded` is given.
+        channels: number of channels of the image.
     """
 
     height: int
     width: int
     encoded: bytes | None
     stored: NDArray[Any] | None = None
+    channels: int = 1
 
     @property
     def pixels(self) -> NDArray[Any]:
-        """Pixels of the image, uint8 or uint16 [H, W, 1 or 3]."""
+        """Pixels of the image, uint8 or uint16 [H, W, channels]."""
         if self.stored is not None:
             return self.stored
         if self.encoded is None:
             raise ValueError("A picture has an encoding, or pixels. Received: neither")
-        return decode(self.encoded)
+        return decode(self.encoded, self.channels)
 
 
 def read(
@@ -46,6 +49,7 @@ def read(
     value_range: tuple[float, float] | None = None,
     scratch: Path | None = None,
     large: bool | None = None,
+    use_channels: ChosenChannels | None = None,
 ) -> InputImage:
     """Reads an image; a plain TIFF of more than `LARGE_PIXELS` pixels is not decoded into memory.
 
@@ -55,20 +59,24 @@ def read(
         value_range: black and white of floating-point, signed and 32-bit values, see `reader.read_image`.
         scratch: folder for large temporary files.
         large: whether the page is large, if `large_pages` was called already.
+        use_channels: the channels that the model sees, see `reader.read_image`.
 
     Raises:
         ImageError: the image cannot be used.
     """
-    if not isinstance(source, bytes) and (large_pages(Path(source), 1)[0] if large is None else large):
+    # Chosen channels may lie on several pages: such an image is decoded whole.
+    if not (isinstance(source, bytes) or use_channels) and (
+        large_pages(Path(source), 1)[0] if large is None else large
+    ):
         stored = open_page(Path(source), page, scratch)
         if stored is not None:
             return InputImage(stored.shape[0], stored.shape[1], None, stored)
     try:
-        image = read_image(source, page=page, value_range=value_range)
+        image = read_image(source, page=page, value_range=value_range, use_channels=use_channels)
     except NeedsRange as error:
         advice = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
         raise ImageError(error.found, advice) from error
-    return InputImage(image.height, image.width, image.data)
+    return InputImage(image.height, image.width, image.data, channels=image.channels)
 
 
 def large_pages(path: Path, count: int) -> list[bool]:

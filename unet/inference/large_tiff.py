@@ -109,14 +109,14 @@ def write_tiff(path: Path, plane: NDArray[Any], values: NDArray[Any] | None = No
 
 def _is_plain(page: Any) -> bool:
     photometric, samples = int(page.photometric), int(page.samplesperpixel)
-    # A second channel that is not marked as alpha is another channel of the microscope: not plain.
+    # A further channel that is not marked as alpha is one of the microscope or satellite: not plain.
     alpha = [int(kind) for kind in page.extrasamples or ()] in ([1], [2])
     gray = photometric == _GRAY and (samples == 1 or (samples == 2 and alpha))
     decoded = photometric == _YCBCR and int(page.compression) == _JPEG
     return (
         page.dtype in (np.uint8, np.uint16)
         and int(page.bitspersample) == page.dtype.itemsize * 8
-        and (gray or ((photometric == _RGB or decoded) and samples in (3, 4)))
+        and (gray or ((photometric == _RGB or decoded) and samples == (4 if alpha else 3)))
         and (samples == 1 or int(page.planarconfig) == 1)
         and page.imagedepth == 1
         and page.tags.valueof("Orientation") in (None, 1)

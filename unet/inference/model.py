@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.images.channels import fits, is_stacked, stored_rows
 from unet.images.formats import count_pages
 from unet.images.raster import ImageError
-from unet.images.reader import decode, encode_png
+from unet.images.reader import decode, encode_image
 from unet.inference import tiled
 from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import LARGE_PIXELS
@@ -79,10 +80,25 @@ class Model:
                 message = f"{path}: not a model of this pipeline, or a damaged one: {error}"
                 raise ModelError(message) from error
 
+    def read(self, source: str | Path | bytes, page: int = 0, large: bool | None = None) -> InputImage:
+        """Reads an image as the training did; arguments and errors as for `unet.inference.inputs.read`.
+
+        Raises:
+            ImageError: the image cannot be used, or has another number of channels than the model's input.
+        """
+        how = {key: self.record.get(key) for key in ("value_range", "use_channels")}
+        picture = read(source, page, scratch=self._scratch, large=large, **how)
+        needed = self.record.get("channels", 1)
+        if picture.encoded is not None and not fits(picture.channels, needed):
+            found = f"an image of {picture.channels} channels, the model sees {needed}"
+            raise ImageError(found, "give images of the channels that the model was trained on")
+        return picture
+
     def serves(self, picture: InputImage) -> bool:
         """Whether the exported graph can predict the image whole, as on a server; else use `segment`."""
         most = min(self.record.get("max_pixels", LARGE_PIXELS), LARGE_PIXELS)
-        small = picture.encoded is not None and picture.height * picture.width <= most
+        rows = stored_rows(picture.height, picture.channels)
+        small = picture.encoded is not None and rows * picture.width <= most
         return len(self._signatures) == 1 and small
 
     def served_mask(self, picture: InputImage) -> bytes:
@@ -125,7 +141,8 @@ class Model:
         """Predicts the mask of an image: class values, [H, W], or colours, [H, W, 3].
 
         Args:
-            image: a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3].
+            image: a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3], or
+                [H, W, channels] for a model of other channels.
 
         Raises:
             ImageError: the image cannot be used.
@@ -153,22 +170,26 @@ class Model:
 
     def _picture(self, image: Source) -> InputImage:
         if isinstance(image, np.ndarray):
+            channels = self.record.get("channels", 1)
+            needed = channels if is_stacked(channels) else 3
+            gray = image.ndim == 2 and not is_stacked(channels)
             if image.dtype not in (np.uint8, np.uint16) or not (
-                image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 3)
+                gray or (image.ndim == 3 and image.shape[-1] == needed)
             ):
+                shapes = ("" if is_stacked(channels) else "[H, W] or ") + f"[H, W, {needed}]"
                 raise ValueError(
-                    "An image must be uint8 or uint16, [H, W] or [H, W, 3]. "
+                    f"An image must be uint8 or uint16, {shapes}. "
                     f"Received: dtype={image.dtype}, shape={image.shape}"
                 )
             if not image.size:
                 raise ValueError(f"An image has at least one pixel. Received: shape={image.shape}")
             height, width = image.shape[:2]
             alone = len(self._signatures) == 1 and height * width <= LARGE_PIXELS
-            encoded = encode_png(image) if alone else None
-            return InputImage(height, width, encoded, image.reshape(height, width, -1))
+            image = image.reshape(height, width, -1)
+            return InputImage(height, width, encode_image(image) if alone else None, image, image.shape[-1])
         if not isinstance(image, bytes) and count_pages(image) > 1:
             raise ImageError("a file of several pages", "give each page as an array (tifffile.imread)")
-        return read(image, value_range=self.record.get("value_range"), scratch=self._scratch)
+        return self.read(image)
 
     def _blocks(self, picture: InputImage, progress: Progress) -> Iterator[tiled.Block]:
         try:

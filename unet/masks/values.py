@@ -46,6 +46,11 @@ class MaskStats:
 
 def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
     """The values of a mask, [H, W] of integers, and their statistics."""
+    if raster.separate:
+        raise ImageError(
+            f"a {raster.format} of {raster.pixels.shape[-1]} channels",
+            "keep the one that holds the classes; or save slices as slices",
+        )
     pixels, kind = raster.pixels, "grey" if raster.palette is None else "palette"
     if pixels.dtype.kind == "f":
         if bad := int(pixels.size - np.isfinite(pixels).sum()):

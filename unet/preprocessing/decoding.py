@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from unet.images.channels import is_stacked
 from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.exif import apply_orientation, orientation
+from unet.preprocessing.stacking import unstack
 
 # Signature, length and name of the header chunk. Decoders accept other chunks before the header, whose bytes
 # would be misread as the header's.
@@ -29,13 +31,15 @@ def decode_image(
 ) -> tf.Tensor:
     """Decodes a PNG of up to 16 bits or a JPEG, each grey or RGB, and turns it upright.
 
+    An image of other channels is a grey PNG with its channels below one another (`unet.images.stacking`).
+
     RGB becomes grey by (299 R + 587 G + 114 B + 500) // 1000 on the stored integers (the luma weights of
     ITU-R BT.601, rounded), grey becomes RGB by repetition. The values of the header are checked before any
     pixel is decoded.
 
     Args:
         encoded: content of the image file, a scalar string.
-        channels: number of channels of the decoded image, 1 or 3.
+        channels: number of channels of the decoded image.
         max_pixels: images with more `counted_pixels` are refused; None: there is no limit.
         name: name of the image in error messages.
 
@@ -46,6 +50,8 @@ def decode_image(
         tf.errors.InvalidArgumentError: the file has another format; is a palette, alpha or CMYK image, which
             TensorFlow's decoders would change silently; has too many pixels; or is damaged.
     """
+    if is_stacked(channels):
+        return _decode_stacked(encoded, channels, max_pixels, name)
     length = tf.strings.length(encoded)
     is_png = (tf.strings.substr(encoded, 0, 16) == PNG_START) & (length >= PNG_HEADER_BYTES)
     is_jpeg = tf.strings.substr(encoded, 0, 3) == JPEG_SIGNATURE
@@ -95,13 +101,32 @@ def _small_enough(
     return checked(encoded, pixels <= max_pixels, limit, sides, name=name)
 
 
+def _decode_stacked(
+    encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
+) -> tf.Tensor:
+    accepted = f"accepted is a grey PNG with the {channels} channels of the image below one another"
+    length = tf.strings.length(encoded)
+    is_png = (tf.strings.substr(encoded, 0, 16) == PNG_START) & (length >= PNG_HEADER_BYTES)
+    encoded = checked(encoded, is_png, f"{accepted}; this is no PNG, of bytes:", length, name=name)
+    sides, _, color = _png_header(encoded)
+    encoded = checked(encoded, color == PNG_GRAY, f"{accepted}; colour type of this PNG:", color, name=name)
+    whole = (sides[1] >= channels) & (sides[1] % channels == 0)
+    encoded = checked(encoded, whole, f"{accepted}; rows of this one:", sides[1], name=name)
+    encoded = _small_enough(encoded, sides, max_pixels, name)
+    return unstack(tf.io.decode_png(encoded, 1, tf.uint16), channels)  # [H, W, channels]
+
+
+def _png_header(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Width and height, [2] int32, bits of a sample and colour type of a PNG: its bytes 16 to 25."""
+    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)  # [2]
+    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)  # [2]
+    return sides, header[0], header[1]
+
+
 def _decode_png(
     encoded: tf.Tensor, channels: int, max_pixels: int | None, name: tf.Tensor | str
 ) -> tf.Tensor:
-    # Bytes 16 to 25 of every PNG: width and height, bits of a sample, colour type.
-    sides = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)  # [2]
-    header = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 24, 2), tf.uint8), tf.int32)  # [2]
-    bits, color = header[0], header[1]  # [] each
+    sides, bits, color = _png_header(encoded)  # [2], [], []
     is_rgb = color == PNG_RGB
     known = is_rgb | (color == PNG_GRAY)
     encoded = checked(encoded, known, f"{ACCEPTED}; colour type of this PNG:", color, name=name)

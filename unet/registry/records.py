@@ -23,7 +23,9 @@ _NEEDED = (
 )
 
 
-_ALIKE = ("classes", "class_values", "background", "channels", "value_range", "scale", "geometry")
+_ALIKE = (
+    "classes", "class_values", "background", "channels", "use_channels", "value_range", "scale", "geometry",
+)  # fmt: skip
 
 
 class ModelError(BadInput):

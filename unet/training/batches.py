@@ -10,6 +10,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet.images import capacity
+from unet.images.channels import is_stacked
+from unet.preprocessing.stacking import unstack
 from unet.tiling import Geometry
 from unet.training import augmentation
 from unet.training.settings import TrainSettings
@@ -22,10 +24,12 @@ class _Pixels:
     Decoding takes most of the time of a patch; encoded tiles take no more memory than their files.
     """
 
-    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, most: int):
-        self._channels, self._dtype = channels, dtype
+    def __init__(self, pngs: NDArray, channels: int, dtype: tf.DType, most: int, stacked: bool = False):
+        self._channels, self._dtype, self._stacked = channels, dtype, stacked
         # Width and height lie at a fixed offset of a PNG.
         sides = np.array([struct.unpack(">II", png[16:24]) for png in pngs], np.int64)[:, ::-1]  # [tiles, 2]
+        if stacked:
+            sides = sides // [channels, 1]
         values = sides.prod(1) * channels  # [tiles]
         self._decoded = values.sum() * dtype.size <= most
         ends = values.cumsum()  # [tiles]
@@ -52,8 +56,9 @@ class _Pixels:
         return tf.reshape(values, [height, width, self._channels])  # [H, W, channels]
 
     def _decode(self, png: tf.Tensor) -> tf.Tensor:
-        # [H, W, channels]
-        return tf.ensure_shape(tf.io.decode_png(png, dtype=self._dtype), [None, None, self._channels])
+        stored = tf.io.decode_png(png, dtype=self._dtype)  # [H, W, channels] or [channels * H, W, 1]
+        pixels = unstack(stored, self._channels) if self._stacked else stored
+        return tf.ensure_shape(pixels, [None, None, self._channels])
 
 
 def training_batches(
@@ -80,7 +85,9 @@ def training_batches(
     patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
     most = capacity.cache_bytes() if cache_bytes is None else cache_bytes
     choose = _Order(tiles, settings.seed, settings.oversample_rare, settings.first_foreground)
-    images = _Pixels(tiles.features["tile"], tiles.channels, tf.uint16, most)
+    images = _Pixels(
+        tiles.features["tile"], tiles.channels, tf.uint16, most, stacked=is_stacked(tiles.channels)
+    )
     masks = _Pixels(tiles.features["tile_mask"], tiles.mask_channels, tf.uint8, most)
     extent = tf.constant(_extent(tiles, geometry), tf.int32)  # [tiles, 2 (first, last), 2 (rows, columns)]
     mean, stddev = tf.constant(tiles.mean), tf.constant(tiles.stddev)

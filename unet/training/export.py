@@ -42,6 +42,7 @@ def export(
         "background": "first" if settings.first_foreground else "none",
         "channels": train.channels,
         "value_range": settings.value_range,  # clients need it to convert floating-point images
+        "use_channels": settings.use_channels,  # and which channels of their images
         "normalization": {"over": settings.normalize, **constants},
         "max_pixels": how.serving_max_pixels,
         "base_filters": settings.base_filters,  # the chosen number; the recipe holds the searched numbers

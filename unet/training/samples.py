@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unet.images.channels import is_stacked
 from unet.images.reader import encode_png
+from unet.images.stacking import composite
 from unet.masks.labels import IGNORE
 from unet.tiling import Geometry
 from unet.training.batches import names_of_batch, training_batches
@@ -57,10 +59,12 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
             continue
         start = f"{len(rows)}-"
         row: dict[str, Any] = {"name": name, "weight": None, "weight_most": None}
-        black, white = np.percentile(x, [_BLACK, _WHITE])
+        # Grey and RGB are stretched as a whole, other channels each by itself.
+        axes = (0, 1) if is_stacked(x.shape[-1]) else None
+        black, white = np.percentile(composite(x), [_BLACK, _WHITE], axis=axes)
         for key, values in (("before", x), ("after", bent)):
             row[key] = f"{start}{key}.jpg"
-            gray = np.clip((values - black) / max(white - black, 1e-6), 0, 1) * 255
+            gray = np.clip((composite(values) - black) / np.maximum(white - black, 1e-6), 0, 1) * 255
             stored = gray.astype(np.uint8)
             picture = Image.fromarray(stored[..., 0] if stored.shape[-1] == 1 else stored)
             picture.save(folder / row[key], quality=_QUALITY)

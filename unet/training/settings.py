@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from unet.images.settings import Channels
 from unet.masks.settings import Values
 from unet.preprocessing.settings import PatchSize, Scaling
 from unet.settings import Network, Section, Seed
@@ -134,7 +135,7 @@ class Augmentation(Section):
     )
 
 
-class TrainSettings(Values, Scaling, Network, PatchSize, Training, Augmentation, Seed):
+class TrainSettings(Values, Channels, Scaling, Network, PatchSize, Training, Augmentation, Seed):
     """All settings on which the result of a training depends."""
 
 

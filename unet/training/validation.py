@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from unet.images.stacking import composite
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
 from unet.progress import end_if_requested
@@ -73,11 +74,12 @@ class WholeImageValidation(keras.callbacks.Callback):
             if (name := encoded.decode()) in seen:
                 continue
             seen.add(name)
-            image = x[0, geometry.halo :, geometry.halo :][:rows, :columns]  # [H, W, C]
+            # [H, W, 1 or 3]
+            image = composite(x[0, geometry.halo :, geometry.halo :][:rows, :columns])
             image = (image - image.min()) / max(np.ptp(image), 1e-6)
             masks = (np.minimum(ground_truth, highest), self._predict(x).numpy()[:rows, :columns])  # [H, W]
-            gray = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]  # [H, W, C]
-            yield name, np.concatenate([image, *gray], 1).astype(np.float32)  # [H, 3 W, C]
+            gray = [np.repeat(mask[..., None] / highest, image.shape[-1], -1) for mask in masks]  # as image
+            yield name, np.concatenate([image, *gray], 1).astype(np.float32)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Validates, and adds all metrics of `unet.metrics.confusion` to the logs as `val_NAME`."""

@@ -13,7 +13,7 @@ from unet.errors import ExportRejected
 from unet.export import signatures
 from unet.export.graph import Segmenter
 from unet.export.warmup import write_warmup
-from unet.images.reader import encode_png
+from unet.images.reader import encode_image, encode_png
 from unet.network import create_unet
 from unet.tiling import Geometry
 
@@ -53,6 +53,19 @@ def model(tmp_path_factory, network):
 def test_a_good_model_passes(model, image):
     assert np.load(image.with_suffix(".npz"))["clear"].mean() > 0.3
     probe(model, [0, 255], [image], 120, MEMORY)
+
+
+def test_a_good_model_of_two_channels_passes(tmp_path):
+    keras.utils.set_random_seed(0)
+    network = create_unet((None, None, 2), base_filters=2, decoder="paper")
+    arguments: dict[str, Any] = {"mean": None, "stddev": None, "class_values": (0, 255)}
+    signatures.export(Segmenter(network, Geometry(4), 2, **arguments), tmp_path / "model")
+    write_warmup(tmp_path / "model", "unet", 2, sides=(20,))
+    path = tmp_path / "0.image"
+    path.write_bytes(encode_image(np.random.default_rng(0).integers(0, 256, (50, 30, 2), np.uint8)))
+    write_expected(network, path, RECORD | {"channels": 2, "normalization": {"over": "image"}})
+    assert np.load(path.with_suffix(".npz"))["indices"].shape == (50, 30)
+    probe(tmp_path / "model", [0, 255], [path], 120, MEMORY, channels=2)
 
 
 def test_another_normalization_is_noticed(tmp_path, network, image):

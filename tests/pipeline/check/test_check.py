@@ -179,3 +179,32 @@ def test_images_of_each_class_are_listed_only_where_they_differ(tmp_path: Path) 
     report = run(tmp_path)
     assert "Images that show" not in printed(report)
     assert set(report.summary.class_images) == {"background", "foreground"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"use_channels": "all"}, "cell_003 has 2 channels, the network is to see 4"),
+        ({"use_channels": "all", "channels": 2}, "cell_000 has 4 channels, the network is to see 2"),
+        ({"use_channels": [2, 1]}, ""),
+        ({"use_channels": [3]}, "an image of 2 channels, which has no channel 3"),
+    ],
+)
+def test_all_images_have_the_channels_of_the_network(
+    tmp_path: Path, settings: dict[str, Any], problem: str
+) -> None:
+    write_cells(tmp_path, 10)
+    for path in [*(tmp_path / "images").iterdir()]:
+        gray = np.asarray(Image.open(path))
+        count = 2 if path.stem == "cell_003" else 4
+        bands = np.stack([gray // (i + 1) for i in range(count)])
+        path.unlink()
+        tifffile.imwrite(path.with_suffix(".tif"), bands, photometric="minisblack", metadata={"axes": "CYX"})
+    report = run(tmp_path, **settings)
+    if not problem:
+        assert report.ok
+        assert report.channels == 2
+        assert "10 of 2 channels" in printed(report)
+    else:
+        [found_one] = report.problems
+        assert problem in f"{found_one.found}; {found_one.advice}"

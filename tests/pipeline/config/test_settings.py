@@ -23,6 +23,12 @@ def test_defaults_are_the_default_profile():
             ["window=444", "rare=0.3"],
             ["'window' is called 'patch_size' now", "'rare' is called 'oversample_rare' now"],
         ),
+        (["channels=2"], ["channels = 2 needs use_channels"]),
+        (["channels=3", "use_channels=[1, 2]"], ["channels = 3, but use_channels chooses 2"]),
+        (["channels=many"], ["auto, or a number from 1 to 256", "'many'"]),
+        (["use_channels=some"], ["all, or a list of numbers of channels from 1", "'some'"]),
+        (["channels=2", "use_channels=all"], []),
+        (["channels=1", "use_channels=[1, 2, 3]"], []),
         (["classes={a=0}"], ["two classes"]),
         (["classes={a=0, b=0}"], ["same value"]),
         (

@@ -17,6 +17,7 @@ FOUND = {
     "unet/dataset/sample.py Sample",
     "unet/evaluation/gate.py ImageScores",
     "unet/images/reader.py Image",
+    "unet/inference/inputs.py InputImage",
     "unet/images/raster.py Raster",
     "unet/training/search.py Trial",
     "unet/masks/values.py MaskStats",
@@ -30,6 +31,7 @@ FOUND = {
 MADE = {
     "unet/masks/labels.py LabelMap",
     "unet/tiling.py Geometry",
+    "unet/dataset/inspection.py _Limits",
     "unet/training/search_settings.py TuneOver",
 }
 

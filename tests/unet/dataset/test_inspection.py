@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +24,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def look(folder: Path, cache: Path, label_map: LabelMap = LABEL_MAP, max_pixels: int = 10**6) -> Inspection:
+def look(
+    folder: Path,
+    cache: Path,
+    label_map: LabelMap = LABEL_MAP,
+    max_pixels: int = 10**6,
+    use_channels: Any = None,
+) -> Inspection:
     samples, problems = find_samples(folder)
     assert problems == []
     with InspectionCache(cache) as checked:
-        return inspect(samples, label_map, max_pixels=max_pixels, checked=checked)
+        return inspect(samples, label_map, max_pixels=max_pixels, use_channels=use_channels, checked=checked)
 
 
 def test_facts_of_a_sample(tmp_path: Path, cache: Path) -> None:
@@ -41,6 +48,18 @@ def test_facts_of_a_sample(tmp_path: Path, cache: Path) -> None:
     assert sum(facts.class_pixels.values()) == 40 * 60
     foreground = (np.asarray(Image.open(tmp_path / "masks/cell_000.png")) > 0).sum()
     assert facts.class_pixels["foreground"] == foreground
+
+
+def test_chosen_channels_are_read_anew_and_not_from_the_cache(tmp_path: Path, cache: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    both = np.stack([np.full((20, 30), 10, np.uint8), np.full((20, 30), 200, np.uint8)])
+    tifffile.imwrite(tmp_path / "images/a.tif", both, photometric="minisblack", metadata={"axes": "CYX"})
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / "masks/a.png")
+    [[problem]] = look(tmp_path, cache).problems.values()
+    assert problem.found == "a TIFF of 2 channels"
+    found = [look(tmp_path, cache, use_channels=use).facts[0] for use in ([1], [2], "all")]
+    assert [(facts.channels, facts.mean) for facts in found] == [(1, 10), (1, 200), (2, 105)]
 
 
 def test_all_bad_files_are_found_in_order_and_at_once(tmp_path: Path, cache: Path) -> None:

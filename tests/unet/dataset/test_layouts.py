@@ -164,6 +164,18 @@ def test_two_stacks_side_by_side(tmp_path: Path, image: str, mask: str) -> None:
     assert [p.found for p in find_samples(tmp_path)[1]] == ["6 pages of masks for 7 pages of images"]
 
 
+def test_pages_that_are_channels_are_one_image(tmp_path: Path) -> None:
+    field = np.zeros((3, 2, 20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "cells.tif", field, imagej=True, metadata={"axes": "ZCYX"})
+    write_stack(tmp_path / "cells_mask.tif", 3)
+    samples, problems = find_samples(tmp_path)
+    assert ([sample.page for sample in samples], problems) == ([0, 1, 2], [])
+    write_stack(tmp_path / "cells_mask.tif", 6)
+    [problem] = find_samples(tmp_path)[1]
+    assert problem.found == "6 pages of masks for 3 pages of images, each of 2 channels"
+    assert problem.advice.startswith("save the images as slices")
+
+
 @pytest.mark.parametrize(
     ("pattern", "groups"),
     [("^p[0-9]+", ["p1", "p1", "p2", "x_1"]), ("^p([0-9]+)_([a-z])", ["1-a", "1-b", "2-a", "x_1"])],

@@ -20,7 +20,7 @@ from unet.settings import Section
         (Data, "fold", 0, -1),
         (Data, "folds", 3, 2),
         (Data, "max_pixels", 1, 0),
-        (Data, "channels", 3, 2),
+        (Data, "channels", 256, 257),
         (Data, "group_pattern", "^p[0-9]+", "p["),
         (Drift, "max_drift", 1.0, 1.01),
         (Drift, "max_drift", 0.001, 0.0),

@@ -18,8 +18,9 @@ from PIL import Image
 from tests.unet.encoded_images import gray_by_hand, noise, pillow, png
 from tests.unet.export.segmenters import DEPTH, VALUES, network, segmenter
 from unet.export.graph import Segmenter
-from unet.export.signatures import EVALUATE_OUTPUTS, export
+from unet.export.signatures import EVALUATE_OUTPUTS, create_signatures, export
 from unet.images.display import PALETTE
+from unet.images.reader import encode_image
 from unet.tiling import Geometry
 
 Serve = Callable[..., dict[str, tf.Tensor]]
@@ -263,3 +264,19 @@ def test_only_the_weights_are_saved(exported: Path) -> None:
     names = [name for name, _ in tf.train.list_variables(str(exported / "variables" / "variables"))]
     assert sum(name.startswith("network_weights") for name in names) == len(network(1).weights)
     assert not [name for name in names if "optimizer" in name]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_other_channels_come_as_tensors_or_below_one_another(channels: int) -> None:
+    image = noise(40, 33, channels)
+    model = Segmenter(network(channels), Geometry(DEPTH), channels, None, None, VALUES)
+    expected = np.array(VALUES)[model.segment(image)]
+    assert len(np.unique(expected)) > 1
+    signatures = create_signatures(model)
+    found = signatures["tensors"](tf.constant(image[None], tf.float32))["masks"]
+    np.testing.assert_array_equal(found[0], expected)
+    encoded = signatures["serving_default"](tf.constant([encode_image(image)]))["mask_bytes"][0]
+    np.testing.assert_array_equal(tf.io.decode_png(encoded)[..., 0], expected)
+    # Each channel counts: another one gives another mask.
+    image[..., -1] = 255 - image[..., -1]
+    assert (np.array(VALUES)[model.segment(image)] != expected).any()

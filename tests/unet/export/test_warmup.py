@@ -53,3 +53,8 @@ def test_images_that_the_model_would_refuse_are_left_out(
     found = requests(tmp_path)
     assert len(found) == 2 * len(sides)
     assert {image.shape[0] for _, _, image in found} == sides
+
+
+def test_two_channels_are_asked_about_below_one_another(tmp_path: Path) -> None:
+    write_warmup(tmp_path, "cells", 2, max_pixels=70000, sides=(5, 188, 300))
+    assert [image.shape for _, _, image in requests(tmp_path)] == [(10, 5, 1)] * 2

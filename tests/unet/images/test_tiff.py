@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageFilter
 
-from unet.images.formats import count_pages
+from unet.images.formats import count_pages, pages_per_image
 from unet.images.raster import ImageError
 from unet.images.reader import decode, read_image
 
@@ -51,10 +51,10 @@ def decoded(source: bytes | Path, page: int = 0) -> np.ndarray:
         *(chained(PAGES, bigtiff=big, byteorder=order) for big in (False, True) for order in "<>"),
         *(chained(PAGES, thumbnails=True, byteorder=order) for order in "<>"),
         written(PAGES, photometric="minisblack"),
-        written(PAGES, photometric="minisblack", ome=True),
-        written(PAGES, imagej=True),
+        written(PAGES, photometric="minisblack", ome=True, metadata={"axes": "ZYX"}),
+        written(PAGES, imagej=True, metadata={"axes": "ZYX"}),
         # One page for all images: so ImageJ keeps stacks of more than 4 GB.
-        written(PAGES, imagej=True, truncate=True),
+        written(PAGES, imagej=True, truncate=True, metadata={"axes": "ZYX"}),
         written(PAGES, photometric="minisblack", truncate=True),
     ],
 )
@@ -68,7 +68,9 @@ def test_every_page_of_a_stack(data: bytes, tmp_path: Path) -> None:
 
 def test_sixteen_bits_in_one_page_for_all_images() -> None:
     deep = PAGES.astype(np.uint16) * 257
-    np.testing.assert_array_equal(decoded(written(deep, imagej=True, truncate=True), 5), deep[5])
+    np.testing.assert_array_equal(
+        decoded(written(deep, imagej=True, metadata={"axes": "ZYX"}, truncate=True), 5), deep[5]
+    )
 
 
 @pytest.mark.parametrize("compression", [None, "group4"])
@@ -147,6 +149,80 @@ def test_what_would_be_read_wrongly_is_refused(data: bytes, found: str) -> None:
     with pytest.raises(ImageError, match=found) as caught:
         read_image(data)
     assert caught.value.advice.startswith(("save it as", "keep one channel"))
+
+
+FIELD = PAGES[:4]  # four channels of one field, and the same as two channels of two fields or slices
+WITH_AXES: dict[str, dict[str, Any]] = {
+    "ome": {"ome": True, "photometric": "minisblack"},
+    "imagej": {"imagej": True},
+    "imagej of one page": {"imagej": True, "truncate": True},
+    "tifffile": {"photometric": "minisblack"},
+}
+
+
+@pytest.mark.parametrize("kind", WITH_AXES)
+@pytest.mark.parametrize(
+    ("axes", "shape", "images"),
+    [
+        ("CYX", (4,), [(0, 1, 2, 3)]),
+        ("ZCYX", (2, 2), [(0, 1), (2, 3)]),
+        ("CZYX", (2, 2), [(0, 2), (1, 3)]),
+        ("ZYX", (4,), [(0,), (1,), (2,), (3,)]),
+    ],
+)
+def test_channels_are_no_pages(kind: str, axes: str, shape: tuple[int, ...], images: list[Any]) -> None:
+    if kind.startswith("imagej") and axes == "CZYX":
+        pytest.skip("ImageJ has one order of axes")
+    data = written(FIELD.reshape(*shape, 30, 40), metadata={"axes": axes}, **WITH_AXES[kind])
+    assert (count_pages(data), pages_per_image(data)) == (len(images), len(images[0]))
+    for page, planes in enumerate(images):
+        image = read_image(data, page=page, use_channels="all")
+        expected = np.stack([FIELD[plane] for plane in planes], -1)
+        np.testing.assert_array_equal(decode(image.data, image.channels), expected)
+        if len(planes) > 1:
+            with pytest.raises(ImageError, match=f"^a TIFF of {len(planes)} channels; keep one "):
+                read_image(data, page=page)
+            chosen = read_image(data, page=page, use_channels=[2])
+            np.testing.assert_array_equal(decode(chosen.data), expected[..., 1:2])
+
+
+def test_a_channel_axis_that_does_not_fit_the_pages_is_none() -> None:
+    described = '{"shape": [3, 30, 40], "axes": "CYX"}'
+    data = written(FIELD, photometric="minisblack", metadata=None, description=described)
+    assert count_pages(data) == 4
+
+
+BANDS = np.moveaxis(FIELD, 0, -1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "kept"),
+    [
+        (BANDS, {"photometric": "rgb", "extrasamples": [0]}, 4),
+        (BANDS, {"photometric": "rgb", "extrasamples": [1]}, 3),
+        (BANDS, {"photometric": "rgb", "extrasamples": [2]}, 3),
+        (np.moveaxis(PAGES[:5], 0, -1), {"photometric": "rgb", "extrasamples": [0, 2]}, 4),
+        (BANDS, {"photometric": "minisblack"}, 4),
+        (FIELD, {"photometric": "minisblack", "planarconfig": "separate"}, 4),
+        (FIELD, {"photometric": "rgb", "planarconfig": "separate", "extrasamples": [0]}, 4),
+    ],
+)
+def test_only_what_is_marked_as_alpha_is_dropped(pixels: np.ndarray, options: dict, kept: int) -> None:
+    data = written(pixels, **{"planarconfig": "contig"} | options)
+    image = read_image(data, use_channels="all")
+    np.testing.assert_array_equal(decode(image.data, image.channels), BANDS[..., :kept])
+    if kept == 3:
+        np.testing.assert_array_equal(decode(read_image(data).data), BANDS[..., :3])
+    else:
+        with pytest.raises(ImageError, match=f"a TIFF of {kept} channels"):
+            read_image(data)
+
+
+def test_many_channels_count_against_the_limit_of_pixels() -> None:
+    data = written(FIELD, photometric="minisblack", metadata={"axes": "CYX"})
+    with pytest.raises(ImageError, match=r"40 x 30 pixels of 4 channels, more than max_pixels = 2399"):
+        read_image(data, use_channels="all", max_pixels=2 * 1200 - 1)
+    assert read_image(data, use_channels="all", max_pixels=2 * 1200).channels == 4
 
 
 @pytest.mark.parametrize("alpha", [1, 2])

@@ -127,3 +127,28 @@ def test_pages_are_not_dropped_silently(model: Model, tmp_path: Path) -> None:
 def test_the_module_imports_no_tensorflow() -> None:
     code = "import sys, unet.inference.model; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=CHECKOUT)
+
+
+def test_channels_of_a_file_are_those_of_the_training(tmp_path: Path, export_tiny: Any) -> None:
+    bands = np.stack([blobs(70, 50), blobs(70, 50).T.reshape(70, 50), noise(70, 50)], -1)
+    path, gray = tmp_path / "a.tif", tmp_path / "b.png"
+    tifffile.imwrite(path, np.moveaxis(bands, -1, 0), photometric="minisblack", metadata={"axes": "CYX"})
+    Image.fromarray(bands[..., 0]).save(gray)
+    two = Model(export_tiny(tmp_path / "two", channels=2, use_channels=[3, 1]))
+    chosen = np.ascontiguousarray(bands[..., [2, 0]])
+    expected = two.mask(chosen)
+    assert len(np.unique(expected)) > 1
+    np.testing.assert_array_equal(two.mask(path), expected)
+    # The caller's tiling sees what the graph sees.
+    probabilities = two.probabilities(path)
+    assert (np.array([0, 100, 255])[probabilities.argmax(-1)] == expected).mean() > 0.999
+    with pytest.raises(ImageError, match="an image of 1 channel, which has no channel 3"):
+        two.mask(gray)
+    with pytest.raises(ValueError, match=r"uint8 or uint16, \[H, W, 2\]\. Received: .*\(70, 50, 3\)"):
+        two.mask(bands)
+    every = Model(export_tiny(tmp_path / "all", channels=2, use_channels="all"))
+    with pytest.raises(ImageError, match="an image of 3 channels, the model sees 2"):
+        every.mask(path)
+    one = Model(export_tiny(tmp_path / "one"))
+    with pytest.raises(ImageError, match=r"^a TIFF of 3 channels; keep one channel, or three as RGB"):
+        one.mask(path)

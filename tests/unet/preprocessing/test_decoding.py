@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.unet.encoded_images import gray_by_hand, noise, pillow, png
+from unet.images.reader import encode_image
 from unet.preprocessing.decoding import decode_image
 
 
@@ -83,3 +84,29 @@ def test_a_chunk_before_the_header_hides_nothing() -> None:
 def test_truncated_files_are_invalid_arguments(data: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_image(data, 1)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+@pytest.mark.parametrize(("dtype", "unit"), [(np.uint8, 257), (np.uint16, 1)])
+def test_other_channels_lie_below_one_another(
+    channels: int, dtype: type[np.unsignedinteger], unit: int
+) -> None:
+    pixels = noise(9, 13, channels, dtype=dtype)
+    decoded = decode_image(encode_image(pixels), channels).numpy()
+    np.testing.assert_array_equal(decoded, pixels.astype(int) * unit)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (png(noise(9, 13, 1)), "4 channels of the image below one another; rows of this one:"),
+        (png(noise(8, 13, 3)), "below one another; colour type of this PNG:"),
+        (pillow(noise(8, 13, 4), "PNG"), "below one another; colour type of this PNG:"),
+        (pillow(noise(8, 8), "JPEG"), "this is no PNG"),
+        (b"II*\0" + bytes(99), "this is no PNG"),
+        (encode_image(noise(300, 300, 4)), "images may have 300000 pixels"),
+    ],
+)
+def test_what_cannot_hold_four_channels_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        decode_image(data, 4, 300_000)

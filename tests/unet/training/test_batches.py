@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.unet.training.tiny import SIZES
 from unet.images import capacity
-from unet.images.reader import encode_png
+from unet.images.reader import decode, encode_image, encode_png
 from unet.masks.labels import IGNORE
 from unet.training import batches as input_pipeline
 from unet.training.batches import names_of_batch, training_batches
@@ -110,3 +110,16 @@ def test_the_same_seed_gives_the_same_stream(patterns):
     streams = [[x.numpy().tobytes() for x, _ in batches(tiles, seed).take(5)] for seed in (1, 1, 2)]
     assert streams[0] == streams[1] != streams[2]
     assert len(set(streams[0])) == 5
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 1 << 20])
+def test_patches_of_four_channels_keep_their_order(tiles, cache_bytes):
+    gray = [decode(png)[..., 0] for png in tiles.features["tile"]]
+    four = [encode_image(np.stack([image, image // 2, image // 4, image // 8], -1)) for image in gray]
+    mean, stddev = np.zeros((2, 4), np.float32), np.ones((2, 4), np.float32)
+    wide = Tiles(tiles.features | {"tile": np.array(four, object)}, mean, stddev)
+    settings = STILL.model_copy(update={"patch_size": 60, "depth": 2, "flip": True})
+    x, _ = next(iter(training_batches(wide, settings, cache_bytes=cache_bytes)))
+    assert x.shape == (4, 60, 60, 4)
+    for channel in range(1, 4):
+        np.testing.assert_array_equal(x[..., channel], x[..., 0].numpy() // 2**channel)

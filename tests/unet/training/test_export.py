@@ -27,6 +27,7 @@ def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, nor
         "background": "first",
         "channels": 1,
         "value_range": [0.0, 1.0],
+        "use_channels": None,
         "normalization": normalization,
         "max_pixels": 1234,
         "base_filters": 2,
