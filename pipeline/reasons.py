@@ -22,6 +22,7 @@ from tfx.orchestration.portable import python_driver_operator
 from tfx.proto.orchestration import executable_spec_pb2
 
 from pipeline.history.executions import read_nodes
+from pipeline.history.manifest import MANIFEST, damage
 from pipeline.root import Root
 from pipeline.runner import NEVER_CACHED, compiled, make_launcher
 from unet.fingerprint import source_of
@@ -29,6 +30,7 @@ from unet.fingerprint import source_of
 RUNS, REUSED, LOOKS_UP = "runs", "reused", "looks up"
 # The driver of ImageMaskExampleGen keeps these out of the key, and puts a fingerprint of the content into it.
 _BY_DRIVER = ("input_base", "settings")
+_OF_THE_RUN = ("code", "run")  # parameters of which the first is told apart, the second is the id of the run
 _RESOLVER = "tfx.dsl.components.common.resolver.Resolver"
 
 
@@ -60,13 +62,16 @@ class _Earlier:
     broken: str
 
 
-def forecast(pipeline: Pipeline, root: Root, anew: Collection[str] = ()) -> Iterator[Forecast]:
+def forecast(
+    pipeline: Pipeline, root: Root, anew: Collection[str] = (), verify: bool = False
+) -> Iterator[Forecast]:
     """Yields what each component would do, in the order of a run.
 
     Args:
         pipeline: see `pipeline.graph.create_pipeline`.
         root: root folder, which is only read.
         anew: names of the components that run although their outputs are cached.
+        verify: whether to read what would be reused; otherwise the sizes of its files are compared.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,14 +86,19 @@ def forecast(pipeline: Pipeline, root: Root, anew: Collection[str] = ()) -> Iter
             launcher = make_launcher(
                 ir, deployment, node, connection, custom_driver_operators=_drivers(folder)
             )
-            found = _of_node(node, launcher, connection, anew, made_anew)
+            found = _of_node(node, launcher, connection, anew, made_anew, verify)
             if found.does == RUNS or (found.does == LOOKS_UP and found.why[1:]):
                 made_anew.add(found.name)
             yield found
 
 
 def _of_node(
-    node: Any, launcher: Any, connection: Any, anew: Collection[str], made_anew: Collection[str]
+    node: Any,
+    launcher: Any,
+    connection: Any,
+    anew: Collection[str],
+    made_anew: Collection[str],
+    verify: bool,
 ) -> Forecast:
     name = node.node_info.id
     inputs = {key: {c.producer_node_query.id for c in i.channels} for key, i in node.inputs.inputs.items()}
@@ -116,6 +126,10 @@ def _of_node(
     if not prepared.is_execution_needed:
         with metadata.Metadata(connection) as m:
             [cached] = read_nodes(m.store, m.store.get_executions_by_id([info.execution_id]))
+        outputs = (artifact for found in cached.outputs.values() for artifact in found)
+        damaged = (damage(output.path, output.text(MANIFEST), verify) for output in outputs)
+        if why := [f"damaged: {found}" for found in damaged if found]:
+            return Forecast(name, RUNS, tuple(why))
         return Forecast(name, REUSED, (f"same inputs, settings and code as run {cached.same_as}",))
     content = str(info.exec_properties.get("fingerprint", ""))
     if content != earlier.fingerprint:
@@ -152,7 +166,7 @@ def _settings(before: Mapping[str, Any], node: Any, ignored: Collection[str]) ->
     told = []
     for key, parameter in sorted(node.parameters.parameters.items()):
         then, now = before.get(key), _value(parameter.field_value)
-        if key in ("code", *ignored) or str(then) == str(now):
+        if key in (*_OF_THE_RUN, *ignored) or str(then) == str(now):
             continue
         old, new = dict(_flat(then, key)), dict(_flat(now, key))
         changed = [name for name in [*new, *(old.keys() - new.keys())] if old.get(name) != new.get(name)]

@@ -6,6 +6,7 @@ is about a process, such as a signal, starts one: each loads TensorFlow and TFX 
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -245,6 +246,9 @@ def test_what_was_damaged_is_named_and_made_again_and_what_is_pushed_is_whole(pl
     summary = last_summary(place)
     weights = "variables/variables.data-00000-of-00001"
     flip(Path(summary["model"], weights))
+    explained = command(place, "run", "--data", str(place / "data"), "--explain", "--verify")
+    assert explained.returncode == 0, explained.stdout + explained.stderr
+    assert re.search(r"Trainer +runs +damaged: ", explained.stdout), explained.stdout
     done = command(place, "run", "--data", str(place / "data"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{Path(summary['model'], weights)}: its content changed" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -48,6 +49,22 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+class NoLocks(OSError):
+    """The file system has no file locks, by which processes take turns."""
+
+
+@contextlib.contextmanager
+def told_of_no_locks(folder: Path) -> Iterator[None]:
+    """Raises `NoLocks` in place of the error of the block, which takes a file lock in the folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        reason = "its file system has no file locks: mount it with them (-o flock), or take a local disk"
+        raise NoLocks(errno.ENOLCK, reason, str(folder)) from None
 
 
 def fsync(path: Path) -> None:

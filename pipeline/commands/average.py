@@ -62,7 +62,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
         warnings.simplefilter("ignore")  # warnings of libraries at their import
         from unet.export import average as mean
 
-    with tempfile.TemporaryDirectory(prefix=".average-", dir=out) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         try:
             mean.average(folders, Path(scratch, "model"), test_time_augmentation)
             version, _ = push(Path(scratch, "model"), out)

@@ -14,7 +14,7 @@ from pipeline.terminal.console import make_console, make_table
 
 
 def explain_run(
-    config: PipelineConfig, root: Root, skip: list[str] | None, rebaseline: bool, anew: set[str]
+    config: PipelineConfig, root: Root, skip: list[str] | None, rebaseline: bool, anew: set[str], verify: bool
 ) -> int:
     """Prints a line for each component and returns the exit code; writes nothing into the root.
 
@@ -24,6 +24,7 @@ def explain_run(
         skip: names of samples to leave out.
         rebaseline: whether to skip the comparison with the last blessed model.
         anew: names of the components that run although their results are cached.
+        verify: whether to read what would be reused; otherwise the sizes of its files are compared.
 
     Raises:
         StoreError: ML Metadata cannot be read.
@@ -39,7 +40,7 @@ def explain_run(
         table = make_table()
         for title in ("component", "", "why"):
             table.add_column(title)
-        for found in reasons.forecast(pipeline, root, anew):
+        for found in reasons.forecast(pipeline, root, anew, verify):
             table.add_row(found.name, found.does, "\n".join(found.why))
         console.print(table)
     return OK

@@ -29,7 +29,7 @@ from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, reserve, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
-from pipeline.process.lock import Locked, NoLocks, exclusive, holder
+from pipeline.process.lock import Locked, exclusive, holder
 from pipeline.process.stall import StallWatch
 from pipeline.retention import plan, removal
 from pipeline.retention.settings import Retention
@@ -41,6 +41,7 @@ from pipeline.terminal.ending import print_end
 from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
 from unet.errors import BadInput
+from unet.files import NoLocks
 
 EXIT_CODE_OF = {
     "pushed": OK,
@@ -87,13 +88,6 @@ def run(
     """
     console = make_console(sys.stdout)
     root = Root.at(root_path)
-    anew: set[str] = set()
-    if force is not None or start:
-        try:
-            anew = _select(config, root, force, start)
-        except BadInput as error:
-            print(error, file=sys.stderr)
-            return BAD_INPUT
     signals.watch(lambda: print("interrupted", file=sys.stderr))
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad)
@@ -104,8 +98,9 @@ def run(
     if config.channels == "auto":
         config = config.model_copy(update={"channels": report.channels})
     try:
+        anew = _select(config, root, force, start)
         if explain_only:
-            return explain_run(config, root, report.skip, rebaseline, anew)
+            return explain_run(config, root, report.skip, rebaseline, anew, verify)
         before = earlier(root)
         # A run that works here takes memory, too: it is told of below.
         if holder(root.lock) is None and not fits(config, root, report, before, console):
@@ -129,6 +124,9 @@ def run(
     except Locked as error:
         console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
         return INTERRUPTED
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
     except Misplaced as error:
         console.print(str(error), soft_wrap=True)
         return BAD_INPUT
@@ -146,12 +144,12 @@ def run(
 
 def _select(config: PipelineConfig, root: Root, force: Sequence[str] | None, start: str | None) -> set[str]:
     """Returns the names of the components to run anew; raises `BadInput` for a name of none."""
+    if force is None and not start:
+        return set()
     with log.captured(Path(os.devnull)):  # TensorFlow is talkative
         from pipeline import graph, runner
 
-    channels = 1 if config.channels == "auto" else config.channels  # the names do not depend on it
-    pipeline = graph.create_pipeline(config.model_copy(update={"channels": channels}), root)
-    return runner.select(runner.node_names(pipeline), force, start)
+    return runner.select(runner.node_names(graph.create_pipeline(config, root)), force, start)
 
 
 def _run_locked(

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from unet.files import told_of_no_locks
+
 _PATIENCE = 0.3  # seconds: `holder` holds the lock for a moment
-
-
-class NoLocks(OSError):
-    """The file system has no file locks, by which runs take turns."""
-
-    def __init__(self, path: Path):
-        """Args: path: the lock file."""
-        reason = "its file system has no file locks: mount it with them (-o flock), or take a local disk"
-        super().__init__(errno.ENOLCK, reason, str(path.parent))
 
 
 class Locked(RuntimeError):
@@ -32,12 +24,8 @@ def exclusive(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
+        with told_of_no_locks(path.parent):
             free = _try_for(descriptor, _PATIENCE)
-        except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-                raise NoLocks(path) from None
-            raise
         if not free:
             process = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise Locked(f"another run (process {process}) is working on {path.parent}")

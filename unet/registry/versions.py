@@ -9,6 +9,7 @@ turns by its lock.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,7 +19,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from unet.files import atomic_write, fsync
+from unet.files import atomic_write, fsync, told_of_no_locks
 from unet.registry.model_card import renumber_card
 from unet.registry.records import digest
 
@@ -229,6 +230,10 @@ def _add(
     hidden = folder / f"{_PUSHING}{version}"
     shutil.copytree(model, hidden)
     describe(hidden, version)
+    if digest(hidden) != known:
+        raise OSError(
+            errno.EIO, "the copy of the model is not what was copied; nothing was pushed", str(hidden)
+        )
     for path in [*hidden.rglob("*"), hidden]:
         fsync(path)
     hidden.rename(folder / str(version))
@@ -256,7 +261,8 @@ def _locked(folder: Path) -> Iterator[None]:
     """Waits until nobody else changes the folder; the kernel drops the lock of a process that ends."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with told_of_no_locks(folder):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

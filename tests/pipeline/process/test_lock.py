@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from pipeline.process.lock import Locked, NoLocks, exclusive
+from pipeline.process.lock import Locked, exclusive
+from unet.files import NoLocks
 
 HOLD = "import sys, time; from pathlib import Path; from pipeline.process.lock import exclusive\n"
 HOLD += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"

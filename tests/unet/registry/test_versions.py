@@ -1,6 +1,9 @@
 """Pushing: whole versions only, strictly increasing, never twice the same, foreign files left alone."""
 
+import errno
+import fcntl
 import json
+import os
 import random
 import signal
 import subprocess
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from unet.files import NoLocks
 from unet.registry.records import training_record
 from unet.registry.versions import VersionError, Withdrawn, newest_version, push, roll_back, versions
 
@@ -34,6 +38,29 @@ def test_the_same_model_is_not_pushed_again(tmp_path):
     model = make_model(tmp_path / "model")
     first, _ = push(model, tmp_path / "serving")
     assert push(model, tmp_path / "serving") == (first, False)
+
+
+def test_a_copy_that_is_not_the_model_is_not_pushed(tmp_path):
+    def tear(copy, version):
+        with (copy / "variables" / "variables.data").open("r+b") as file:
+            file.truncate(10)
+
+    serving, model = tmp_path / "serving", make_model(tmp_path / "model")
+    with pytest.raises(OSError, match="the copy of the model is not what was copied"):
+        push(model, serving, tear)
+    assert versions(serving) == []
+    _, is_new = push(model, serving)
+    assert is_new
+    assert {p.name for p in serving.iterdir() if p.is_dir()} == {str(newest_version(serving))}
+
+
+def test_a_file_system_without_locks_is_told_so(tmp_path, monkeypatch):
+    def flock(descriptor, operation):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)  # as Lustre does without the option flock
+    with pytest.raises(NoLocks, match="no file locks: mount it with them"):
+        push(make_model(tmp_path / "model"), tmp_path / "serving")
 
 
 def test_an_older_model_comes_back_as_a_new_version(tmp_path):
