@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet.errors import BadInput, ImagesLost
+from unet.images.channels import is_stacked
 from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.stacking import unstack
 from unet.tiling import Geometry
@@ -103,7 +104,8 @@ def require_images(found: int, expected: int | None, patterns: Sequence[str]) ->
 
 def decode_tile(tile: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a stored tile (PNG of 8 or 16 bits) to [H, W, channels] float32 on the 0..255 scale."""
-    return _gray_values(unstack(tf.io.decode_png(tile, dtype=tf.uint16), channels))
+    stored = tf.io.decode_png(tile, 1 if is_stacked(channels) else channels, tf.uint16)
+    return _gray_values(unstack(stored, channels))
 
 
 def _gray_values(pixels: tf.Tensor) -> tf.Tensor:

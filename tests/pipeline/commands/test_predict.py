@@ -67,7 +67,9 @@ def test_files_folders_globs_and_pages(root: Path, photos: Path, tmp_path: Path)
     stack = tmp_path / "stack.tif"
     tifffile.imwrite(stack, noise(2, 30, 20), photometric="minisblack")
     (photos / "Thumbs.db").write_bytes(b"x")
-    tifffile.imwrite(tmp_path / "one.tif", noise(3, 30, 20), imagej=True)  # kept in a single page
+    tifffile.imwrite(
+        tmp_path / "one.tif", noise(3, 30, 20), imagej=True, metadata={"axes": "ZYX"}
+    )  # in a single page
     assert predict(root, photos, stack, tmp_path / "one.tif", "--out", out) == 0
     pages = {"stack-0000.png", "stack-0001.png", *(f"one-000{i}.png" for i in range(3))}
     assert written(out) == {"a.png", "b.png", "c.png", *pages}

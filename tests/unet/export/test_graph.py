@@ -103,7 +103,7 @@ def test_scaled_images_are_answered_at_their_own_size(scale: float, constants: b
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"channels": 2}, "channels=2"),
+        ({"channels": 0}, "channels=0"),
         ({"channels": 3}, "input_shape="),
         ({"geometry": Geometry(3)}, "depth=3"),
         ({"class_values": (0, 1)}, r"class_values=\(0, 1\)"),
