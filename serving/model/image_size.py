@@ -1,13 +1,17 @@
-"""Reads the number of pixels of encoded images from their headers alone.
+"""Reads from encoded images how much work it is to decode them.
 
 A PNG of a few kilobytes can declare gigabytes of pixels, and decoders trust its header. So the declared size
-is read before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too).
+is read before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too). Nor
+does the size bound the work: a PNG of few pixels may hold image data that inflate to gigabytes, a JPEG
+thousands of scans over all its pixels, and TensorFlow cannot be stopped while it decodes them.
 """
 
 from __future__ import annotations
 
 import re
 import struct
+import zlib
+from typing import Any
 
 PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
@@ -17,6 +21,14 @@ JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # time; no image has as many segments.
 MOST_STEPS = 100_000
 TOO_MANY = 1 << 62
+MOST_PNGS = 16  # in one value: a tf.Example holds three
+MOST_SCANS = 100  # of one JPEG; encoders write about ten
+MOST_TEXT = 8 << 20  # bytes that profile and texts of a PNG may inflate to, together
+_PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # values of each pixel, by the colour type
+_PNG_TEXTS = re.compile(rb"iCCP|zTXt|iTXt")
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # zeros and restarts belong to the scan
+_JPEG_SCAN, _JPEG_ENDS = 0xDA, (0xD8, 0xD9)
+_BLOCK, _SPARE = 1 << 16, 1 << 20  # bytes
 
 
 def declared_pixels(data: bytes) -> int:
@@ -50,3 +62,90 @@ def _jpeg_pixels(data: bytes, position: int, steps: int) -> tuple[int, int]:
         else:
             position += 2 + struct.unpack_from(">H", data, position + 2)[0]
     return 0, steps
+
+
+def unbounded_work(data: bytes) -> str:
+    """Says why decoding would take more work than the declared size promises; empty if it does not.
+
+    The work of this function is that of inflating what the headers promise.
+
+    Args:
+        data: a value that holds images of few enough `declared_pixels`.
+    """
+    starts = [match.start() for match in PNG_START.finditer(data)]
+    if len(starts) > MOST_PNGS:
+        return f"{len(starts)} PNG files in one value; at most {MOST_PNGS} are accepted"
+    steps = MOST_STEPS
+    for start in starts:
+        found, steps = _png_work(data, start + 8, steps)
+        if found or not steps:
+            return found or "a PNG of too many chunks"
+    for match in JPEG_START.finditer(data):
+        scans, steps = _jpeg_scans(data, match.start() + 2, steps)
+        if scans > MOST_SCANS:
+            return f"a JPEG of more than {MOST_SCANS} scans: save it again as a baseline JPEG"
+        if not steps:
+            return "a JPEG of too many segments"
+    return ""
+
+
+def _png_work(data: bytes, position: int, steps: int) -> tuple[str, int]:
+    """Counts what the chunks of a PNG inflate to; returns what is wrong, and the number of steps left."""
+    width, height, depth, color, interlace = struct.unpack_from(">IIBB2xB", data, position + 8)
+    row = (width * depth * _PNG_VALUES.get(color, 4) + 7) // 8 + 1
+    # The seven passes of an interlaced image together have less than twice as many bytes, and as many rows.
+    most = height * row * (2 if interlace else 1) + _SPARE
+    pixels, text = zlib.decompressobj(), MOST_TEXT
+    view = memoryview(data)
+    while position + 12 <= len(data) and steps:
+        steps -= 1
+        length, kind = struct.unpack_from(">I4s", data, position)
+        chunk = view[position + 8 : position + 8 + length]
+        position += 12 + length
+        if kind == b"IDAT":
+            most -= _inflated(pixels, chunk, most)
+        elif _PNG_TEXTS.fullmatch(kind):
+            text -= _inflated(zlib.decompressobj(), _packed_text(kind, bytes(chunk)), text)
+        if most < 0:
+            return (
+                f"a PNG of {width} x {height} pixels holds more image data than these: damaged",
+                steps,
+            )
+        if text < 0:
+            return f"the texts of a PNG have more than {MOST_TEXT >> 20} MiB: remove them", steps
+        if kind == b"IEND":
+            break
+    return "", steps
+
+
+def _packed_text(kind: bytes, chunk: bytes) -> bytes:
+    """The packed part of a chunk: after a keyword and the method; in iTXt after language and title, too."""
+    _, _, rest = chunk.partition(b"\0")
+    if kind != b"iTXt":
+        return rest[1:]
+    return rest[2:].partition(b"\0")[2].partition(b"\0")[2] if rest[:1] == b"\1" else b""
+
+
+def _inflated(stream: Any, packed: bytes | memoryview, most: int) -> int:
+    """Number of bytes that a part of a stream inflates to, counted to just above `most`."""
+    count, rest = 0, bytes(packed)
+    try:
+        while rest and count <= most and not stream.eof:
+            count += len(stream.decompress(rest, _BLOCK))
+            rest = stream.unconsumed_tail
+    except zlib.error:  # the decoder stops here, too
+        pass
+    return count
+
+
+def _jpeg_scans(data: bytes, position: int, steps: int) -> tuple[int, int]:
+    """Number of scans of a JPEG, counted to just above `MOST_SCANS`, and the number of steps left."""
+    scans = 0
+    while steps and scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(data, position)):
+        steps -= 1
+        kind = marker[1][0]
+        if kind in _JPEG_ENDS:
+            break
+        scans += kind == _JPEG_SCAN
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return scans, steps

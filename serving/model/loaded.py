@@ -15,7 +15,7 @@ import tensorflow as tf
 from tensorflow.python.eager import cancellation
 
 from serving.errors import Refused, bad_request
-from serving.model.image_size import declared_pixels
+from serving.model.image_size import declared_pixels, unbounded_work
 from serving.model.warmup import warmup_requests
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -110,13 +110,15 @@ class LoadedModel:
             raise Refused(413, f"too large for the memory of this server: {_reason(error)}") from None
 
     def _check_pixels(self, tensors: Mapping[str, tf.Tensor]) -> None:
-        values = [t.numpy().ravel() for t in tensors.values() if t.dtype == tf.string]
-        pixels = sum(declared_pixels(value) for array in values for value in array)
+        values = [value for t in tensors.values() if t.dtype == tf.string for value in t.numpy().ravel()]
+        pixels = sum(map(declared_pixels, values))
         if pixels > self._max_pixels:
             raise bad_request(
                 f"the images have {pixels / 1e6:.1f} million pixels; at most {self._max_pixels / 1e6:g} "
                 "million are accepted in one request"
             )
+        if found := next(filter(None, map(unbounded_work, values)), ""):
+            raise bad_request(found)
 
     def _compile(self) -> None:
         """Runs each signature on an empty batch, which builds its graph and computes nothing."""

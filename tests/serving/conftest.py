@@ -20,9 +20,9 @@ ROOMY = 3  # the first version again, with large tiles
 DEPTH = 2
 
 
-def encoded(image: NDArray, file_format: str = "PNG") -> bytes:
+def encoded(image: NDArray, file_format: str = "PNG", **options: object) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, file_format)
+    Image.fromarray(image).save(buffer, file_format, **options)
     return buffer.getvalue()
 
 

@@ -21,15 +21,19 @@ INFER = "/v2/models/unet/infer"
 ACCEPTED = "accepted are PNG"
 
 
-def png(width: int, height: int, color: int = 0) -> bytes:
+BOMB = zlib.compress(bytes(100 << 20), 9)  # 100 KB
+PROGRESSIVE = encoded(noise(40, 40), "JPEG", progressive=True)
+SCANS = PROGRESSIVE[:-2] + PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2] * 5000 + b"\xff\xd9"
+
+
+def png(width: int, height: int, color: int = 0, packed: bytes = zlib.compress(bytes(100_000))) -> bytes:
     """A PNG of almost no bytes that claims a size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", width, height, 8, color, 0, 0, 0)
-    data = zlib.compress(b"\0" * 100_000)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
 
 
 def instances(*images: bytes, **more: Any) -> str:
@@ -50,6 +54,10 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "PNG with alpha": (PREDICT, instances(png(4, 4, 6)), 400, "colour type of this PNG: 6$"),
     "one bad image of two": (PREDICT, instances(GOOD, b"x"), 400, f"^element 1: {ACCEPTED}"),
     "decompression bomb": (PREDICT, instances(png(60000, 60000)), 400, "3600.0 million pixels; at most 64 "),
+    "more image data than pixels": (
+        PREDICT, instances(png(10, 10, packed=BOMB)), 400, "^a PNG of 10 x 10 pixels holds more image data"
+    ),
+    "thousands of scans": (PREDICT, instances(SCANS), 400, "^a JPEG of more than 100 scans: save it again"),
     "many small bombs": (PREDICT, instances(*[png(5000, 5000)] * 3), 400, "75.0 million pixels"),
     "empty body": (PREDICT, "", 400, "the body is empty"),
     "no JSON": (PREDICT, "{", 400, "the body is not JSON"),

@@ -38,6 +38,8 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # excludes s
 _JPEG_END, _JPEG_SCAN, _JPEG_SEQUENTIAL = 0xD9, 0xDA, {0xC0, 0xC1}
 _NO_CODE = b"\0" + b"\xfe" * 15  # starts with 0, since any other byte after a byte 0xff would be a marker
 _JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE}
+_MOST_SCANS = 100  # of a JPEG; encoders write about ten
+_MOST_SPARE = 1 << 16  # bytes of the image data of a PNG beyond twice its pixels
 _DEFLATE_RATIO = 1032  # largest number of bytes that deflate can pack into one byte
 _HEADER_LOCK = threading.Lock()
 
@@ -120,7 +122,10 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
         chunks, packed = _png_chunks(data)
         depth, color_type = struct.unpack(">2B", chunks[b"IHDR"][8:10])
         channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(color_type, 1)
-        require_room(image.height * (image.width * channels * depth // 8), packed * _DEFLATE_RATIO + 1000)
+        size = image.height * (image.width * channels * depth // 8)
+        require_room(size, packed * _DEFLATE_RATIO + 1000)
+        if packed > 2 * size + _MOST_SPARE:  # libpng would inflate whatever follows the pixels, and drop it
+            raise ImageError("more image data than its size", "it is damaged or made to harm: save it again")
     elif kind == "JPEG":
         require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
         image = _open(io.BytesIO(_without_end_of_jpeg(data)), data, max_pixels)
@@ -215,5 +220,7 @@ def _without_end_of_jpeg(data: bytes) -> bytes:
         if kind not in _JPEG_SEGMENTS:
             raise damaged(f"unknown marker {kind:02x}")
         kinds.append(kind)
+        if kind == _JPEG_SCAN and kinds.count(kind) > _MOST_SCANS:  # each is decoded over all pixels
+            raise ImageError(f"a JPEG of more than {_MOST_SCANS} scans", "save it again as a baseline JPEG")
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     raise damaged("the end is missing")

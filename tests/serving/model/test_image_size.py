@@ -2,12 +2,13 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from serving.model.image_size import TOO_MANY, declared_pixels
+from serving.model.image_size import TOO_MANY, declared_pixels, unbounded_work
 
 
 def encoded(mode: str, file_format: str, **options: object) -> bytes:
@@ -62,3 +63,69 @@ def test_what_is_no_image_has_none(data: bytes):
 def test_a_file_of_starts_alone_takes_no_square_of_time():
     data = b"\xff\xd8\xff\xe2\0\4" * 200_000
     assert declared_pixels(data) == TOO_MANY
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(*chunks: bytes, size: tuple[int, int] = (10, 10)) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
+
+
+ZEROS = zlib.compress(bytes(30 << 20), 9)  # 30 KB
+PROGRESSIVE = encoded("RGB", "JPEG", progressive=True)
+SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
+ATTACKS = {
+    "image data": (
+        png(chunk(b"IDAT", ZEROS)),
+        "a PNG of 10 x 10 pixels holds more image data",
+    ),
+    "image data in parts": (
+        png(*(chunk(b"IDAT", ZEROS[i : i + 100]) for i in range(0, len(ZEROS), 100))),
+        "a PNG of 10 x 10 pixels holds more image data",
+    ),
+    "texts": (png(*[chunk(b"zTXt", b"xmp\0\0" + ZEROS)] * 2), "the texts of a PNG have more than 8 MiB"),
+    "a profile": (png(chunk(b"iCCP", b"x\0\0" + ZEROS)), "the texts of a PNG"),
+    "texts of a language": (png(chunk(b"iTXt", b"x\0\1\0en\0\0" + ZEROS)), "the texts of a PNG"),
+    "chunks": (png(*[chunk(b"tEXt", b"")] * 100_001), "a PNG of too many chunks"),
+    "files": (png() * 17, "17 PNG files in one value"),
+    "scans": (PROGRESSIVE[:-2] + SCAN * 200 + b"\xff\xd9", "a JPEG of more than 100 scans"),
+    "segments": (b"\xff\xd8\xff" + b"\xff\xe1\0\2" * 100_001, "a JPEG of too many segments"),
+}
+
+
+@pytest.mark.parametrize("kind", ATTACKS)
+@pytest.mark.parametrize("before", [b"", b"\x0a\x08some field of a message"])
+def test_work_that_no_header_promises_is_refused(kind: str, before: bytes):
+    data, sentence = ATTACKS[kind]
+    assert unbounded_work(before + data).startswith(sentence)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_images_are_as_much_work_as_they_say(kind: str):
+    assert unbounded_work(b"before" + FILES[kind] + b"after" + FILES[kind]) == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"text", b"\xff\xd8\xff", b"\xff\xd8" + b"\xff" * 50, png(chunk(b"IDAT", b"no zlib")),
+        png(chunk(b"iTXt", b"x")), png(chunk(b"zTXt", b"")), png(chunk(b"iTXt", b"x\0\0\0" + bytes(9 << 20))),
+    ],
+)  # fmt: skip
+def test_what_is_damaged_otherwise_is_left_to_the_decoder(data: bytes):
+    assert unbounded_work(data) == ""
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16"])
+def test_the_largest_image_data_that_a_size_allows(mode: str):
+    """Noise that cannot be packed, in all kinds of pixels, is within its bound."""
+    rng = np.random.default_rng(3)
+    noise = Image.frombytes(
+        mode, (200, 600), rng.bytes(200 * 600 * 8)[: len(Image.new(mode, (200, 600)).tobytes())]
+    )
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG", compress_level=0)
+    assert unbounded_work(buffer.getvalue()) == ""

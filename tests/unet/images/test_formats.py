@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,27 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
     for read in (read_image, read_file, count_pages):
         with pytest.raises(ImageError, match="a pipe or a device"):
             read(tmp_path / name)
+
+
+def test_a_jpeg_of_scans_without_end_is_not_decoded() -> None:
+    """Each scan goes over all pixels, and takes a few bytes in the file."""
+    whole = jpeg(noise(1, (60, 60), 1), progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    read_image(whole[:-2] + scan * 20 + b"\xff\xd9")
+    with pytest.raises(ImageError, match="a JPEG of more than 100 scans"):
+        read_image(whole[:-2] + scan * 5000 + b"\xff\xd9")
+
+
+def test_a_png_is_not_inflated_far_beyond_its_pixels() -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 10, 10, 8, 0, 0, 0, 0))
+    for size, refused in ((110, False), (200 << 20, True)):
+        packed = chunk(b"IDAT", zlib.compress(bytes(size), 9))
+        data = b"\x89PNG\r\n\x1a\n" + header + packed + chunk(b"IEND", b"")
+        if refused:
+            with pytest.raises(ImageError, match="more image data than its size"):
+                read_image(data)
+        else:
+            assert read_image(data).height == 10
