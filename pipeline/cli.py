@@ -191,7 +191,7 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     _add_root(evaluate, Path("runs"))
     evaluate.add_argument(
-        "--out", type=Path, metavar="DIR", help="also write evaluation.json and images.csv here"
+        "--out", type=Path, metavar="DIR", help="also write evaluation.json, images.csv and report.html here"
     )
     evaluate.add_argument(
         "--threshold", action="append", default=[], metavar="METRIC=VALUE",

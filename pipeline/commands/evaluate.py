@@ -14,6 +14,8 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.prediction.models import find_model
 from pipeline.prediction.reading import config_of_model, parse_thresholds
 from pipeline.process.exit_codes import BAD_INPUT, NOT_BLESSED, OK
+from pipeline.report.page import REPORT, evaluation
+from pipeline.report.scores import Scores
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
@@ -23,10 +25,12 @@ from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import inspect
 from unet.dataset.plan import find
 from unet.dataset.sample import GROUP, Problem, Sample
+from unet.dataset.spans import is_pattern
 from unet.evaluation import gate
 from unet.evaluation.results import Verdict, write_evaluation
 from unet.evaluation.rows import Measuring, image_row
 from unet.evaluation.settings import GateSettings
+from unet.files import atomic_write
 from unet.images.channels import fits
 from unet.images.raster import ImageError
 from unet.images.reader import encode_png, read_image
@@ -59,7 +63,7 @@ class EvaluateRequest:
 
 
 def evaluate(request: EvaluateRequest) -> int:
-    """Prints the scores of a model, and writes them to `OUT/evaluation.json` and `OUT/images.csv`.
+    """Prints the scores of a model; writes `evaluation.json`, `images.csv` and `report.html` into `out`.
 
     Returns:
         0 on success; 2 if the arguments or any file could not be used; 3 if a threshold is not met.
@@ -104,7 +108,11 @@ def evaluate(request: EvaluateRequest) -> int:
     verdict = gate.decide(images, settings, {"state": "none", "why": "nothing is compared", "model_id": None})
     rows = sorted(gate.table(images, classes), key=lambda row: row["name"])
     if request.out:
+        scores = Scores(str(model.resolve()), str(config.data.resolve()), verdict, rows, settings.first)
+        page = evaluation(scores)
         write_evaluation(request.out, _evaluation(model, config, verdict), rows)
+        with atomic_write(request.out / REPORT) as file:
+            file.write(page)
     print_scores(model, config.data, verdict, rows, config.first_foreground, make_console(sys.stdout))
     if request.out:
         print(f"\nWritten to {request.out}")
@@ -126,7 +134,7 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
         problems.append(str(error))
     except (OSError, ValueError) as error:
         problems.append(f"{model}: its training record is damaged ({error})")
-    if not request.data.is_dir():
+    if not (request.data.exists() or is_pattern(request.data)):
         problems.append(f"{request.data}: there is no such folder: give --data")
     return None
 

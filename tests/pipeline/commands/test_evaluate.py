@@ -75,6 +75,7 @@ def test_the_scores_are_those_of_the_predicted_masks(
     assert found["metrics"]["iou_cell"]["low"] <= found["metrics"]["iou_cell"]["value"]
     assert (found["model"], found["images"]) == (str(root / "serving" / "unet" / "2"), 3)
     assert (found["passed"], found["checks"]) == (None, [])
+    assert "Scored; nothing was demanded" in (tmp_path / "out" / "report.html").read_text()
     with (tmp_path / "out" / "images.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [line["name"] for line in table] == ["a", "b", "c"]
