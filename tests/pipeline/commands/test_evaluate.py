@@ -114,6 +114,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(
     root: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
+    out.write_text("a file")
     (data / "masks" / "a.png").unlink()
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(data / "masks" / "b.png")
     (data / "images" / "c.png").write_bytes(b"text")
@@ -123,7 +124,8 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(
     assert any(line.startswith(f"{data / 'images' / 'a.png'}: image without mask") for line in lines)
     assert any(line.startswith(f"{data / 'masks' / 'b.png'}: ") for line in lines)
     assert any(line.startswith(f"{data / 'images' / 'c.png'}: ") for line in lines)
-    assert not out.exists()
+    assert f"{out}: a file: give a folder for the results" in lines
+    assert out.read_text() == "a file"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pipeline.cli import main
 from pipeline.process.lock import exclusive
 from tests.pipeline.recorded_runs import CACHED, COMPLETE, HASH, NODES, RUNNING, RecordedRuns
 from tests.pipeline.terminals import terminal
+from unet.registry.model_card import write_card
 
 
 @pytest.fixture
@@ -66,6 +67,8 @@ def version(recorded: RecordedRuns, number: int) -> None:
     folder = recorded.root.serving / str(number)
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_text(f"model {number}")
+    facts = {"images": {}, "data_sha256": "", "data_licence": "", "code": "", "configuration": ""}
+    write_card(folder, number, facts, {})
 
 
 def states(capsys, recorded):
