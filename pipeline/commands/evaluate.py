@@ -203,7 +203,7 @@ def _evaluation(model: Path, config: PipelineConfig, verdict: Verdict) -> Mappin
         "passed": verdict["blessed"] if config.thresholds else None,
         "reason": verdict["reason"] if config.thresholds else "",
         "metrics": {
-            name: {key: metric[key] for key in ("value", "low", "high")}  # type: ignore[literal-required]
+            name: {key: metric[key] for key in ("value", "low", "high")}
             for name, metric in verdict["metrics"].items()
         },
         **{key: verdict[key] for key in keys},  # type: ignore[literal-required]
