@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.process import log, signals
-from pipeline.process.exit_codes import BAD_INPUT, EXPLAINED, EXPLAINED_OTHERS, FAILED, INTERRUPTED, OK
+from pipeline.process.exit_codes import (
+    BAD_INPUT,
+    EXPLAINED,
+    EXPLAINED_EVALUATE,
+    EXPLAINED_OTHERS,
+    FAILED,
+    INTERRUPTED,
+    OK,
+)
 from pipeline.root import Root, refusal
 
 
@@ -64,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the report as JSON")
 
     _add_predict(commands.add_parser("predict", help="write the masks of images", epilog=EXPLAINED_OTHERS))
+
+    _add_evaluate(
+        commands.add_parser(
+            "evaluate", help="score an existing model on labeled images", epilog=EXPLAINED_EVALUATE
+        )
+    )
 
     average = commands.add_parser(
         "average", help="export the mean of several models, as of k-fold training", epilog=EXPLAINED_OTHERS
@@ -167,6 +181,28 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("--overwrite", action="store_true", help="do again what is finished already")
 
 
+def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument(
+        "--data", required=True, type=Path, metavar="DIR", help="folder with images and masks, as of run"
+    )
+    evaluate.add_argument(
+        "--model", metavar="DIR|VERSION|RUN",
+        help="a SavedModel, a version under the root, or the id of a run (default: the last one pushed)",
+    )  # fmt: skip
+    _add_root(evaluate, Path("runs"))
+    evaluate.add_argument(
+        "--out", type=Path, metavar="DIR", help="also write evaluation.json, images.csv and report.html here"
+    )
+    evaluate.add_argument(
+        "--threshold", action="append", default=[], metavar="METRIC=VALUE",
+        help="what the images must reach, in the words of the setting thresholds; may be repeated",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE",
+        help="read or measure the data otherwise than the model's record says; may be repeated",
+    )  # fmt: skip
+
+
 def _add_configuration(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="default", metavar="NAME|FILE", help="settings to start from")
     command.add_argument("--data", type=Path, metavar="DIR", help="folder with images/ and masks/")
@@ -220,6 +256,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     overlay=options.overlay,
                     polygons=options.polygons,
                     overwrite=options.overwrite,
+                )
+            )
+        if options.command == "evaluate":
+            from pipeline.commands.evaluate import EvaluateRequest, evaluate
+
+            return evaluate(
+                EvaluateRequest(
+                    data=options.data,
+                    root=options.root,
+                    model=options.model,
+                    out=options.out,
+                    thresholds=options.threshold,
+                    settings=options.set,
                 )
             )
         if options.command == "average":

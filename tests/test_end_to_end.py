@@ -468,6 +468,32 @@ def test_predicted_masks_score_what_the_evaluator_said(place, tmp_path):
     assert both / either == pytest.approx(summary["metrics"]["iou_cell"])
 
 
+def test_evaluate_says_to_the_last_digit_what_the_evaluator_said(place, tmp_path):
+    summary = last_summary(place)
+    splits = json.loads((place / "root" / "splits.json").read_text())["names"]
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for name in (name for name, split in splits.items() if split == "test"):
+            shutil.copy(place / "data" / kind / f"{name}.png", tmp_path / "data" / kind)
+    words = ["evaluate", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
+    done = command(place, *words, "--threshold", "iou_cell=1", "--threshold", "pixel_error=1")
+    assert done.returncode == 3, done.stdout + done.stderr
+    [said] = (place / "root" / "artifacts" / "Evaluator" / "evaluation").iterdir()
+    verdict, images = (json.loads((said / f"{name}.json").read_text()) for name in ("verdict", "images"))
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert found["model"] == summary["pushed"]
+    assert found["metrics"] == {
+        name: {key: metric[key] for key in ("value", "low", "high")}
+        for name, metric in verdict["metrics"].items()
+    }
+    assert found["per_image"] == images
+    assert (found["confusion"], found["slices"]) == (verdict["confusion"], verdict["slices"])
+    done = command(place, *words, "--model", summary["run_id"], "--threshold", "pixel_error=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    again = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (again["model"], again["per_image"]) == (summary["model"], images)
+
+
 def test_predict_never_overwrites_an_image(place):
     images = place / "data" / "images"
     before = {path: path.read_bytes() for path in images.iterdir()}

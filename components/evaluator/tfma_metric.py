@@ -18,9 +18,8 @@ from tensorflow_model_analysis.metrics import metric_types
 from tensorflow_model_analysis.proto import config_pb2
 
 from unet.dataset.sample import COLUMN_PREFIX, GROUP
-from unet.evaluation.slices import slices_of
+from unet.evaluation.rows import Measuring, image_row
 from unet.export.signatures import EVALUATE
-from unet.images.reader import decode
 from unet.masks.labels import IGNORE
 from unet.metrics import measurement
 from unet.metrics.measurement import ImageStatistics
@@ -101,8 +100,8 @@ class MeasureImage(metric_types.Preprocessor):
     ):
         """Args: see `SegmentationMetrics`; `model` is the name of the model, empty if there is only one."""
         super().__init__(name=f"measure_image:{model}")  # TFMA distinguishes preprocessors by their names
-        self._model, self._classes, self._columns = model, classes, columns
-        self._tolerance, self._with_segments, self._first = tolerance, with_segments, first
+        self._model, self._columns = model, columns
+        self._how = Measuring(len(classes), IGNORE, tolerance, with_segments, first)
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Measures one image; `extracts` holds its features and predictions. Yields the row of the image."""
@@ -110,34 +109,9 @@ class MeasureImage(metric_types.Preprocessor):
         if self._model in outputs:  # with a baseline, predictions are nested by the name of the model
             outputs = outputs[self._model]
         features = {key: np.asarray(value) for key, value in extracts[tfma.FEATURES_KEY].items()}
-        size = len(self._classes)
-        confusion = np.asarray(outputs["confusion"], np.float64).reshape(size, size)
-        maps = [decode(png)[..., 0] for png in np.asarray(outputs["probabilities_bytes"]).ravel()]
-        ground_truth = decode(np.asarray(outputs["ground_truth_bytes"]).item())[..., 0]
-        probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
-        measured = measurement.measure(
-            confusion,
-            probabilities,
-            ground_truth,
-            IGNORE,
-            self._tolerance,
-            self._with_segments,
-            self._first,
-        )
         height, width, depth = (int(features[key].item()) for key in ("height", "width", "bit_depth"))
-        total = confusion.sum()
-        # Without a background everything is foreground: its share says nothing and makes no slices.
-        foreground = float(confusion[1:].sum() / total) if total and self._first else float("nan")
         values = {column: features[_feature(column)].item().decode() for column in self._columns}
-        yield {
-            "name": features["name"].item().decode(),
-            "height": height,
-            "width": width,
-            "bit_depth": depth,
-            "foreground": foreground,
-            "slices": slices_of(height, width, depth, foreground, values),
-            "measured": measured.to_json(),
-        }
+        yield image_row(features["name"].item().decode(), (height, width), depth, values, outputs, self._how)
 
 
 class CombineRows(beam.CombineFn):

@@ -17,9 +17,11 @@ from pipeline.history.durations import format_duration
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
 from pipeline.history.lineage import Lineage, lineage, run_of_version
 from pipeline.history.record import moment
-from pipeline.history.runs import HistoryError, Run, load, runs
+from pipeline.history.runs import HistoryError, Run, load, pushes, runs
+from pipeline.history.service import Service, service_of
 from pipeline.history.summary import RunSummary, summarize
 from pipeline.process.exit_codes import BAD_INPUT, OK
+from pipeline.root import Root
 from pipeline.terminal.console import make_console, make_table
 from pipeline.terminal.verdict import print_verdict
 
@@ -44,7 +46,8 @@ def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) ->
         found = runs(root, None if everything else LAST)
     except HistoryError as error:
         return _refuse(error)
-    rows = [_row(run, summarize(run)) for run in found]
+    service = _service(root)
+    rows = [_row(run, summarize(run), service) for run in found]
     if as_json:
         print(json.dumps(rows, indent=2))
         return OK
@@ -55,6 +58,8 @@ def list_runs(root: Path, *, everything: bool = False, as_json: bool = False) ->
         _print_table(rows, console)
     if len(rows) == LAST and not everything:
         console.print(f"The newest {LAST}; all of them: runs --all", style="dim", soft_wrap=True)
+    if service.newest and not any(row["in_service"] for row in rows):
+        console.print(f"In service: {Root.at(root).serving / service.newest}", soft_wrap=True)
     _print_problems(found, console)
     return OK
 
@@ -81,12 +86,12 @@ def show_run(root: Path, run_id: str, version: int | None = None, *, as_json: bo
     except HistoryError as error:
         return _refuse(error)
     if as_json:
-        print(json.dumps(_everything(run, summary, origin), indent=2))
+        print(json.dumps(_everything(run, summary, origin, _service(root)), indent=2))
         return OK
     console = _console()
     if sentence:
         console.print(sentence[0].upper() + sentence[1:], soft_wrap=True)
-    _print_run(run, summary, origin, console)
+    _print_run(run, summary, origin, _state(_row(run, summary, _service(root))), console)
     _print_problems([run], console)
     return OK
 
@@ -96,6 +101,14 @@ def _refuse(error: HistoryError) -> int:
     return BAD_INPUT
 
 
+def _service(root: Path) -> Service:
+    try:
+        known = pushes(root)
+    except HistoryError:  # the runs tell that ML Metadata cannot be read
+        known = []
+    return service_of(Root.at(root), known)
+
+
 def _console() -> Console:
     console = make_console(sys.stdout)
     if not console.is_terminal:
@@ -103,7 +116,8 @@ def _console() -> Console:
     return console
 
 
-def _row(run: Run, summary: RunSummary) -> dict[str, Any]:
+def _row(run: Run, summary: RunSummary, service: Service) -> dict[str, Any]:
+    version = run.pushes[-1].version if run.pushes else Path(summary.pushed).name
     return {
         "id": run.id,
         "started": run.started,
@@ -113,7 +127,9 @@ def _row(run: Run, summary: RunSummary) -> dict[str, Any]:
         "profile": run.record.profile,
         _METRIC: summary.metrics.get(_METRIC),
         "verdict": summary.verdict,
-        "version": run.pushes[-1].version if run.pushes else Path(summary.pushed).name,
+        "version": version,
+        "in_service": service.newest if service.holds(version) else "",
+        "withdrawn": version in service.withdrawn,
         "promoted": run.pushes[-1].reason if run.pushes else "",
         "seconds": run.seconds,
         "problems": run.problems,
@@ -138,7 +154,7 @@ def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def _print_run(run: Run, summary: RunSummary, origin: Lineage, console: Console) -> None:
+def _print_run(run: Run, summary: RunSummary, origin: Lineage, state: str, console: Console) -> None:
     reason = f" ({run.reason})" if run.reason else ""
     console.print(f"Run {run.id}: {run.status.replace('_', ' ')}{reason}", style="bold", soft_wrap=True)
     memory = f", peak memory {summary.peak_memory_mb} MB" if summary.peak_memory_mb else ""
@@ -162,7 +178,7 @@ def _print_run(run: Run, summary: RunSummary, origin: Lineage, console: Console)
         console.print(f"  {'warning':<{_LABELS}}{warning}", soft_wrap=True)
     _print_verdict(run, summary, console)
     _print_components(run, console)
-    _print_lineage(run, origin, console)
+    _print_lineage(run, origin, state, console)
     files = [name for name in ("report.html", "summary.json", "log.txt") if (run.folder / name).is_file()]
     if files:
         console.print("\nFiles", style="bold")
@@ -210,7 +226,7 @@ def _print_components(run: Run, console: Console) -> None:
                 console.print(f"  {artifact.id:>4} {key:<22} {artifact.uri}{gone}", soft_wrap=True)
 
 
-def _print_lineage(run: Run, origin: Lineage, console: Console) -> None:
+def _print_lineage(run: Run, origin: Lineage, state: str, console: Console) -> None:
     console.print("\nLineage", style="bold")
 
     def told(run_id: str) -> str:
@@ -222,12 +238,15 @@ def _print_lineage(run: Run, origin: Lineage, console: Console) -> None:
         console.print(f"  model    {origin.model}, trained by {told(origin.model_run)}", soft_wrap=True)
     if origin.version:
         pushed = origin.pushed.replace(f"run {run.id}", "this run")
-        console.print(f"  version  {origin.version}{f', {pushed}' if pushed else ''}", soft_wrap=True)
+        console.print(
+            f"  version  {', '.join(filter(None, (origin.version, pushed, state)))}", soft_wrap=True
+        )
     elif not origin.data_hash:
         console.print("  it came to no data", soft_wrap=True)
 
 
-def _everything(run: Run, summary: RunSummary, origin: Lineage) -> dict[str, Any]:
+def _everything(run: Run, summary: RunSummary, origin: Lineage, service: Service) -> dict[str, Any]:
+    row = _row(run, summary, service)
     return {
         **dataclasses.asdict(summary),
         "profile": run.record.profile,
@@ -235,6 +254,8 @@ def _everything(run: Run, summary: RunSummary, origin: Lineage) -> dict[str, Any
         "changed": run.record.changed,
         "nodes": [dataclasses.asdict(node) for node in run.nodes],
         "lineage": dataclasses.asdict(origin),
+        "in_service": row["in_service"],
+        "withdrawn": row["withdrawn"],
         "problems": run.problems,
     }
 
@@ -252,7 +273,15 @@ def _minute(started: str) -> str:
 
 def _result(row: dict[str, Any]) -> str:
     result = str(row["status"]).replace("_", " ")
-    return f"{result}{', promoted' if row['promoted'] else ''} {row['version']}".rstrip()
+    text = f"{result}{', promoted' if row['promoted'] else ''} {row['version']}".rstrip()
+    return ", ".join(filter(None, (text, _state(row))))
+
+
+def _state(row: dict[str, Any]) -> str:
+    """Whether the version of a run is in service, maybe as a copy of another number, or withdrawn."""
+    if number := row["in_service"]:
+        return "in service" if number == row["version"] else f"in service as {number}"
+    return "withdrawn" if row["withdrawn"] else ""
 
 
 def _number(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.root import Root
 from unet.registry.versions import newest_version, version_number, versions
 
 
@@ -39,3 +40,34 @@ def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path],
             problems.append(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
         found.append(path)
     return found, problems
+
+
+def find_model(given: str | None, root: Root) -> tuple[Path, list[str]]:
+    """Returns the folder of one model, and a message if it does not exist.
+
+    Args:
+        given: folder of a SavedModel or of versions, number of a version, id of a run, or "latest" for the
+            newest run; None for the newest version.
+        root: root folder of the pipeline.
+    """
+    if given and not Path(given).exists() and version_number(given) is None and Path(given).name == given:
+        return _model_of_run(given, root)
+    found, problems = find_models([given] if given else [], root.serving)
+    return (found or [root.serving])[0], problems
+
+
+def _model_of_run(run_id: str, root: Root) -> tuple[Path, list[str]]:
+    # ML Metadata is loaded for this alone.
+    from pipeline.history.outcome import model_path
+    from pipeline.history.runs import HistoryError, load
+
+    try:
+        run = load(root.path, run_id)
+    except HistoryError as error:
+        return root.serving, [f"{run_id}: no folder of this name, and no run: {error}"]
+    model = run.artifact("Trainer", "model")
+    if model is None:
+        return root.serving, [f"run {run.id} has no model: it ended before one was trained ({run.status})"]
+    path = model_path(model)
+    gone = [] if (path / "saved_model.pb").is_file() else [f"{path}: the model of run {run.id} is gone"]
+    return path, gone

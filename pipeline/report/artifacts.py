@@ -6,7 +6,7 @@ import csv
 import functools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pipeline.history.runs import Run
 from pipeline.root import Root
@@ -33,6 +33,26 @@ class Missing(Exception):
 
 class NotReached(Missing):
     """The run ended before the component that writes the data of a section."""
+
+
+class Evaluated(Protocol):
+    """What the sections about the quality of a model read: that of a run, or of the command evaluate."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The metrics and what was decided."""
+
+    @property
+    def images(self) -> list[ImageRow]:
+        """A row for each image."""
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes."""
+
+    @property
+    def foreground_classes(self) -> list[str]:
+        """The classes that count, if there are several; else none."""
 
 
 class RunArtifacts:

@@ -16,8 +16,9 @@ from markupsafe import Markup
 
 from pipeline.history.durations import format_duration
 from pipeline.history.runs import Run, load
-from pipeline.report import change, data, formats, gallery, provenance, quality, training, verdict
-from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
+from pipeline.report import change, data, formats, gallery, provenance, quality, scores, training, verdict
+from pipeline.report.artifacts import Evaluated, Missing, NotReached, RunArtifacts
+from pipeline.report.scores import Scores
 from pipeline.root import Root
 from unet.files import atomic_write
 
@@ -56,6 +57,15 @@ COMPARED = (
     PageSection("both-curves", "Learning curves", change.compare_curves),
     PageSection("settings", "What was set differently", change.configurations),
     PageSection("times", "Time by component", change.times),
+)
+
+
+SCORED = (
+    PageSection("verdict", "Metrics", scores.build),
+    PageSection("classes", "Classes", quality.classes),
+    PageSection("distribution", "Image by image", quality.distribution),
+    PageSection("slices", "Slices", quality.slices),
+    PageSection("calibration", "Calibration", quality.calibration),
 )
 
 
@@ -109,6 +119,22 @@ def report(root: Root, run: Run) -> str:
     )
 
 
+def evaluation(scored: Scores) -> str:
+    """Returns the report of the command evaluate as HTML."""
+    sections, unreached = _render(SCORED, scored)
+    return (
+        _environment()
+        .get_template("evaluation.html")
+        .render(
+            _frame("Evaluation"),
+            sections=sections,
+            unreached=unreached,
+            headline=scores.headline(scored),
+            scored=scored,
+        )
+    )
+
+
 def comparison(root: Root, a: Run, b: Run) -> str:
     """Returns the comparison of two runs as HTML."""
     sections, unreached = _render(COMPARED, RunArtifacts(root, a), RunArtifacts(root, b))
@@ -120,7 +146,7 @@ def comparison(root: Root, a: Run, b: Run) -> str:
 
 
 def _render(
-    sections: tuple[PageSection, ...], *artifacts: RunArtifacts
+    sections: tuple[PageSection, ...], *artifacts: Evaluated
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Returns the sections as HTML or an error sentence, and the titles of those the run did not reach."""
     shown: list[dict[str, Any]] = []

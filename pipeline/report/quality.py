@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.report import charts
-from pipeline.report.artifacts import Missing, RunArtifacts
+from pipeline.report.artifacts import Evaluated, Missing
 from pipeline.report.formats import (
     count,
     finite,
@@ -31,7 +31,7 @@ _BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foregrou
 _BUCKETS = {"Size": list(SIZES), "Share of the foreground": list(SHARES)}
 
 
-def classes(artifacts: RunArtifacts) -> dict[str, Any]:
+def classes(artifacts: Evaluated) -> dict[str, Any]:
     """Builds a row with the metrics of each class, and the confusion matrix."""
     verdict = artifacts.verdict
     names = verdict["classes"]
@@ -63,7 +63,7 @@ def classes(artifacts: RunArtifacts) -> dict[str, Any]:
     return {"kinds": [kind_of_metric(kind) for kind in kinds], "rows": rows, "names": names, "matrix": matrix}
 
 
-def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
+def distribution(artifacts: Evaluated) -> dict[str, Any]:
     """Shows how the metric varies over the images: histogram, quantiles, and a table, the worst first."""
     rows = artifacts.images
     scores = [finite(row["metrics"].get(SCORE)) for row in rows]
@@ -109,7 +109,7 @@ def distribution(artifacts: RunArtifacts) -> dict[str, Any]:
     }
 
 
-def slices(artifacts: RunArtifacts) -> dict[str, Any]:
+def slices(artifacts: Evaluated) -> dict[str, Any]:
     """Builds a row for each slice, grouped by column."""
     verdict = artifacts.verdict
     if not verdict["slices"]:
@@ -142,7 +142,7 @@ def _rank(value: str, buckets: Sequence[str] = ()) -> tuple[int, float, str]:
     return (0, float(value), "") if value.replace(".", "", 1).isdigit() else (1, 0, value)
 
 
-def calibration(artifacts: RunArtifacts) -> dict[str, Any]:
+def calibration(artifacts: Evaluated) -> dict[str, Any]:
     """Builds the calibration curve and its table."""
     found = artifacts.verdict["calibration"]
     pixels = sum(b["pixels"] for b in found["bins"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import count, format_interval, metric, number, sentence, signed
-from unet.evaluation.results import Baseline, Check, Metric
+from unet.evaluation.results import Baseline, Check, Metric, Verdict
 from unet.metrics.names import LOWER_IS_BETTER
 
 # Title and style of each status: good, bad, or neither.
@@ -30,7 +30,7 @@ def headline(artifacts: RunArtifacts) -> dict[str, Any]:
     run = artifacts.run
     words, tone = STATUSES.get(run.status, (run.status.replace("_", " ").capitalize(), "open"))
     try:
-        tiles = _tiles(artifacts)
+        tiles = main_metrics(artifacts.verdict)
     except Exception:  # the section of the verdict reports the damage
         tiles = []
     promoted = [f"Version {push.version} was {push.by}" for push in run.pushes if push.reason]
@@ -50,6 +50,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
         "log": artifacts.log_tail if failed else "",
         "log_path": str(artifacts.root.run(artifacts.run.id) / "log.txt"),
         "note": "",
+        "demands": "What the gate demands",
         "checks": [],
         "metrics": [],
     }
@@ -59,20 +60,29 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
         if not failed:
             raise
         return context | {"note": f"There is no verdict. {missing}"}
-    classes = verdict["classes"]
     context |= {
-        "blessed": verdict["blessed"],
+        **measured(verdict),
         "reason": "" if artifacts.run.reason else sentence(verdict["reason"]),
         "baseline": baseline_in_words(verdict["baseline"]),
+    }
+    return context
+
+
+def measured(verdict: Verdict) -> dict[str, Any]:
+    """Builds the tables of the checks and of all other metrics."""
+    classes = verdict["classes"]
+    checked = {check["metric"] for check in verdict["checks"] if not check["slice"]}
+    return {
+        "blessed": verdict["blessed"],
         "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
         "images": count(verdict["images"], "test image"),
         "checks": [_check(check, classes) for check in verdict["checks"]],
+        "metrics": [
+            _metric(name, values, classes)
+            for name, values in verdict["metrics"].items()
+            if name not in checked
+        ],
     }
-    checked = {check["metric"] for check in verdict["checks"] if not check["slice"]}
-    context["metrics"] = [
-        _metric(name, values, classes) for name, values in verdict["metrics"].items() if name not in checked
-    ]
-    return context
 
 
 def baseline_in_words(baseline: Baseline) -> str:
@@ -118,9 +128,8 @@ def difference(value: float | None, before: float | None) -> float | None:
     return None if value is None or before is None else value - before
 
 
-def _tiles(artifacts: RunArtifacts) -> list[dict[str, str]]:
+def main_metrics(verdict: Verdict) -> list[dict[str, str]]:
     """Returns the main metrics in large type."""
-    verdict = artifacts.verdict
     first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
     tiles = []
     for name in list(dict.fromkeys(first))[:_KEY_METRICS]:

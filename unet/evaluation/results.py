@@ -6,6 +6,7 @@ no NaN: a value that could not be measured is null in JSON and None in Python.
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no o
 from unet.files import atomic_write
 
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
+EVALUATION, TABLE = "evaluation.json", "images.csv"  # of the command evaluate
 INDEX = "index.json"  # in the folder of pictures
 
 Number = float | None  # None if the value could not be measured
@@ -202,6 +204,30 @@ def write_picture_index(folder: str | Path, index: Sequence[Mapping[str, Any]]) 
     _write(Path(folder, PICTURES, INDEX), index)
 
 
+def write_evaluation(
+    folder: str | Path, evaluation: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Writes the scores of a model on labelled images: `EVALUATION`, and `TABLE` with a line an image.
+
+    Args:
+        folder: folder of the files, created if missing.
+        evaluation: the scores over all images, to which the rows are added.
+        rows: a row for each image, in the form of `ImageRow`.
+    """
+    keys = ("name", "height", "width", "bit_depth", "foreground")
+    names = list(rows[0]["metrics"]) if rows else []
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    # Both are complete before either has its name.
+    with atomic_write(Path(folder, TABLE)) as table, atomic_write(Path(folder, EVALUATION)) as file:
+        file.write(_text({**evaluation, "per_image": rows}))
+        lines = csv.writer(table, lineterminator="\n")
+        lines.writerow([*keys, *names])
+        for row in rows:
+            values = [*(row[key] for key in keys), *(row["metrics"][name] for name in names)]
+            lines.writerow([_without_nan(value) for value in values])
+        table.flush()
+
+
 def _rows(path: Path) -> list[Any]:
     content: list[Any] = _read(path, list) or []
     if not all(isinstance(row, dict) for row in content):
@@ -233,9 +259,12 @@ def _damaged(path: Path, detail: str) -> EvaluationDamaged:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_without_nan(content), indent=1, allow_nan=False)
     with atomic_write(path) as file:
-        file.write(text)
+        file.write(_text(content))
+
+
+def _text(content: Any) -> str:
+    return json.dumps(_without_nan(content), indent=1, allow_nan=False)
 
 
 def _number(value: Number) -> float:

@@ -114,6 +114,34 @@ class Model:
         maps = self._serve("probabilities", picture)["probabilities_bytes"][0]
         return [bytes(data) for data in maps.numpy()]
 
+    def evaluated(self, image: bytes, mask: bytes) -> dict[str, Any]:
+        """Predicts an image with its ground truth, of any size, by the signature of the gate.
+
+        Args:
+            image: canonical bytes of the image, see `unet.images.reader`.
+            mask: PNG of the class index of each pixel.
+
+        Returns:
+            The outputs of the signature `evaluate`, see `unet.export.signatures`, as arrays without the axis
+            of the batch.
+
+        Raises:
+            ModelError: the model has no such signature.
+            ImageError: the model refuses the image.
+        """
+        import tensorflow as tf
+
+        if "evaluate" not in self._signatures[0]:
+            raise ModelError("the model has no signature `evaluate`: it was not exported by this pipeline")
+        given = {"image": image, "mask": mask}
+        feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in given.items()}
+        example = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+        try:
+            outputs = self._signatures[0]["evaluate"](examples=tf.constant([example]))
+        except self._errors as error:
+            raise ImageError(f"the model cannot answer ({error.message})", _ADVICE) from error
+        return {name: values[0].numpy() for name, values in outputs.items()}
+
     def segment(
         self, picture: InputImage, probabilities: bool = False, progress: Progress = lambda share: None
     ) -> Segmented:

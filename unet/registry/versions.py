@@ -56,6 +56,18 @@ def newest_version(folder: Path) -> int | None:
     return max(versions(folder), default=None)
 
 
+def withdrawn_versions(folder: Path) -> dict[int, bool]:
+    """Whether the model of each version is withdrawn; empty if no record in the folder says so.
+
+    Nothing is changed, and no version is read unless a model was withdrawn.
+    """
+    record = _record(folder)
+    if record is None:
+        return {}
+    bad = record["withdrawn"]
+    return {v: bool(bad) and digest(folder / str(v)) in bad for v in versions(folder)}
+
+
 def push(
     model: Path,
     folder: Path,

@@ -39,6 +39,7 @@ def export(
     record = {
         "classes": list(settings.classes),
         "class_values": served_values(settings.classes),
+        "labels": {"classes": settings.classes, "ignore": settings.ignore},  # in the masks of the data
         "background": "first" if settings.first_foreground else "none",
         "channels": train.channels,
         "value_range": settings.value_range,  # clients need it to convert floating-point images

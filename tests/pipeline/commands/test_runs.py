@@ -14,6 +14,7 @@ from pipeline.cli import main
 from pipeline.process.lock import exclusive
 from tests.pipeline.recorded_runs import CACHED, COMPLETE, HASH, NODES, RUNNING, RecordedRuns
 from tests.pipeline.terminals import terminal
+from unet.registry.model_card import write_card
 
 
 @pytest.fixture
@@ -60,6 +61,44 @@ def test_as_json(several, capsys):
     assert [row["foreground_iou"] for row in rows] == [0.8, 0.3, None]
     assert [row["version"] for row in rows] == ["12", "14", ""]
     assert rows[0]["data_hash"] == HASH
+
+
+def version(recorded: RecordedRuns, number: int) -> None:
+    folder = recorded.root.serving / str(number)
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_text(f"model {number}")
+    facts = {"images": {}, "data_sha256": "", "data_licence": "", "code": "", "configuration": ""}
+    write_card(folder, number, facts, {})
+
+
+def states(capsys, recorded):
+    _, out, _ = call(capsys, recorded, "--json")
+    return [(row["version"], row["in_service"], row["withdrawn"]) for row in json.loads(out)]
+
+
+def test_what_is_in_service_and_what_was_withdrawn_is_marked(several, capsys):
+    for number in (12, 14):
+        version(several, number)
+    assert states(capsys, several) == [("12", "", False), ("14", "14", False), ("", "", False)]
+    _, out, _ = call(capsys, several)
+    assert "not blessed, promoted 14, in service " in out
+    assert main(["rollback", "--root", str(several.root.path)]) == 0
+    copy = capsys.readouterr().out.split("\n")[0].rpartition("/")[2]
+    assert states(capsys, several) == [("12", copy, False), ("14", "", True), ("", "", False)]
+    _, out, _ = call(capsys, several)
+    assert f"pushed 12, in service as {copy} " in out
+    assert "promoted 14, withdrawn " in out
+    assert "In service:" not in out
+    _, out, _ = call(capsys, several, "show", "20261125-010000")
+    assert f"serving/unet/12, pushed by this run, in service as {copy}\n" in out
+    _, out, _ = call(capsys, several, "show", "20261125-020000", "--json")
+    assert json.loads(out)["withdrawn"] is True
+
+
+def test_what_no_listed_run_pushed_is_in_service_all_the_same(several, capsys):
+    version(several, 99)
+    _, out, _ = call(capsys, several)
+    assert out.splitlines()[-1] == f"In service: {several.root.serving / '99'}"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120, 200])

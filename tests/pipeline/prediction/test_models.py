@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prediction.models import find_models
+from pipeline.prediction.models import find_model, find_models
+from pipeline.root import Root
+from tests.pipeline.recorded_runs import COMPLETE, RecordedRuns
 
 
 @pytest.fixture
@@ -64,3 +66,33 @@ def test_where_no_version_is_there_the_advice_says_how_to_get_one(tmp_path: Path
     assert models == []
     assert problem.startswith(f"{tmp_path}: no model was pushed yet: run `python run_pipeline.py` first")
     assert find_models(["3"], tmp_path)[1] == [f"{tmp_path}: no version 3; there are: none"]
+
+
+def test_a_run_is_named_by_its_id(tmp_path: Path):
+    recorded = RecordedRuns(tmp_path / "root")
+    recorded.add("20261125-010000")
+    recorded.add("20261125-020000", {"ImageMaskExampleGen": COMPLETE}, "failed")
+    [model] = recorded.root.artifacts.glob("Trainer/model/*")
+    path = model / "Format-Serving"
+    gone = f"{path}: the model of run 20261125-010000 is gone"
+    assert find_model("20261125-010000", recorded.root) == (path, [gone])
+    path.mkdir()
+    (path / "saved_model.pb").touch()
+    assert find_model("20261125-010000", recorded.root) == (path, [])
+    [problem] = find_model("latest", recorded.root)[1]
+    assert problem == "run 20261125-020000 has no model: it ended before one was trained (failed)"
+    [problem] = find_model("nowhere", recorded.root)[1]
+    assert problem.startswith("nowhere: no folder of this name, and no run: ")
+    [problem] = find_model("no/where", recorded.root)[1]
+    assert "not a SavedModel" in problem
+
+
+def test_one_model_is_the_newest_version_unless_another_is_named(tmp_path: Path):
+    root = Root(tmp_path)
+    [problem] = find_model(None, root)[1]
+    assert "no model was pushed yet" in problem
+    for version in ("9", "10"):
+        (root.serving / version).mkdir(parents=True)
+        (root.serving / version / "saved_model.pb").touch()
+    assert find_model(None, root) == (root.serving / "10", [])
+    assert find_model("9", root) == (root.serving / "9", [])

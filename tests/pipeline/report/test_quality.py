@@ -25,7 +25,7 @@ def test_slices_without_images_and_a_gate_without_checks(make: Callable[..., Mad
     verdict["calibration"] = {"bins": [], "ece": None}
     path.write_text(json.dumps(verdict))
     text = page(made).text
-    assert "The gate demanded nothing of this model." in text["verdict"]
+    assert "Nothing was demanded of this model." in text["verdict"]
     assert "large0–" in text["slices"]
     assert "The calibration was not measured." in text["calibration"]
     assert not any("cannot be shown" in part for part in text.values())

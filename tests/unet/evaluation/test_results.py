@@ -1,5 +1,6 @@
 """Files of an evaluation: what is written is read, and what is broken is told."""
 
+import json
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from unet.evaluation.results import (
     read_images,
     read_pictures,
     read_verdict,
+    write_evaluation,
     write_images,
     write_picture_index,
     write_verdict,
@@ -91,3 +93,26 @@ def test_pictures_whose_files_are_gone_are_left_out(tmp_path):
     for key in keys:
         (tmp_path / "pictures" / f"b-{key}.png").touch()
     assert [row["name"] for row in read_pictures(tmp_path)] == ["b"]
+
+
+def test_an_evaluation_is_json_and_a_table_with_a_line_an_image(tmp_path):
+    row = {"height": 3, "width": 4, "bit_depth": 8, "foreground": math.nan, "slices": ["size=small"]}
+    scores = {"a, b": {"iou_x": 0.1 + 0.2, "ece": 0.5}, "c": {"iou_x": math.nan, "ece": 1.0}}
+    rows = [{**row, "name": name, "metrics": metrics} for name, metrics in scores.items()]
+    write_evaluation(tmp_path / "new", {"passed": None, "metrics": {}}, rows)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["evaluation.json", "images.csv"]
+    found = json.loads((tmp_path / "new" / "evaluation.json").read_text())
+    assert found["passed"] is None
+    assert found["per_image"][1]["metrics"] == {"iou_x": None, "ece": 1.0}
+    assert (tmp_path / "new" / "images.csv").read_text().splitlines() == [
+        "name,height,width,bit_depth,foreground,iou_x,ece",
+        '"a, b",3,4,8,,0.30000000000000004,0.5',
+        "c,3,4,8,,,1.0",
+    ]
+
+
+def test_an_evaluation_that_cannot_be_written_leaves_nothing(tmp_path):
+    row = {"name": "a", "height": 3, "width": 4, "bit_depth": 8, "foreground": 0.5, "metrics": {}}
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_evaluation(tmp_path, {"passed": object()}, [row])
+    assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,11 @@ import tensorflow as tf
 import tifffile
 from PIL import Image
 
+from unet.export.signatures import EVALUATE_OUTPUTS
 from unet.images.raster import ImageError
+from unet.images.reader import decode, encode_png
 from unet.inference.model import Model, predict
+from unet.masks.labels import IGNORE
 from unet.registry.records import ModelError
 
 CLOSE = 1e-5
@@ -62,6 +65,23 @@ def test_masks_are_those_of_the_served_graph(folder: Path, tmp_path: Path) -> No
     assert found[4].dtype == np.uint8
 
 
+def test_an_image_is_evaluated_by_the_signature_of_the_gate(model: Model, folder: Path) -> None:
+    image, ground_truth = blobs(70, 50), (blobs(70, 50) > 127).astype(np.uint8)
+    ground_truth[:5] = IGNORE
+    outputs = model.evaluated(encode_png(image), encode_png(ground_truth))
+    assert set(outputs) == set(EVALUATE_OUTPUTS)
+    (mask,) = predict([image], folder)
+    predicted = np.searchsorted([0, 100, 255], mask)
+    expected = [
+        [((ground_truth == real) & (predicted == found)).sum() for found in range(3)] for real in range(3)
+    ]
+    np.testing.assert_array_equal(outputs["confusion"].reshape(3, 3), expected)
+    np.testing.assert_array_equal(decode(outputs["ground_truth_bytes"])[..., 0], ground_truth)
+    assert len(outputs["probabilities_bytes"]) == 2
+    with pytest.raises(ImageError, match="mask and image differ in size"):
+        model.evaluated(encode_png(image), encode_png(ground_truth[1:]))
+
+
 def test_several_models_answer_with_the_mean_of_their_probabilities(tmp_path: Path, export_tiny: Any) -> None:
     folders = [
         export_tiny(tmp_path / str(seed), seed, normalization=how)
@@ -87,6 +107,18 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path: Path, folder: Pat
     with pytest.raises(ModelError, match="no training record"):
         Model(folder, other)
     assert predict([noise(9, 9)], other)[0].shape == (9, 9)  # alone it answers
+
+
+def test_a_model_without_the_signature_of_the_gate_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    serve = tf.function(lambda image_bytes: {"mask_bytes": image_bytes})
+    tf.saved_model.save(
+        module,
+        str(tmp_path / "1"),
+        {"serving_default": serve.get_concrete_function(tf.TensorSpec([None], tf.string))},
+    )
+    with pytest.raises(ModelError, match="no signature `evaluate`"):
+        Model(tmp_path / "1").evaluated(b"", b"")
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,15 @@ import pytest
 
 from unet.files import NoLocks
 from unet.registry.records import training_record
-from unet.registry.versions import VersionError, Withdrawn, newest_version, push, roll_back, versions
+from unet.registry.versions import (
+    VersionError,
+    Withdrawn,
+    newest_version,
+    push,
+    roll_back,
+    versions,
+    withdrawn_versions,
+)
 
 
 def make_model(folder: Path, content: str = "x") -> Path:
@@ -229,3 +237,14 @@ def test_a_reader_sees_whole_versions_only_whenever_the_pusher_is_killed(tmp_pat
     assert incomplete(serving, 202) == []
     assert json.loads((serving / "latest.json").read_text())["path"] == target.name
     assert not list(serving.glob(".pushing-*"))
+
+
+def test_the_versions_of_withdrawn_models_are_known(tmp_path):
+    serving = tmp_path / "serving"
+    assert withdrawn_versions(serving) == {}
+    first, second = (int(push(make_model(tmp_path / name, name), serving)[0].name) for name in "ab")
+    assert withdrawn_versions(serving) == {first: False, second: False}
+    third = int(roll_back(serving).name)
+    assert withdrawn_versions(serving) == {first: False, second: True, third: False}
+    (serving / "latest.json").write_text("{")
+    assert withdrawn_versions(serving) == {}

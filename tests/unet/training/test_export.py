@@ -15,7 +15,7 @@ from unet.training.export import export
     [("dataset", {"over": "dataset", "mean": [90.0], "stddev": [60.0]}), ("image", {"over": "image"})],
 )
 def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, normalization):
-    change = {"depth": 1, "normalize": normalize, "value_range": (0.0, 1.0), "scale": 0.5}
+    change = {"depth": 1, "normalize": normalize, "value_range": (0.0, 1.0), "scale": 0.5, "ignore": 7}
     settings = SETTINGS.model_copy(update=change)
     how = ExportSettings(serving_memory=0.25, serving_max_pixels=1234)
     network = build_network(settings, 1, None, "softmax", "float32")
@@ -24,6 +24,7 @@ def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, nor
     assert training_record(tmp_path / "1") == {
         "classes": ["background", "cell"],
         "class_values": [0, 255],
+        "labels": {"classes": {"background": 0, "cell": 255}, "ignore": 7},
         "background": "first",
         "channels": 1,
         "value_range": [0.0, 1.0],

@@ -1,0 +1,210 @@
+"""Scores an existing model on labeled images, as the gate does. Imports TensorFlow only after all checks."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import profile
+from pipeline.config.settings import PipelineConfig
+from pipeline.prediction.models import find_model
+from pipeline.prediction.reading import config_of_model, parse_thresholds
+from pipeline.process.exit_codes import BAD_INPUT, NOT_BLESSED, OK
+from pipeline.report.page import REPORT, evaluation
+from pipeline.report.scores import Scores
+from pipeline.root import Root
+from pipeline.terminal.check_progress import ReadingProgress
+from pipeline.terminal.console import make_console
+from pipeline.terminal.predict_progress import PredictionProgress
+from pipeline.terminal.scores import print_scores
+from unet.dataset.cache import InspectionCache
+from unet.dataset.inspection import inspect
+from unet.dataset.plan import find
+from unet.dataset.sample import GROUP, Problem, Sample
+from unet.dataset.spans import is_pattern
+from unet.evaluation import gate
+from unet.evaluation.results import Verdict, write_evaluation
+from unet.evaluation.rows import Measuring, image_row
+from unet.evaluation.settings import GateSettings
+from unet.files import atomic_write
+from unet.images.channels import fits
+from unet.images.raster import ImageError
+from unet.images.reader import encode_png, read_image
+from unet.inference.model import Model
+from unet.masks.labels import IGNORE, LabelMap
+from unet.masks.reader import read_mask
+from unet.registry.records import ModelError, digest, training_record
+
+
+@dataclass(frozen=True)
+class EvaluateRequest:
+    """The arguments of the command.
+
+    Attributes:
+        data: folder of images and masks, in a layout that `run` reads; all of them are scored.
+        root: root folder; without `model`, its last pushed model is scored.
+        model: folder of a SavedModel or of versions, number of a version under `root`, or id of a run; or
+            None.
+        out: folder of the results, created if missing; None prints them only.
+        thresholds: METRIC=VALUE words; metrics that the images must reach.
+        settings: KEY=VALUE words that override what the training record says of the data.
+    """
+
+    data: Path
+    root: Path
+    model: str | None = None
+    out: Path | None = None
+    thresholds: Sequence[str] = ()
+    settings: Sequence[str] = ()
+
+
+def evaluate(request: EvaluateRequest) -> int:
+    """Prints the scores of a model; writes `evaluation.json`, `images.csv` and `report.html` into `out`.
+
+    Returns:
+        0 on success; 2 if the arguments or any file could not be used; 3 if a threshold is not met.
+
+    Raises:
+        OSError: the results cannot be written.
+    """
+    root = Root.at(request.root)
+    model, problems = find_model(request.model, root)
+    config = _configured(request, model, problems)
+    if request.out and request.out.exists() and not request.out.is_dir():
+        problems.append(f"{request.out}: a file: give a folder for the results")
+    samples: list[Sample] = []
+    if config:
+        samples, found = _checked(config, root)
+        problems += [f"{problem.path}: {problem.found}; {problem.advice}" for problem in found]
+    if problems or not config:
+        print("\n".join(problems), file=sys.stderr)
+        return BAD_INPUT
+
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
+    images: list[gate.ImageScores] = []
+    with PredictionProgress(len(samples)) as progress:
+        try:
+            loaded = Model(model)
+            progress.begin()
+            for sample in samples:
+                progress.start(sample.name)
+                try:
+                    images.append(_scored(loaded, sample, config))
+                    progress.end(good=True)
+                except ImageError as error:
+                    progress.problem(f"{sample.image}: {error}")
+                    progress.end(good=False)
+        except ModelError as error:
+            progress.problem(str(error))
+            return BAD_INPUT
+    if progress.bad:
+        return BAD_INPUT
+    classes = list(config.classes)
+    settings = GateSettings.of(config, class_names=classes, first=config.first_foreground)
+    verdict = gate.decide(images, settings, {"state": "none", "why": "nothing is compared", "model_id": None})
+    rows = sorted(gate.table(images, classes), key=lambda row: row["name"])
+    if request.out:
+        scores = Scores(str(model.resolve()), str(config.data.resolve()), verdict, rows, settings.first)
+        page = evaluation(scores)
+        write_evaluation(request.out, _evaluation(model, config, verdict), rows)
+        with atomic_write(request.out / REPORT) as file:
+            file.write(page)
+    print_scores(model, config.data, verdict, rows, config.first_foreground, make_console(sys.stdout))
+    if request.out:
+        print(f"\nWritten to {request.out}")
+    return OK if verdict["blessed"] else NOT_BLESSED
+
+
+def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> PipelineConfig | None:
+    """Returns how the data are read and measured; None if that is not known, and adds to `problems`."""
+    is_there = not problems
+    thresholds = parse_thresholds(request.thresholds, problems)
+    try:
+        overrides = profile.parse_overrides(request.settings)
+        record = training_record(model) if is_there else {}
+        if "class_values" in record:
+            return config_of_model(record, request.data, overrides, thresholds)
+        if is_there:
+            problems.append(f"{model}: no training record, which names the classes: it cannot be scored")
+    except profile.ConfigError as error:
+        problems.append(str(error))
+    except (OSError, ValueError) as error:
+        problems.append(f"{model}: its training record is damaged ({error})")
+    if not (request.data.exists() or is_pattern(request.data)):
+        problems.append(f"{request.data}: there is no such folder: give --data")
+    return None
+
+
+def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[Problem]]:
+    """Reads every image and mask, and returns the samples and all problems."""
+    settings = config.reading(root.splits)
+    samples, problems = find(config.data, settings)
+    with ReadingProgress(), InspectionCache() as checked:
+        inspection = inspect(
+            samples,
+            settings.label_map,
+            max_pixels=config.max_pixels,
+            value_range=config.value_range,
+            use_channels=config.use_channels,
+            checked=checked,
+        )
+    problems += [problem for several in inspection.problems.values() for problem in several]
+    images = {sample.name: sample.image for sample in samples}
+    for fact in inspection.facts:
+        if not fits(fact.channels, int(config.channels)):
+            found = f"an image of {fact.channels} channels, the model sees {config.channels}"
+            advice = "give images of the channels that the model was trained on"
+            problems.append(Problem(str(images[fact.name]), found, advice))
+    return samples, problems
+
+
+def _scored(model: Model, sample: Sample, config: PipelineConfig) -> gate.ImageScores:
+    page, most = sample.page or 0, config.max_pixels
+    image = read_image(
+        sample.image,
+        page=page,
+        max_pixels=most,
+        value_range=config.value_range,
+        use_channels=config.use_channels,
+    )
+    labels = LabelMap(config.classes, config.ignore, config.mask_values)
+    mask = read_mask(sample.mask, labels, page=page, max_pixels=most)
+    outputs = model.evaluated(image.data, encode_png(mask.indices))
+    values = {**dict(sample.columns), GROUP: sample.group}
+    row: dict[str, Any] = image_row(
+        sample.name,
+        (image.height, image.width),
+        image.bit_depth,
+        {name: values[name] for name in config.slices},
+        outputs,
+        Measuring(
+            len(config.classes),
+            IGNORE,
+            config.boundary_tolerance,
+            config.segment_scores,
+            config.first_foreground,
+        ),
+    )
+    measured = row.pop("measured")
+    return {**row, "candidate": measured, "baseline": None}  # type: ignore[typeddict-item]
+
+
+def _evaluation(model: Path, config: PipelineConfig, verdict: Verdict) -> Mapping[str, Any]:
+    """Returns what the file says over all images."""
+    keys = ("classes", "images", "checks", "slices", "confusion", "calibration")
+    return {
+        "model": str(model.resolve()),
+        "model_sha256": digest(model),
+        "data": str(config.data.resolve()),
+        "passed": verdict["blessed"] if config.thresholds else None,
+        "reason": verdict["reason"] if config.thresholds else "",
+        "metrics": {
+            name: {key: metric[key] for key in ("value", "low", "high")}
+            for name, metric in verdict["metrics"].items()
+        },
+        **{key: verdict[key] for key in keys},  # type: ignore[literal-required]
+    }

@@ -1,0 +1,44 @@
+"""The row of one image, from what the exported model says of it."""
+
+import math
+
+import numpy as np
+
+from unet.evaluation.rows import Measuring, image_row
+from unet.images.reader import encode_png
+from unet.masks.labels import IGNORE
+from unet.metrics.measurement import measure
+
+
+def outputs(ground_truth: np.ndarray, maps: list[np.ndarray], confusion: np.ndarray) -> dict:
+    return {
+        "confusion": confusion.ravel(),
+        "probabilities_bytes": np.array([encode_png(values) for values in maps], object),
+        "ground_truth_bytes": np.array(encode_png(ground_truth), object),
+    }
+
+
+def test_it_has_the_statistics_of_the_image_and_its_slices() -> None:
+    ground_truth = np.array([[0, 1, 1, IGNORE]] * 3, np.uint8)
+    cell = np.array([[1000, 60000, 2000, 60000]] * 3, np.uint16)
+    confusion = np.array([[3.0, 0.0], [3.0, 3.0]])
+    row = image_row(
+        "a", (3, 4), 16, {"site": ""}, outputs(ground_truth, [cell], confusion), Measuring(2, IGNORE, 1)
+    )
+    expected = measure(confusion, cell[..., None], ground_truth, IGNORE, 1)
+    assert row["measured"] == expected.to_json()
+    assert (row["name"], row["height"], row["width"], row["bit_depth"]) == ("a", 3, 4, 16)
+    assert row["foreground"] == 6 / 9
+    assert row["slices"] == ["size=small", "bit_depth=16", "foreground=high", "site=(none)"]
+
+
+def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:
+    void = np.full((3, 4), IGNORE, np.uint8)
+    maps = [np.full((3, 4), 100, np.uint16)] * 2
+    for first in (0, 1):
+        confusion = np.zeros((3, 3)) if first else np.diag([4.0, 4.0, 4.0])
+        how = Measuring(3, IGNORE, 1, first=first)
+        row = image_row("a", (3, 4), 8, {}, outputs(void, maps, confusion), how)
+        assert math.isnan(row["foreground"])
+        assert row["slices"] == ["size=small", "bit_depth=8"]
+        assert len(row["measured"]["boundary"]) == 3 - first

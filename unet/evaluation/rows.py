@@ -1,0 +1,73 @@
+"""The row of one image: what the exported model's signature `evaluate` returned, as sums and slices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from unet.evaluation.slices import slices_of
+from unet.images.reader import decode
+from unet.metrics import measurement
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How images are measured.
+
+    Attributes:
+        classes: number of classes.
+        ignore: class index of pixels that are not counted.
+        tolerance: tolerance of the boundary F1 in pixels.
+        with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
+        first: index of the first class that counts.
+    """
+
+    classes: int
+    ignore: int
+    tolerance: int
+    with_segments: bool = False
+    first: int = 1
+
+
+def image_row(
+    name: str,
+    shape: tuple[int, int],
+    bit_depth: int,
+    columns: Mapping[str, str],
+    outputs: Mapping[str, Any],
+    how: Measuring,
+) -> dict[str, Any]:
+    """Measures one image, and returns its properties, its slices and its statistics (`measured`).
+
+    Args:
+        name: name of the image.
+        shape: height and width of the image in pixels.
+        bit_depth: bits per value of the image, 8 or 16.
+        columns: the image's value of each declared column of the manifest, by name.
+        outputs: outputs of the signature `evaluate` for the image: `confusion`, `probabilities_bytes` and
+            `ground_truth_bytes`.
+        how: how images are measured.
+    """
+    confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.classes, how.classes)
+    maps = [decode(png)[..., 0] for png in np.asarray(outputs["probabilities_bytes"], object).ravel()]
+    ground_truth = decode(np.asarray(outputs["ground_truth_bytes"], object).item())[..., 0]
+    probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
+    measured = measurement.measure(
+        confusion, probabilities, ground_truth, how.ignore, how.tolerance, how.with_segments, how.first
+    )
+    height, width = shape
+    total = confusion.sum()
+    # Without a background everything is foreground: its share says nothing and makes no slices.
+    foreground = float(confusion[1:].sum() / total) if total and how.first else float("nan")
+    return {
+        "name": name,
+        "height": height,
+        "width": width,
+        "bit_depth": bit_depth,
+        "foreground": foreground,
+        "slices": slices_of(height, width, bit_depth, foreground, columns),
+        "measured": measured.to_json(),
+    }
