@@ -60,6 +60,8 @@ def find(root: Root, stage: str, run_id: str, arguments: Sequence[str]) -> Run |
     run = load(root.path, run_id)
     if run.status in _FINISHED:
         raise NothingToDo(_ending(run), run.status)
+    if run.status == KILLED and not run.record.started:  # before its record was written: it begins now
+        return None
     if run.status == UNKNOWN or not run.record.started:
         raise BadInput(f"run {run_id}: {run.reason or 'its record is gone'}: give another --run-id")
     if known[-1] != run_id:
