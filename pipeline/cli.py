@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"run one part of a run: {', '.join(stages.NAMES)}; further calls with its id run the others",
     )  # fmt: skip
     run.add_argument(
-        "--run-id", type=_run_id, default="", metavar="ID",
+        "--run-id", type=_run_id, metavar="ID",
         help="name of the new run, or of an unfinished one to go on with",
     )  # fmt: skip
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
@@ -332,6 +332,6 @@ def _run_or_check(options: argparse.Namespace) -> int:
         start=options.start,
         explain_only=options.explain,
         stage=options.only or "",
-        run_id=options.run_id,
+        run_id=options.run_id or "",
         arguments=_shared(options) + (["--rebaseline"] if options.rebaseline else []),
     )

@@ -169,8 +169,7 @@ class _History:
             return None
         with contextlib.suppress(FileNotFoundError, Unreadable):
             return moment(read_record(self._root.run(name)).started)
-        began = self._store.began(name) if self._store else 0.0
-        return datetime.fromtimestamp(began).astimezone() if began else None
+        return None
 
     def run(self, name: str) -> Run:
         folder, problems = self._root.run(name), [self._problem] if self._problem else []
