@@ -64,7 +64,9 @@ def find(root: Root, stage: str, run_id: str, arguments: Sequence[str]) -> Run |
         return None
     if run.status == UNKNOWN or not run.record.started:
         raise BadInput(f"run {run_id}: {run.reason or 'its record is gone'}: give another --run-id")
-    if known[-1] != run_id:
+    kept = lease.read(root)
+    # A lease of its own says that no other run began since, whatever the clock did.
+    if known[-1] != run_id and not (kept and kept.run == run_id):
         raise BadInput(
             f"run {run_id} was left unfinished ({run.status}), and run {known[-1]} came after it: "
             "give another --run-id"

@@ -118,6 +118,8 @@ def test_an_unfinished_run_goes_on_until_another_one_came(recorded, status):
     recorded.add("a", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     with pytest.raises(BadInput, match=r"run z was left unfinished .* run a came after it"):
         find(recorded.root, "train", "z", [])
+    lease.renew(recorded.root, "z", "train", -1)  # nobody began since: the clock went back
+    assert find(recorded.root, "train", "z", []).id == "z"
 
 
 def test_a_part_that_was_killed_after_its_last_component_is_ended_again(recorded):
