@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 
-# In the order of the graph; a component that a configuration leaves out is none of the run's nodes.
+# The stages are in the order of the graph; a component that a configuration leaves out is none of the run's nodes.
 STAGES = {
     "ingest": (
         "ImageMaskExampleGen",
