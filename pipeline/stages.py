@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 
-# The stages are in the order of the graph; a component that a configuration leaves out is none of the run's nodes.
+# In the order of the graph; a component that a configuration leaves out is none of the nodes of a run.
 STAGES = {
     "ingest": (
         "ImageMaskExampleGen",
