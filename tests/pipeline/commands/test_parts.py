@@ -34,6 +34,13 @@ def in_parts(
     return recorded.add(run_id, states, status, **values)
 
 
+def found_id(recorded: Any, *words: Any) -> str:
+    """The id of the run that a part goes on with."""
+    run = find(recorded.root, *words)
+    assert run
+    return run.id
+
+
 @pytest.mark.parametrize("stage", ["transform", "push"])
 def test_a_later_part_of_no_run_says_which_part_comes_first_and_makes_no_root(stage: str, tmp_path: Path):
     done = call("run", "--only", stage, "--data", tmp_path, "--root", tmp_path / "root", cwd=tmp_path)
@@ -51,8 +58,8 @@ def test_a_later_part_says_which_part_it_needs(recorded):
         BadInput, match=r"evaluate needs what train makes: first .* --only train --run-id n --data"
     ):
         find(recorded.root, "evaluate", "n", WORDS)
-    assert find(recorded.root, "train", "n", WORDS).id == "n"  # the recorded run has no Transform
-    assert find(recorded.root, "", "n", WORDS).id == "n"
+    assert found_id(recorded, "train", "n", WORDS) == "n"  # the recorded run has no Transform
+    assert found_id(recorded, "", "n", WORDS) == "n"
     lease.end(recorded.root)
     with pytest.raises(BadInput, match=r"train needs what ingest makes: first .* --only ingest --run-id m"):
         find(recorded.root, "train", "m", WORDS)
@@ -93,9 +100,9 @@ def test_any_other_run_ends_with_75_before_it_reads_the_data(recorded, tmp_path)
     assert row["status"] == "waiting"
     assert row["next"].endswith("--only train --run-id n --data 'cells dir'")
     assert f"next: {row['next']}" in call("runs", "--root", recorded.root.path).stdout
-    shown = call("runs", "show", "--root", recorded.root.path).stdout
-    assert row["next"] in shown
-    assert "not run" not in shown
+    one = call("runs", "show", "--root", recorded.root.path).stdout
+    assert row["next"] in one
+    assert "not run" not in one
 
 
 @pytest.mark.parametrize(("status", "code"), [("pushed", 0), ("unchanged", 0), ("not_blessed", 3)])
@@ -114,17 +121,17 @@ def test_a_finished_run_does_nothing_and_ends_as_it_did(recorded, tmp_path, stat
 def test_an_unfinished_run_goes_on_until_another_one_came(recorded, status):
     started = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(time.time() - 60))
     in_parts(recorded, "z", {**INGESTED, "Trainer": FAILED}, status, started=started)
-    assert find(recorded.root, "train", "z", []).id == "z"
+    assert found_id(recorded, "train", "z", []) == "z"
     recorded.add("a", started=time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     with pytest.raises(BadInput, match=r"run z was left unfinished .* run a came after it"):
         find(recorded.root, "train", "z", [])
     lease.renew(recorded.root, "z", "train", -1)  # nobody began since: the clock went back
-    assert find(recorded.root, "train", "z", []).id == "z"
+    assert found_id(recorded, "train", "z", []) == "z"
 
 
 def test_a_part_that_was_killed_after_its_last_component_is_ended_again(recorded):
     in_parts(recorded, "n", TRAINED, "running", stage="train")
-    assert find(recorded.root, "train", "n", []).id == "n"
+    assert found_id(recorded, "train", "n", []) == "n"
 
 
 def test_a_run_that_was_killed_before_its_record_begins(recorded):
