@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline import stages
+from pipeline.history import run_ids
 from pipeline.process import log, signals
 from pipeline.process.exit_codes import (
     BAD_INPUT,
@@ -60,6 +62,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--explain", action="store_true", help="say why each component would run or is reused, and stop"
     )
+    run.add_argument(
+        "--only", choices=stages.NAMES, metavar="STAGE",
+        help=f"run one part of a run: {', '.join(stages.NAMES)}; further calls with its id run the others",
+    )  # fmt: skip
+    run.add_argument(
+        "--run-id", type=_run_id, metavar="ID",
+        help="name of the new run, or of an unfinished one to go on with",
+    )  # fmt: skip
     run.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     run.add_argument("--open", action="store_true", help="open the report in the browser at the end")
 
@@ -217,6 +227,12 @@ def _root(text: str) -> Path:
     return Path(text)
 
 
+def _run_id(text: str) -> str:
+    if why := run_ids.refusal(text):
+        raise argparse.ArgumentTypeError(why)
+    return text
+
+
 def _add_root(command: argparse.ArgumentParser, default: str | Path = "runs") -> None:
     # A default that is a text is checked, with the folder that it is in. Who gives --model needs no root.
     command.add_argument(
@@ -347,6 +363,9 @@ def _run_or_check(options: argparse.Namespace) -> int:
     if options.print_config:
         print(profile.to_toml(config))
         return OK
+    if options.explain and (options.only or options.run_id):
+        print("--explain tells of a whole run: leave out --only and --run-id", file=sys.stderr)
+        return BAD_INPUT
     from pipeline.commands.run import run
 
     return run(
@@ -361,4 +380,7 @@ def _run_or_check(options: argparse.Namespace) -> int:
         force=options.force,
         start=options.start,
         explain_only=options.explain,
+        stage=options.only or "",
+        run_id=options.run_id or "",
+        arguments=_shared(options) + (["--rebaseline"] if options.rebaseline else []),
     )

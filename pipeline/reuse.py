@@ -6,7 +6,7 @@ the resolvers and the gate see that it is gone, and its component runs again whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperat
 from tfx.orchestration.portable.python_executor_operator import PythonExecutorOperator
 from tfx.proto.orchestration import executable_spec_pb2
 
-from pipeline.history.executions import RESTARTED
+from pipeline.history.executions import CACHED, DONE, RESTARTED, Node, read_nodes
 from pipeline.history.manifest import MANIFEST, damage, write_manifest
 from pipeline.root import Root
 
+_RUN = "pipeline_run"  # type of the contexts of runs in ML Metadata
 # The Pusher reads only properties of the examples, which may be many.
 _NOT_READ = {("Pusher", "examples")}
 
@@ -133,6 +134,30 @@ def check_all(store: Any, contents: bool) -> list[str]:
     return sentences
 
 
+def finished_nodes(store: Any, run_id: str) -> list[Node]:
+    """Returns what a run has finished so far, by earlier processes, in the order of the components.
+
+    Args:
+        store: an `ml_metadata.MetadataStore`.
+        run_id: the name of the run in ML Metadata.
+    """
+    found = [context for context in _runs(store) if context.name == run_id]
+    executions = [e for context in found for e in store.get_executions_by_context(context.id)]
+    return [node for node in read_nodes(store, executions) if node.state in (CACHED, DONE)]
+
+
+def lost_outputs(nodes: Iterable[Node]) -> list[Path]:
+    """Returns the folders of outputs that are gone; those that a resolver chose do not count."""
+    own = [
+        artifact.path
+        for node in nodes
+        for artifacts in node.outputs.values()
+        for artifact in artifacts
+        if artifact.path.parent.parent.name == node.name
+    ]
+    return [folder for folder in own if not folder.is_dir()]
+
+
 def rename_run(store: Any, run_id: str) -> None:
     """Renames what a run did so far, so that it can begin again under its own name.
 
@@ -142,9 +167,15 @@ def rename_run(store: Any, run_id: str) -> None:
         store: an `ml_metadata.MetadataStore`.
         run_id: the name of the run in ML Metadata.
     """
-    contexts: list[mlmd.Context] = store.get_contexts_by_type("pipeline_run")
+    contexts = _runs(store)
     number = sum(context.name.startswith(f"{run_id}{RESTARTED}") for context in contexts)
     for context in contexts:
         if context.name == run_id:
             context.name = f"{run_id}{RESTARTED}{number + 1}"
             store.put_contexts([context])
+
+
+def _runs(store: Any) -> list[mlmd.Context]:
+    """The contexts of all runs; none in a store in which no run has begun."""
+    kinds = {kind.name for kind in store.get_context_types()}
+    return list(store.get_contexts_by_type(_RUN)) if _RUN in kinds else []

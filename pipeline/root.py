@@ -77,6 +77,11 @@ class Root:
         return self.path / ".lock"
 
     @property
+    def lease(self) -> Path:
+        """The file by which a run that is made in parts keeps the root between them."""
+        return self.path / ".lease"
+
+    @property
     def reserve(self) -> Path:
         """The file that keeps room on the disk for the end of the current run."""
         return self.path / ".reserve"

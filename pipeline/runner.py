@@ -60,22 +60,29 @@ def run(
     run_id: str,
     on_start: Callable[[str], None] = lambda name: None,
     on_end: Callable[[Node], None] = lambda node: None,
-    on_damage: Callable[[list[str]], None] = lambda sentences: None,
+    on_plan: Callable[[list[str], list[Node], list[str]], None] = lambda names, kept, sentences: None,
     verify: bool = False,
     anew: Collection[str] = (),
+    only: Collection[str] | None = None,
+    afresh: bool = False,
 ) -> None:
-    """Runs all nodes.
+    """Runs all nodes that the run has not finished yet, or those of a part of it.
+
+    Where an output of an earlier part is gone or damaged, all nodes up to the end of this part begin again.
 
     Args:
         pipeline: see `pipeline.graph.create_pipeline`.
         run_id: name of this run in ML Metadata.
         on_start: called with a node's name before it runs.
         on_end: called with what it was afterwards.
-        on_damage: called with a sentence for each output of earlier runs that is damaged, and not used again;
-            then all nodes begin again.
+        on_plan: called before the nodes run, and again when they begin again: with the names of those that
+            will run, what earlier processes of this run have finished, and a sentence for each damaged
+            output, which is not used again.
         verify: whether to read all outputs of earlier runs; otherwise their sizes are compared, and what a
             node is about to use is read.
         anew: names of the nodes that run although their outputs are cached.
+        only: names of the nodes of this part of the run; None: all.
+        afresh: whether to begin the run again, whatever earlier processes have finished of it.
 
     Raises:
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
@@ -84,19 +91,33 @@ def run(
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
     _close_abandoned(connection)
+    names = [node.pipeline_node.node_info.id for node in ir.nodes]
+    planned = [name for name in names if only is None or name in only]
+    whole = names[: names.index(planned[-1]) + 1]
     with metadata.Metadata(connection) as m:
-        if sentences := reuse.check_all(m.store, contents=verify):
-            on_damage(sentences)
+        sentences = reuse.check_all(m.store, contents=verify)
+        if afresh:
+            reuse.rename_run(m.store, run_id)
+        kept = reuse.finished_nodes(m.store, run_id)
+        if lost := reuse.lost_outputs(kept):
+            sentences.append(
+                f"Gone: {lost[0]}. What this run had finished is taken from the cache or made again."
+            )
+            reuse.rename_run(m.store, run_id)
+            kept, planned = [], whole
     for restarts in range(_MOST_RESTARTS + 1):
+        finished = {node.name for node in kept}
+        planned = [name for name in planned if name not in finished]
+        on_plan(planned, kept, sentences)
         try:
-            return _run_nodes(ir, deployment, connection, on_start, on_end, anew)
+            return _run_nodes(ir, deployment, connection, on_start, on_end, anew, planned)
         except reuse.Damaged as error:
             if restarts == _MOST_RESTARTS:
                 raise
-            sentence = reuse.told(error.folder, str(error))
+            sentences = [reuse.told(error.folder, str(error))]
             with metadata.Metadata(connection) as m:
                 reuse.rename_run(m.store, run_id)
-            on_damage([sentence])
+            kept, planned = [], whole
 
 
 def _run_nodes(
@@ -106,10 +127,13 @@ def _run_nodes(
     on_start: Callable[[str], None],
     on_end: Callable[[Node], None],
     anew: Collection[str],
+    planned: Collection[str],
 ) -> None:
     for node in ir.nodes:
         node = node.pipeline_node
         name = node.node_info.id
+        if name not in planned:
+            continue
         node.execution_options.caching_options.enable_cache = name not in (*NEVER_CACHED, *anew)
         on_start(name)
         info = make_launcher(

@@ -71,13 +71,17 @@ def command(place: Path, *words: str, **settings: object) -> subprocess.Complete
     return call(*words, "--root", place / "root", *sets, cwd=place)
 
 
+def newest_run(place: Path) -> Path:
+    return max((place / "root" / "runs").iterdir())
+
+
 def last_summary(place: Path) -> dict:
-    return json.loads(max((place / "root" / "runs").iterdir()).joinpath("summary.json").read_text())
+    return json.loads(newest_run(place).joinpath("summary.json").read_text())
 
 
 def last_report(place: Path, done: subprocess.CompletedProcess) -> str:
     """The report of the newest run, of which the run told."""
-    page = max((place / "root" / "runs").iterdir()) / "report.html"
+    page = newest_run(place) / "report.html"
     assert f"report    {page}" in done.stdout
     text = page.read_text(encoding="utf-8")
     assert "cannot be shown" not in text
@@ -339,12 +343,12 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def start(place: Path, **settings: object) -> subprocess.Popen:
+def start(place: Path, *more: str, **settings: object) -> subprocess.Popen:
     """Starts a run that trains for a long time."""
     values = {**TINY, "steps": 100000, "tune": "never", **settings}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
     words = [sys.executable, CHECKOUT / "run_pipeline.py", "run"]
-    words += ["--data", place / "data", "--root", place / "root"]
+    words += [*more, "--data", place / "data", "--root", place / "root"]
     return subprocess.Popen(
         [*map(str, words), *sets], stdout=subprocess.PIPE, text=True, cwd=place, preexec_fn=heed_interrupts
     )
@@ -398,6 +402,95 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     assert not last_summary(place)["components"]["Trainer"]["cached"]
     for a, b in zip(resumed, last_network(place / "root").get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def part(place: Path, stage: str, **settings: object) -> subprocess.CompletedProcess:
+    return command(
+        place, "run", "--only", stage, "--run-id", "night+1", "--data", str(place / "data"), **settings
+    )
+
+
+def test_a_run_in_five_parts_is_the_run_in_one_process(place):
+    whole, root = last_summary(place), place / "root"
+    shutil.rmtree(root)
+    done = part(place, "transform")
+    assert done.returncode == 2
+    assert "transform needs what ingest makes: first" in done.stderr
+    assert not root.exists()
+    done = part(place, "ingest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Done: ingest" in done.stdout
+    again = part(place, "ingest")
+    assert (again.returncode, again.stdout.count("\n")) == (0, 1)
+    assert "ingest is done; next: " in again.stdout
+    assert command(place, "run", "--data", str(place / "data")).returncode == 75
+    (place / "data").rename(place / "away")  # later parts do not read it again
+    refused = part(place, "transform", steps=7)
+    assert refused.returncode == 2
+    assert "steps is 7, but run night+1 began with 150" in refused.stderr
+    for stage, following in (("transform", "train"), ("train", "evaluate"), ("evaluate", "push")):
+        done = part(place, stage)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [row] = json.loads(command(place, "runs", "--json").stdout)
+        assert row["status"] == "waiting"
+        assert f"--only {following} --run-id night+1" in row["next"]
+        assert row["next"] in done.stdout
+        assert versions(place) == []
+    assert "Waiting for its next part" in last_report(place, done)
+    assert not any(component["cached"] for component in last_summary(place)["components"].values())
+    (place / "away").rename(place / "data")
+    [evaluation] = (root / "artifacts" / "Evaluator" / "evaluation").iterdir()
+    shutil.rmtree(evaluation)  # what is lost between two parts is made again
+    done = part(place, "push")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Gone: {evaluation}" in done.stdout
+    found = last_summary(place)
+    assert found["status"] == "pushed"
+    assert found["components"].keys() == whole["components"].keys()
+    assert {name for name, c in found["components"].items() if name != "(loading)" and not c["cached"]} == {
+        "BlessedStatistics", "BlessedBaseline", "Evaluator", "Pusher"
+    }  # fmt: skip
+    for name in ("data_hash", "images", "metrics", "learning_rate", "steps", "best_step", "verdict"):
+        assert found[name] == whole[name], name
+    assert [str(version) for version in versions(place)] == [found["pushed"]]
+    assert [path.name for path in (root / "runs").iterdir()] == ["night+1"]
+    assert not (root / ".lease").exists()
+    assert "Pushed into service" in last_report(place, done)
+    again = part(place, "push")
+    assert (again.returncode, again.stdout) == (0, "Run night+1 is finished: pushed; nothing was done\n")
+    assert len(versions(place)) == 1
+
+
+def test_a_part_that_was_killed_goes_on_and_nothing_is_pushed_that_the_gate_refused(place):
+    settings = {"tune": "never", "learning_rate": 2e-3, "steps": 400, "validate_every": 50}
+    settings["thresholds"] = "{ foreground_iou = 1.0 }"
+    before = versions(place)
+    for stage in ("ingest", "transform"):
+        done = part(place, stage, **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+    process = start(place, "--only", "train", "--run-id", "night+1", **settings)
+    checkpoints = place / "root" / "checkpoints"
+    while not list(checkpoints.glob("*/step-000000100.npz")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert command(place, "run", "--data", str(place / "data")).returncode == 75
+    row = json.loads(command(place, "runs", "--json").stdout)[-1]
+    assert (row["id"], row["status"]) == ("night+1", "killed")
+    assert "--only train --run-id night+1" in row["next"]
+    assert part(place, "evaluate", **settings).returncode == 2
+    done = part(place, "train", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[ 1/1] Trainer" in done.stdout
+    assert "step 50/400" not in done.stdout
+    assert not checkpoints.exists()
+    for stage in ("evaluate", "push"):
+        done = part(place, stage, **settings)
+        assert done.returncode == 3, done.stdout + done.stderr
+    assert "Run night+1 is finished: not blessed" in done.stdout
+    assert versions(place) == before
+    assert not (place / "root" / ".lease").exists()
 
 
 # After ExampleValidator comes Transform: Beam is at work, which has a way of its own with exceptions.

@@ -65,6 +65,7 @@ WITHOUT_TENSORFLOW = (
     "pipeline.prediction",
     "pipeline.process",
     "pipeline.report",
+    "pipeline.stages",
     "pipeline.terminal",
 )
 MOST_ROOMS, MOST_LINES = 17, 400

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
 from rich.console import Console
 
 from pipeline.check import resources
 from pipeline.check.findings import Report
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, plan
+from pipeline.history.executions import StoreError
 from pipeline.history.record import RunRecord
-from pipeline.history.runs import Run, runs
+from pipeline.history.runs import HistoryError, Run, runs
+from pipeline.history.store import Misplaced
+from pipeline.process import log, reserve
+from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
+from pipeline.process.lock import Locked
 from pipeline.root import Root
+from unet.errors import BadInput
+from unet.files import NoLocks
 from unet.images import capacity
 
+REFUSALS = (Locked, BadInput, HistoryError, Misplaced, StoreError, OSError)  # before a run begins
 _RUNS_TO_LEARN_FROM = 10  # how long components take, and why the last one was killed
 
 
@@ -24,10 +37,12 @@ def earlier(root: Root) -> list[Run]:
         return []
 
 
-def fits(config: PipelineConfig, root: Root, report: Report, before: list[Run], console: Console) -> bool:
-    """Whether the machine can do the run; if not, says why."""
+def fits(
+    config: PipelineConfig, root: Root, report: Report | None, before: list[Run], console: Console
+) -> bool:
+    """Whether the machine can do the run; if not, says why. A later part of a run has no `report`."""
     found = list(resources.obstacles(root))
-    if not found:
+    if not found and report:
         repetition = durations.is_repetition(before, config.model_dump(mode="json"))
         short = list(resources.shortages(report.estimate, root, repetition))
         found, told = (short, []) if config.check_resources else ([], short)
@@ -40,10 +55,15 @@ def fits(config: PipelineConfig, root: Root, report: Report, before: list[Run], 
     return not found
 
 
-def choose_plan(record: RunRecord, report: Report, before: list[Run], console: Console) -> None:
-    """Chooses how much of the machine to take, and says so if it is less than usual."""
+def choose_plan(record: RunRecord, report: Report | None, before: list[Run], console: Console) -> None:
+    """Chooses how much of the machine to take, and says so if it is less than usual.
+
+    A later part of a run has no `report`; its record knows what the first part estimated.
+    """
     record.machine = plan.machine()
-    needed = report.estimate.memory if report.estimate else None
+    if report:
+        record.options["memory"] = report.estimate.memory if report.estimate else None
+    needed = record.options.get("memory")
     record.smaller_plan, killed = plan.why_smaller(before, record.config, needed, record.machine)
     if killed:
         record.machine["killed"] = killed
@@ -54,3 +74,32 @@ def choose_plan(record: RunRecord, report: Report, before: list[Run], console: C
             "One image is read at a time, and each tile is decoded anew: slower, with the same results",
             soft_wrap=True,
         )
+
+
+def refused(error: Exception, root: Root, console: Console) -> int:
+    """Says why a run does not begin, and returns the exit code."""
+    if isinstance(error, Locked):
+        console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
+        return INTERRUPTED
+    if isinstance(error, BadInput):
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    if isinstance(error, NoLocks):
+        console.print(f"{root.path}: {error.strerror}", soft_wrap=True)
+        return BAD_INPUT
+    if isinstance(error, OSError):
+        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
+        reserve.release(root.reserve)
+        return FAILED
+    console.print(str(error), soft_wrap=True)
+    return FAILED if isinstance(error, StoreError) else BAD_INPUT
+
+
+def select(config: PipelineConfig, root: Root, force: Sequence[str] | None, start: str | None) -> set[str]:
+    """Returns the names of the components to run anew; raises `BadInput` for a name of none."""
+    if force is None and not start:
+        return set()
+    with log.captured(Path(os.devnull)):  # TensorFlow is talkative
+        from pipeline import graph, runner
+
+    return runner.select(runner.node_names(graph.create_pipeline(config, root)), force, start)

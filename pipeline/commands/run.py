@@ -13,39 +13,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from pipeline import stages
 from pipeline.check.check import check
 from pipeline.check.findings import Report, print_report
+from pipeline.commands import parts
 from pipeline.commands.explain import explain_run
-from pipeline.commands.preparation import choose_plan, earlier, fits
+from pipeline.commands.preparation import REFUSALS, choose_plan, earlier, fits, refused, select
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
-from pipeline.history import durations, outcome, summary
-from pipeline.history.executions import DONE, Node, StoreError
-from pipeline.history.record import RunRecord
+from pipeline.history import durations, lease, outcome, summary
+from pipeline.history.executions import DONE, Node
+from pipeline.history.parts import is_done
+from pipeline.history.record import WAITING, RunRecord
 from pipeline.history.run_ids import next_id
 from pipeline.history.runs import Run, ids
-from pipeline.history.store import Misplaced, make_usable
+from pipeline.history.store import make_usable
 from pipeline.history.summary import RunSummary
 from pipeline.process import log, memory, reserve, signals
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
-from pipeline.process.lock import Locked, exclusive, holder
+from pipeline.process.lock import exclusive, holder
 from pipeline.process.stall import StallWatch
 from pipeline.retention import plan, removal
 from pipeline.retention.settings import Retention
 from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
-from pipeline.terminal.command import command_of
+from pipeline.terminal.command import command_of, part_command
 from pipeline.terminal.console import make_console
 from pipeline.terminal.ending import print_end
 from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
-from unet.errors import BadInput
-from unet.files import NoLocks
 
 EXIT_CODE_OF = {
     "pushed": OK,
     "unchanged": OK,
+    "waiting": OK,
     "not_blessed": NOT_BLESSED,
     "failed": FAILED,
     "bad_input": BAD_INPUT,
@@ -66,8 +68,11 @@ def run(
     force: Sequence[str] | None = None,
     start: str | None = None,
     explain_only: bool = False,
+    stage: str = "",
+    run_id: str = "",
+    arguments: Sequence[str] = (),
 ) -> int:
-    """Runs the whole pipeline.
+    """Runs the whole pipeline, or a part of a run.
 
     Args:
         config: what to do.
@@ -82,6 +87,9 @@ def run(
         force: names of the components that run although their results are cached; empty: all; None: none.
         start: name of the component that runs with all after it although their results are cached.
         explain_only: say why each component would run or is reused, and run nothing.
+        stage: the stage of `pipeline.stages` to run; empty: all that is left.
+        run_id: id of the new run, or of an unfinished one to go on with; empty: a new run.
+        arguments: words of the command line that all parts of the run share.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -89,67 +97,73 @@ def run(
     console = make_console(sys.stdout)
     root = Root.at(root_path)
     signals.watch(lambda: print("interrupted", file=sys.stderr))
-    with ReadingProgress():
-        report = check(config, root, skip_bad=skip_bad)
-    print_report(report, console)
-    if report.problems:
-        return BAD_INPUT
-    changed = config.model_dump(mode="json", exclude_defaults=True)
-    if config.channels == "auto":
-        config = config.model_copy(update={"channels": report.channels})
-    try:
-        anew = _select(config, root, force, start)
-        if explain_only:
-            return explain_run(config, root, report.skip, rebaseline, anew, verify)
-        before = earlier(root)
-        # A run that works here takes memory, too: it is told of below.
-        if holder(root.lock) is None and not fits(config, root, report, before, console):
-            return BAD_INPUT
-        with exclusive(root.lock):
+    options = {"skip-bad": skip_bad, "rebaseline": rebaseline}
+    with contextlib.ExitStack() as held:
+        begun: Run | None = None
+        try:
+            if stage or run_id:  # nobody else may go on with the run meanwhile
+                parts.require_begun(root, stage, arguments)
+                held.enter_context(exclusive(root.lock))
+                begun = parts.find(root, stage, run_id, arguments)
+            elif not explain_only:
+                lease.require_free(root)
+            if begun:
+                parts.require_same(begun, config.model_dump(mode="json"), options)
+        except parts.NothingToDo as error:
+            console.print(str(error), soft_wrap=True)
+            return EXIT_CODE_OF[error.status]
+        except REFUSALS as error:
+            return refused(error, root, console)
+        # Where the data are not all read yet, the run begins again: they may have been mended.
+        afresh = begun is None or not is_done(stages.FIRST, begun.nodes)
+        report: Report | None = None
+        if afresh:
+            with ReadingProgress():
+                report = check(config, root, skip_bad=skip_bad)
+            print_report(report, console)
+            if report.problems:
+                if begun:
+                    lease.end(root)
+                return BAD_INPUT
+        changed = config.model_dump(mode="json", exclude_defaults=True)
+        if config.channels == "auto":
+            channels = begun.config["channels"] if begun and not report else report and report.channels
+            config = config.model_copy(update={"channels": channels})
+        values = config.model_dump(mode="json")
+        try:
+            anew = select(config, root, force, start)
+            if explain_only and report:
+                return explain_run(config, root, report.skip, rebaseline, anew, verify)
+            before = earlier(root)
+            # A run that works here takes memory, too: it is told of below.
+            if holder(root.lock) in (None, os.getpid()) and not fits(config, root, report, before, console):
+                return BAD_INPUT
+            if not stage and not run_id:
+                held.enter_context(exclusive(root.lock))
+                lease.require_free(root)
             make_usable(root)
             from pipeline.history.withdrawal import tell_withdrawn
 
             tell_withdrawn(root)
             removal.finish(root)
-            run_id = next_id(ids(root.path))
-            record = RunRecord.begin(
-                run_id, command_of(sys.argv), profile, config.model_dump(mode="json"), changed
-            )
+            command = command_of(sys.argv)
+            if begun:
+                record = begun.record
+            else:
+                run_id = run_id or next_id(ids(root.path))
+                record = RunRecord.begin(run_id, command, profile, values, changed)
+            if report:
+                record.config, record.options = values, {**options, "skip": report.skip}
+            record.stage, record.arguments = stage, list(arguments)
+            record.go_on(part_command(stage, run_id, arguments) if stage else command)
             choose_plan(record, report, before, console)
             reserve.hold(root.reserve)
-            code, page = _run_locked(config, root, record, before, debug, report, rebaseline, verify, anew)
-        if show and page:
-            open_in_browser(page)
-        return code
-    except Locked as error:
-        console.print(f"{error}: wait for it, or give another --root", soft_wrap=True)
-        return INTERRUPTED
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
-    except Misplaced as error:
-        console.print(str(error), soft_wrap=True)
-        return BAD_INPUT
-    except StoreError as error:
-        console.print(str(error), soft_wrap=True)
-        return FAILED
-    except NoLocks as error:
-        console.print(f"{root.path}: {error.strerror}", soft_wrap=True)
-        return BAD_INPUT
-    except OSError as error:
-        console.print(f"{root.path}: {error.strerror}: give another --root, or make room", soft_wrap=True)
-        reserve.release(root.reserve)
-        return FAILED
-
-
-def _select(config: PipelineConfig, root: Root, force: Sequence[str] | None, start: str | None) -> set[str]:
-    """Returns the names of the components to run anew; raises `BadInput` for a name of none."""
-    if force is None and not start:
-        return set()
-    with log.captured(Path(os.devnull)):  # TensorFlow is talkative
-        from pipeline import graph, runner
-
-    return runner.select(runner.node_names(graph.create_pipeline(config, root)), force, start)
+            code, page = _run_locked(config, root, record, before, debug, report, verify, anew, afresh)
+        except REFUSALS as error:
+            return refused(error, root, console)
+    if show and page:
+        open_in_browser(page)
+    return code
 
 
 def _run_locked(
@@ -158,32 +172,37 @@ def _run_locked(
     record: RunRecord,
     before: list[Run],
     debug: bool,
-    data: Report,
-    rebaseline: bool,
+    data: Report | None,
     verify: bool,
     anew: set[str],
+    afresh: bool,
 ) -> tuple[int, Path | None]:
     """The exit code, and the report."""
     folder = root.run(record.run_id)
-    folder.mkdir(parents=True)
-    if data.skipped:
+    folder.mkdir(parents=True, exist_ok=True)
+    if data and data.skipped:
         write_skipped(folder / "skipped.tsv", data.skipped)
+    if record.stage:
+        lease.renew(root, record.run_id, record.stage, config.lease_minutes)
+    else:
+        lease.end(root)
     record.write(folder)
     with log.captured(folder / "log.txt") as terminal:
         work = _Work(root, record, terminal)
         signals.watch(work.give_up)
         failure = ""
         try:
-            work.run(config, before, data.skip, rebaseline, verify, anew)
+            work.run(config, before, verify, anew, afresh)
             signals.settle()  # a signal changes nothing any more
-            status, reason = outcome.outcome(work.nodes)
+            following = stages.after(record.stage) if record.stage else ""
+            status, reason = outcome.outcome_of_part(work.nodes, following)
         except BaseException as error:
             signals.settle()
             failure = traceback.format_exc()
             print(failure, file=sys.stderr)  # into the log
             status, reason = explain(error, work.at_work, root.path)
         work.end(status, reason)
-        if EXIT_CODE_OF[status] in (OK, NOT_BLESSED):
+        if EXIT_CODE_OF[status] in (OK, NOT_BLESSED) and status != WAITING:
             work.clean(Retention.of(config))
         if debug and failure:
             work.console.print(failure, soft_wrap=True)
@@ -211,41 +230,38 @@ class _Work:
         self._root, self._record, self._terminal = root, record, terminal
         self._folder = root.run(record.run_id)
         self._start = self._node_start = time.monotonic()
-        self._began = time.time()
+        self._began, self._seconds = time.time(), record.seconds  # the latter: of earlier parts
         self._progress: RunProgress | None = None
         self._stall_minutes = 0.0
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
     def run(
-        self,
-        config: PipelineConfig,
-        before: list[Run],
-        skip: list[str] | None,
-        rebaseline: bool,
-        verify: bool,
-        anew: set[str],
+        self, config: PipelineConfig, before: list[Run], verify: bool, anew: set[str], afresh: bool
     ) -> None:
         """Loads what takes long to load, and runs the graph; `before` are earlier runs, oldest first."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
         from pipeline import graph, runner
 
-        pipeline = graph.create_pipeline(config, self._root, skip, rebaseline)
-        self._record.nodes = runner.node_names(pipeline)
+        record, options = self._record, self._record.options
+        pipeline = graph.create_pipeline(
+            config, self._root, options.get("skip"), options.get("rebaseline", False)
+        )
+        record.nodes = runner.node_names(pipeline)
+        names = [name for name in record.nodes if not record.stage or name in stages.STAGES[record.stage]]
         self._measure("(loading)", self._start)
-        settings = self._record.config
+        settings = record.config
         self._progress = RunProgress(
             self._terminal,
-            self._record.nodes,
+            names,
             durations.expected(before, settings),
             not anew and durations.is_repetition(before, settings),
         )
         self._stall_minutes = config.stall_minutes
         watch = StallWatch(60 * config.stall_minutes, [self._root.path, self._root.serving], self._stop_stall)
         with self._progress, watch:
-            runner.run(
-                pipeline, self._record.run_id, self._on_start, self._on_end, self._on_damage, verify, anew
-            )
+            told = (self._on_start, self._on_end, self._on_plan)
+            runner.run(pipeline, record.run_id, *told, verify, anew, names, afresh)
 
     def end(self, status: str, reason: str) -> None:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""
@@ -256,13 +272,18 @@ class _Work:
         if self.at_work:
             self._measure(self.at_work, self._node_start)
         record.status, record.reason = status, reason
-        record.seconds = round(time.monotonic() - self._start, 1)
+        record.seconds = round(self._seconds + time.monotonic() - self._start, 1)
         record.peak_memory_mb = max(
             (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
         )
         told = RunSummary(record.run_id, record.config, record.started, status, reason, record.seconds)
-        problems = []
+        problems: list[str] = []
         try:
+            if record.stage and status in (WAITING, "interrupted"):
+                following = stages.after(record.stage) if status == WAITING else record.stage
+                lease.renew(self._root, record.run_id, following, record.config["lease_minutes"])
+            else:
+                lease.end(self._root)
             record.write(self._folder)
             told = summary.write(self._root.path, record.run_id)
         except OSError as error:
@@ -270,10 +291,11 @@ class _Work:
         except Exception as error:  # what broke the run may well break this, too
             traceback.print_exc()
             problems.append(f"{self._folder}: the summary could not be written: {error}")
+        verdict = outcome.verdict(self.nodes, problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
-            verdict = outcome.verdict(self.nodes, problems)
             print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
-        self.report = self._write_report(problems)
+        if status != WAITING or verdict:  # else there is little to see yet
+            self.report = self._write_report(problems)
         with contextlib.suppress(OSError):
             if self.report:
                 self.console.print(f"  report    {self.report}", soft_wrap=True)
@@ -331,18 +353,20 @@ class _Work:
         if self._progress:
             self._progress.end(node, outcome.note(node))
 
-    def _on_damage(self, sentences: list[str]) -> None:
+    def _on_plan(self, names: list[str], kept: list[Node], sentences: list[str]) -> None:
         self.at_work = ""
-        self.nodes.clear()
-        print("\n".join(sentences))  # into the log
+        self.nodes[:] = kept
+        print("\n".join(sentences), end="\n" if sentences else "")  # into the log
         if self._progress:
-            self._progress.restart(sentences)
+            self._progress.restart(sentences, names)
 
     def _measure(self, name: str, start: float) -> None:
         """Notes what a part took; a disk that is full must not end a run that needs no more room."""
         told: dict[str, float] = {"seconds": round(time.monotonic() - start, 1)}
+        earlier_part = self._record.components.get(name, {}) if name == "(loading)" else {}
+        told["seconds"] = round(told["seconds"] + earlier_part.get("seconds", 0), 1)
         if peak := memory.peak_mb():
-            told["peak_memory_mb"] = peak
+            told["peak_memory_mb"] = max(peak, earlier_part.get("peak_memory_mb", 0))
         self._record.components[name] = told
         with contextlib.suppress(OSError):
             self._record.write(self._folder)

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.commands.parts import goes_on
 from pipeline.history import outcome
 from pipeline.history.durations import format_duration
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
@@ -132,6 +133,7 @@ def _row(run: Run, summary: RunSummary, service: Service) -> dict[str, Any]:
         "withdrawn": version in service.withdrawn,
         "promoted": run.pushes[-1].reason if run.pushes else "",
         "seconds": run.seconds,
+        "next": goes_on(run),
         "problems": run.problems,
     }
 
@@ -152,6 +154,8 @@ def _print_table(rows: Sequence[dict[str, Any]], console: Console) -> None:
         )
         table.add_row(*map(Text, cells))
     console.print(table)
+    if following := rows[-1]["next"]:  # what an older one left cannot be gone on with
+        console.print(f"next: {following}", soft_wrap=True)
 
 
 def _print_run(run: Run, summary: RunSummary, origin: Lineage, state: str, console: Console) -> None:
@@ -163,6 +167,7 @@ def _print_run(run: Run, summary: RunSummary, origin: Lineage, state: str, conso
     facts = {
         "started": f"{_minute(run.started)}, {format_duration(run.seconds)}{memory}",
         "command": run.record.command,
+        "next": goes_on(run),
         "profile": run.record.profile,
         "settings": changed,
         "data": f"{run.config.get('data', '')}  {summary.data_hash[:16]}".strip(),
@@ -210,7 +215,8 @@ def _print_components(run: Run, console: Console) -> None:
     table.add_column(overflow="fold", justify="right")
     table.add_column(overflow="fold", justify="right")
     for node in run.nodes:
-        state = "not run" if node.state == WAITING and run.status != RUNNING else node.state
+        ended = run.status not in (RUNNING, WAITING)
+        state = "not run" if node.state == WAITING and ended else node.state
         same = f"{state} - same inputs as run {node.same_as}" if node.same_as else state
         took = format_duration(node.seconds) if node.state in (DONE, FAILED, RUNNING) else ""
         memory = f"{node.peak_memory_mb} MB" if node.peak_memory_mb and node.state != CACHED else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.history.executions import Artifact, Node
+from pipeline.history.record import WAITING
 from unet.dataset.sample import SPLITS
 from unet.evaluation.results import EvaluationDamaged, Verdict, read_verdict
 from unet.registry.records import training_record
@@ -81,6 +82,18 @@ def outcome(nodes: Sequence[Node]) -> tuple[str, str]:
         return "not_blessed", "this model was withdrawn by a rollback; train another one to push"
     found = verdict(nodes, [])  # the view of the run reports damaged files
     return "not_blessed", found["reason"] if found else ""
+
+
+def outcome_of_part(nodes: Sequence[Node], following: str) -> tuple[str, str]:
+    """Returns status and reason of a run after a part of it.
+
+    Args:
+        nodes: the finished components of the run.
+        following: the stage that comes next; empty after the last one.
+    """
+    blessings = [node.first("blessing") for node in nodes if node.name in ("Evaluator", "InfraValidator")]
+    refused = any(blessing and blessing.properties.get("blessed") != 1 for blessing in blessings)
+    return outcome(nodes) if refused or not following else (WAITING, f"{following} comes next")
 
 
 def _last(nodes: Sequence[Node], key: str) -> Artifact | None:

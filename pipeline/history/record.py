@@ -20,7 +20,7 @@ from unet.files import atomic_write
 
 RECORD = "run.json"
 LIBRARIES = ("tfx", "tensorflow", "keras", "apache-beam")
-RUNNING = "running"
+RUNNING, WAITING = "running", "waiting"  # the latter: for the next part of the run
 
 
 class Unreadable(ValueError):
@@ -43,12 +43,16 @@ class RunRecord:
         nodes: names of all components in their order; empty until the graph is created.
         components: `seconds` and `peak_memory_mb` of each finished component, measured by
             `pipeline.commands.run`.
-        status: running, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
+        status: running, waiting, pushed, unchanged, not_blessed, failed, bad_input or interrupted.
         reason: reason for the status, a text for users.
-        seconds: duration of the run; 0 until its end.
+        seconds: duration of the run, of all its parts together; 0 until the end of the first one.
         peak_memory_mb: peak memory of the run; 0 if not known.
         machine: what tells the next run whether the kernel killed this one, see `pipeline.history.plan`.
         smaller_plan: reason for the smaller plan of `unet.images.capacity`; empty for the whole plan.
+        stage: the stage of the part that was the last to begin; empty for a run in one process.
+        arguments: words of the command line that all parts of the run share.
+        options: what the first part found out or was told beside the settings: `skip` (names of samples to
+            leave out, or None), `skip-bad`, `rebaseline`, and `memory`, bytes that the whole plan needs.
     """
 
     run_id: str
@@ -67,6 +71,9 @@ class RunRecord:
     peak_memory_mb: int = 0
     machine: dict[str, Any] = dataclasses.field(default_factory=dict)
     smaller_plan: str = ""
+    stage: str = ""
+    arguments: list[str] = dataclasses.field(default_factory=list)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def begin(
@@ -77,6 +84,10 @@ class RunRecord:
         versions |= {name: importlib.metadata.version(name) for name in LIBRARIES}
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return cls(run_id, started, command, profile, config, changed, versions, os.getpid())
+
+    def go_on(self, command: str) -> None:
+        """Notes that this process continues the run."""
+        self.status, self.reason, self.process, self.command = RUNNING, "", os.getpid(), command
 
     def write(self, folder: Path) -> None:
         """Writes the file into the folder of the run; raises OSError."""

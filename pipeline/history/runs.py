@@ -5,12 +5,14 @@ Damaged files stop no function here: the `problems` of a run list the parts that
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.history import outcome, run_ids
+from pipeline.history import lease, outcome, run_ids
 from pipeline.history.executions import (
     CACHED,
     DONE,
@@ -22,7 +24,7 @@ from pipeline.history.executions import (
     Push,
     StoreError,
 )
-from pipeline.history.record import RECORD, RunRecord, Unreadable, moment, read_record
+from pipeline.history.record import RECORD, WAITING, RunRecord, Unreadable, moment, read_record
 from pipeline.history.store import Misplaced, require_place
 from pipeline.process.lock import holder
 from pipeline.root import Root
@@ -155,8 +157,19 @@ class _History:
         place = self._root.run("")
         folders = {path.name for path in place.iterdir() if path.is_dir()} if place.is_dir() else set()
         known = folders | set(self._store.runs if self._store else ())
-        self.names = sorted(known, key=run_ids.order)
+        self.names = sorted(known, key=lambda name: run_ids.order(name, self._start_of(name)))
         self._process = holder(self._root.lock)
+        self._lease: lease.Lease | None = None
+        with contextlib.suppress(Unreadable):  # who wants to begin a run is told
+            self._lease = lease.read(self._root)
+
+    def _start_of(self, name: str) -> datetime | None:
+        """The start of a run whose id a user chose; None where the id says it, or nothing does."""
+        if run_ids.is_made(name):
+            return None
+        with contextlib.suppress(FileNotFoundError, Unreadable):
+            return moment(read_record(self._root.run(name)).started)
+        return None
 
     def run(self, name: str) -> Run:
         folder, problems = self._root.run(name), [self._problem] if self._problem else []
@@ -185,6 +198,8 @@ class _History:
             else:
                 status, reason = KILLED, "its process ended without a word"
                 seconds = max(_last_sign(folder) - began, 0.0)
+        elif status == WAITING and not (self._lease and self._lease.run == name and self._lease.is_valid()):
+            status, reason = KILLED, f"its next part never came ({reason})"
         return Run(
             name,
             folder,

@@ -26,7 +26,8 @@ class RunSummary:
     """The main results of one run.
 
     Attributes:
-        status: running, pushed, unchanged, not_blessed, failed, bad_input, interrupted, killed or unknown.
+        status: running, waiting, pushed, unchanged, not_blessed, failed, bad_input, interrupted, killed or
+            unknown.
         components: for each finished component, `seconds`, whether it was `cached`, and `peak_memory_mb`.
         images: number of images in each split.
         metrics, baseline: metrics of the candidate and of the last blessed model on the test split.

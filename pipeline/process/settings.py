@@ -14,6 +14,12 @@ class Limits(Section):
         True,
         description="Stop before the start if memory or disk seem too small; false: only say so.",
     )
+    lease_minutes: float = Field(
+        360.0,
+        gt=0,
+        description="Minutes for which a run that is made in parts keeps the root after each of them: no "
+        "other run begins until its next part comes.",
+    )
     stall_minutes: float = Field(
         60.0,
         ge=0,

@@ -20,6 +20,7 @@ STATUSES = {
     "killed": ("Killed", "open"),
     "unknown": ("Nobody knows how it ended", "open"),
     "running": ("Still running", "open"),
+    "waiting": ("Waiting for its next part", "open"),
 }
 FAILED = ("failed", "bad_input", "interrupted", "killed", "unknown")
 _KEY_METRICS = 3

@@ -25,6 +25,17 @@ def command(*words: object) -> str:
     return command_of([os.path.relpath(CHECKOUT / "run_pipeline.py"), *map(str, words)])
 
 
+def part_command(stage: str, run_id: str, arguments: Sequence[str]) -> str:
+    """The command of one part of a run.
+
+    Args:
+        stage: the stage that it runs.
+        run_id: id of the run; empty for a new one.
+        arguments: words of the command line that all parts of the run share.
+    """
+    return command("run", "--only", stage, *(["--run-id", run_id] if run_id else []), *arguments)
+
+
 def in_checkout(line: str) -> str:
     """A shell command that has to run in the folder of the checkout; with `cd` where that is another one."""
     here = os.path.relpath(CHECKOUT)

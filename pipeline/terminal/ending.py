@@ -7,11 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline import stages
 from pipeline.history.durations import format_duration
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import RunSummary
 from pipeline.root import Root
-from pipeline.terminal.command import command, in_checkout
+from pipeline.terminal.command import command, in_checkout, part_command
 from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import Verdict
 from unet.masks.background import foreground
@@ -49,6 +50,7 @@ def print_end(
         "not_blessed": "Not pushed"
         if verdict and verdict["reason"] == summary.reason
         else f"Not pushed: {summary.reason}",
+        "waiting": f"Done: {record.stage}",
         "failed": f"Failed: {summary.reason}",
         "bad_input": f"Bad input: {summary.reason}",
         "interrupted": f"Interrupted: {summary.reason}. {_kept(finished, len(record.nodes), root)}",
@@ -87,6 +89,9 @@ def _hints(
         hints.append(f"  next      {_next(summary, record, verdict)}")
     elif summary.status == "interrupted":
         hints = [f"  go on     {record.command}", *hints]
+    elif summary.status == "waiting":
+        following = part_command(stages.after(record.stage), record.run_id, record.arguments)
+        hints.append(f"  next      {following}")
     elif summary.status == "failed":
         hints = [f"  log       {folder / 'log.txt'}", *hints]
         hints.append("  next      mend it and run the same command: what was finished is kept")
@@ -97,7 +102,8 @@ def _hints(
 
 def _next(summary: RunSummary, record: RunRecord, verdict: Verdict | None) -> str:
     if verdict and verdict["baseline"]["state"] == "incomparable":  # training cannot change that
-        return f"{record.command} --rebaseline"
+        again = command("run", *record.arguments) if record.stage else record.command
+        return f"{again} --rebaseline"
     return f"{_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')"
 
 

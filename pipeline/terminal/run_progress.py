@@ -116,12 +116,13 @@ class RunProgress(logging.Handler):
         self._step = None
         self._line(row)
 
-    def restart(self, sentences: Sequence[str]) -> None:
-        """All components begin again; the sentences say why."""
+    def restart(self, sentences: Sequence[str], names: Sequence[str] | None = None) -> None:
+        """All components begin again, or those of these names do; the sentences say why."""
         self._hush()
         self._step = None
-        for row in self._rows:
-            row.state, row.seconds, row.note, row.same_as = WAITING, 0.0, "", ""
+        self._rows = [
+            ProgressRow(name) for name in ([row.name for row in self._rows] if names is None else names)
+        ]
         for sentence in sentences:
             self._print(sentence)
 

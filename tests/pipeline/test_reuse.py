@@ -11,9 +11,19 @@ from tfx.orchestration.portable import data_types
 from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2
 from tfx.types.standard_artifacts import Examples, Model
 
-from pipeline.history.executions import Executions
+from pipeline.history.executions import Executions, Node
 from pipeline.history.manifest import MANIFEST, write_manifest
-from pipeline.reuse import Damaged, _verified, check_all, rename_run, require_empty, set_aside
+from pipeline.reuse import (
+    Damaged,
+    _verified,
+    check_all,
+    finished_nodes,
+    lost_outputs,
+    rename_run,
+    require_empty,
+    set_aside,
+)
+from tests.pipeline.recorded_runs import CACHED, COMPLETE, FAILED
 
 
 @pytest.fixture
@@ -131,3 +141,21 @@ def test_an_input_that_is_gone_is_left_to_the_component(folder: Path):
         execution("Evaluator", "baseline_model", read, written),
     )
     assert written.get_string_custom_property(MANIFEST) == "{}"
+
+
+def test_what_a_run_has_finished_is_known_to_its_next_part(recorded: Any):
+    assert finished_nodes(recorded.store, "1") == []
+    rename_run(recorded.store, "1")  # of a run that did nothing yet
+    recorded.add("0")
+    recorded.add("1", {"ImageMaskExampleGen": CACHED, "Trainer": COMPLETE, "Evaluator": FAILED})
+    kept = finished_nodes(recorded.store, "1")
+    assert [(node.name, node.state) for node in kept] == [
+        ("ImageMaskExampleGen", "cached"),
+        ("Trainer", "done"),
+    ]
+    assert lost_outputs(kept) == []
+    chosen = kept[0].outputs["examples"]
+    kept.append(Node("BlessedBaseline", "done", outputs={"model": chosen}))
+    chosen[0].path.rmdir()  # a resolver may choose what is gone: it did not make it
+    assert lost_outputs(kept[1:]) == []
+    assert lost_outputs(kept) == [chosen[0].path]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pipeline.history.executions import Artifact, Node
-from pipeline.history.outcome import SERVED, note
+from pipeline.history.outcome import SERVED, note, outcome_of_part
 from unet.registry.records import TRAINING_RECORD
 
 
@@ -33,3 +33,26 @@ def test_a_record_that_is_damaged_since_says_nothing(tmp_path):
     path.write_text("{")
     node = Node("Trainer", "done", outputs={"model": [Artifact(1, str(tmp_path), "model", {})]})
     assert note(node) == ""
+
+
+def gate(evaluator: int, infra: int = 1) -> list[Node]:
+    """The components of the gate, after a resolver that lists a blessing of an earlier run."""
+    answers = {"BlessedBaseline": 0, "Evaluator": evaluator, "InfraValidator": infra}
+    return [
+        Node(name, "done", outputs={"blessing": [Artifact(1, "", "ModelBlessing", {"blessed": blessed})]})
+        for name, blessed in answers.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "following", "status", "reason"),
+    [
+        ([], "transform", "waiting", "transform comes next"),
+        (gate(1), "push", "waiting", "push comes next"),
+        (gate(0), "push", "not_blessed", ""),
+        (gate(1, 0), "push", "not_blessed", ""),
+        (gate(1), "", "not_blessed", ""),  # the last part pushed nothing
+    ],
+)
+def test_after_a_part_the_run_waits_unless_the_gate_refused(nodes, following, status, reason):
+    assert outcome_of_part(nodes, following) == (status, reason)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from pipeline.history.run_ids import next_id, order
+from pipeline.history.run_ids import is_made, next_id, order, refusal
 
 AUTUMN = 1792891800  # 2026-10-25T01:30:00Z: in Berlin half past two, for the second time on that day
 
@@ -46,3 +47,31 @@ def test_the_time_zone_of_the_machine_does_not_matter(zone: str):
         [sys.executable, "-c", code], env={"TZ": zone}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "20261025-013000Z\n"
+
+
+def test_an_id_that_a_user_chose_is_placed_by_the_start_of_its_run():
+    started = datetime(2026, 10, 25, 4, 30, tzinfo=timezone(timedelta(hours=2)))  # 02:30 UTC
+    keys = [order("20261025-023001Z"), order("night", started), order("20261025-022959Z"), order("zebra")]
+    assert [name for *_, name in sorted(keys)] == ["zebra", "20261025-022959Z", "night", "20261025-023001Z"]
+
+
+@pytest.mark.parametrize(
+    ("run_id", "good"),
+    [
+        ("scheduled__2026-11-25T02:00:00+00:00", True),
+        ("7", True),
+        ("x" * 128, True),
+        ("x" * 129, False),
+        ("", False),
+        ("..", False),
+        ("a/b", False),
+        ("a~1", False),
+        ("a*", False),
+        ("\u00e4", False),
+        ("latest", False),
+    ],
+)
+def test_an_id_is_the_name_of_a_folder(run_id: str, good: bool):
+    assert (refusal(run_id) == "") == good
+    assert not is_made(run_id)
+    assert is_made("20261025-022959Z-02")

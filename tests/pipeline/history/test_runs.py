@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.history import lease
 from pipeline.history.runs import HistoryError, ids, load, runs
 from pipeline.process.lock import exclusive
 from tests.pipeline.recorded_runs import COMPLETE, FAILED, HASH, NODES, RUNNING
@@ -170,3 +171,27 @@ def test_it_imports_no_tensorflow():
     assert not {"'tensorflow'", "'tfx'", "'keras'", "'apache_beam'"} & set(
         done.stdout.strip("{}\n").split(", ")
     )
+
+
+def test_a_run_with_an_id_of_the_user_has_its_place_by_its_start(recorded):
+    recorded.add("20261125-010000Z")
+    recorded.add("night", started="2026-11-25T03:00:00+0100")
+    recorded.add("20261125-030000Z")
+    assert ids(recorded.root.path) == ["20261125-010000Z", "night", "20261125-030000Z"]
+
+
+@pytest.mark.parametrize(
+    ("owner", "minutes", "status"), [("1", 5, "waiting"), ("1", -5, "killed"), ("2", 5, "killed")]
+)
+def test_a_run_waits_for_its_next_part_as_long_as_it_keeps_the_root(recorded, owner, minutes, status):
+    recorded.add(
+        "1", {"ImageMaskExampleGen": COMPLETE}, status="waiting", reason="train comes next", seconds=7
+    )
+    lease.renew(recorded.root, owner, "train", minutes)
+    run = load(recorded.root.path, "1")
+    assert (run.status, run.seconds) == (status, 7)
+    assert "train comes next" in run.reason
+    recorded.root.lease.write_text("{torn")
+    assert load(recorded.root.path, "1").status == "killed"
+    lease.end(recorded.root)
+    assert load(recorded.root.path, "1").status == "killed"

@@ -90,3 +90,15 @@ def test_a_model_that_cannot_be_compared_is_no_reason_to_train_longer(tmp_path):
     text = end(Root(tmp_path), "not_blessed", verdict=found)
     assert "  next      python run_pipeline.py run --rebaseline" in text
     assert "train longer" not in text
+
+
+def test_after_a_part_the_next_one_can_be_pasted(tmp_path):
+    out = io.StringIO()
+    record = RunRecord("a+b", "", stage="ingest", arguments=["--data", "cells dir"])
+    told = RunSummary("a+b", {}, status="waiting")
+    print_end(told, record, 2, Root(tmp_path), tmp_path, Console(file=out, width=20))
+    lines = out.getvalue().splitlines()
+    assert lines[0].startswith("Done: ingest ")
+    [following] = [line for line in lines if line.startswith("  next ")]
+    wanted = ["run_pipeline.py", "run", "--only", "transform", "--run-id", "a+b", "--data", "cells dir"]
+    assert shlex.split(following)[2:] == wanted

@@ -197,3 +197,16 @@ def test_a_reader_that_is_gone_does_not_end_the_run():
     work(output, error=None)
     with pytest.raises(BrokenPipeError):
         output.close()
+
+
+def test_a_board_shows_the_components_that_will_run():
+    output = io.StringIO()
+    with RunProgress(output, NAMES) as progress:
+        progress.restart([], NAMES[1:2])
+        progress.start(NAMES[1])
+        progress.end(Node(NAMES[1], CACHED))
+        progress.restart(["Gone: examples"], NAMES[:2])
+        progress.start(NAMES[0])
+        progress.end(Node(NAMES[0], CACHED))
+    lines = [line.split()[0:3] for line in output.getvalue().splitlines()]
+    assert lines == [["[", "1/1]", NAMES[1]], ["Gone:", "examples"], ["[", "1/2]", NAMES[0]]]
