@@ -120,11 +120,11 @@ def letters(indices: NDArray[np.uint8], classes: int, first: int = 1) -> str:
             if depth[y, x] >= size / 4:  # there is room for a letter
                 parts.append(f'<text x="{x + 0.5}" y="{y + 0.5}">{class_letter(index, first)}</text>')
     svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"><g font-family="sans-serif"'
-        f' font-weight="bold" font-size="{size:.1f}" text-anchor="middle" dominant-baseline="central"'
-        f' fill="#fff" stroke="#000" stroke-width="{size / 5:.1f}" stroke-linejoin="round"'
-        ' paint-order="stroke">'
-        f"{''.join(parts)}</g></svg>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+        f' viewBox="0 0 {width} {height}">'
+        f'<g font-family="sans-serif" font-weight="bold" font-size="{size:.1f}" text-anchor="middle"'
+        f' dominant-baseline="central" fill="#fff" stroke="#000" stroke-width="{size / 5:.1f}"'
+        f' stroke-linejoin="round" paint-order="stroke">{"".join(parts)}</g></svg>'
     )
     return _uri("svg+xml", io.BytesIO(svg.encode()))
 
