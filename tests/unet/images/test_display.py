@@ -53,7 +53,7 @@ def test_without_a_background_all_classes_have_colors_and_areas() -> None:
 
 
 # What others see of linear red, green and blue; Machado, Oliveira, Fernandes 2009, at full severity.
-EYES = {
+EYES: dict[str, list[float]] = {
     "normal": [1, 0, 0, 0, 1, 0, 0, 0, 1],
     "protan": [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
     "deutan": [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881],
