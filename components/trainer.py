@@ -28,6 +28,9 @@ from unet.training.samples import write_samples
 from unet.training.settings import TrainSettings, recipe, with_choice
 from unet.training.tiles import Tiles, read_tiles
 
+_LAST = 3  # validations at the end of a training that are held against the best one
+_CLEARLY = 3  # times the usual difference between two validations; a plateau's best stands out by less
+
 
 def run_fn(fn_args: FnArgs) -> None:
     """Trains and exports the model; TFX calls it.
@@ -105,12 +108,21 @@ def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validatio
     return identity(settings, precision_of(settings.precision), start, data=(train, validation), code=code)
 
 
-def best_step(curves: Curves) -> dict[str, int]:
-    """Returns the number of `steps` of a training, and the step after which its weights were best."""
+def best_step(curves: Curves) -> dict[str, int | bool]:
+    """Returns the number of `steps` of a training, and the step after which its weights were best.
+
+    `declined` says whether the last validations were clearly worse than the best one: by more than they
+    differ from one another by chance.
+    """
     steps = np.cumsum(curves["steps"])
     # As the validation chooses: the first of equal scores, and the very first if every score is NaN.
-    best = np.argmax(np.nan_to_num(curves["val_foreground_iou"], nan=-1.0))
-    return {"steps": int(steps[-1]), "best_step": int(steps[best])}
+    scores = np.nan_to_num(curves["val_foreground_iou"], nan=-1.0)
+    best = np.argmax(scores)
+    after = scores[best:]
+    declined = len(after) > _LAST and after[0] - max(after[-_LAST:]) > _CLEARLY * np.median(
+        np.abs(np.diff(after))
+    )
+    return {"steps": int(steps[-1]), "best_step": int(steps[best]), "declined": bool(declined)}
 
 
 class Executor(trainer_executor.GenericExecutor):

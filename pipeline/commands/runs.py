@@ -15,7 +15,7 @@ from rich.text import Text
 from pipeline.commands.parts import goes_on
 from pipeline.history import outcome
 from pipeline.history.durations import format_duration
-from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
+from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, STOPPED, WAITING
 from pipeline.history.lineage import Lineage, lineage, run_of_version
 from pipeline.history.record import moment
 from pipeline.history.runs import HistoryError, Run, load, pushes, runs
@@ -218,7 +218,7 @@ def _print_components(run: Run, console: Console) -> None:
         ended = run.status not in (RUNNING, WAITING)
         state = "not run" if node.state == WAITING and ended else node.state
         same = f"{state} - same inputs as run {node.same_as}" if node.same_as else state
-        took = format_duration(node.seconds) if node.state in (DONE, FAILED, RUNNING) else ""
+        took = format_duration(node.seconds) if node.state in (DONE, FAILED, RUNNING, STOPPED) else ""
         memory = f"{node.peak_memory_mb} MB" if node.peak_memory_mb and node.state != CACHED else ""
         table.add_row(*map(Text, (f"  {node.name}", same, took, memory)))
     console.print(table)

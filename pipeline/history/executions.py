@@ -13,6 +13,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 WAITING, RUNNING, CACHED, DONE, FAILED = "waiting", "running", "cached", "done", "failed"
+STOPPED = "stopped"  # at work when the run was interrupted or killed; nothing went wrong in it
 _STATES = {
     mlmd.Execution.NEW: RUNNING,
     mlmd.Execution.RUNNING: RUNNING,
@@ -63,7 +64,7 @@ class Node:
 
     Attributes:
         name: name of the component.
-        state: waiting, running, cached, done or failed.
+        state: waiting, running, cached, done, failed or stopped.
         same_as: id of the run that made the cached output; else empty.
         seconds: duration in seconds; 0 if the component was not executed.
         peak_memory_mb: peak memory of the process during the component; 0 if not known.

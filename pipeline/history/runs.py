@@ -18,6 +18,7 @@ from pipeline.history.executions import (
     DONE,
     FAILED,
     RUNNING,
+    STOPPED,
     Artifact,
     Executions,
     Node,
@@ -30,6 +31,7 @@ from pipeline.process.lock import holder
 from pipeline.root import Root
 
 KILLED, UNKNOWN = "killed", "unknown"
+_STOPPED = ("interrupted", KILLED)  # of a run that ended so, no component failed
 LATEST = "latest"
 
 
@@ -207,7 +209,7 @@ class _History:
             status,
             reason,
             round(seconds, 1),
-            _complete(nodes, record, status == RUNNING, began + seconds),
+            _complete(nodes, record, status, began + seconds),
             record,
             problems,
             [push for push in self._pushes if push.run == name],
@@ -234,20 +236,23 @@ def _whole(nodes: list[Node]) -> bool:
     return finished and any(node.first("pushed_model") for node in nodes)
 
 
-def _complete(nodes: list[Node], record: RunRecord, alive: bool, end: float) -> list[Node]:
+def _complete(nodes: list[Node], record: RunRecord, status: str, end: float) -> list[Node]:
     """Adds the values of the record to the components, and the components that have not begun.
 
     Args:
         nodes: the components from ML Metadata.
         record: the record of the run.
-        alive: whether the run's process is alive.
+        status: status of the run.
         end: end of the run, or the current time, in seconds since the epoch.
     """
     for node in nodes:
         recorded = record.components.get(node.name, {})
-        if node.state == RUNNING and not alive:
+        # ML Metadata knows no other end of a component without outputs than failed.
+        if status in _STOPPED and node.state in (RUNNING, FAILED):
+            node.state = STOPPED
+        elif node.state == RUNNING and status != RUNNING:
             node.state = FAILED
-        if node.state in (RUNNING, FAILED):  # the next run closed the execution, much later
+        if node.state in (RUNNING, FAILED, STOPPED):  # the next run closed the execution, much later
             node.seconds = round(max(end - node.began, 0.0), 1)
         node.seconds = float(recorded.get("seconds", node.seconds))
         node.peak_memory_mb = int(recorded.get("peak_memory_mb", 0))

@@ -35,6 +35,7 @@ class RunSummary:
         learning_rate: the learning rate that the Tuner chose, and the reason.
         trials: file with the results of all trials of the search, empty without a search.
         steps, best_step: number of training steps, and the step with the best weights on the eval images.
+        declined: whether the last validations of the training were clearly worse than the best one.
         start: the weights that the training started from, if a warm start was requested.
         model: folder of the SavedModel that the Trainer wrote.
         data_hash: fingerprint of the content of the data and its splits.
@@ -58,6 +59,7 @@ class RunSummary:
     trials: str = ""
     steps: int = 0
     best_step: int = 0
+    declined: bool = False
     start: str = ""
     model: str = ""
     data_hash: str = ""
@@ -101,6 +103,7 @@ def summarize(run: Run) -> RunSummary:
         trained = outcome.training(model)
         summary.start = str(trained.get("start", ""))
         summary.steps, summary.best_step = trained.get("steps", 0), trained.get("best_step", 0)
+        summary.declined = bool(trained.get("declined"))
     if blessing := run.artifact("Evaluator", "blessing"):
         summary.verdict = "blessed" if blessing.properties.get("blessed") == 1 else "not_blessed"
     summary.metrics, summary.baseline = _measured(run, before)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.prediction.tasks import COCO, Outputs, Task
 from unet.files import atomic_write
 from unet.images.display import class_colors, overlay
+from unet.images.legend import with_legend
 from unet.images.reader import decode, encode_png
 from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import write_tiff
@@ -57,8 +58,11 @@ def write_answers(
         return
     first = first_of(model.record)
     if outputs.overlay:
-        shown = overlay(picture.pixels, indices, class_colors(len(model.record["classes"]), first), first)
-        _write(out / task.name(".overlay.png"), encode_png(shown))
+        names = model.record["classes"]
+        colors = class_colors(len(names), first)
+        shown = overlay(picture.pixels, indices, colors, first)
+        entries = list(zip(names, colors, strict=True))[first:]
+        _write(out / task.name(".overlay.png"), encode_png(with_legend(shown, entries)))
     if outputs.polygons == "geojson":
         from unet.inference.polygons import regions, write_geojson
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,19 @@ from pipeline.history.durations import format_duration
 from pipeline.history.executions import Executions, StoreError
 from pipeline.report import charts
 from pipeline.report.artifacts import Missing, RunArtifacts
-from pipeline.report.formats import NONE, count, finite, metric, number, sentence, setting, signed
+from pipeline.report.formats import (
+    NONE,
+    count,
+    finite,
+    kind_of_metric,
+    metric,
+    number,
+    of_each_class,
+    sentence,
+    setting,
+    signed,
+    split_metric,
+)
 from pipeline.report.quality import SCORE
 from pipeline.report.training import CURVES, has_numbers, series_of
 from pipeline.report.verdict import STATUSES, baseline_in_words, difference
@@ -34,7 +46,7 @@ def with_blessed(artifacts: RunArtifacts) -> dict[str, Any]:
     context: dict[str, Any] = {
         "why": baseline_in_words(baseline),
         "run": _run_of_model(artifacts, baseline["model_id"]),
-        "metrics": _metrics(rows, verdict["classes"]),
+        **_metrics(rows, verdict["classes"]),
         "images": None,
         "note": "",
     }
@@ -77,7 +89,7 @@ def verdicts(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
                 "duration": format_duration(run.seconds) if run.seconds else NONE,
             }
         )
-    context: dict[str, Any] = {"runs": columns, "metrics": [], "notes": []}
+    context: dict[str, Any] = {"runs": columns, "metrics": [], "each_class": None, "notes": []}
     found = []
     for artifacts in (a, b):
         try:
@@ -88,7 +100,8 @@ def verdicts(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
         first, second = (v["metrics"] for v in found)
         names = list(dict.fromkeys([*first, *second]))
         rows = ((n, _value(first, n), _value(second, n)) for n in names)
-        context["metrics"] = _metrics(rows, [*found[0]["classes"], *found[1]["classes"]])
+        classes = dict.fromkeys([*found[0]["classes"], *found[1]["classes"]])
+        context |= _metrics(rows, list(classes))
         hashes = [_data_hash(artifacts) for artifacts in (a, b)]
         if hashes[0] != hashes[1]:
             context["notes"].append(
@@ -166,9 +179,14 @@ def times(a: RunArtifacts, b: RunArtifacts) -> dict[str, Any]:
     return {"rows": rows, "names": (a.run.id, b.run.id)}
 
 
-def _metrics(rows: Iterable[tuple[str, Any, Any]], classes: list[str]) -> list[dict[str, str]]:
-    table = []
-    for name, before, now in rows:
+def _metrics(rows: Iterable[tuple[str, Any, Any]], classes: list[str]) -> dict[str, Any]:
+    """Returns `metrics`, a row for each, and `each_class`, a table with a row for each of several classes."""
+    table: list[dict[str, str]] = []
+    found = {name: (before, now) for name, before, now in rows}
+    in_classes = of_each_class(found, classes)
+    for name, (before, now) in found.items():
+        if name in in_classes:
+            continue
         change = difference(finite(now), finite(before))
         better = (change or 0) * (-1 if name in LOWER_IS_BETTER else 1)
         table.append(
@@ -180,7 +198,21 @@ def _metrics(rows: Iterable[tuple[str, Any, Any]], classes: list[str]) -> list[d
                 "word": "" if change is None or abs(change) < 5e-5 else "better" if better > 0 else "worse",
             }
         )
-    return table
+    return {"metrics": table, "each_class": _each_class(found, in_classes, classes)}
+
+
+def _each_class(
+    found: Mapping[str, tuple[Any, Any]], names: Set[str], classes: list[str]
+) -> dict[str, Any] | None:
+    if not names:
+        return None
+    kinds = list(dict.fromkeys(split_metric(name, classes)[0] for name in found if name in names))
+    rows = []
+    for of in classes:
+        pairs = [found.get(f"{kind}_{of}", (None, None)) for kind in kinds]
+        changes = [difference(finite(now), finite(before)) for before, now in pairs]
+        rows.append((of, [(number(now), signed(c)) for (_, now), c in zip(pairs, changes, strict=True)]))
+    return {"kinds": [kind_of_metric(kind) for kind in kinds], "rows": rows}
 
 
 def _images(pairs: list[Pair], first: str, second: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.config.profile import toml_value
@@ -117,6 +117,11 @@ def split_metric(name: str, classes: Sequence[str]) -> tuple[str, str]:
         return name, ""
     of = max((c for c in classes if name.endswith(f"_{c}")), key=len, default="")
     return (name[: -len(of) - 1], of) if of else (name, "")
+
+
+def of_each_class(names: Iterable[str], classes: Sequence[str]) -> set[str]:
+    """Returns the metrics of single classes, which a table of classes shows; none of two classes or fewer."""
+    return {name for name in names if split_metric(name, classes)[1]} if len(classes) > 2 else set()
 
 
 def kind_of_metric(kind: str) -> str:

@@ -9,8 +9,8 @@ from pipeline.report import pictures
 from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
-from unet.evaluation.results import PICTURES, ExamplePicture
-from unet.images.display import class_colors
+from unet.evaluation.results import BLACK, PICTURES, WHITE, ExamplePicture
+from unet.images.display import class_colors, class_letter
 
 _SIDES = (768, 560, 400, 288, 208)  # possible longest sides of pictures in pixels
 _BYTES = 340_000  # limit for all pictures of one image, as text
@@ -43,10 +43,17 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
             groups.append({"title": title, "images": shown})
     shown_kinds = _kinds(classes, artifacts.first)
     colors = class_colors(len(classes), artifacts.first)
+    lettered = pictures.is_lettered(len(classes), artifacts.first)
     return {
         "groups": groups,
-        "classes": [(name, _hex(color)) for name, color in zip(classes, colors, strict=True)],
-        "errors": [(label, _hex(pictures.ERROR_COLORS[kind])) for kind, label in shown_kinds.items()],
+        "classes": [
+            (name, _hex(color), class_letter(i, artifacts.first) if lettered else "")
+            for i, (name, color) in enumerate(zip(classes, colors, strict=True))
+        ],
+        "lettered": lettered,
+        "errors": [(label, _hex(pictures.ERROR_COLORS[kind]), "") for kind, label in shown_kinds.items()],
+        "black": BLACK,
+        "white": WHITE,
     }
 
 
@@ -103,6 +110,7 @@ def _drawn(
             width,
             height,
             pictures.mask(ground_truth, len(classes), first),
+            pictures.letters(ground_truth, len(classes), first),
         ),
         Panel(
             "Prediction",
@@ -110,6 +118,7 @@ def _drawn(
             width,
             height,
             pictures.mask(predicted, len(classes), first),
+            pictures.letters(predicted, len(classes), first),
         ),
         Panel("Errors", f"Errors in {name}: {words}", width, height, dimmed, pictures.errors(kinds)),
         Panel(

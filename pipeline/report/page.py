@@ -103,7 +103,7 @@ def report(root: Root, run: Run) -> str:
     """Returns the report of a run as HTML."""
     artifacts = RunArtifacts(root, run)
     sections, unreached = _render(SECTIONS, artifacts)
-    if run.status in verdict.FAILED:
+    if run.status in verdict.EARLY:
         sections[0]["title"] = "What happened"
     return (
         _environment()

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from scipy import ndimage
 
 from pipeline.report.artifacts import Missing
 from unet.images.depth import DEPTH_SCALE
-from unet.images.display import class_colors
+from unet.images.display import class_colors, class_letter
 from unet.masks.labels import IGNORE
 
 RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
@@ -28,6 +29,9 @@ ERROR_COLORS = {
 _NOT_COUNTED = (128, 128, 128)
 _RIGHT, _WRONG = 0.35, 0.85  # opacities
 _QUALITY = 82  # quality of JPEGs
+_UNLETTERED = 7  # classes that colors alone tell apart: those of Okabe and Ito
+_LETTERED_REGIONS = 3  # of each class, the largest ones
+_LETTER = 0.045  # height of a letter, as a share of the longest side
 _GRAYS = 32  # steps of a probability: enough for the eye, a fraction of the bytes
 
 
@@ -89,6 +93,47 @@ def mask(indices: NDArray[np.uint8], classes: int, first: int = 1) -> str:
     """Encodes class indices, [H, W], as a data URI in the colors of the classes; ignored pixels are gray."""
     colors = class_colors(max(classes, 2), first)
     return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*_NOT_COUNTED, 255)})
+
+
+def is_lettered(classes: int, first: int = 1) -> bool:
+    """Whether there are so many classes that letters tell them apart, besides their colors."""
+    return classes - first > _UNLETTERED
+
+
+def letters(indices: NDArray[np.uint8], classes: int, first: int = 1) -> str:
+    """Returns a picture with the letters of the classes in their largest regions, as a data URI.
+
+    It is empty if there are so few classes that colors tell them apart.
+    """
+    if not is_lettered(classes, first):
+        return ""
+    height, width = indices.shape
+    size = max(_LETTER * max(height, width), 6.0)
+    depth = ndimage.distance_transform_edt(~_edges(indices))  # [H, W], from where another class begins
+    parts = []
+    for index in range(first, classes):
+        regions, count = ndimage.label(indices == index)
+        areas = np.bincount(regions.ravel(), minlength=count + 1)[1:]
+        largest = np.argsort(-areas, kind="stable")[:_LETTERED_REGIONS] + 1
+        # The middle of a region may lie outside of it: the pixel that is farthest from its edge does not.
+        for y, x in ndimage.maximum_position(depth, regions, largest) if count else ():
+            if depth[y, x] >= size / 4:  # there is room for a letter
+                parts.append(f'<text x="{x + 0.5}" y="{y + 0.5}">{class_letter(index, first)}</text>')
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
+        f' viewBox="0 0 {width} {height}">'
+        f'<g font-family="sans-serif" font-weight="bold" font-size="{size:.1f}" text-anchor="middle"'
+        f' dominant-baseline="central" fill="#fff" stroke="#000" stroke-width="{size / 5:.1f}"'
+        f' stroke-linejoin="round" paint-order="stroke">{"".join(parts)}</g></svg>'
+    )
+    return _uri("svg+xml", io.BytesIO(svg.encode()))
+
+
+def _edges(indices: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Pixels beside one of another class, or at the edge of the picture, [H, W]."""
+    padded = np.pad(indices.astype(np.int16), 1, constant_values=-1)
+    around = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return np.any([neighbor != indices for neighbor in around], axis=0)
 
 
 def ramp(values: NDArray[np.uint8]) -> str:

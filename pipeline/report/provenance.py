@@ -16,6 +16,7 @@ _STATES = {
     "done": "done",
     "failed": "failed",
     "running": "was running",
+    "stopped": "stopped before its end",
     "waiting": "not reached",
 }
 
@@ -34,7 +35,7 @@ def components(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def _node(node: Node, longest: float) -> dict[str, Any]:
-    ran = node.state in ("done", "failed", "running")
+    ran = node.state in ("done", "failed", "running", "stopped")
     return {
         "name": node.name,
         "state": _STATES.get(node.state, node.state)

@@ -27,6 +27,7 @@ from unet.evaluation.slices import SHARES, SIZES
 SCORE = "foreground_iou"
 _LISTED = 1000  # images in the table; images.json lists all
 _SLICE_METRICS = 4
+_WIDE_CELLS = 6  # classes of whose confusion matrix the cells have room for shares and counts
 _BY = {"size": "Size", "bit_depth": "Bits", "foreground": "Share of the foreground"}
 _BUCKETS = {"Size": list(SIZES), "Share of the foreground": list(SHARES)}
 
@@ -54,13 +55,26 @@ def classes(artifacts: Evaluated) -> dict[str, Any]:
         (
             name,
             [
-                (f"{n:,}", percent(share) if total[i] else "–", round(100 * share))
+                (f"{n:,}", _share(share, len(names)) if total[i] else "–", round(100 * share))
                 for n, share in zip(row, part, strict=True)
             ],
         )
         for i, (name, row, part) in enumerate(zip(names, verdict["confusion"], shares, strict=True))
     ]
-    return {"kinds": [kind_of_metric(kind) for kind in kinds], "rows": rows, "names": names, "matrix": matrix}
+    return {
+        "kinds": [kind_of_metric(kind) for kind in kinds],
+        "rows": rows,
+        "names": names,
+        "matrix": matrix,
+        "narrow": len(names) > _WIDE_CELLS,
+    }
+
+
+def _share(share: float, classes: int) -> str:
+    """Formats a cell of the confusion matrix: of many classes only whole percents, without the sign."""
+    if classes <= _WIDE_CELLS:
+        return percent(share)
+    return "<1" if 0 < share < 0.005 else f"{100 * share:.0f}"
 
 
 def distribution(artifacts: Evaluated) -> dict[str, Any]:

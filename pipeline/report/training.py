@@ -18,7 +18,6 @@ from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
 
 _SIDE = 320  # side of a sample patch in pixels
 _ROWS = 100  # maximum number of rows in the table of the curves
-_CHARTS = 4  # maximum number of charts for the IoU of single classes; the table shows all classes
 CURVES = (
     ("loss", "Loss of the training patches"),
     ("val_foreground_iou", "Foreground IoU of the validation images"),
@@ -40,7 +39,7 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
     each = _per_class(artifacts)
     drawn = [
         (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
-        for name, title in (*CURVES, *list(each.items())[:_CHARTS])
+        for name, title in (*CURVES, *each.items())
         if has_numbers(columns, name)
     ]
     if not drawn:
@@ -168,8 +167,9 @@ def samples(artifacts: RunArtifacts) -> dict[str, Any]:
                 )
             )
             drawn = pictures.mask(mask, len(artifacts.classes), artifacts.first)
+            over = pictures.letters(mask, len(artifacts.classes), artifacts.first)
             panels.append(
-                Panel(f"Target, {label}", f"True classes of that patch, {label}", width, height, drawn)
+                Panel(f"Target, {label}", f"True classes of that patch, {label}", width, height, drawn, over)
             )
         if row["weight"]:
             weighted = True

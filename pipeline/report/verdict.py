@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.report.artifacts import Missing, RunArtifacts
-from pipeline.report.formats import count, format_interval, metric, number, sentence, signed
-from unet.evaluation.results import Baseline, Check, Metric, Verdict
+from pipeline.report.formats import count, format_interval, metric, number, of_each_class, sentence, signed
+from unet.evaluation.results import Baseline, Check, Metric, Verdict, decisive_p
 from unet.metrics.names import LOWER_IS_BETTER
 
 # Title and style of each status: good, bad, or neither.
@@ -22,7 +22,7 @@ STATUSES = {
     "running": ("Still running", "open"),
     "waiting": ("Waiting for its next part", "open"),
 }
-FAILED = ("failed", "bad_input", "interrupted", "killed", "unknown")
+EARLY = ("failed", "bad_input", "interrupted", "killed", "unknown")  # of runs that did not come to their end
 _KEY_METRICS = 3
 
 
@@ -45,20 +45,21 @@ def headline(artifacts: RunArtifacts) -> dict[str, Any]:
 
 
 def build(artifacts: RunArtifacts) -> dict[str, Any]:
-    """Builds the section of the gate; for a failed run also the end of the log."""
-    failed = artifacts.run.status in FAILED
+    """Builds the section of the gate; for a run that did not come to its end also the end of the log."""
+    ended_early = artifacts.run.status in EARLY
     context: dict[str, Any] = {
-        "log": artifacts.log_tail if failed else "",
+        "log": artifacts.log_tail if ended_early else "",
         "log_path": str(artifacts.root.run(artifacts.run.id) / "log.txt"),
         "note": "",
         "demands": "What the gate demands",
         "checks": [],
         "metrics": [],
+        "by_class": False,
     }
     try:
         verdict = artifacts.verdict
     except Missing as missing:
-        if not failed:
+        if not ended_early:
             raise
         return context | {"note": f"There is no verdict. {missing}"}
     context |= {
@@ -73,6 +74,7 @@ def measured(verdict: Verdict) -> dict[str, Any]:
     """Builds the tables of the checks and of all other metrics."""
     classes = verdict["classes"]
     checked = {check["metric"] for check in verdict["checks"] if not check["slice"]}
+    left_to_classes = of_each_class(verdict["metrics"], classes)
     return {
         "blessed": verdict["blessed"],
         "compared": any(values["baseline"] is not None for values in verdict["metrics"].values()),
@@ -81,8 +83,9 @@ def measured(verdict: Verdict) -> dict[str, Any]:
         "metrics": [
             _metric(name, values, classes)
             for name, values in verdict["metrics"].items()
-            if name not in checked
+            if name not in checked and name not in left_to_classes
         ],
+        "by_class": bool(left_to_classes),
     }
 
 
@@ -108,7 +111,7 @@ def _check(check: Check, classes: list[str]) -> dict[str, Any]:
         "bound": bound,
         "baseline": number(check["baseline"], 4),
         "margin": signed(check["margin"], 4),
-        "p": "" if check["p"] is None else f"p = {number(check['p'])}",
+        "p": "" if (p := decisive_p(check)) is None else f"p = {number(p)}",
         "chance": check["by_chance"],
         "passed": check["passed"],
     }

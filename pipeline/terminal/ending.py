@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,10 +15,18 @@ from pipeline.history.summary import RunSummary
 from pipeline.root import Root
 from pipeline.terminal.command import command, in_checkout, part_command
 from pipeline.terminal.verdict import print_verdict
-from unet.evaluation.results import Verdict
+from unet.evaluation.results import Check, Verdict
 from unet.masks.background import foreground
 
 _EARLY = 0.7  # part of the steps; a schedule that falls to 0 has its best validations at the end
+_DEAD = 0.005  # an IoU below reads 0.00
+_RARE_CLASS = "docs/how-to/rare-class.md says what to try"
+_TRAIN_LONGER = "train longer (--set steps=...)"
+# What makes the gate ask for less, by the kind of the check that was missed.
+_GATE = {
+    "threshold": "lower the gate (--set 'thresholds={...}')",
+    "drop": "allow a larger drop (--set max_drop=...)",
+}
 
 
 def print_end(
@@ -86,7 +95,8 @@ def _hints(
         hints = [f"{predict}{option}", f"  serve     {in_checkout(serve)}", *hints, *_weakest(summary)]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
-        hints.append(f"  next      {_next(summary, record, verdict)}")
+        if advice := _next(summary, record, verdict):
+            hints.append(f"  next      {advice}")
     elif summary.status == "interrupted":
         hints = [f"  go on     {record.command}", *hints]
     elif summary.status == "waiting":
@@ -97,37 +107,81 @@ def _hints(
         hints.append("  next      mend it and run the same command: what was finished is kept")
     if summary.trials:
         hints.append(f"  trials    {summary.trials}")
-    return hints
+    return [*_not_found(summary), *hints]
 
 
 def _next(summary: RunSummary, record: RunRecord, verdict: Verdict | None) -> str:
-    if verdict and verdict["baseline"]["state"] == "incomparable":  # training cannot change that
-        again = command("run", *record.arguments) if record.stage else record.command
-        return f"{again} --rebaseline"
-    return f"{_longer(summary)}, or lower the gate (--set 'thresholds={{...}}')"
+    """What may make the gate bless the next model, by what this one missed; empty if nothing can be said."""
+    if verdict is None or verdict["blessed"]:  # damaged, or the model was withdrawn
+        return ""
+    missed = [check for check in verdict["checks"] if not check["passed"]]
+    if verdict["baseline"]["state"] != "incomparable":
+        return _after_misses(summary, missed)
+    again = command("run", *record.arguments) if record.stage else record.command
+    rebaseline = f"{again} --rebaseline"  # training cannot change that
+    return f"{_after_misses(summary, missed)}; then {rebaseline}" if missed else rebaseline
 
 
-def _longer(summary: RunSummary) -> str:
-    """Whether more steps seem to help: not where the validations were best long before the end.
+def _after_misses(summary: RunSummary, missed: Sequence[Check]) -> str:
+    kinds = {check["kind"] for check in missed}
+    gate = [_GATE[kind] for kind in _GATE if kind in kinds]
+    if not _dead(summary) and all(check["value"] is None for check in missed):
+        return f"add test images that show what could not be measured, or {' and '.join(gate)}"
+    return ", or ".join([_training(summary, missed), *gate])
 
-    Of a network that finds nothing yet the first validation is the best.
-    """
-    if summary.metrics.get("foreground_iou") and 0 < summary.best_step <= _EARLY * summary.steps:
+
+def _training(summary: RunSummary, missed: Sequence[Check]) -> str:
+    """What to do about the model. That more steps may not help is only said where the curves show it."""
+    if not summary.metrics.get("foreground_iou"):  # of a network that finds nothing yet
+        return _TRAIN_LONGER
+    if _dead(summary):
+        return f"{_TRAIN_LONGER}, with what docs/how-to/rare-class.md says of classes that are not found"
+    if all(map(_may_be_noise, missed)):
         return (
-            f"the weights were best after {summary.best_step:,} of {summary.steps:,} steps, so more may not "
-            "help: add images like the worst ones of the report"
+            "add test images (each threshold that was missed lies within its 95 % interval, so others may "
+            f"decide otherwise), or {_TRAIN_LONGER}"
         )
-    return "train longer (--set steps=...)"
+    if not 0 < summary.best_step <= _EARLY * summary.steps:
+        return _TRAIN_LONGER
+    worse = (
+        f"the weights were best after {summary.best_step:,} of {summary.steps:,} steps and clearly worse "
+        "later, so more may not help: "
+    )
+    return f"{worse if summary.declined else ''}add images like the worst ones of the report"
+
+
+def _may_be_noise(check: Check) -> bool:
+    """Whether a threshold was missed by so little that other test images may decide otherwise."""
+    low, high = check["low"], check["high"]
+    return check["kind"] == "threshold" and None not in (low, high) and low <= check["bound"] <= high  # type: ignore[operator]
+
+
+def _ious(summary: RunSummary) -> dict[str, float]:
+    """The IoU of each class that counts and could be measured."""
+    classes = foreground(list(summary.config.get("classes", {})), summary.config.get("background", "auto"))
+    values = {name: summary.metrics.get(f"iou_{name}") for name in classes}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _dead(summary: RunSummary) -> list[str]:
+    """The classes of several that the model does not find at all."""
+    known = _ious(summary)
+    return [name for name, value in known.items() if value < _DEAD] if len(known) > 1 else []
+
+
+def _not_found(summary: RunSummary) -> list[str]:
+    if not (dead := _dead(summary)):
+        return []
+    share = f"{len(dead)} of {len(_ious(summary))} classes"
+    return [f"  not found {', '.join(dead)}: {share} with an IoU of 0.00; {_RARE_CLASS}"]
 
 
 def _weakest(summary: RunSummary) -> list[str]:
     """The class that pulls the means down, where there are several beside the background."""
-    classes = foreground(list(summary.config.get("classes", {})), summary.config.get("background", "auto"))
-    values = {name: summary.metrics.get(f"iou_{name}") for name in classes}
-    known = {name: value for name, value in values.items() if value is not None}
-    if len(known) < 2:
+    known = _ious(summary)
+    if len(known) < 2 or _dead(summary):
         return []
     name = min(known, key=known.__getitem__)
     parts = ((kind, summary.metrics.get(f"{kind}_{name}")) for kind in ("precision", "recall"))
     rest = "".join(f", {kind} {value:.2f}" for kind, value in parts if value is not None)
-    return [f"  weakest   {name}: IoU {known[name]:.2f}{rest}; docs/how-to/rare-class.md says what to try"]
+    return [f"  weakest   {name}: IoU {known[name]:.2f}{rest}; {_RARE_CLASS}"]

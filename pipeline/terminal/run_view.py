@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.history.durations import format_duration
-from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, WAITING
+from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, STOPPED, WAITING
 
-STOPPED, NOT_RUN = "stopped", "not run"
+NOT_RUN = "not run"
 _BAR = 40  # columns, where there are as many
-_MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "✗", NOT_RUN: "·"}
-_ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "x", NOT_RUN: "."}
+_MARKS = {WAITING: "·", CACHED: "=", DONE: "✓", FAILED: "✗", STOPPED: "-", NOT_RUN: "·"}
+_ASCII_MARKS = {WAITING: ".", CACHED: "=", DONE: "+", FAILED: "x", STOPPED: "-", NOT_RUN: "."}
 _STYLES = {
     WAITING: "dim",
     NOT_RUN: "dim",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.terminal.console import make_table
-from unet.evaluation.results import Check, Number, Verdict
+from unet.evaluation.results import Check, Number, Verdict, decisive_p
 from unet.metrics.names import LOWER_IS_BETTER
 
 _HEAD = ("metric", "model", "95 %\nfrom", "95 %\nto", "demanded", "before", "")
@@ -19,6 +19,7 @@ _STATES = {
     "incomparable": "not comparable:",
     "rebaselined": "not compared:",
 }
+_KINDS = ("iou", "dice", "precision", "recall", "boundary_f1")  # of metrics that each class has
 _NAME = 20  # columns; longer names are broken
 CHANCE = "pass: may be chance"
 _STYLES = {"FAIL": "red", "pass": "green", CHANCE: "yellow"}
@@ -33,11 +34,17 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     console.print()
     console.print(_table(verdict))
     console.print()
+    if _by_class(verdict):
+        console.print(_class_table(verdict))
+        console.print()
     console.print(Text(("Because " if not good else "") + verdict["reason"]))
 
 
 def _table(verdict: Verdict) -> Table:
-    """A row for each demand, then one for each metric of which nothing was demanded."""
+    """A row for each demand, then one for each metric of which nothing was demanded.
+
+    What several classes have one each of is left to `_class_table`.
+    """
     first, *middle, last = _HEAD
     table = make_table()
     table.add_column(first, max_width=_NAME, overflow="fold")
@@ -46,11 +53,40 @@ def _table(verdict: Verdict) -> Table:
     table.add_column(last, overflow="fold")
     demanded = {check["metric"] for check in verdict["checks"] if not check["slice"]}
     rows = [_check_row(check) for check in verdict["checks"]]
-    hidden = demanded | _doubles(verdict["classes"])
+    hidden = demanded | _doubles(verdict["classes"]) | _by_class(verdict)
     rows += [_metric_row(verdict, name) for name in verdict["metrics"] if name not in hidden]
     for row in rows:
-        table.add_row(*map(Text, row), style=_STYLES.get(row[-1], ""))
+        table.add_row(*map(Text, row), style=_STYLES.get(row[-1].partition(",")[0], ""))
     return table
+
+
+def _class_table(verdict: Verdict) -> Table:
+    """A row for each class, a column for each kind of metric."""
+    metrics = verdict["metrics"]
+    kinds = [kind for kind in _KINDS if any(f"{kind}_{name}" in metrics for name in verdict["classes"])]
+    compared = any(metric["baseline"] is not None for metric in metrics.values())
+    table = make_table()
+    table.add_column("class", max_width=_NAME, overflow="fold")
+    for kind in kinds:
+        table.add_column(kind.replace("_", "\n"), justify="right", overflow="fold")
+    if compared:
+        table.add_column("iou\nbefore", justify="right", overflow="fold")
+    for name in verdict["classes"]:
+        found = [metrics.get(f"{kind}_{name}") for kind in kinds]
+        cells = [_number(metric["value"] if metric else None, ".4f") for metric in found]
+        if compared:
+            iou = metrics.get(f"iou_{name}")
+            cells.append(_number(iou["baseline"] if iou else None, ".4f"))
+        table.add_row(*map(Text, (name, *cells)))
+    return table
+
+
+def _by_class(verdict: Verdict) -> set[str]:
+    """Metrics that a table of the classes shows, where there are more than two."""
+    classes = verdict["classes"]
+    if len(classes) <= 2:
+        return set()
+    return {f"{kind}_{name}" for kind in _KINDS for name in classes} & verdict["metrics"].keys()
 
 
 def _doubles(classes: Sequence[str]) -> set[str]:
@@ -70,11 +106,14 @@ def _check_row(check: Check) -> tuple[str, ...]:
         return name, _number(value, ".4f"), low, high, demand, _number(before, ".4f"), result
     if check["by_chance"]:
         result = CHANCE
+    if (p := decisive_p(check)) is not None:
+        result += f", p = {p:.3f}"
     change = None if value is None or before is None else value - before
     demand = f"<= {bound:g}" if lower_is_better else f">= {0 - bound:g}"  # 0 - 0 has no sign
     low, high = (_number(check[end], "+.3f") for end in ("low", "high"))
-    p = f"  change, p = {check['p']:.3f}" if check["p"] is not None else "  change"
-    return p, _number(change, "+.4f"), low, high, demand, "", result
+    better = 0 if change is None else -change if lower_is_better else change
+    word = ", better" if better > 0 else ", worse" if better < 0 else ""
+    return f"  change{word}", _number(change, "+.4f"), low, high, demand, "", result
 
 
 def _metric_row(verdict: Verdict, name: str) -> tuple[str, ...]:

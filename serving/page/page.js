@@ -5,9 +5,9 @@ const model = document.querySelector('meta[name="model"]').content;
 const address = `v1/models/${encodeURIComponent(model)}`;
 const element = (id) => document.getElementById(id);
 const [drop, file, message, result] = ["drop", "file", "message", "result"].map(element);
-// Okabe and Ito 2008, told apart whatever eyes one has; those of the model's own coloured masks.
+// Okabe and Ito 2008, then some of Krzywinski's, told apart whatever eyes one has; those of unet/images/display.py.
 const COLOURS = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0],
-  [204, 121, 167]];
+  [204, 121, 167], [164, 1, 34], [104, 2, 63], [0, 252, 207], [0, 60, 134], [0, 141, 249]];
 let latest = 0; // an answer that a newer image has overtaken is not shown
 let painted = null;
 
@@ -182,7 +182,7 @@ async function show(bitmap, maskBlob, name) {
   element("image").setAttribute("aria-label", `The image ${name}, ${width} by ${height} pixels`);
   element("mask").setAttribute("aria-label", `Its mask: ${painted.classes.map(percent).join(", ")}`);
   element("overlay").setAttribute("aria-label", "The mask over the image");
-  element("legend").replaceChildren(...painted.classes.slice(0, 12).map((found) => {
+  element("legend").replaceChildren(...painted.classes.map((found) => {
     const item = document.createElement("li");
     const swatch = document.createElement("i");
     swatch.style.background = found.clear ? "transparent" : `rgb(${found.tint})`;

@@ -20,7 +20,22 @@ from unet.training.tiles import Tiles
 )
 def test_the_best_step_is_that_of_the_weights_that_are_kept(scores, best):
     curves = {"steps": [10, 10, 5], "val_foreground_iou": scores}
-    assert best_step(curves) == {"steps": 25, "best_step": best}
+    assert best_step(curves) == {"steps": 25, "best_step": best, "declined": False}
+
+
+@pytest.mark.parametrize(
+    ("scores", "declined"),
+    [
+        ([0.2, 0.8, 0.6, 0.61, 0.6, 0.61], True),
+        ([0.5, 0.81, 0.79, 0.8, 0.79, 0.8], False),  # a plateau: they differ by chance
+        ([0.5, 0.8, 0.5, 0.8, 0.5, 0.79], False),  # noise
+        ([0.2, 0.8, 0.3], False),  # too few to tell
+        ([0.1, 0.2, 0.3, 0.4, 0.5], False),
+        ([0.0] * 6, False),
+    ],
+)
+def test_a_training_declined_if_its_end_is_worse_by_more_than_chance(scores, declined):
+    assert best_step({"steps": [1] * len(scores), "val_foreground_iou": scores})["declined"] == declined
 
 
 def name_of_checkpoints(start: str = "", pixel: int = 1) -> str:

@@ -204,10 +204,11 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
     change = part.change(metric)
     low, high = bootstrap.interval(change)
     margin = allowed - sign * (value - before)
-    p = bootstrap.p_not_worse(sign * change)
-    # With too few images for a test of significance, the size of the drop alone decides.
     is_allowed = margin >= -_ROUNDING
-    is_chance = part.comparable(metric) >= bootstrap.LEAST_IMAGES and p >= SIGNIFICANT
+    # With too few images for a test of significance, the size of the drop alone decides.
+    enough = part.comparable(metric) >= bootstrap.LEAST_IMAGES and not math.isnan(value)
+    p = bootstrap.p_not_worse(sign * change) if enough else None
+    is_chance = p is not None and p >= SIGNIFICANT
     return {
         "metric": metric,
         "slice": of_slice,
@@ -220,7 +221,7 @@ def _drop(metric: str, of_slice: str, allowed: float, part: _Part) -> Check:
         "high": high,
         "p": p,
         "passed": not math.isnan(value) and (is_allowed or is_chance),
-        "by_chance": not math.isnan(value) and not is_allowed and is_chance,
+        "by_chance": not is_allowed and is_chance,
         "images": part.comparable(metric),
     }
 
@@ -239,9 +240,7 @@ def _sentence(check: Check) -> str:
         return f"{name} is {value:.4f}, the threshold is {bound:.4f}"
     assert before is not None
     worse = abs(value - before)
-    sure = (
-        f"p = {check['p']:.3f}" if check["images"] >= bootstrap.LEAST_IMAGES else f"{check['images']} images"
-    )
+    sure = f"{check['images']} images" if check["p"] is None else f"p = {check['p']:.3f}"
     return (
         f"{name} is {value:.4f}, the last blessed model has {before:.4f}: worse by {worse:.4f}, "
         f"{bound:.4f} is allowed ({sure})"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unet.evaluation.results import PICTURES, ImageRow
+from unet.evaluation.results import BLACK, PICTURES, WHITE, ImageRow
 from unet.images.channels import is_stacked
 from unet.images.display import stretch_table
 from unet.images.reader import to_grayscale
@@ -19,7 +19,6 @@ from unet.images.stacking import composite
 SCORE = "foreground_iou"
 EACH = 3  # number of images of each role: worst, median, best
 LONGEST_SIDE = 768  # largest height or width of a picture in pixels
-_BLACK, _WHITE = 0.5, 99.7  # percentiles of the values that are shown as black and white
 
 
 def pick(rows: Sequence[ImageRow]) -> list[dict[str, Any]]:
@@ -81,10 +80,10 @@ def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     """Stretches the contrast, [H, W] or [H, W, 3]; percentiles of the grey values become black and white."""
     pixels, channels = composite(pixels), pixels.shape[-1]
     if is_stacked(channels):  # each by itself: the brightness of one does not depend on that of another
-        planes = [stretch_table(plane, _BLACK, _WHITE)[plane] for plane in np.moveaxis(pixels, -1, 0)]
+        planes = [stretch_table(plane, BLACK, WHITE)[plane] for plane in np.moveaxis(pixels, -1, 0)]
         return np.stack(planes, -1) if len(planes) > 1 else planes[0]
     gray = to_grayscale(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
-    return stretch_table(gray, _BLACK, _WHITE)[pixels if pixels.shape[-1] == 3 else gray]
+    return stretch_table(gray, BLACK, WHITE)[pixels if pixels.shape[-1] == 3 else gray]
 
 
 def _is_number(value: float | None) -> bool:

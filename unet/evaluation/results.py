@@ -21,6 +21,7 @@ from unet.files import atomic_write
 VERDICT, IMAGES, PICTURES = "verdict.json", "images.json", "pictures"
 EVALUATION, TABLE = "evaluation.json", "images.csv"  # of the command evaluate
 INDEX = "index.json"  # in the folder of pictures
+BLACK, WHITE = 0.5, 99.7  # percentiles of an image's values that its picture shows as black and white
 
 Number = float | None  # None if the value could not be measured
 
@@ -35,8 +36,8 @@ class Check(TypedDict):
     `slice` is "" for all test images. A "threshold" compares `value` with `bound`; a "drop" allows `value` to
     be worse than `baseline` by `bound`, and by more if chance may explain it. `margin` is the distance to the
     bound, negative beyond it. `low` and `high` are the 95 % interval of `value`, or, for a drop, of `value`
-    minus `baseline`; `p` is the p-value of the paired bootstrap. `by_chance`: the drop is larger than
-    allowed, and passed because chance may explain it.
+    minus `baseline`; `p` is the p-value of the paired bootstrap, None if there are too few images to
+    speak of chance. `by_chance`: the drop is larger than allowed, and passed because chance may explain it.
     """
 
     metric: str
@@ -52,6 +53,15 @@ class Check(TypedDict):
     passed: bool
     by_chance: bool
     images: int
+
+
+def decisive_p(check: Check) -> Number:
+    """The p-value of a drop that is larger than allowed, which p alone decided; None for any other check.
+
+    It is the probability of such a drop by chance. Of a model that is better it is close to 1, which would
+    read like the opposite.
+    """
+    return check["p"] if check["by_chance"] or not check["passed"] else None
 
 
 class Baseline(TypedDict):

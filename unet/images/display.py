@@ -13,7 +13,7 @@ from unet.images.reader import to_grayscale
 from unet.images.stacking import composite
 
 LARGEST = 1 << 25  # largest number of pixels of an overlay; larger images are subsampled
-_BLACK, _WHITE = 1.0, 99.7  # percentiles of the grey values that are shown as black and white
+BLACK, WHITE = 1.0, 99.7  # percentiles of the grey values that are shown as black and white
 _OPACITY = 0.35  # opacity of the areas of classes; their outlines are opaque
 
 
@@ -37,7 +37,7 @@ def overlay(
     step = max(1, math.ceil(math.sqrt(indices.size / LARGEST)))
     shown, classes = np.asarray(composite(pixels)[::step, ::step]), np.asarray(indices[::step, ::step])
     stored = to_grayscale(shown) if shown.shape[-1] == 3 else shown[..., 0]
-    gray = stretch_table(stored, _BLACK, _WHITE)[stored]
+    gray = stretch_table(stored, BLACK, WHITE)[stored]
     outline = _outline(classes)
     areas = np.repeat(gray[..., None], 3, -1)
     for index, color in enumerate(colors[first:], first):
@@ -81,14 +81,28 @@ def stretch_table(gray: NDArray[Any], black: float, white: float) -> NDArray[np.
     return (np.clip((values - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
 
 
-# The colour-blind-safe palette of Okabe and Ito 2008; black is the background. It repeats for more classes.
+# Black is the background. Then the colour-blind-safe palette of Okabe and Ito 2008 (jfly.uni-koeln.de/color),
+# and those of Krzywinski's palettes of 12 and 15 colours for colour blindness (mk.bcgsc.ca/colorblind) that
+# differ most from all before them for normal, protan, deutan and tritan eyes. Nobody tells many more apart:
+# further classes have the same colours, ever darker, and the report names classes by letters, too.
 PALETTE = (
     (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
     (204, 121, 167),
+    (164, 1, 34), (104, 2, 63), (0, 252, 207), (0, 60, 134), (0, 141, 249),
 )  # fmt: skip
+_DARKEST = 0.3  # brightness of the last repetition
 
 
 def class_colors(classes: int, first: int = 1) -> list[tuple[int, int, int]]:
     """Red, green and blue of each class, 0 to 255; a class before the first that counts is black."""
-    colors = PALETTE[1:]
-    return [*PALETTE[:first], *(colors[i % len(colors)] for i in range(classes - first))]
+    colors = np.asarray(PALETTE[1:])
+    rounds = math.ceil((classes - first) / len(colors))
+    shades = [colors * shade for shade in np.linspace(1, _DARKEST, max(rounds, 1))]
+    every = np.concatenate(shades)[: classes - first].round().astype(int).tolist()
+    return [*PALETTE[:first], *(tuple(color) for color in every)]
+
+
+def class_letter(index: int, first: int = 1) -> str:
+    """Letter of a class in pictures and legends: A of the first class that counts, Z, A2, ...; else empty."""
+    number, letter = divmod(index - first, 26)
+    return "" if index < first else f"{chr(ord('A') + letter)}{number + 1 if number else ''}"

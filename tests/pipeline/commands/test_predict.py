@@ -94,7 +94,9 @@ def test_everything_that_can_be_written(
     mask, cell = pixels(out / "b.png"), pixels(out / "b.cell.png")
     assert cell.dtype == np.uint16
     assert (mask[cell > 40000] == 100).all()
-    assert pixels(out / "b.overlay.png").shape == (40, 31, 3)
+    height, width, _ = pixels(out / "b.overlay.png").shape
+    assert height > 40  # the legend is below the image
+    assert width >= 31
     features = json.loads((out / "b.geojson").read_text())["features"]
     area = sum(f["properties"]["area"] for f in features if f["properties"]["class"] == "cell")
     assert area == (mask == 100).sum()

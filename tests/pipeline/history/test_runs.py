@@ -77,7 +77,7 @@ def test_a_run_whose_process_is_gone_was_killed(recorded):
         run = load(recorded.root.path, "1")
     assert run.status == "killed"
     assert run.seconds == pytest.approx(60, abs=1.5)
-    assert [node.state for node in run.nodes] == ["done", "failed", "waiting", "waiting"]
+    assert [node.state for node in run.nodes] == ["done", "stopped", "waiting", "waiting"]
 
 
 def test_a_really_killed_process_is_told_as_killed(tmp_path):
@@ -102,6 +102,14 @@ with exclusive(root / ".lock"):
     process.kill()
     process.communicate()
     assert load(tmp_path, "1").status == "killed"
+
+
+@pytest.mark.parametrize("state", [FAILED, RUNNING])
+@pytest.mark.parametrize(("status", "told"), [("interrupted", "stopped"), ("failed", "failed")])
+def test_no_component_of_an_interrupted_run_has_failed(recorded, state, status, told):
+    recorded.add("1", {"ImageMaskExampleGen": COMPLETE, "Trainer": state}, status=status, seconds=20.0)
+    run = load(recorded.root.path, "1")
+    assert [node.state for node in run.nodes] == ["done", told, "waiting", "waiting"]
 
 
 def test_a_failed_component_ends_with_its_run_not_when_the_next_run_closes_it(recorded):

@@ -17,7 +17,7 @@ from tests.pipeline.recorded_runs import CACHED, COMPLETE, FAILED, HASH, NODES, 
 FIELDS = {
     "run_id", "config", "started", "status", "reason", "seconds", "components", "images", "metrics",
     "baseline", "thresholds", "verdict", "learning_rate", "trials", "steps", "best_step",
-    "start", "model", "data_hash", "pushed", "warnings", "peak_memory_mb", "versions",
+    "declined", "start", "model", "data_hash", "pushed", "warnings", "peak_memory_mb", "versions",
 }  # fmt: skip
 
 

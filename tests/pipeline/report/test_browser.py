@@ -97,6 +97,29 @@ def test_widths_and_schemes(page: Browser, width: int, scheme: str):
     assert page.errors() == []
 
 
+@pytest.mark.parametrize("width", [375, 1280])
+def test_twelve_classes_are_readable(window: Browser, make: Callable[..., Made], tmp_path: Path, width: int):
+    names = [f"class number {i}" for i in range(12)]
+    made = make(classes=names, size=(300, 400))
+    path = tmp_path / "report.html"
+    path.write_text(report(made.root, made.run), encoding="utf-8")
+    window.emulate(width, 900, "light")
+    window.open(path.as_uri())
+    window.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    assert window.run("return document.documentElement.scrollWidth") <= width
+    assert window.run(CONTRASTS) == []
+    over = "img.over[src^='data:image/svg']"
+    letters = window.run(f'return [...document.querySelectorAll("{over}")].map((i) => i.naturalWidth)')
+    assert len(letters) >= 2 * 3
+    assert set(letters) == {400, 40}  # of the test images and of the samples
+    if width == 1280:  # the matrix needs no scrolling
+        assert window.run(
+            "const table = document.querySelector('.matrix.narrow');"
+            "return table.scrollWidth <= table.parentElement.clientWidth"
+        )
+    assert window.errors() == []
+
+
 def test_the_keyboard_opens_moves_and_closes_the_zoom(page: Browser):
     page.run("document.querySelector('.panel').focus()")
     page.press(ENTER)

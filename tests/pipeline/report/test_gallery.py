@@ -6,8 +6,31 @@ from collections.abc import Callable
 
 import pytest
 
+from pipeline.report.artifacts import RunArtifacts
+from pipeline.report.gallery import build
 from tests.pipeline.report.conftest import Made, damaged
 from tests.pipeline.report.pages import page
+
+MANY = ["background", *(f"class {i}" for i in range(11))]
+
+
+@pytest.mark.parametrize("classes", [MANY[:3], MANY])
+def test_the_legend_has_letters_where_the_pictures_have(make: Callable[..., Made], classes: list[str]):
+    made = make(classes=classes, size=(300, 300))
+    found = build(RunArtifacts(made.root, made.run))
+    assert [name for name, _, _ in found["classes"]] == classes
+    assert len({color for _, color, _ in found["classes"]}) == len(classes)
+    letters = "ABCDEFGHIJK" if classes == MANY else ""
+    assert [letter for _, _, letter in found["classes"]] == ["", *(letters or [""] * (len(classes) - 1))]
+    panels = found["groups"][0]["images"][0]["panels"]
+    assert [bool(panel.over) for panel in panels[:3]] == [False, bool(letters), bool(letters)]
+    assert ("bear its letter" in page(made).text["images"]) == bool(letters)
+
+
+def test_that_the_contrast_is_stretched_is_told(make: Callable[..., Made]):
+    text = page(make()).text
+    assert "percentile 0.5 of the values is black, 99.7 is white" in text["images"]
+    assert "contrast, which is stretched" in text["samples"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -47,8 +48,43 @@ def test_masks_have_the_colors_of_their_classes(classes: int):
     shown = decode(pictures.mask(indices, classes))[0]
     assert shown[0].tolist() == [*PALETTE[0], 255]
     assert shown[1].tolist() == [*PALETTE[1], 255]
-    assert len(np.unique(shown[: min(classes, 8)], axis=0)) == min(classes, 8)
+    assert len(np.unique(shown[:classes], axis=0)) == classes
     assert shown[-1].tolist() == [128, 128, 128, 255]
+
+
+def letters_of(uri: str) -> list[tuple[str, float, float]]:
+    kind, _, data = uri.partition(";base64,")
+    assert kind == "data:image/svg+xml"
+    found = ElementTree.fromstring(base64.b64decode(data)).iter("{http://www.w3.org/2000/svg}text")
+    return [(element.text or "", float(element.attrib["x"]), float(element.attrib["y"])) for element in found]
+
+
+@pytest.mark.parametrize(
+    ("classes", "first", "lettered"), [(8, 1, False), (9, 1, True), (7, 0, False), (8, 0, True)]
+)
+def test_letters_are_for_more_classes_than_colors_tell_apart(classes: int, first: int, lettered: bool):
+    indices = np.ones((50, 50), np.uint8)
+    assert bool(pictures.letters(indices, classes, first)) == lettered
+
+
+def test_letters_stand_in_the_largest_regions_of_their_class():
+    indices = np.zeros((200, 300), np.uint8)
+    for i in range(5):
+        indices[10:30, 10 + 50 * i : 25 + 8 * i + 50 * i] = 1  # five, each a little larger
+    indices[60:160, 60:160] = 2
+    indices[80:140, 80:160] = 0  # a horseshoe, whose middle is background
+    indices[190, 100] = 11  # too small for a letter
+    found = letters_of(pictures.letters(indices, 12))
+    assert sorted(letter for letter, _, _ in found) == ["A", "A", "A", "B"]
+    for letter, x, y in found:
+        assert indices[int(y), int(x)] == "AB".index(letter) + 1
+    assert all(x > 100 for letter, x, _ in found if letter == "A")
+
+
+def test_letters_stand_in_the_middle_of_a_class_that_fills_the_picture():
+    [(letter, x, y)] = letters_of(pictures.letters(np.full((100, 100), 3, np.uint8), 12))
+    assert letter == "C"
+    assert (x, y) == pytest.approx((50, 50), abs=1)
 
 
 def test_an_unknown_class_is_drawn_as_not_counted():

@@ -22,6 +22,15 @@ def test_a_run_of_which_only_the_folder_is_left(make: Callable[..., Made]):
     assert "not known" in text["configuration"]
 
 
+def test_a_component_that_was_stopped_has_not_failed(make: Callable[..., Made]):
+    made = make(status="interrupted", reason="stopped by a signal in Trainer")
+    made.run.nodes[-1].state = "stopped"
+    text = page(made).text
+    assert "stopped before its end" in text["components"]
+    assert "failed" not in text["components"]
+    assert "Interrupted" in text[""]
+
+
 @pytest.mark.parametrize(
     ("changed", "listed"),
     [({"steps": 60}, ["steps"]), ({}, [])],

@@ -31,6 +31,17 @@ def test_the_kept_weights_are_those_of_the_best_validation(make: Callable[..., M
     assert [title for title, _ in found["charts"]] == [title for _, title in training.CURVES[:2]]
 
 
+def test_every_class_has_a_chart(make: Callable[..., Made]):
+    names = [f"class {i}" for i in range(12)]
+    made = make(classes=["background", *names])
+    columns = ",".join(f"val_iou_{name}" for name in names)
+    values = ",".join(f"{i / 100}" for i in range(12))
+    (made.folder("Trainer", "model_run") / CURVES).write_text(f"loss,{columns},steps\n0.5,{values},10\n")
+    found = training.curves(artifacts(made))
+    assert [title for title, _ in found["charts"][1:]] == [f"Validation IoU, {name}" for name in names]
+    assert len(found["names"]) == 13
+
+
 def test_curves_without_a_number_are_told(make: Callable[..., Made]):
     made = make()
     (made.folder("Trainer", "model_run") / CURVES).write_text("loss,steps\nnan,10\n")

@@ -50,15 +50,86 @@ def test_a_refused_run_names_the_weakest_of_several_classes(tmp_path):
     assert (Path(__file__).resolve().parents[3] / "docs/how-to/rare-class.md").is_file()
 
 
+MISSED = check(value=0.4, passed=False, low=0.35, high=0.45)
+NEAR = check(value=0.48, passed=False, low=0.4, high=0.55)
+UNKNOWN = check(value=None, low=None, high=None, passed=False)
+DROPPED = check(kind="drop", bound=0.01, value=0.55, low=-0.09, high=-0.02, p=0.01, passed=False)
+
+
+def advice(tmp_path: Path, *checks: Any, state: str = "none", **summary: Any) -> str:
+    """The last line of a refused run of three classes, without its label; empty without one."""
+    metrics = {"foreground_iou": 0.4, "iou_b": 0.4, "iou_c": 0.4, **summary.pop("metrics", {})}
+    told = {"steps": 1000, "best_step": 1000, "metrics": metrics, **summary}
+    found = verdict([check(), *checks], blessed=False, state=state)
+    config = {"classes": {"a": 0, "b": 1, "c": 2}}
+    text = end(Root(tmp_path), "not_blessed", verdict=found, config=config, **told)
+    return text.partition("  next      ")[2].rstrip("\n")
+
+
 @pytest.mark.parametrize(
-    ("best", "iou", "longer"),
-    [(0, 0.4, True), (600, 0.4, False), (600, 0.0, True), (600, None, True), (900, 0.4, True)],
+    ("best", "declined", "longer"),
+    [(0, True, True), (600, True, False), (600, False, False), (900, True, True), (900, False, True)],
 )
-def test_a_refused_run_is_to_be_longer_only_if_it_still_learned_at_its_end(best, iou, longer, tmp_path):
-    metrics = {"foreground_iou": iou}
-    text = end(Root(tmp_path), "not_blessed", steps=1000, best_step=best, metrics=metrics)
-    assert ("train longer" in text) == longer
-    assert ("best after 600 of 1,000 steps" in text) == (not longer)
+def test_more_steps_are_no_help_only_if_the_curves_show_it(best, declined, longer, tmp_path):
+    found = advice(tmp_path, MISSED, best_step=best, declined=declined)
+    assert ("train longer" in found) == longer
+    claimed = "best after 600 of 1,000 steps and clearly worse later, so more may not help" in found
+    assert claimed == (declined and not longer)
+    assert found.endswith("lower the gate (--set 'thresholds={...}')")
+
+
+@pytest.mark.parametrize(
+    "metrics", [{"iou_b": 0.0}, {"iou_b": 0.004}, {"foreground_iou": 0.0}, {"foreground_iou": None}]
+)
+def test_more_steps_are_advised_while_classes_are_not_found(metrics, tmp_path):
+    found = advice(tmp_path, MISSED, best_step=600, declined=True, metrics=metrics)
+    assert "train longer" in found
+    assert "may not help" not in found
+
+
+def test_a_threshold_within_the_noise_is_no_reason_for_advice_about_steps(tmp_path):
+    found = advice(tmp_path, NEAR, best_step=600, declined=True)
+    assert "add test images (each threshold that was missed lies within its 95 % interval" in found
+    assert "may not help" not in found
+    assert "95 %" not in advice(tmp_path, NEAR, MISSED)
+
+
+@pytest.mark.parametrize(
+    ("checks", "thresholds", "drop"),
+    [([MISSED], True, False), ([DROPPED], False, True), ([MISSED, DROPPED], True, True)],
+)
+def test_only_the_demand_that_was_missed_may_be_lowered(checks, thresholds, drop, tmp_path):
+    found = advice(tmp_path, *checks)
+    assert ("thresholds={...}" in found) == thresholds
+    assert ("max_drop" in found) == drop
+
+
+def test_what_could_not_be_measured_is_no_matter_of_training(tmp_path):
+    found = advice(tmp_path, UNKNOWN)
+    assert found.startswith("add test images that show what could not be measured")
+    assert "train longer" not in found
+
+
+def test_a_model_that_cannot_be_compared_and_missed_more_has_advice_about_both(tmp_path):
+    found = advice(tmp_path, MISSED, state="incomparable")
+    assert found.startswith("train longer")
+    assert found.endswith("; then python run_pipeline.py run --rebaseline")
+
+
+def test_a_model_that_was_withdrawn_has_no_advice_about_training(tmp_path):
+    text = end(Root(tmp_path), "not_blessed", verdict=verdict([check()]), reason="it was withdrawn")
+    assert "  next" not in text
+
+
+def test_classes_that_are_not_found_are_told_first_in_place_of_the_weakest(tmp_path):
+    metrics = {"iou_b": 0.0, "iou_c": 0.4, "iou_d": 0.001, "iou_e": None}
+    config = {"classes": {name: i for i, name in enumerate("abcde")}}
+    text = end(Root(tmp_path), "pushed", pushed="1", metrics=metrics, config=config)
+    hints = [line for line in text.splitlines() if line.startswith("  ")]
+    assert hints[0].startswith(
+        "  not found b, d: 2 of 3 classes with an IoU of 0.00; docs/how-to/rare-class.md"
+    )
+    assert "weakest" not in text
 
 
 @pytest.mark.parametrize("metrics", [{}, {"iou_b": 0.1}, {"iou_b": 0.1, "iou_c": None}])

@@ -42,7 +42,7 @@ def many(working: int, count: int = 12) -> list[ProgressRow]:
         (ProgressRow("A", DONE, 60.0), ["✓", "A", "1", "min", "0", "s"]),
         (ProgressRow("A", CACHED, same_as="7", note="3 images"), "= A cached same inputs as run 7, 3 images"),
         (ProgressRow("A", FAILED, 3.0, note="why"), ["✗", "A", "failed", "why"]),
-        (ProgressRow("A", STOPPED), ["✗", "A", "stopped"]),
+        (ProgressRow("A", STOPPED), ["-", "A", "stopped"]),
         (ProgressRow("A", NOT_RUN), ["·", "A", "not", "run"]),
         (ProgressRow("A", WAITING), ["·", "A", "waiting"]),
     ],

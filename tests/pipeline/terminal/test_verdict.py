@@ -1,6 +1,7 @@
 """The verdict as people read it, at the width of several terminals."""
 
 import io
+from itertools import product
 
 import pytest
 from rich.console import Console
@@ -43,12 +44,12 @@ def test_a_table_with_a_line_for_each_demand():
         "Gate: blessed",
         "12 test images; compared with the last blessed model (7)",
         "",
-        "                              95 %   95 %",
-        "metric                model   from     to demanded before",
-        "foreground_iou       0.6200  0.550  0.700   >= 0.5 0.6000 pass",
-        "  change, p = 0.800 +0.0200 -0.010 +0.050 >= -0.01        pass",
-        "iou_background       0.6200  0.550  0.700          0.6000",
-        "precision_cell       0.6200  0.550  0.700          0.6000",
+        "                           95 %   95 %",
+        "metric             model   from     to demanded before",
+        "foreground_iou    0.6200  0.550  0.700   >= 0.5 0.6000 pass",
+        "  change, better +0.0200 -0.010 +0.050 >= -0.01        pass",
+        "iou_background    0.6200  0.550  0.700          0.6000",
+        "precision_cell    0.6200  0.550  0.700          0.6000",
         "",
         "2 of 2 checks passed",
     ]
@@ -75,7 +76,49 @@ def test_less_is_better_shows_in_what_is_demanded():
 
 def test_a_drop_that_may_be_chance_says_so():
     lines = text(100, [check(), check(**{**DROP, "margin": -0.02, "value": 0.57, "by_chance": True})])
-    assert any(line.endswith("pass: may be chance") for line in lines)
+    assert any(line.endswith("pass: may be chance, p = 0.800") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "word", "p"),
+    [
+        ({"p": 1.0, "margin": 0.03}, "better", False),
+        ({"p": 0.3, "margin": 0.005, "value": 0.595}, "worse", False),
+        ({"p": 0.01, "margin": -0.02, "value": 0.57, "passed": False}, "worse", True),
+        ({"metric": "pixel_error", "p": 1.0, "value": 0.57}, "better", False),
+        ({"metric": "pixel_error", "p": 0.01, "passed": False}, "worse", True),
+        ({"p": None, "margin": -0.02, "value": 0.57, "passed": False}, "worse", False),  # too few images
+    ],
+)
+def test_p_is_told_only_where_it_decided_about_a_drop(change, word, p):
+    [line] = [line for line in text(100, [check(), check(**{**DROP, **change})]) if "change" in line]
+    assert line.startswith(f"  change, {word} ")
+    assert ("p = " in line) == p
+
+
+def test_several_classes_have_a_table_instead_of_a_line_for_each_metric():
+    classes = ["background", "car", "a class with a very long name"]
+    kinds = ("iou", "dice", "precision", "recall")
+    found = verdict([check(metric="iou_car")])
+    found["classes"] = classes
+    values = {f"{kind}_{name}": i / 100 for i, (kind, name) in enumerate(product(kinds, classes))}
+    found["metrics"] = {
+        name: {"value": value, "low": 0.0, "high": 1.0, "baseline": 0.5}
+        for name, value in {"mean_iou": 0.4, **values, "boundary_f1_car": 0.7}.items()
+    }
+    out = io.StringIO()
+    print_verdict(found, Console(file=out, width=80))
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    first = next(i for i, line in enumerate(lines) if line.startswith("class"))
+    assert lines[first].split() == ["class", *kinds, "f1", "before"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[first + 1 :] if line}
+    assert rows["car"] == ["0.0100", "0.0400", "0.0700", "0.1000", "0.7000", "0.5000"]
+    assert rows["background"] == ["0.0000", "0.0300", "0.0600", "0.0900", "0.5000"]
+    before = "\n".join(lines[:first])
+    assert "iou_car" in before  # it was demanded
+    assert "mean_iou" in before
+    assert not any(f"{kind}_{name}" in before for kind in kinds for name in classes if kind != "iou")
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize(
