@@ -279,11 +279,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return evaluate(
                 EvaluateRequest(
-                    data=options.data,
+                    folder=options.data,
                     root=options.root,
                     model=options.model,
                     out=options.out,
-                    thresholds=options.threshold,
+                    demands=options.threshold,
                     settings=options.set,
                 )
             )

@@ -45,20 +45,20 @@ class EvaluateRequest:
     """The arguments of the command.
 
     Attributes:
-        data: folder of images and masks, in a layout that `run` reads; all of them are scored.
+        folder: folder of images and masks, in a layout that `run` reads; all of them are scored.
         root: root folder; without `model`, its last pushed model is scored.
         model: folder of a SavedModel or of versions, number of a version under `root`, or id of a run; or
             None.
         out: folder of the results, created if missing; None prints them only.
-        thresholds: METRIC=VALUE words; metrics that the images must reach.
+        demands: METRIC=VALUE words; metrics that the images must reach.
         settings: KEY=VALUE words that override what the training record says of the data.
     """
 
-    data: Path
+    folder: Path
     root: Path
     model: str | None = None
     out: Path | None = None
-    thresholds: Sequence[str] = ()
+    demands: Sequence[str] = ()
     settings: Sequence[str] = ()
 
 
@@ -122,20 +122,20 @@ def evaluate(request: EvaluateRequest) -> int:
 def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> PipelineConfig | None:
     """Returns how the data are read and measured; None if that is not known, and adds to `problems`."""
     is_there = not problems
-    thresholds = parse_thresholds(request.thresholds, problems)
+    thresholds = parse_thresholds(request.demands, problems)
     try:
         overrides = profile.parse_overrides(request.settings)
         record = training_record(model) if is_there else {}
         if "class_values" in record:
-            return config_of_model(record, request.data, overrides, thresholds)
+            return config_of_model(record, request.folder, overrides, thresholds)
         if is_there:
             problems.append(f"{model}: no training record, which names the classes: it cannot be scored")
     except profile.ConfigError as error:
         problems.append(str(error))
     except (OSError, ValueError) as error:
         problems.append(f"{model}: its training record is damaged ({error})")
-    if not (request.data.exists() or is_pattern(request.data)):
-        problems.append(f"{request.data}: there is no such folder: give --data")
+    if not (request.folder.exists() or is_pattern(request.folder)):
+        problems.append(f"{request.folder}: there is no such folder: give --data")
     return None
 
 

@@ -16,14 +16,14 @@ class Scores:
 
     Attributes:
         model: path of the model.
-        data: path of the images and masks.
+        folder: path of the images and masks.
         verdict: metrics over all images, and the checks of the thresholds.
         images: a row for each image.
         first: index of the first class that counts.
     """
 
     model: str
-    data: str
+    folder: str
     verdict: Verdict
     images: list[ImageRow]
     first: int

@@ -18,15 +18,15 @@ class Measuring:
     """How images are measured.
 
     Attributes:
-        classes: number of classes.
-        ignore: class index of pixels that are not counted.
+        class_count: number of classes.
+        ignored: class index of pixels that are not counted.
         tolerance: tolerance of the boundary F1 in pixels.
         with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
         first: index of the first class that counts.
     """
 
-    classes: int
-    ignore: int
+    class_count: int
+    ignored: int
     tolerance: int
     with_segments: bool = False
     first: int = 1
@@ -51,12 +51,12 @@ def image_row(
             `ground_truth_bytes`.
         how: how images are measured.
     """
-    confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.classes, how.classes)
+    confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.class_count, how.class_count)
     maps = [decode(png)[..., 0] for png in np.asarray(outputs["probabilities_bytes"], object).ravel()]
     ground_truth = decode(np.asarray(outputs["ground_truth_bytes"], object).item())[..., 0]
     probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
     measured = measurement.measure(
-        confusion, probabilities, ground_truth, how.ignore, how.tolerance, how.with_segments, how.first
+        confusion, probabilities, ground_truth, how.ignored, how.tolerance, how.with_segments, how.first
     )
     height, width = shape
     total = confusion.sum()
