@@ -24,7 +24,7 @@ BUDGET = {
 }  # fmt: skip
 # Other settings are the defaults: flips, quarter turns, changes of brightness and contrast; Adam.
 VARIANTS: dict[str, dict[str, object]] = {
-    "none": {"flip": "false", "brightness_contrast": 0},
+    "none": {"flip": "none", "quarter_turns": "false", "brightness_contrast": 0},
     "flips": {"brightness_contrast": 0},
     "brightness and contrast": {},
     "elastic": {"spatial_augment_prob": 0.5},

@@ -26,6 +26,7 @@ from unet.preprocessing.normalization import moments
 from unet.preprocessing.settings import TileSettings
 from unet.tiling import Geometry
 from unet.training.batches import names_of_batch, training_batches
+from unet.training.settings import STILL
 from unet.training.tiles import Tiles, validation_tiles
 
 # Largest difference in grey levels, 0 to 255. Every way takes the same integers of 16 bits, subtracts a mean
@@ -105,9 +106,7 @@ def in_training(tiles: Tiles) -> Values:
         update={
             "patch_size": PATCH,
             "batch_size": 1,
-            "flip": False,
-            "spatial_augment_prob": 0.0,
-            "brightness_contrast": 0.0,
+            **STILL,
             "oversample_rare": 0.0,
         }
     )

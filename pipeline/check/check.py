@@ -32,7 +32,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         config: the configuration, with the data folder and how to read it.
         root: the root whose remembered splits apply.
         skip_bad: whether to leave out single files with problems instead of stopping at them.
-        proposals: whether to look for better settings, too, which reads up to 64 masks again.
+        proposals: whether to look for better settings, too, which reads some masks and images again.
     """
     settings = config.reading(root.splits)
     samples, problems = find(config.data, settings)

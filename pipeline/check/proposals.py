@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.check.gravity import gravity
 from pipeline.check.sequences import grouping
 from pipeline.config.profile import toml_value
 from pipeline.config.settings import PipelineConfig
@@ -25,6 +26,7 @@ from unet.tiling import Geometry
 
 _MASKS = 64  # number of masks in which objects are measured
 _CROP = 2048  # side in pixels of the measured part of a mask
+_TILT = 15  # degrees by which a photograph may be rotated at most
 _EXPOSURES = 0.25  # threshold of the spread of the images' means, in standard deviations of their pixels
 _SMALLEST = 8  # pixels across: one or two 2x2 poolings away from a single pixel
 _RARE = 0.05  # share of the pixels below which a class counts as rare
@@ -52,7 +54,8 @@ def propose(
 ) -> list[Proposal]:
     """Proposes `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
-    Images of sequences get a proposal of groups, too; see `sequences.grouping`.
+    Images of sequences get a proposal of groups, too; see `sequences.grouping`. Images with an up and a down
+    get proposals of `flip` and `quarter_turns`; see `gravity.gravity`.
 
     Args:
         samples: the usable samples.
@@ -85,7 +88,7 @@ def propose(
     if groups := grouping(samples, settings):
         key, value, why = groups
         proposals.insert(0, Proposal(key, value, f"{getattr(config, key) or 0}", why))
-    return proposals
+    return proposals + _upright(samples, settings, config)
 
 
 def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> float:
@@ -96,6 +99,24 @@ def training_time(proposals: Sequence[Proposal], config: PipelineConfig) -> floa
     filters, patch_size, steps = (float(values[key]) for key in ("base_filters", "patch_size", "steps"))
     a_step = (filters / config.base_filters) ** _FILTERS_COST * (patch_size / config.patch_size) ** 2
     return a_step * steps / config.steps
+
+
+def _upright(samples: Sequence[Sample], settings: ReadSettings, config: PipelineConfig) -> list[Proposal]:
+    """Proposes not to turn patches over if the images have an up and a down."""
+    if not (found := gravity(samples, settings)):
+        return []
+    seen = f"the upper part is {found.what} in {found.share:.0%} of {found.images} images: they have an up"
+    flip = "none" if config.flip == "none" else "horizontal"
+    turns = toml_value(config.quarter_turns)
+    rows = [
+        ("flip", toml_value(flip), toml_value(config.flip), f"{seen} and a down, as photographs do"),
+        ("quarter_turns", "false", turns, "images of that kind are not seen turned"),
+    ]
+    if config.spatial_augment_prob:
+        rotation = min(config.rotation, _TILT)
+        why = f"a camera is tilted by no more than {_TILT} degrees"
+        rows.append(("rotation", f"{rotation:g}", f"{config.rotation:g}", why))
+    return [Proposal(*row) for row in rows]
 
 
 def _normalize(facts: Sequence[SampleStats]) -> tuple[str, str]:

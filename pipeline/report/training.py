@@ -12,9 +12,10 @@ from markupsafe import Markup
 from pipeline.report import charts, pictures
 from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.report.charts import Series
-from pipeline.report.formats import count, finite, metric, number, short
+from pipeline.report.formats import count, finite, metric, number, setting, short
 from pipeline.report.pictures import Panel
 from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
+from unet.training.settings import STILL
 
 _SIDE = 320  # side of a sample patch in pixels
 _ROWS = 100  # maximum number of rows in the table of the curves
@@ -188,4 +189,12 @@ def samples(artifacts: RunArtifacts) -> dict[str, Any]:
         shown.append({"name": name, "panels": panels})
     if not shown:
         raise Missing(f"{folder} holds no samples.")
-    return {"samples": shown, "weighted": weighted}
+    return {"samples": shown, "weighted": weighted, "augmentation": _augmentation(artifacts.run.config)}
+
+
+def _augmentation(config: Mapping[str, Any]) -> list[str]:
+    """Lists the settings of a run that change its training patches, as users write them."""
+    names = [name for name, still in STILL.items() if config.get(name, still) != still]
+    if "spatial_augment_prob" in names:
+        names += [name for name in ("rotation", "zoom", "elastic_sigma") if config.get(name)]
+    return [f"{name} = {setting(config[name])}" for name in names]

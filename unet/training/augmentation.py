@@ -1,4 +1,4 @@
-"""Random augmentation of training patches: position, deformation, flips, brightness and contrast.
+"""Random augmentation of training patches: position, deformation, flips, and what a camera does to values.
 
 The paper's augmentation (section 3.1, "Data Augmentation"): shift and rotation, elastic deformations "using
 random displacement vectors on a coarse 3 by 3 grid" from "a Gaussian distribution with 10 pixels standard
@@ -7,6 +7,9 @@ deviation", displacements of pixels "computed using bicubic interpolation", and 
 A patch is cut from a tile and deformed in one step; its valid centre is then the target. The mask of a
 mirrored border is no ground truth: target pixels that come from outside the image are marked `IGNORE`, so
 that padding is never learned.
+
+Gamma, color jitter, blur and noise, which the paper does not have, draw their numbers from streams of their
+own: with or without them, the same patches are cut, bent and turned the same way.
 """
 
 from __future__ import annotations
@@ -21,11 +24,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from unet.images.channels import is_stacked
 from unet.masks.labels import IGNORE
 from unet.tiling import mirror_index
 from unet.training.settings import Augmentation
 
 _GRID = 3  # control points of the elastic deformation on each axis
+_HUE = 0.25  # largest shift of the hue, in turns of the color circle, for each unit of the color jitter
+_KERNEL = 3  # radius of the kernel of a blur, in its standard deviations
 _MARGIN = 3  # padding around a tile in pixels, so that every sample of the cubic kernel exists
 
 
@@ -113,13 +119,142 @@ def warp(
     )
 
 
-def flip_and_turn(image: tf.Tensor, mask: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flips and turns a patch [S, S, C] and its mask [T, T, K] by one of the square's eight symmetries."""
-    choices = tf.random.stateless_uniform([3], seed, 0, 2, tf.int32)  # [3]
-    for i, change in enumerate(_SYMMETRIES):
-        wanted = choices[i] > 0
-        image, mask = (_if(wanted, change, values) for values in (image, mask))
+def flip_and_turn(
+    image: tf.Tensor, mask: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Flips and turns a patch by one of the symmetries of the square that are wanted, all equally likely.
+
+    Args:
+        image: the patch, [S, S, C].
+        mask: its mask, [T, T, K].
+        augmentation: which flips are wanted, and whether quarter turns are.
+        seed: seed of the random numbers, shape [2].
+
+    Returns:
+        The changed patch and mask.
+    """
+    flip, turns = augmentation.flip, augmentation.quarter_turns
+    if flip == "none" and not turns:
+        return image, mask
+    transpose, rows, columns = tf.unstack(
+        tf.random.stateless_uniform([3], seed, 0, 2, tf.int32) > 0
+    )  # [] each
+    wanted: list[tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]] = []
+    if turns:
+        wanted.append((transpose, lambda values: tf.transpose(values, [1, 0, 2])))  # [S, S, C], of a square
+    if turns or flip in ("vertical", "both"):
+        wanted.append((rows, lambda values: tf.reverse(values, [0])))
+    if turns or flip in ("horizontal", "both"):
+        if flip == "none":  # an even number of reflections is a turn
+            columns = tf.not_equal(transpose, rows)
+        wanted.append((columns, lambda values: tf.reverse(values, [1])))
+    for condition, change in wanted:
+        image, mask = (_if(condition, change, values) for values in (image, mask))
     return image, mask
+
+
+def vary_intensities(image: tf.Tensor, augmentation: Augmentation, seed: tf.Tensor) -> tf.Tensor:
+    """Changes gamma and colors of a patch and blurs it, where that is wanted.
+
+    Args:
+        image: patch [S, S, C] float32 on the 0..255 scale.
+        augmentation: strengths of gamma, color jitter and blur; colors change only where C is 3.
+        seed: seed of the patch, shape [2].
+
+    Returns:
+        The changed patch, [S, S, C].
+    """
+    if augmentation.gamma:
+        image = vary_gamma(image, _stream(seed, 1), augmentation.gamma)
+    if augmentation.color_jitter and image.shape[-1] == 3:
+        image = vary_colors(image, _stream(seed, 2), augmentation.color_jitter)
+    if augmentation.blur:
+        image = blur(image, _stream(seed, 3), augmentation.blur)
+    return image
+
+
+def vary_gamma(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+    """Raises the values of a patch to a random power; its darkest and its brightest value stay.
+
+    Values of 12 bits in an image of 16 use little of the scale, so the patch's own range is scaled to 0..1.
+
+    Args:
+        image: patch [S, S, C]; red, green and blue are scaled together, other channels each by itself.
+        seed: seed of the random numbers, shape [2].
+        strength: the power is between 1 / (1 + strength) and 1 + strength, as often below 1 as above.
+
+    Returns:
+        The changed patch, [S, S, C].
+    """
+    power = tf.pow(1 + strength, tf.random.stateless_uniform([], seed, -1.0, 1.0))  # []
+    axes = [0, 1] if is_stacked(image.shape[-1]) else [0, 1, 2]
+    low, high = tf.reduce_min(image, axes, keepdims=True), tf.reduce_max(image, axes, keepdims=True)
+    extent = tf.maximum(high - low, 1e-6)  # [1, 1, 1 or C]
+    return low + extent * tf.pow((image - low) / extent, power)
+
+
+def vary_colors(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
+    """Changes saturation and hue of an RGB patch; brightness and contrast have their own augmentation.
+
+    Args:
+        image: patch [S, S, 3] on the 0..255 scale.
+        seed: seed of the random numbers, shape [2].
+        strength: the factor of the saturation is drawn from 1 +- strength, the shift of the hue from
+            +- strength / 4 turns of the color circle.
+
+    Returns:
+        The changed patch, [S, S, 3].
+    """
+    seeds = tf.random.split(seed, 2)  # [2, 2]
+    image = tf.clip_by_value(image / 255, 0.0, 1.0)  # cubics overshoot, and hue is defined on 0..1 only
+    image = tf.image.stateless_random_saturation(image, 1 - strength, 1 + strength, seeds[0])
+    return tf.image.stateless_random_hue(image, _HUE * strength, seeds[1]) * 255
+
+
+def blur(image: tf.Tensor, seed: tf.Tensor, most: float) -> tf.Tensor:
+    """Blurs a patch by a Gaussian, mirrored at the border, whose standard deviation is drawn from 0..most.
+
+    Args:
+        image: patch [S, S, C] float32.
+        seed: seed of the random numbers, shape [2].
+        most: largest standard deviation in pixels.
+
+    Returns:
+        The blurred patch, [S, S, C].
+    """
+    sigma = tf.random.stateless_uniform([], seed, 0.0, most)  # []
+    radius = math.ceil(_KERNEL * most)
+    distance = tf.range(-radius, radius + 1, dtype=tf.float32) / tf.maximum(sigma, 1e-3)  # [2 radius + 1]
+    kernel = tf.exp(-tf.square(distance) / 2)  # [2 radius + 1]
+    kernel = tf.repeat((kernel / tf.reduce_sum(kernel))[:, None], image.shape[-1], 1)  # [2 radius + 1, C]
+    # [1, S + 2 radius, S + 2 radius, C]
+    padded = tf.pad(image, [[radius, radius], [radius, radius], [0, 0]], "SYMMETRIC")[None]
+    for weights in (kernel[:, None, :, None], kernel[None, :, :, None]):  # down, then across
+        padded = tf.nn.depthwise_conv2d(padded, weights, [1, 1, 1, 1], "VALID")
+    return tf.ensure_shape(padded[0], image.shape)
+
+
+def add_noise(image: tf.Tensor, most: float, seed: tf.Tensor) -> tf.Tensor:
+    """Adds Gaussian noise to a patch, independent in each value.
+
+    Args:
+        image: patch [S, S, C], normalised to mean 0 and standard deviation 1.
+        most: the standard deviation of the noise is drawn from 0..most; 0: the patch is returned as it is.
+        seed: seed of the patch, shape [2].
+
+    Returns:
+        The noisy patch, [S, S, C].
+    """
+    if not most:
+        return image
+    seeds = tf.random.split(_stream(seed, 4), 2)  # [2, 2]
+    sigma = tf.random.stateless_uniform([], seeds[0], 0.0, most)  # []
+    return image + sigma * tf.random.stateless_normal(tf.shape(image), seeds[1])
+
+
+def _stream(seed: tf.Tensor, number: int) -> tf.Tensor:
+    """The seed of a stream of random numbers of its own, [2], from the seed of a patch."""
+    return tf.random.experimental.stateless_fold_in(seed, tf.constant(number, tf.int64))
 
 
 def vary_brightness_contrast(image: tf.Tensor, seed: tf.Tensor, strength: float) -> tf.Tensor:
@@ -239,14 +374,6 @@ def _only_inside(mask: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Sets the class of mask pixels [h, w, K] outside the image to `IGNORE`; `inside` is [h, w] bool."""
     indices = tf.where(inside[..., None], mask[..., :1], tf.constant(IGNORE, tf.uint8))  # [h, w, 1]
     return tf.concat([indices, mask[..., 1:]], -1)  # [h, w, K]
-
-
-# The combinations of these three changes are the eight symmetries of the square.
-_SYMMETRIES: tuple[Callable[[tf.Tensor], tf.Tensor], ...] = (
-    lambda values: tf.transpose(values, [1, 0, 2]),  # [S, S, C], of a square
-    lambda values: tf.reverse(values, [0]),
-    lambda values: tf.reverse(values, [1]),
-)
 
 
 def _if(wanted: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor], values: tf.Tensor) -> tf.Tensor:

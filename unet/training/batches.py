@@ -94,7 +94,8 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert  # which would take half of the time until training begins
     def one(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = tf.random.split(tf.stack([tf.constant(settings.seed, tf.int64), number]), 5)  # [5, 2]
+        seed = tf.stack([tf.constant(settings.seed, tf.int64), number])  # [2]
+        seeds = tf.random.split(seed, 5)  # [5, 2]
         index, wanted = choose(number)
         image, mask = images(index), masks(index)  # [H, W, channels], [H, W, K]
         first_pixel, last_pixel = tf.unstack(extent[index])  # [2] each: row, column
@@ -110,10 +111,11 @@ def training_batches(
             return _gray_values(pixels), classes
 
         image, mask = tf.cond(warped, bent, as_it_is)  # [patch_size, patch_size, channels], [out, out, K]
-        if settings.flip:
-            image, mask = augmentation.flip_and_turn(image, mask, seeds[3])
+        image, mask = augmentation.flip_and_turn(image, mask, settings, seeds[3])
+        image = augmentation.vary_intensities(image, settings, seed)
         image = (image - tf.gather(mean, index)) / tf.gather(stddev, index)
-        return augmentation.vary_brightness_contrast(image, seeds[4], settings.brightness_contrast), mask
+        image = augmentation.vary_brightness_contrast(image, seeds[4], settings.brightness_contrast)
+        return augmentation.add_noise(image, settings.noise, seed), mask
 
     ds = tf.data.Dataset.range(start_batch * batch_size, np.iinfo(np.int64).max)
     ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -24,11 +24,10 @@ from unet.training.batches import names_of_batch, training_batches
 from unet.training.build import class_weights
 from unet.training.files import SAMPLES_INDEX
 from unet.training.losses import pixel_weights
-from unet.training.settings import TrainSettings
+from unet.training.settings import STILL, TrainSettings
 from unet.training.tiles import Tiles
 
 _COUNT = 4
-_STILL = {"flip": False, "spatial_augment_prob": 0.0, "brightness_contrast": 0.0}
 _BLACK, _WHITE = 1.0, 99.0  # percentiles of the values that are shown as black and white
 _QUALITY = 88  # JPEG quality
 
@@ -51,7 +50,7 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
     weights = class_weights(settings, tiles)
     rows: list[dict[str, Any]] = []
     one = settings.model_copy(update={"batch_size": 1})
-    both = (_windows(tiles, how) for how in (one.model_copy(update=_STILL), one))
+    both = (_windows(tiles, how) for how in (one.model_copy(update=STILL), one))
     for number, ((x, y), (bent, target)) in enumerate(itertools.islice(zip(*both, strict=True), 3 * count)):
         [name] = names_of_batch(tiles, one, number)
         empty = not ((target[..., 0] >= settings.first_foreground) & (target[..., 0] != IGNORE)).any()

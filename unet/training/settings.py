@@ -114,12 +114,25 @@ class WarmStart(Section):
 class Augmentation(Section):
     """Augmentation: random changes of training patches; 0 turns a change off."""
 
-    flip: bool = Field(True, description="Random flips and quarter turns.")
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "both",
+        description="Random flips; horizontal swaps left and right, which suits photographs, together with "
+        "quarter_turns = false.",
+    )
+    quarter_turns: bool = Field(
+        True, description="Random turns by 0, 90, 180 or 270 degrees, for images without an up and a down."
+    )
     spatial_augment_prob: float = Field(
         0.0, ge=0, le=1, description="Share of the patches that are rotated, zoomed and deformed."
     )
     rotation: float = Field(180.0, ge=0, le=180, description="Largest angle of rotation, in degrees.")
-    zoom: float = Field(0.0, ge=0, le=1, description="Largest zoom: 0.25 is from 1 / 1.25 to 1.25.")
+    zoom: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Scale jitter, of the patches that spatial_augment_prob deforms: "
+        "0.25 zooms by 1 / 1.25 to 1.25 (nnU-Net: by 0.7 to 1.4).",
+    )
     elastic_sigma: float = Field(
         10.0,
         ge=0,
@@ -130,9 +143,52 @@ class Augmentation(Section):
     brightness_contrast: float = Field(
         0.1, ge=0, lt=1, description="Strength of random changes of grey values."
     )
+    gamma: float = Field(
+        0.0,
+        ge=0,
+        le=4,
+        description="Gamma: 0.5 scales a patch to 0 to 1 and raises its values to a power of 1 / 1.5 to 1.5 "
+        "(nnU-Net: 0.7 to 1.5).",
+    )
+    color_jitter: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Color jitter of RGB images: 0.2 changes the saturation by up to 20 %, and the hue by up "
+        "to 0.05 of the color circle; usual are 0.1 to 0.4.",
+    )
+    blur: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Largest standard deviation of a Gaussian blur, in pixels (nnU-Net: 1).",
+    )
+    noise: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="Largest standard deviation of additive Gaussian noise, in standard deviations of the "
+        "images (nnU-Net: 0.3).",
+    )
     oversample_rare: float = Field(
         0.0, ge=0, le=1, description="Share of the patches laid around a class drawn at random."
     )
+
+    @model_validator(mode="after")
+    def _up_stays_up(self) -> Augmentation:
+        if self.quarter_turns and self.flip in ("horizontal", "vertical"):
+            raise ValueError(
+                f'flip = "{self.flip}" with quarter turns flips both ways: set quarter_turns = false, or '
+                'flip = "both"'
+            )
+        return self
+
+
+# No augmentation: each patch is shown as it is stored.
+STILL: Mapping[str, Any] = {
+    "flip": "none", "quarter_turns": False, "spatial_augment_prob": 0.0, "brightness_contrast": 0.0,
+    "gamma": 0.0, "color_jitter": 0.0, "blur": 0.0, "noise": 0.0,
+}  # fmt: skip
 
 
 class TrainSettings(Values, Channels, Scaling, Network, PatchSize, Training, Augmentation, Seed):

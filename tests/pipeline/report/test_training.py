@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from pipeline.config.settings import PipelineConfig
 from pipeline.report import training
 from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from tests.pipeline.report.conftest import Made
 from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS
+from unet.training.settings import STILL
 
 
 def artifacts(made: Made) -> RunArtifacts:
@@ -126,6 +129,31 @@ def test_a_sample_has_its_weights_where_there_are_any(make: Callable[..., Made],
     [sample] = found["samples"]
     titles = ["Patch, as stored", "Target, as stored", "Patch, as trained on", "Target, as trained on"]
     assert [panel.label for panel in sample["panels"]] == titles + ["Weight, 0 to 11.0"] * weighted
+
+
+@pytest.mark.parametrize(
+    ("config", "shown"),
+    [
+        ({}, ['flip = "both"', "quarter_turns = true", "brightness_contrast = 0.1"]),
+        (dict(STILL), []),
+        (
+            {**STILL, "flip": "horizontal", "spatial_augment_prob": 0.2, "rotation": 15.0, "noise": 0.3},
+            [
+                'flip = "horizontal"',
+                "spatial_augment_prob = 0.2",
+                "noise = 0.3",
+                "rotation = 15.0",
+                "elastic_sigma = 10.0",
+            ],
+        ),
+    ],
+)
+def test_the_augmentation_in_effect_is_told(
+    make: Callable[..., Made], config: dict[str, Any], shown: list[str]
+):
+    made = artifacts(make())
+    made.run.config.update(PipelineConfig().model_dump(mode="json") | config)
+    assert training.samples(made)["augmentation"] == shown
 
 
 def test_no_samples_are_told(make: Callable[..., Made]):

@@ -8,17 +8,10 @@ from scipy import ndimage
 from unet.masks.labels import IGNORE
 from unet.training import augmentation
 from unet.training.augmentation import Patch
+from unet.training.settings import STILL as UNCHANGED
 from unet.training.settings import Augmentation
 
-STILL = Augmentation(
-    flip=False,
-    spatial_augment_prob=1.0,
-    rotation=0.0,
-    zoom=0.0,
-    elastic_sigma=0.0,
-    brightness_contrast=0.0,
-    oversample_rare=0.0,
-)
+STILL = Augmentation(**{**UNCHANGED, "rotation": 0.0, "zoom": 0.0, "elastic_sigma": 0.0})
 HALO = 4
 
 
@@ -129,16 +122,133 @@ def test_between_the_points_of_the_grid_runs_a_smooth_bicubic():
     assert np.abs(np.diff(moved, 2, axis=1)).max() < 0.1
 
 
-def test_all_eight_symmetries_occur_and_keep_image_and_mask_together():
-    image, mask = tile(20, 20)
+def symmetries(flip, turns):
+    """What each combination of flips and turns makes of a mask of rows and columns."""
+    _, mask = tile(20, 20)
+    flips = {"": mask.numpy()}
+    if flip in ("horizontal", "both"):
+        flips["left-right"] = np.flip(flips[""], 1)
+    if flip in ("vertical", "both"):
+        flips |= {f"{name} up-down": np.flip(values, 0) for name, values in flips.items()}
+    return {
+        np.rot90(values, k).tobytes() for values in flips.values() for k in (range(4) if turns else range(1))
+    }
+
+
+@pytest.mark.parametrize(
+    ("flip", "turns", "count"),
+    [
+        ("none", False, 1),
+        ("horizontal", False, 2),
+        ("vertical", False, 2),
+        ("both", False, 4),
+        ("none", True, 4),
+        ("both", True, 8),
+    ],
+)
+def test_all_wanted_symmetries_occur_and_keep_image_and_mask_together(flip, turns, count):
+    _, mask = tile(20, 20)
     image = tf.cast(mask, tf.float32)
-    seen = set()
-    for seed in range(100):
-        x, y = augmentation.flip_and_turn(image, mask, tf.constant([seed, 0]))
+    wanted = Augmentation(flip=flip, quarter_turns=turns)
+    seen = []
+    for seed in range(200):
+        x, y = augmentation.flip_and_turn(image, mask, wanted, tf.constant([seed, 0]))
         assert (x.shape, y.shape) == (image.shape, mask.shape)
         np.testing.assert_array_equal(x.numpy(), y.numpy())
-        seen.add(y.numpy().tobytes())
-    assert len(seen) == 8
+        seen.append(y.numpy().tobytes())
+    assert set(seen) == symmetries(flip, turns)
+    assert len(set(seen)) == count
+    assert min(map(seen.count, set(seen))) > 200 / count / 3  # none is rare
+
+
+def seeds(count):
+    return [tf.constant([seed, 5], tf.int64) for seed in range(count)]
+
+
+def picture(channels, scale=255.0):
+    numbers = np.random.default_rng(3)
+    return tf.constant(numbers.uniform(0.1, 0.9, (24, 24, channels)) * scale, tf.float32)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_gamma_bends_the_curve_between_the_ends_that_stay(channels):
+    image = picture(channels, 20.0)  # a small part of the scale
+    low, high = image.numpy().min(), image.numpy().max()
+    powers = []
+    for seed in seeds(60):
+        changed = augmentation.vary_gamma(image, seed, 0.5).numpy()
+        if channels == 5:  # each channel by itself
+            low, high = image.numpy().min((0, 1)), image.numpy().max((0, 1))
+        scaled = (image.numpy() - low) / (high - low)
+        inner = (scaled > 0.1) & (scaled < 0.9)
+        power = np.log(((changed - low) / (high - low))[inner]) / np.log(scaled[inner])
+        assert np.ptp(power) < 1e-2
+        powers.append(power.mean())
+    assert 1 / 1.5 - 0.01 < min(powers) < 0.75
+    assert 1.35 < max(powers) < 1.51
+    assert np.mean(np.array(powers) > 1) == pytest.approx(0.5, abs=0.2)
+    flat = tf.fill([4, 4, channels], 7.0)
+    np.testing.assert_allclose(augmentation.vary_gamma(flat, seeds(1)[0], 0.5), flat)
+
+
+def test_color_jitter_changes_hue_and_saturation_within_bounds():
+    image = picture(3)
+    before = tf.image.rgb_to_hsv(image / 255).numpy()
+    hues, ratios = [], []
+    for seed in seeds(60):
+        after = tf.image.rgb_to_hsv(augmentation.vary_colors(image, seed, 0.4) / 255).numpy()
+        np.testing.assert_allclose(after[..., 2], before[..., 2], atol=1e-4)  # the brightest channel stays
+        fair = (before[..., 1] > 0.2) & (after[..., 1] < 0.99)
+        hues.append(np.median(((after - before)[..., 0][fair] + 0.5) % 1 - 0.5))
+        ratios.append(np.median((after[..., 1] / before[..., 1])[fair]))
+    assert -0.101 < min(hues) < -0.07
+    assert 0.07 < max(hues) < 0.101
+    assert 0.59 < min(ratios) < 0.7
+    assert 1.2 < max(ratios) < 1.41
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_blur_is_that_of_scipy(channels):
+    image = picture(channels)
+    drawn = []
+    for seed in seeds(8):
+        sigma = float(tf.random.stateless_uniform([], seed, 0.0, 2.0))
+        drawn.append(sigma)
+        # The kernel reaches as far as that of the largest sigma.
+        expected = ndimage.gaussian_filter(
+            image.numpy(), (sigma, sigma, 0), mode="reflect", truncate=6 / sigma
+        )
+        np.testing.assert_allclose(augmentation.blur(image, seed, 2.0), expected, atol=1e-2)
+    assert max(drawn) > 1
+
+
+def test_noise_is_gaussian_and_as_strong_as_drawn():
+    image = tf.zeros([64, 64, 2])
+    deviations = []
+    for seed in seeds(60):
+        noise = augmentation.add_noise(image, 0.3, seed).numpy()
+        deviations.append(noise.std())
+        assert abs(noise.mean()) < 0.02
+        assert np.abs(np.corrcoef(noise[..., 0].ravel(), noise[..., 1].ravel())[0, 1]) < 0.1
+    assert min(deviations) < 0.05
+    assert 0.25 < max(deviations) < 0.31
+
+
+def test_colors_of_other_channels_are_left_alone():
+    strong = Augmentation(color_jitter=1.0)
+    for channels, changes in ((1, False), (3, True), (4, False)):
+        image = picture(channels)
+        assert (
+            np.abs(augmentation.vary_intensities(image, strong, seeds(1)[0]) - image).max() > 1
+        ) == changes
+
+
+def test_what_is_off_costs_nothing():
+    image, mask = picture(3), picture(1)
+    off = Augmentation(flip="none", quarter_turns=False)
+    assert augmentation.vary_intensities(image, off, seeds(1)[0]) is image
+    assert augmentation.add_noise(image, 0.0, seeds(1)[0]) is image
+    assert augmentation.flip_and_turn(image, mask, off, seeds(1)[0]) == (image, mask)
 
 
 def test_gray_values_change_within_bounds_and_repeatably():

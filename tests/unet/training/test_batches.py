@@ -10,18 +10,15 @@ from unet.images.reader import decode, encode_image, encode_png
 from unet.masks.labels import IGNORE
 from unet.training import batches as input_pipeline
 from unet.training.batches import names_of_batch, training_batches
+from unet.training.settings import STILL as UNCHANGED
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles, read_tiles
 
-STILL = TrainSettings(
-    patch_size=204,
-    batch_size=4,
-    flip=False,
-    spatial_augment_prob=0.0,
-    brightness_contrast=0.0,
-    oversample_rare=0.0,
-)
-STRONG = {"flip": True, "spatial_augment_prob": 0.5, "brightness_contrast": 0.2}
+STILL = TrainSettings(patch_size=204, batch_size=4, **UNCHANGED)
+STRONG = {
+    "flip": "both", "quarter_turns": True, "spatial_augment_prob": 0.5, "brightness_contrast": 0.2,
+    "gamma": 0.5, "color_jitter": 0.2, "blur": 1.0, "noise": 0.3,
+}  # fmt: skip
 
 
 def test_patches_show_image_and_mask_of_the_same_place(patterns):
@@ -118,8 +115,35 @@ def test_patches_of_four_channels_keep_their_order(tiles, cache_bytes):
     four = [encode_image(np.stack([image, image // 2, image // 4, image // 8], -1)) for image in gray]
     mean, stddev = np.zeros((2, 4), np.float32), np.ones((2, 4), np.float32)
     wide = Tiles(tiles.features | {"tile": np.array(four, object)}, mean, stddev)
-    settings = STILL.model_copy(update={"patch_size": 60, "depth": 2, "flip": True})
+    settings = STILL.model_copy(update={"patch_size": 60, "depth": 2, "flip": "both"})
     x, _ = next(iter(training_batches(wide, settings, cache_bytes=cache_bytes)))
     assert x.shape == (4, 60, 60, 4)
     for channel in range(1, 4):
         np.testing.assert_array_equal(x[..., channel], x[..., 0].numpy() // 2**channel)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"gamma": 0.5}, {"color_jitter": 0.4}, {"blur": 1.0}, {"noise": 0.3}],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_augmentation_of_values_moves_no_patch(tiles, change):
+    blocks = np.random.default_rng(0).integers(40, 200, (12, 12, 3))
+    scene = np.kron(blocks, np.ones((6, 6, 1))).astype(np.uint8)
+    mean, stddev = np.full((2, 3), 127, np.float32), np.full((2, 3), 60, np.float32)
+    colored = Tiles(
+        tiles.features | {"tile": np.array([encode_image(scene)] * len(tiles), object)}, mean, stddev
+    )
+    plain = TrainSettings(patch_size=60, depth=2, batch_size=1, spatial_augment_prob=0.5)
+    streams = [
+        list(training_batches(colored, plain.model_copy(update=update), cache_bytes=0).take(6))
+        for update in ({}, change, change)
+    ]
+    differences = []
+    for (x, y), (changed, target), (again, _) in zip(*streams, strict=True):
+        np.testing.assert_array_equal(y, target)
+        np.testing.assert_array_equal(changed, again)
+        differences.append(np.abs(x - changed).mean())
+        # Other places of the scene are not alike at all.
+        assert np.corrcoef(x.numpy().ravel(), changed.numpy().ravel())[0, 1] > 0.7
+    assert np.median(differences) > 0.01

@@ -12,7 +12,7 @@ from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
 from unet.training.files import SAMPLES_INDEX as INDEX
 from unet.training.samples import write_samples
-from unet.training.settings import TrainSettings
+from unet.training.settings import STILL, TrainSettings
 
 HALO = 20  # of depth 2
 
@@ -27,7 +27,7 @@ def picture(folder, name):
 
 
 def test_each_image_once_before_and_after(tiles, tmp_path):
-    write_samples(tmp_path / "samples", tiles, settings(flip=True))
+    write_samples(tmp_path / "samples", tiles, settings(flip="both"))
     folder = tmp_path / "samples"
     rows = json.loads((folder / INDEX).read_text())
     assert sorted(row["name"] for row in rows) == ["0", "1"]
@@ -59,7 +59,7 @@ def test_the_weight_map_is_that_of_the_loss(tiles, tmp_path):
     features = tiles.features | {"tile_mask": np.array(mask_channels, object)}
     with_border = dataclasses.replace(tiles, features=features, mask_channels=3)
     write_samples(
-        tmp_path, with_border, settings(border_weight=10.0, class_weights={"foreground": 2.0}, flip=False)
+        tmp_path, with_border, settings(border_weight=10.0, class_weights={"foreground": 2.0}, **STILL)
     )
     for row in json.loads((tmp_path / INDEX).read_text()):
         weight = picture(tmp_path, row["weight"]) * row["weight_most"] / 255

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from tests.unet.bounds import assert_bound
 from unet.settings import Section
 from unet.training.settings import (
+    STILL,
     TERMS,
     Augmentation,
     Training,
@@ -50,12 +51,39 @@ from unet.training.settings import (
         (Augmentation, "elastic_sigma", 1000.0, 1001.0),
         (Augmentation, "brightness_contrast", 0.0, -0.1),
         (Augmentation, "brightness_contrast", 0.99, 1.0),
+        (Augmentation, "flip", "none", True),
+        (Augmentation, "flip", "both", "sideways"),
+        (Augmentation, "gamma", 0.0, -0.1),
+        (Augmentation, "gamma", 4.0, 4.1),
+        (Augmentation, "color_jitter", 0.0, -0.1),
+        (Augmentation, "color_jitter", 1.0, 1.1),
+        (Augmentation, "blur", 0.0, -0.1),
+        (Augmentation, "blur", 10.0, 10.1),
+        (Augmentation, "noise", 0.0, -0.1),
+        (Augmentation, "noise", 2.0, 2.1),
         (Augmentation, "oversample_rare", 0.0, -0.1),
         (Augmentation, "oversample_rare", 1.0, 1.1),
     ],
 )
 def test_bounds(section: type[Section], setting: str, allowed: Any, refused: Any) -> None:
     assert_bound(section, setting, allowed, refused)
+
+
+@pytest.mark.parametrize("flip", ["horizontal", "vertical"])
+def test_one_flip_goes_without_quarter_turns_which_would_make_it_both(flip: str) -> None:
+    with pytest.raises(ValidationError, match='set quarter_turns = false, or flip = "both"'):
+        Augmentation(flip=flip)
+    assert Augmentation(flip=flip, quarter_turns=False).flip == flip
+
+
+def test_still_turns_everything_off_that_changes_a_patch() -> None:
+    places = {"oversample_rare"}  # where a patch lies, not how it looks
+    of_deformation = {"rotation", "zoom", "elastic_sigma"}  # in effect by spatial_augment_prob alone
+    assert set(STILL) == set(Augmentation.model_fields) - places - of_deformation
+    assert not any(
+        value for value in Augmentation(**STILL).model_dump(include=set(STILL) - {"flip"}).values()
+    )
+    assert STILL["flip"] == "none"
 
 
 @pytest.mark.parametrize("loss", [{}, {"dice": 0.0}, {"dice": 1.0, "focal": -0.1}])

@@ -9,7 +9,7 @@ SETTINGS = TrainSettings(
     patch_size=72, batch_size=2, steps=120, minutes=None, validate_every=60, patience=0,
     loss={"cross_entropy": 1.0}, class_weights="none", border_weight=0.0, border_sigma=5.0,
     optimizer="adam", momentum=0.9, weight_decay=0.004, clip=0.0, learning_rate=3e-3, schedule="cosine",
-    precision="float32", flip=True,
+    precision="float32", flip="both", quarter_turns=True,
     spatial_augment_prob=0.2, rotation=180.0, zoom=0.1, elastic_sigma=2.0, brightness_contrast=0.1,
     oversample_rare=0.2, normalize="dataset",
     deterministic=False, seed=5, ignore=None, value_range=None, scale=1.0,
