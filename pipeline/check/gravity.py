@@ -89,7 +89,7 @@ def _differences(sample: Sample, settings: ReadSettings) -> NDArray[np.float64]:
         deviation = max(float(brightness.std()), float(shown.std()), 1e-9)
         profiles = (shown.mean(1), shown.mean(0))  # [side] each, from top to bottom and from left to right
         rows.append([(line[:third].mean() - line[-third:].mean()) / deviation for line in profiles])
-    return np.array(rows) * (-1 if raster.white_is_zero else 1)
+    return np.array(rows, np.float64) * (-1.0 if raster.white_is_zero else 1.0)
 
 
 def _thumbnail(channel: NDArray) -> NDArray[np.float64]:

@@ -135,9 +135,10 @@ def test_an_augmentation_of_values_moves_no_patch(tiles, change):
         tiles.features | {"tile": np.array([encode_image(scene)] * len(tiles), object)}, mean, stddev
     )
     plain = TrainSettings(patch_size=60, depth=2, batch_size=1, spatial_augment_prob=0.5)
+    changed = plain.model_copy(update=change)
     streams = [
-        list(training_batches(colored, plain.model_copy(update=update), cache_bytes=0).take(6))
-        for update in ({}, change, change)
+        list(training_batches(colored, settings, cache_bytes=0).take(6))
+        for settings in (plain, changed, changed)
     ]
     differences = []
     for (x, y), (changed, target), (again, _) in zip(*streams, strict=True):
