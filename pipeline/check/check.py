@@ -13,10 +13,11 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
 from unet.dataset.cache import InspectionCache
-from unet.dataset.inspection import SampleStats, held_by, inspect
+from unet.dataset.inspection import Inspection, SampleStats, held_by, inspect
 from unet.dataset.pairing import lists_beside
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
+from unet.dataset.settings import ReadSettings
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.capacity import cores
@@ -35,17 +36,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         proposals: whether to look for better settings, too, which reads some masks and images again.
     """
     settings = config.reading(root.splits)
-    samples, problems = find(config.data, settings)
-    with InspectionCache() as checked:
-        inspection = inspect(
-            samples,
-            settings.label_map,
-            max_pixels=config.max_pixels,
-            value_range=config.value_range,
-            use_channels=config.use_channels,
-            checked=checked,
-        )
-    problems += [problem for several in inspection.problems.values() for problem in several]
+    samples, problems, inspection = inspected(config, settings)
     facts = inspection.facts
     skipped: list[Problem] = []
     skip: list[str] | None = None
@@ -106,6 +97,29 @@ def _not_read(data: Path, samples: Sequence[Sample]) -> list[str]:
     if any(sample.split for sample in samples):
         return []
     return [path.relative_to(data).as_posix() for path in lists_beside(data)]
+
+
+def inspected(
+    config: PipelineConfig, settings: ReadSettings
+) -> tuple[list[Sample], list[Problem], Inspection]:
+    """Finds the samples and reads every file; returns all samples, all problems, and what was found.
+
+    Args:
+        config: the configuration, with the data folder and how to read it.
+        settings: what `config.reading` returned.
+    """
+    samples, problems = find(config.data, settings)
+    with InspectionCache() as checked:
+        inspection = inspect(
+            samples,
+            settings.label_map,
+            max_pixels=config.max_pixels,
+            value_range=config.value_range,
+            use_channels=config.use_channels,
+            checked=checked,
+        )
+    problems += [problem for several in inspection.problems.values() for problem in several]
+    return samples, problems, inspection
 
 
 def _problem(data: Path, error: BadInput) -> Problem:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.check.check import inspected
 from pipeline.config import profile
 from pipeline.config.settings import PipelineConfig
 from pipeline.prediction.models import find_model
@@ -21,9 +22,6 @@ from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from pipeline.terminal.predict_progress import PredictionProgress
 from pipeline.terminal.scores import print_scores
-from unet.dataset.cache import InspectionCache
-from unet.dataset.inspection import inspect
-from unet.dataset.plan import find
 from unet.dataset.sample import GROUP, Problem, Sample
 from unet.dataset.spans import is_pattern
 from unet.evaluation import gate
@@ -141,18 +139,8 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
 
 def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[Problem]]:
     """Reads every image and mask, and returns the samples and all problems."""
-    settings = config.reading(root.splits)
-    samples, problems = find(config.data, settings)
-    with ReadingProgress(), InspectionCache() as checked:
-        inspection = inspect(
-            samples,
-            settings.label_map,
-            max_pixels=config.max_pixels,
-            value_range=config.value_range,
-            use_channels=config.use_channels,
-            checked=checked,
-        )
-    problems += [problem for several in inspection.problems.values() for problem in several]
+    with ReadingProgress():
+        samples, problems, inspection = inspected(config, config.reading(root.splits))
     images = {sample.name: sample.image for sample in samples}
     for fact in inspection.facts:
         if not fits(fact.channels, int(config.channels)):

@@ -35,13 +35,16 @@ class PageSection:
     build: Callable[..., dict[str, Any]]
 
 
-SECTIONS = (
-    PageSection("verdict", "Verdict", verdict.build),
-    PageSection("images", "Test images", gallery.build),
+_MEASURED = (
     PageSection("classes", "Classes", quality.classes),
     PageSection("distribution", "Image by image", quality.distribution),
     PageSection("slices", "Slices", quality.slices),
     PageSection("calibration", "Calibration", quality.calibration),
+)
+SECTIONS = (
+    PageSection("verdict", "Verdict", verdict.build),
+    PageSection("images", "Test images", gallery.build),
+    *_MEASURED,
     PageSection("blessed", "Against the last blessed model", change.with_blessed),
     PageSection("curves", "Learning curves", training.curves),
     PageSection("search", "Search of the learning rate", training.search),
@@ -58,15 +61,7 @@ COMPARED = (
     PageSection("settings", "What was set differently", change.configurations),
     PageSection("times", "Time by component", change.times),
 )
-
-
-SCORED = (
-    PageSection("verdict", "Metrics", scores.build),
-    PageSection("classes", "Classes", quality.classes),
-    PageSection("distribution", "Image by image", quality.distribution),
-    PageSection("slices", "Slices", quality.slices),
-    PageSection("calibration", "Calibration", quality.calibration),
-)
+SCORED = (PageSection("verdict", "Metrics", scores.build), *_MEASURED)
 
 
 def write_report(root: Root, run_id: str) -> Path:

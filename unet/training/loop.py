@@ -77,13 +77,13 @@ def fit(
         watchers.append(keeper)
     every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
 
-    def train_on(steps: int, epochs: int = np.iinfo(np.int32).max) -> None:
+    def train_on(steps: int, one_epoch: bool = False) -> None:
         done = len(progress.curves.get("steps", []))
         data = training_batches(train, settings, start_batch=progress.step)
         network.fit(
             data,
             initial_epoch=done,
-            epochs=min(done + epochs, np.iinfo(np.int32).max),
+            epochs=done + 1 if one_epoch else np.iinfo(np.int32).max,
             steps_per_epoch=steps,
             callbacks=watchers,
             verbose=0,
@@ -94,7 +94,7 @@ def fit(
             network.stop_training = bool(settings.patience and best.stale >= settings.patience)
             if begun := progress.steps_of_epoch:  # an interruption cut the epoch short
                 if begun < every and progress.progress_made < 1:
-                    train_on(every - begun, epochs=1)
+                    train_on(every - begun, one_epoch=True)
                 else:
                     _validate(network, watchers)
             if progress.progress_made < 1 and not network.stop_training:
