@@ -360,6 +360,17 @@ def wait_for(text: str, process: subprocess.Popen) -> None:
     assert any(text in line for line in process.stdout), process.communicate()
 
 
+def kill_at_step_100(place: Path, process: subprocess.Popen) -> Path:
+    """Kills a run in its training, after the checkpoint of this step; returns the folder of checkpoints."""
+    checkpoints = place / "root" / "checkpoints"
+    while not list(checkpoints.glob("*/step-000000100.npz")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return checkpoints
+
+
 def last_network(root: Path) -> keras.Model:
     trained = root.glob("artifacts/Trainer/model_run/*/network.keras")
     return keras.models.load_model(max(trained, key=lambda path: path.stat().st_mtime), compile=False)
@@ -376,12 +387,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
     second = command(place, "run", "--data", str(place / "data"))
     assert second.returncode == 75
     assert f"process {process.pid}" in second.stdout
-    checkpoints = place / "root" / "checkpoints"
-    while not list(checkpoints.glob("*/step-000000100.npz")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    checkpoints = kill_at_step_100(place, process)
     newest = max(checkpoints.glob("*/*.npz"))
     assert newest.name < "step-000000400.npz"
     newest.write_bytes(newest.read_bytes()[:1000])  # as torn as a file can be: the one before is taken
@@ -469,12 +475,7 @@ def test_a_part_that_was_killed_goes_on_and_nothing_is_pushed_that_the_gate_refu
         done = part(place, stage, **settings)
         assert done.returncode == 0, done.stdout + done.stderr
     process = start(place, "--only", "train", "--run-id", "night+1", **settings)
-    checkpoints = place / "root" / "checkpoints"
-    while not list(checkpoints.glob("*/step-000000100.npz")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    checkpoints = kill_at_step_100(place, process)
     assert command(place, "run", "--data", str(place / "data")).returncode == 75
     row = json.loads(command(place, "runs", "--json").stdout)[-1]
     assert (row["id"], row["status"]) == ("night+1", "killed")
