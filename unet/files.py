@@ -94,13 +94,18 @@ def hash_of(path: Path) -> str:
         before = stamp(path)
         if known := _known(path, before):
             return known
-        digest = hashlib.sha256()
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return _keep(path, before, digest.hexdigest())
+            return _keep(path, before, hash_of_content(file))
     except OSError:
         return ""
+
+
+def hash_of_content(file: IO[bytes]) -> str:
+    """SHA-256 of what is left to read of an open file, in little memory."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def read_and_hash(path: Path, read: Callable[[Path], bytes]) -> tuple[bytes, str]:

@@ -43,16 +43,15 @@ def fingerprint(modules: Iterable[str], alone: Iterable[str] = ()) -> str:
     return hashlib.sha256(json.dumps(parts(modules, alone)).encode()).hexdigest()
 
 
-def parts(modules: Iterable[str], alone: Iterable[str] = (), libraries: Iterable[str] = ()) -> dict[str, str]:
+def parts(modules: Iterable[str], alone: Iterable[str] = ()) -> dict[str, str]:
     """Returns the hash of each module that code reaches, and the version of each library, sorted by name.
 
     Args:
         modules: dotted names of modules of this checkout; what they import counts, too.
         alone: dotted names of further modules, whose imports do not count.
-        libraries: imported names of libraries that count whether or not the modules import them.
     """
     names = reached(modules) | set(alone)
-    imported = {word.split(".")[0] for name in names for word in _parsed_module(name)[1]}.union(libraries)
+    imported = {word.split(".")[0] for name in names for word in _parsed_module(name)[1]}
     distributions = {name for word in imported for name in LIBRARIES.get(word, ())}
     found = {name: _parsed_module(name)[0][:16] for name in names}
     found |= {name: _version(name) for name in distributions}

@@ -3,9 +3,9 @@
 U-Net's convolutions are valid ones, so its output is smaller than its input by a constant; missing context
 at the border is mirrored, and images of any size are cut into tiles that overlap by that constant
 (Ronneberger, Fischer, Brox 2015, section 2 and figure 2). The network is equivariant only to shifts by
-multiples of 2**depth: in a tile that starts at any other offset, the poolings pair other pixels than in one
-pass over the whole image. The tiles of `plan` start at such multiples, so that tiled inference equals the
-whole-image pass but for float rounding.
+multiples of 2**depth, or of twice that with a stem of stride 2: in a tile that starts at any other offset,
+the poolings pair other pixels than in one pass over the whole image. The tiles of `plan` start at such
+multiples, so that tiled inference equals the whole-image pass but for float rounding.
 
 Everything here is in pixels. The plans, `Axis` and `mirror_index` use only operators that Python integers,
 numpy arrays and TensorFlow's int32 tensors share: the same lines run offline and inside a graph.
@@ -16,8 +16,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from unet.settings import Levels
 
 # NumPy is imported where arrays are made: checking a configuration needs `Geometry` alone, and must be fast.
 if TYPE_CHECKING:
@@ -37,16 +39,45 @@ class Geometry:
     for depth d - 1. At the paper's depth of 4: n = 16 k + 12 >= 188, and 184 pixels are lost (figure 1: 572
     gives 388).
 
+    With a stem of stride 2 that network works at half the resolution, and one more 3x3 convolution follows at
+    the full one: 2 L(d) + 2 pixels are lost, n / 2 must be valid for depth d, and the step is twice as long.
+    At depth 3: n = 16 k + 8 >= 184, and 178 pixels are lost.
+
     Attributes:
         depth: number of 2x2 poolings, at least 1.
+        stem_stride: stride of the convolution before the first level: 1, where there is none, or 2.
     """
 
     depth: int = 4
+    stem_stride: int = 1
 
     def __post_init__(self) -> None:
-        """Raises `ValueError` for a depth below 1."""
+        """Raises `ValueError` for a depth below 1, and for a stride other than 1 and 2."""
         if self.depth < 1:
             raise ValueError(f"depth must be at least 1. Received: depth={self.depth}")
+        if self.stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2. Received: stem_stride={self.stem_stride}")
+
+    @classmethod
+    def of(cls, settings: Levels) -> Geometry:
+        """The geometry of the network that has these settings."""
+        return cls(settings.depth, settings.stem_stride)
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Geometry:
+        """The geometry of an exported model, from its training record."""
+        found = record["geometry"]
+        return cls(found["depth"], found.get("stem_stride", 1))
+
+    @property
+    def record(self) -> dict[str, int]:
+        """What the training record tells of it: callers of the signature `network` tile images with it."""
+        names = ("depth", "stem_stride", "halo", "step", "smallest")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        """Names the settings, as in "depth 4" or "depth 4 and a stem of stride 2"."""
+        return f"depth {self.depth}" + (" and a stem of stride 2" if self.stem_stride > 1 else "")
 
     @staticmethod
     def _loss(depth: int) -> int:
@@ -56,12 +87,17 @@ class Geometry:
     @property
     def step(self) -> int:
         """Smallest shift, in pixels, to which the network is equivariant: 16 at depth 4."""
-        return 2**self.depth
+        return self.stem_stride * 2**self.depth
 
     @property
     def halo(self) -> int:
         """Pixels by which the input exceeds the output on each side: 92 at depth 4."""
-        return self._loss(self.depth) // 2
+        return self.stem_stride * self._loss(self.depth) // 2 + self._last_loss // 2
+
+    @property
+    def _last_loss(self) -> int:
+        """Pixels that the convolution after the stem's up-convolution loses."""
+        return 2 if self.stem_stride > 1 else 0
 
     @property
     def smallest(self) -> int:
@@ -71,12 +107,15 @@ class Geometry:
     @property
     def smallest_output(self) -> int:
         """Output size of the smallest valid input, 4 at depth 4; larger outputs add multiples of `step`."""
-        return min(self.step, 4)
+        return self.stem_stride * min(2**self.depth, 4) - self._last_loss
 
     @property
     def crops(self) -> tuple[int, ...]:
-        """Pixels cropped from each border of the skip features, shallow to deep: 88, 40, 16, 4 at depth 4."""
-        return tuple(self._loss(depth) for depth in reversed(range(self.depth)))
+        """Pixels cropped from each border of the skip features, shallow to deep: 88, 40, 16, 4 at depth 4.
+
+        With a stem of stride 2 the first one is cropped from the image.
+        """
+        return tuple(self._loss(depth) for depth in reversed(range(self.depth + self.stem_stride - 1)))
 
     def is_valid_size(self, size: int) -> bool:
         """Whether each 2x2 pooling gets an even size from this input size, and the output is not empty."""
@@ -94,7 +133,7 @@ class Geometry:
         if not self.is_valid_size(size):
             below, above = self.nearest_valid_size(size)
             raise ValueError(
-                f"A U-Net of depth {self.depth} takes sizes {self.smallest} + {self.step} k; the nearest are "
+                f"A U-Net of {self} takes sizes {self.smallest} + {self.step} k; the nearest are "
                 f"{below} and {above}. Received: size={size}"
             )
         return size - 2 * self.halo
@@ -303,13 +342,13 @@ def stitch(outputs: Iterable[tuple[int, int, NDArray[Scalar]]], height: int, wid
     return whole
 
 
-# Bytes of activations for each pixel of a tile and each filter of the first level; see
-# benchmarks/inference.py.
-_BYTES_PER_FILTER = 30
+# Bytes of activations for each pixel of a tile and each filter of the first level, by the stride of the stem;
+# see benchmarks/inference.py.
+_BYTES_PER_FILTER = {1: 30, 2: 16}
 _LARGEST_AREA = 2**31 - 1  # of the int32 scalars that TensorFlow's shapes are
 
 
 def tile_area(memory: float, base_filters: int, geometry: Geometry) -> int:
     """Pixels of the largest tile whose activations fit into `memory` bytes; at least the smallest tile's."""
-    area = min(memory / (_BYTES_PER_FILTER * base_filters), _LARGEST_AREA)
+    area = min(memory / (_BYTES_PER_FILTER[geometry.stem_stride] * base_filters), _LARGEST_AREA)
     return max(int(area), smallest_area(geometry))

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from unet.network import create_unet, decode, encode
+from unet.network import _conv_pair, convolutions_of_image, create_unet, decode, encode
 from unet.settings import Decoder
 from unet.tiling import Geometry
 
@@ -129,6 +129,82 @@ def test_every_depth_has_the_sides_of_its_geometry(depth: int, decoder: Decoder)
     assert tuple(reversed(crops)) == g.crops
 
 
+def origin(tensor: keras.KerasTensor) -> str:
+    return str(tensor._keras_history.operation.name)
+
+
+def test_a_stem_halves_the_resolution_and_a_last_convolution_has_the_full_one_again() -> None:
+    model = create_unet((184, 200, 1), base_filters=16, depth=3, decoder="paper", stem_stride=2)
+    assert model.count_params() == 486_258
+    assert model.output_shape == (None, 6, 22, 2)
+    layers = [
+        (name, model.get_layer(name).output.shape[1:3], model.get_layer(name).output.shape[-1])
+        for name in ("stem", "conv1_2", "conv7_2", "up8", "crop8", "concat8", "conv8", "probabilities")
+    ]
+    assert layers == [
+        ("stem", (92, 100), 16), ("conv1_2", (88, 96), 16), ("conv7_2", (4, 12), 16), ("up8", (8, 24), 16),
+        ("crop8", (8, 24), 1), ("concat8", (8, 24), 17), ("conv8", (6, 22), 8), ("probabilities", (6, 22), 2),
+    ]  # fmt: skip
+    assert model.get_layer("crop8").input is model.input
+    assert [layer.name for layer in convolutions_of_image(model)] == ["stem", "conv8"]
+    stem = model.get_layer("stem")
+    assert (stem.kernel_size, stem.strides, stem.activation) == ((2, 2), (2, 2), keras.activations.relu)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_every_depth_behind_a_stem_has_the_sides_of_its_geometry(depth: int) -> None:
+    g = Geometry(depth, 2)
+    for side in (g.smallest, g.smallest + 3 * g.step):
+        model = create_unet((side, side, 2), base_filters=1, depth=depth, stem_stride=2, residual=True)
+        assert model.output_shape == (None, g.output_size(side), g.output_size(side), 2)
+    with pytest.raises(ValueError, match=f"{g.smallest} and {g.smallest}"):
+        create_unet((g.smallest - g.step // 2, g.smallest, 2), depth=depth, stem_stride=2)
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("residual", [False, True])
+def test_batch_normalization_is_between_each_convolution_and_its_relu(
+    stem_stride: int, residual: bool
+) -> None:
+    model = create_unet(
+        (None, None, 1), base_filters=2, depth=2, decoder="paper", stem_stride=stem_stride,
+        normalization_layer="batch", residual=residual,
+    )  # fmt: skip
+    convolutions = [layer for layer in model.layers if layer.name == "stem" or layer.name.startswith("conv")]
+    convolutions = [layer for layer in convolutions if isinstance(layer, keras.layers.Conv2D)]
+    assert len(convolutions) == 10 + 2 * (stem_stride - 1)
+    for layer in convolutions:
+        assert (layer.use_bias, layer.activation) == (False, keras.activations.linear)
+        normalization = model.get_layer(f"norm_{layer.name}")
+        assert isinstance(normalization, keras.layers.BatchNormalization)
+        assert origin(normalization.input) == layer.name
+    relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
+    assert len(relus) == len(convolutions)
+    before = "add" if residual else "norm_conv"
+    assert sum(origin(relu.input).startswith(before) for relu in relus) == (
+        5 if residual else 10 + stem_stride - 1
+    )
+
+
+def test_a_residual_block_adds_its_cropped_input_before_the_last_relu() -> None:
+    model = create_unet((None, None, 2), base_filters=2, depth=1, decoder="paper", residual=True)
+    projected = {layer.name for layer in model.layers if layer.name.startswith("project")}
+    assert projected == {"project1", "project2", "project3"}
+    assert [layer.name for layer in convolutions_of_image(model)] == ["conv1_1", "project1"]
+    x = np.random.default_rng(0).normal(size=(1, 18, 18, 2)).astype(np.float32)
+    names = ("conv1_2", "project1", "relu1")
+    outputs = keras.Model(model.inputs, [model.get_layer(name).output for name in names])(x)
+    second, shortcut, block = (keras.ops.convert_to_numpy(output) for output in outputs)
+    assert second.min() < 0  # no ReLU before the sum
+    kernel, bias = model.get_layer("project1").get_weights()
+    np.testing.assert_allclose(shortcut, x[:, 2:-2, 2:-2] @ kernel[0, 0] + bias, atol=1e-6)
+    np.testing.assert_allclose(block, np.maximum(second + shortcut, 0), atol=1e-6)
+    # Where the channels are the same, the input itself is added.
+    inputs = keras.Input((20, 20, 3))
+    same = keras.Model(inputs, _conv_pair(inputs, 2, 3, residual=True))
+    assert "project2" not in [layer.name for layer in same.layers]
+
+
 def test_classes_and_channels() -> None:
     model = create_unet((188, 204, 3), base_filters=2, classes=5)
     assert model.input_shape == (None, 188, 204, 3)
@@ -208,6 +284,8 @@ def test_illegal_sides(size: tuple[int | None, int | None, int], depth: int, nea
         {"base_filters": 0},
         {"depth": 0},
         {"decoder": "none"},
+        {"normalization_layer": "layer"},
+        {"stem_stride": 3},
         {"dropout": 1.0},
         {"dropout": -0.1},
     ],

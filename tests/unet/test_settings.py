@@ -25,6 +25,8 @@ class Both(Network, Seed):
         (Network, "dropout", 0.99, 1.0),
         (Network, "dropout", 0.5, float("nan")),
         (Network, "decoder", "published", "other"),
+        (Network, "stem_stride", 2, 3),
+        (Network, "normalization_layer", "batch", "layer"),
     ],
 )
 def test_bounds(section: type[Section], setting: str, allowed: Any, refused: Any) -> None:

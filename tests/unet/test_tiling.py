@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 
 from unet import tiling
 from unet.network import create_unet
+from unet.settings import Network
 from unet.tiling import Axis, Geometry
 
 
-def trace_side(side: int, depth: int) -> int | None:
+def trace_side(side: int, depth: int, stem_stride: int = 1) -> int | None:
     """The output side, walked level by level as the network does; None where a step is impossible."""
+    if stem_stride == 2:
+        inner = trace_side(side // 2, depth) if side % 2 == 0 else None
+        return inner and 2 * inner - 2
     side -= 4
     if depth:
         inner = trace_side(side // 2, depth - 1) if side > 0 and side % 2 == 0 else None
@@ -45,11 +50,12 @@ def test_constants(
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("stem_stride", [1, 2])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6])
-def test_legal_sides_are_those_of_the_recursion(depth: int) -> None:
-    g = Geometry(depth)
+def test_legal_sides_are_those_of_the_recursion(depth: int, stem_stride: int) -> None:
+    g = Geometry(depth, stem_stride)
     for side in range(1, g.smallest + 3 * g.step + 1):
-        output = trace_side(side, depth)
+        output = trace_side(side, depth, stem_stride)
         assert g.is_valid_size(side) == (output is not None), side
         if output is not None:
             assert g.output_size(side) == output
@@ -82,6 +88,10 @@ def test_invalid_sizes_say_what_was_received() -> None:
         Geometry().output_size(570)
     with pytest.raises(ValueError, match="Received: depth=0"):
         Geometry(0)
+    with pytest.raises(ValueError, match="Received: stem_stride=3"):
+        Geometry(4, 3)
+    with pytest.raises(ValueError, match=r"depth 3 and a stem of stride 2 takes sizes 184 \+ 16 k"):
+        Geometry(3, 2).output_size(188)
     with pytest.raises(ValueError, match="Received: size=0"):
         tiling.plan(0, 16, Geometry())
     with pytest.raises(ValueError, match=r"multiple of 16\. Received: max_stride=388"):
@@ -112,9 +122,10 @@ def test_plan(size: int, max_stride: int, axis: Axis, tile_size: int) -> None:
     assert axis.tile_size(Geometry()) == tile_size
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
-def test_plan_covers_every_size_in_order(depth: int) -> None:
-    g = Geometry(depth)
+@pytest.mark.parametrize(
+    "g", [*map(Geometry, (1, 2, 3, 4, 5)), *(Geometry(depth, 2) for depth in (1, 2, 3))], ids=str
+)
+def test_plan_covers_every_size_in_order(g: Geometry) -> None:
     for max_stride in (g.step, 3 * g.step, 8 * g.step):
         for size in range(1, 20 * g.step):
             axis = tiling.plan(size, max_stride, g)
@@ -169,19 +180,32 @@ def test_tiles_put_together_are_the_image(shape: tuple[int, int, int]) -> None:
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-NETWORKS = [(2, 1, 4), (3, 3, 3), (4, 1, 2)]  # depth, channels, base_filters
+# Geometry, channels, base_filters, and further layers.
+NETWORKS: list[tuple[Geometry, int, int, dict[str, Any]]] = [
+    (Geometry(2), 1, 4, {}),
+    (Geometry(3), 3, 3, {}),
+    (Geometry(4), 1, 2, {}),
+    (Geometry(1, 2), 1, 4, {}),
+    (Geometry(3, 2), 3, 3, {"normalization_layer": "batch", "residual": True}),
+]
 
 
-@pytest.fixture(scope="module", params=NETWORKS, ids=lambda p: f"depth{p[0]}-channels{p[1]}")
+@pytest.fixture(scope="module", params=NETWORKS, ids=lambda p: f"{p[0]}, {p[1]} channels")
 def random_network(request: pytest.FixtureRequest) -> tuple[Geometry, int, Predict]:
-    depth, channels, base_filters = request.param
+    geometry, channels, base_filters, more = request.param
     keras.utils.set_random_seed(8)
     network = create_unet(
-        (None, None, channels), base_filters=base_filters, depth=depth, decoder="paper", classes=3
+        (None, None, channels),
+        base_filters=base_filters,
+        depth=geometry.depth,
+        stem_stride=geometry.stem_stride,
+        decoder="paper",
+        classes=3,
+        **more,
     )
     spec = tf.TensorSpec([1, None, None, channels], tf.float32)
     call = tf.function(lambda x: network(x, training=False), input_signature=[spec])
-    return Geometry(depth), channels, lambda tile: call(tile[None]).numpy()[0]
+    return geometry, channels, lambda tile: call(tile[None]).numpy()[0]
 
 
 def infer(
@@ -208,7 +232,7 @@ def test_tiled_inference_equals_the_whole_image_pass(
 
 
 # At depth 2 every output side is a multiple of the step.
-@pytest.mark.parametrize("random_network", NETWORKS[1:], indirect=True)
+@pytest.mark.parametrize("random_network", NETWORKS[1:3], indirect=True)
 def test_a_stride_off_the_step_differs(random_network: tuple[Geometry, int, Predict]) -> None:
     """Why `plan` exists: the natural stride, the output side, pairs other pixels in the poolings."""
     geometry, channels, predict = random_network
@@ -284,6 +308,21 @@ def test_plan_of_an_image_is_the_same_in_a_graph() -> None:
     for size in ((1, 1), (5, 4), (300, 200), (1388, 1040), (20000, 20000), (60000, 1), (3, 5000)):
         rows, cols = tiling.plan_image(*size, 300_000, g)
         assert [int(v) for v in in_graph(*size)] == [*rows, *cols]
+
+
+def test_the_geometry_is_that_of_the_settings() -> None:
+    assert Geometry.of(Network()) == Geometry(4)
+    assert Geometry.of(Network(depth=3, stem_stride=2)) == Geometry(3, 2)
+
+
+@pytest.mark.parametrize("geometry", [Geometry(), Geometry(3, 2)], ids=str)
+def test_the_record_of_a_model_holds_its_geometry(geometry: Geometry) -> None:
+    assert Geometry.of_record({"geometry": geometry.record}) == geometry
+    assert geometry.record["smallest"] - 2 * geometry.record["halo"] == geometry.smallest_output
+
+
+def test_a_stem_leaves_room_for_a_larger_tile() -> None:
+    assert tiling.tile_area(1e9, 16, Geometry(3, 2)) > 1.5 * tiling.tile_area(1e9, 16, Geometry(4))
 
 
 def test_a_bound_below_the_smallest_tile_is_refused() -> None:

@@ -15,7 +15,7 @@ from unet.dataset import layouts, spans, split_memory, splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import classes_in, content_of
 from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
-from unet.dataset.settings import ReadSettings
+from unet.dataset.settings import BUNDLED, ReadSettings
 from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
 from unet.files import hash_of
@@ -28,6 +28,9 @@ Answer = TypeVar("Answer")
 
 def find(folder: Path, settings: ReadSettings) -> tuple[list[Sample], list[Problem]]:
     """Samples and problems of a data folder, see `layouts.find_samples`; keeps the declared columns only."""
+    if folder == BUNDLED and not folder.exists():
+        found = "the bundled images are part of a checkout, and of no installed package"
+        return [], [Problem(str(folder), found, "give a folder of images with --data")]
     samples, problems = layouts.find_samples(
         folder,
         slices_per_group=settings.slices_per_group,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from unet.dataset.sample import SPLITS, split_named
 from unet.images.channels import MOST_CHANNELS
@@ -17,13 +18,17 @@ from unet.masks.settings import Values
 from unet.settings import Section, Seed
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
+BUNDLED = CHECKOUT / "data" / "nuclei"  # the images of a checkout
+LEAST_SHARE = 0.001  # of a split; a smaller one has no image in any data set that this is made for
+# Bounds of a statistic of an image; far from the end of float32, in which they are stored.
+Statistic = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
 class Folder(Section):
     """Data: the folder of the data."""
 
     data: Path = Field(
-        CHECKOUT / "data" / "nuclei",
+        BUNDLED,
         description="Folder with images/ and masks/; docs/how-to/your-own-data.md shows the other layouts.",
     )
 
@@ -53,24 +58,27 @@ class Data(Section):
         "use_channels; auto: that of the images, 3 if any is in colour.",
     )
     slices_per_group: int = Field(
-        0, ge=0, description="Consecutive slices that form one group; 0: each image is one."
+        0, ge=0, le=10**6, description="Consecutive slices that form one group; 0: each image is one."
     )
     group_pattern: str | None = Field(
         None, description="Regular expression; images for whose names its match is the same are a group."
     )
     span_window: int = Field(
-        0, ge=0, description="Newest spans to train on, where data holds {SPAN}; 0: all of them."
+        0, ge=0, le=10**6, description="Newest spans to train on, where data holds {SPAN}; 0: all of them."
     )
-    shares: dict[str, float] = Field(
+    shares: dict[str, Annotated[float, Field(le=10**9)]] = Field(
         {"train": 0.6, "eval": 0.2, "test": 0.2}, description="Share of the images in each split."
     )
     fold: int | None = Field(
-        None, ge=0, description="Cross-validation: the fold that becomes the test split."
+        None, ge=0, le=10**6, description="Cross-validation: the fold that becomes the test split."
     )
     folds: int = Field(
-        5, ge=3, description="Folds of cross-validation, where no manifest says which image is in which."
+        5,
+        ge=3,
+        le=1000,
+        description="Folds of cross-validation, where no manifest says which image is in which.",
     )
-    max_pixels: int = Field(10**9, gt=0, description="Largest image that is read.")
+    max_pixels: int = Field(10**9, gt=0, le=10**12, description="Largest image that is read.")
     serving_data: Path | None = Field(
         None, description="Folder of images as the model gets them in service, to be compared with data."
     )
@@ -113,6 +121,11 @@ class Data(Section):
         if set(value) != set(SPLITS) or not all(v > 0 for v in value.values()):
             raise ValueError("a share above 0 is needed for each of train, eval and test")
         total = sum(value.values())
+        if small := [name for name, share in value.items() if share < LEAST_SHARE * total]:
+            raise ValueError(
+                f"{small[0]} gets {value[small[0]] / total:g} of the images, which is none: a split needs at "
+                f"least {LEAST_SHARE}"
+            )
         if math.isclose(total, 1):
             total = 1  # keeps shares exactly as they are when they are validated again
         return {split: value[split] / total for split in SPLITS}
@@ -121,7 +134,7 @@ class Data(Section):
 class Drift(Section):
     """Data: the allowed drift of images from the data of the last blessed model."""
 
-    domains: dict[str, tuple[float, float]] = Field(
+    domains: dict[str, tuple[Statistic, Statistic]] = Field(
         {}, description="Lowest and highest value allowed of a statistic of each image, such as its mean."
     )
     max_drift: float = Field(
@@ -133,11 +146,11 @@ class Drift(Section):
     )
     on_drift: Literal["stop", "warn"] = Field("stop", description="What larger drift or skew does.")
 
-    @model_validator(mode="after")
-    def _domains_have_bounds(self) -> Drift:
-        if wrong := [name for name, (low, high) in self.domains.items() if not low <= high]:
-            raise ValueError(f"domains: {wrong[0]} must have a lower and a higher bound")
-        return self
+    def conflicts(self) -> Iterator[str]:
+        """Yields a sentence for each domain that no value lies in."""
+        for name, (low, high) in self.domains.items():
+            if not low <= high:
+                yield f"domains: {name} must have a lower and a higher bound; received {[low, high]}"
 
 
 class ReadSettings(Values, Channels, Data, Seed):

@@ -202,6 +202,12 @@ def _by_fold(
                 f"{named.image}: named for the {named.split} split, but fold = {fold} deals all images to"
                 " folds; unset fold, or name no splits"
             )
+        groups = len({sample.group for sample in samples})
+        if groups < folds:
+            raise BadInput(
+                f"folds = {folds}, but the images make {groups} groups, and a fold without images tests "
+                f"nothing: set folds to at most {groups}, or add images"
+            )
         fold_of, where = _deal(samples, folds, seed, held), f"folds = {folds}"
     known = sorted({f for f in fold_of.values() if f is not None})
     if fold not in known:

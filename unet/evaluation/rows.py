@@ -47,8 +47,8 @@ def image_row(
         shape: height and width of the image in pixels.
         bit_depth: bits per value of the image, 8 or 16.
         columns: the image's value of each declared column of the manifest, by name.
-        outputs: outputs of the signature `evaluate` for the image: `confusion`, `probabilities_bytes` and
-            `ground_truth_bytes`.
+        outputs: outputs of the signature `evaluate` for the image: `confusion`, `probabilities_bytes`,
+            `ground_truth_bytes` and, of models that decide by one, `threshold`.
         how: how images are measured.
     """
     confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.class_count, how.class_count)
@@ -56,7 +56,14 @@ def image_row(
     ground_truth = decode(np.asarray(outputs["ground_truth_bytes"], object).item())[..., 0]
     probabilities = maps[0][..., None] if len(maps) == 1 else np.stack(maps, -1)
     measured = measurement.measure(
-        confusion, probabilities, ground_truth, how.ignored, how.tolerance, how.with_segments, how.first
+        confusion,
+        probabilities,
+        ground_truth,
+        how.ignored,
+        how.tolerance,
+        how.with_segments,
+        how.first,
+        threshold_of(outputs),
     )
     height, width = shape
     total = confusion.sum()
@@ -71,3 +78,8 @@ def image_row(
         "slices": slices_of(height, width, bit_depth, foreground, columns),
         "measured": measured.to_json(),
     }
+
+
+def threshold_of(outputs: Mapping[str, Any]) -> float | None:
+    """The threshold by which a model decides, from the outputs of its signature `evaluate` for an image."""
+    return float(np.asarray(outputs["threshold"]).item()) if "threshold" in outputs else None

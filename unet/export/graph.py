@@ -8,6 +8,7 @@ Its output equals that of one pass over the whole image but for float rounding, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,6 +38,7 @@ class Segmenter(tf.Module):
         scale: float = 1.0,
         test_time_augmentation: bool = False,
         first: int = 1,
+        threshold: float | None = None,
     ) -> None:
         """Builds the graph, which is traced at its first use.
 
@@ -57,6 +59,8 @@ class Segmenter(tf.Module):
             scale: factor by which images are resized for the network. Predictions have the original size; the
                 probabilities of the resized image are held in memory if the factor is not 1.
             first: index of the first class that counts, 0 without a background: for masks in colours.
+            threshold: of two classes, the probability of the second above which a pixel is of it; None takes
+                the class of the highest probability. Probabilities are not changed by it.
 
         Raises:
             ValueError: the arguments do not fit together.
@@ -81,11 +85,13 @@ class Segmenter(tf.Module):
             raise ValueError(
                 f"`class_values` must be in 0..{highest}. Received: class_values={class_values!r}"
             )
+        if threshold is not None and not (classes == 2 and 0 <= threshold < 1):
+            raise ValueError(f"`threshold` is of two classes, in [0, 1). Received: {threshold=}, {classes=}")
         tiling.plan_image(1, 1, max_area, geometry)  # raises for an impossible area
 
         self.geometry, self.scale = geometry, scale
         self.channels, self.classes, self.first = channels, classes, first
-        self.max_area = max_area
+        self.max_area, self.threshold = max_area, threshold
         self._constants = None
         if mean is not None and stddev is not None:
             constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
@@ -106,12 +112,19 @@ class Segmenter(tf.Module):
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_flips(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
+        elif threshold is not None:  # compared with probabilities, never with logits
+            logits, softmax = self._logits, self._softmax
+            self._logits, self._softmax = lambda x: softmax(logits(x)), tf.identity
         patches = [tf.TensorSpec([None, None, None, channels], tf.float32)]
         # Hidden from tf.Module in a function, as below. Signatures share one trace of the networks.
         traced = tf.function(self._logits, input_signature=patches, autograph=False)
         self._logits = lambda x: traced(x)
+        # Signatures share these traces, too: what they add is small, so that a model is exported and loaded
+        # in less time. A client's tensors are no integers.
+        self.begin = _traced_once(self._begin, channels, [])
+        constants, number = tf.TensorSpec([channels], tf.float32), tf.TensorSpec([], tf.int32)
+        self.tile = _traced_once(self._tile, channels, [constants, constants, number, number])
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
-        # Signatures share this trace: tracing the tiles takes most of the time of an export.
         self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels, autograph=False)
         predict = tf.function(
             lambda image: self.run(image, tf.identity, tf.float32, of_probabilities=True),
@@ -136,7 +149,20 @@ class Segmenter(tf.Module):
 
     def class_indices(self, pixels: tf.Tensor) -> tf.Tensor:
         """Predicted class of each pixel: [H, W, channels] uint16 -> [H, W, 1] uint8."""
-        return self.run(pixels, lambda outputs: tf.cast(most_likely_class(outputs), tf.uint8), tf.uint8)
+        return self.run(pixels, lambda outputs: tf.cast(self.decide(outputs), tf.uint8), tf.uint8)
+
+    def decide(self, outputs: tf.Tensor) -> tf.Tensor:
+        """The model's class of each pixel, by its threshold, where it has one: the only place that decides.
+
+        Args:
+            outputs: what `finish` of `run` gets, or probabilities, [h, w, classes].
+
+        Returns:
+            Class indices, [h, w, 1] int32; of equal outputs the first class.
+        """
+        if self.threshold is None:
+            return tf.argmax(outputs, -1, tf.int32)[..., None]  # [h, w, 1]
+        return tf.cast(outputs[..., 1:] > self.threshold, tf.int32)  # [h, w, 1]
 
     def run(
         self,
@@ -156,50 +182,81 @@ class Segmenter(tf.Module):
         Returns:
             The converted output, [H, W, K].
         """
-        if self.scale == 1:
-            if of_probabilities:
-                return self._tiled(pixels, lambda outputs: finish(self._softmax(outputs)), dtype)
-            return self._tiled(pixels, finish, dtype)
-        height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-        # [scaled H, scaled W, classes]
-        seen = self._tiled(resize_image(pixels, self.scale), self._softmax, tf.float32)
-        return resize(seen, height, width, finish, dtype)  # [H, W, K]
-
-    def _tiled(self, pixels: tf.Tensor, finish: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:
-        """Runs the network over an image tile by tile.
-
-        Args:
-            pixels: the image, [H, W, channels] uint16.
-            finish: converts the network's output for a tile: [h, w, classes] -> [h, w, K].
-            dtype: type of the values that `finish` returns; only these are held for the whole image.
-
-        Returns:
-            The converted output, [H, W, K].
-        """
-        mean, stddev = self._constants or moments(pixel_sums(pixels))  # [channels] each
-        geometry, shape = self.geometry, tf.shape(pixels)
-        rows, cols = tiling.plan_image(shape[0], shape[1], self.max_area, geometry, tf)
-        row_index, col_index = (  # [padded H], [padded W]
-            tiling.mirror_index(-geometry.halo, axis.padded_size(geometry), size, tf)
-            for axis, size in ((rows, shape[0]), (cols, shape[1]))
-        )
+        seen, mean, stddev, rows, cols = self.begin(pixels)
+        convert, kind = self.of_tiles(finish, dtype, of_probabilities)
 
         def strip(i: tf.Tensor) -> tf.Tensor:
-            """Output of row i of the tiles: [rows.kept(i), W, K]."""
-            index = row_index[i * rows.stride :][: rows.tile_size(geometry)]  # [tile h]
-            context = tf.gather(pixels, index)  # [tile h, W, channels], still integers
+            """Output of row i of the tiles: [kept rows, W, K]."""
 
-            def tile(j: tf.Tensor) -> tf.Tensor:
-                index = col_index[j * cols.stride :][: cols.tile_size(geometry)]  # [tile w]
-                # [tile h, tile w, channels]
-                x = tf.cast(tf.gather(context, index, axis=1), tf.float32) / DEPTH_SCALE
-                outputs = self._logits(((x - mean) / stddev)[None])[0]  # [out h, out w, classes]
-                kept = finish(outputs)[: rows.kept(i, geometry), : cols.kept(j, geometry)]  # [h, w, K]
-                return tf.transpose(kept, [1, 0, 2])  # [w, h, K]: tiles are joined along the first axis
+            def part(j: tf.Tensor) -> tf.Tensor:
+                # [w, h, K]: tiles are joined along the first axis
+                return tf.transpose(convert(self.tile(seen, mean, stddev, i, j)), [1, 0, 2])
 
-            return tf.transpose(_join(cols.count, tile, dtype), [1, 0, 2])  # [h, >= W, K]
+            return tf.transpose(_join(cols, part, kind), [1, 0, 2])  # [h, >= W, K]
 
-        return _join(rows.count, strip, dtype)[: shape[0], : shape[1]]  # [H, W, K]
+        joined = _join(rows, strip, kind)[: tf.shape(seen)[0], : tf.shape(seen)[1]]
+        return self.end(joined, tf.shape(pixels)[0], tf.shape(pixels)[1], finish, dtype)
+
+    def _begin(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What is done once for an image, before its tiles.
+
+        Args:
+            pixels: the image, [H, W, channels].
+
+        Returns:
+            The image as the network sees it, [scaled H, scaled W, channels]; mean and standard deviation for
+            its normalisation, [channels] each; and the numbers of rows and of columns of its tiles.
+        """
+        seen = resize_image(pixels, self.scale)
+        mean, stddev = self._constants or moments(pixel_sums(seen))  # [channels] each
+        rows, cols = self._plan(tf.shape(seen))
+        return seen, tf.convert_to_tensor(mean), tf.convert_to_tensor(stddev), rows.count, cols.count
+
+    def _tile(
+        self, seen: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor, i: tf.Tensor, j: tf.Tensor
+    ) -> tf.Tensor:
+        """What the tile of row i and column j contributes to the network's output: [h, w, classes].
+
+        Args:
+            seen: the image as the network sees it, [scaled H, scaled W, channels].
+            mean: mean for the normalisation, [channels].
+            stddev: standard deviation for the normalisation, [channels].
+            i: index of the row of tiles.
+            j: index of the column of tiles.
+        """
+        geometry, shape = self.geometry, tf.shape(seen)
+        rows, cols = self._plan(shape)
+        context = seen
+        for axis, (index, side, size) in enumerate(((i, rows, shape[0]), (j, cols, shape[1]))):
+            mirrored = tiling.mirror_index(-geometry.halo, side.padded_size(geometry), size, tf)
+            within = mirrored[index * side.stride :][: side.tile_size(geometry)]
+            context = tf.gather(context, within, axis=axis)  # still integers
+        x = tf.cast(context, tf.float32) / DEPTH_SCALE  # [tile h, tile w, channels]
+        outputs = self._logits(((x - mean) / stddev)[None])[0]  # [out h, out w, classes]
+        return outputs[: rows.kept(i, geometry), : cols.kept(j, geometry)]
+
+    def _plan(self, shape: tf.Tensor) -> tuple[tiling.Axis, tiling.Axis]:
+        """The tiles along the height and along the width of an image."""
+        return tiling.plan_image(shape[0], shape[1], self.max_area, self.geometry, tf)
+
+    def of_tiles(
+        self, finish: PerTensor, dtype: tf.DType | np.dtype, of_probabilities: bool
+    ) -> tuple[PerTensor, tf.DType | np.dtype]:
+        """The conversion of a tile's output, and its type: of a resized image the probabilities are kept."""
+        if self.scale != 1:
+            return self._softmax, tf.float32
+        return (lambda outputs: finish(self._softmax(outputs))) if of_probabilities else finish, dtype
+
+    def end(
+        self,
+        joined: tf.Tensor,
+        height: tf.Tensor,
+        width: tf.Tensor,
+        finish: PerTensor,
+        dtype: tf.DType | np.dtype,
+    ) -> tf.Tensor:
+        """Output of the image, [height, width, K], from that of all its tiles, [scaled H, scaled W, ...]."""
+        return joined if self.scale == 1 else resize(joined, height, width, finish, dtype)
 
 
 def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int) -> None:
@@ -210,10 +267,26 @@ def _require_fit(network: keras.Model, geometry: tiling.Geometry, channels: int)
             f"input_shape={network.input_shape}"
         )
     if network.compute_output_shape((1, side, side, channels))[1] != geometry.smallest_output:
-        raise ValueError(f"The network has another geometry. Received: geometry={geometry}")
+        raise ValueError(f"The network has another geometry. Received: {geometry=}")
     activation = network.layers[-1].activation
     if activation not in (keras.activations.softmax, keras.activations.linear):
         raise ValueError(f"A network must end in logits or a softmax. Received: activation={activation}")
+
+
+def _traced_once(
+    function: Callable[..., Any], channels: int, more: Sequence[tf.TensorSpec]
+) -> Callable[..., Any]:
+    """A function of an image, and of `more`, that is traced once for integers and once for other numbers.
+
+    The traces are hidden from tf.Module in a function: otherwise both would be part of each SavedModel.
+    """
+    traces = {
+        kind: tf.function(
+            function, input_signature=[tf.TensorSpec([None, None, channels], kind), *more], autograph=False
+        )
+        for kind in (tf.uint16, tf.float32)
+    }
+    return lambda image, *arguments: traces[image.dtype](image, *arguments)
 
 
 def _logits_of(network: keras.Model) -> tuple[PerTensor, PerTensor]:
@@ -225,11 +298,6 @@ def _logits_of(network: keras.Model) -> tuple[PerTensor, PerTensor]:
 def _probabilities_of(network: keras.Model) -> PerTensor:
     logits, softmax = _logits_of(network)
     return lambda x: softmax(logits(x))
-
-
-def most_likely_class(outputs: tf.Tensor) -> tf.Tensor:
-    """Class of the highest output: [h, w, classes] -> [h, w, 1] int32; of equal outputs the first class."""
-    return tf.argmax(outputs, -1, tf.int32)[..., None]  # [h, w, 1]
 
 
 def _join(count: tf.Tensor, part: PerTensor, dtype: tf.DType | np.dtype) -> tf.Tensor:

@@ -13,7 +13,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from unet.export.graph import Segmenter, most_likely_class
+from unet.export.graph import Segmenter
+from unet.export.steps import Answer, Steps
 from unet.images.depth import DEPTH_SCALE
 from unet.images.display import class_colors
 from unet.masks.labels import IGNORE
@@ -24,17 +25,20 @@ TENSORS, NETWORK = "tensors", "network"
 EVALUATE = "evaluate"
 Signature = Callable[..., dict[str, tf.Tensor]]
 EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "ground_truth_bytes")
+THRESHOLD = "threshold"  # a further output of `evaluate`, of models that decide by one
 
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
-    """Writes a SavedModel with the signatures of `create_signatures`.
+    """Writes a SavedModel with the signatures of `create_signatures`, and the `steps` of encoded images.
 
     Args:
         segmenter: graph that predicts.
         path: folder to write.
         max_pixels: larger encoded images are refused, see `decode_image`, except by `evaluate`.
     """
-    signatures = create_signatures(segmenter, max_pixels)
+    each = _Signatures(segmenter, max_pixels)
+    signatures = _traced(each)
+    segmenter.steps = Steps(segmenter, each.decoded, each.answers())
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(segmenter, str(path), signatures=signatures, options=options)
 
@@ -57,7 +61,8 @@ def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> di
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = ground truth, column =
       prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
       `probabilities_bytes` [N, classes - 1] string, uncompressed PNGs as in `probabilities` of all classes
-      but the first; and `ground_truth_bytes` [N] string, the masks of the examples.
+      but the first; and `ground_truth_bytes` [N] string, the masks of the examples. A model that decides by
+      a threshold tells it, too: `threshold` [N] float32.
 
     Args:
         segmenter: graph that predicts.
@@ -66,7 +71,11 @@ def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> di
     Returns:
         Each signature by its name, a function that is traced at its first use.
     """
-    s = _Signatures(segmenter, max_pixels)
+    return _traced(_Signatures(segmenter, max_pixels))
+
+
+def _traced(s: _Signatures) -> dict[str, Signature]:
+    segmenter = s.segmenter
     classes, channels = segmenter.classes, segmenter.channels
     encoded = tf.TensorSpec([None], tf.string, "image_bytes")
     examples = tf.TensorSpec([None], tf.string, "examples")
@@ -80,53 +89,90 @@ def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> di
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
         TENSORS: tf.function(s.masks, input_signature=[arrays], autograph=False),
         NETWORK: tf.function(s.network, input_signature=[patches], autograph=False),
-        EVALUATE: _batch(
-            s.evaluate,
+        EVALUATE: _with_threshold(
+            segmenter.threshold,
             examples,
-            tf.TensorSpec([classes**2], tf.float64, "confusion"),
-            tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
-            tf.TensorSpec([], tf.string, "ground_truth_bytes"),
+            _batch(
+                s.evaluate,
+                examples,
+                tf.TensorSpec([classes**2], tf.float64, "confusion"),
+                tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
+                tf.TensorSpec([], tf.string, "ground_truth_bytes"),
+            ),
         ),
     }
+
+
+def _with_threshold(threshold: float | None, examples: tf.TensorSpec, evaluate: Signature) -> Signature:
+    """Adds the model's threshold, where it has one, to the outputs of `evaluate`."""
+    if threshold is None:
+        return evaluate
+
+    def told(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {**evaluate(examples), THRESHOLD: tf.fill(tf.shape(examples), threshold)}  # [N]
+
+    return tf.function(told, input_signature=[examples], autograph=False)
 
 
 class _Signatures:
     """One method per signature, for a single element of a batch; `name` identifies it in error messages."""
 
     def __init__(self, segmenter: Segmenter, max_pixels: int | None):
-        self._segmenter = segmenter
+        self.segmenter = segmenter
         # Traced once for all signatures that read images.
-        self._decoded = tf.function(
+        self.decoded = tf.function(
             lambda encoded, name: decode_image(encoded, segmenter.channels, max_pixels, name),
             input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.string)],
             autograph=False,
         )
 
+    def answers(self) -> dict[str, Answer]:
+        """What the signatures of encoded images answer, by their names."""
+        segmenter, colors = self.segmenter, class_colors(self.segmenter.classes, self.segmenter.first)
+
+        def mask(values: Any) -> Answer:
+            indices = lambda outputs: tf.cast(segmenter.decide(outputs), tf.uint8)  # noqa: E731
+            return Answer("mask_bytes", indices, tf.uint8, False, lambda found: _coded(found, values))
+
+        # Quantised tile by tile: probabilities of the whole image are never held as floats.
+        # zlib's fastest level: a higher level does not compress the noise of the low bits any better.
+        maps = Answer(
+            "probabilities_bytes", _sixteen_bits, tf.uint16, True,
+            lambda found: _grayscale_pngs(found, segmenter.classes, compression=1),
+        )  # fmt: skip
+        return {
+            SERVE: mask(segmenter.values),
+            COLORED: mask(tf.constant(colors, tf.uint8)),
+            PROBABILITIES: maps,
+        }
+
     def mask_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        values = self._segmenter.values
-        return self._coded(self._decoded(encoded, name), values)  # []
+        return self._masked(encoded, name, SERVE)  # []
 
     def colored_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        colors = class_colors(self._segmenter.classes, self._segmenter.first)
-        return self._coded(self._decoded(encoded, name), tf.constant(colors, tf.uint8))
+        return self._masked(encoded, name, COLORED)  # []
+
+    def _masked(self, encoded: tf.Tensor, name: tf.Tensor, signature: str) -> tf.Tensor:
+        indices = self.segmenter.class_indices_fn(self.decoded(encoded, name))  # [H, W, 1] uint8
+        return self.answers()[signature].encode(indices)
 
     def probabilities_bytes(self, encoded: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-        # Quantised tile by tile: probabilities of the whole image are never held as floats.
-        pixels = self._decoded(encoded, name)  # [H, W, channels]
-        maps = self._segmenter.run(pixels, _sixteen_bits, tf.uint16, of_probabilities=True)  # [H, W, classes]
-        # zlib's fastest level: a higher level does not compress the noise of the low bits any better.
-        return _grayscale_pngs(maps, self._segmenter.classes, compression=1)  # [classes]
+        answer = self.answers()[PROBABILITIES]
+        pixels = self.decoded(encoded, name)  # [H, W, channels]
+        # [H, W, classes]
+        maps = self.segmenter.run(pixels, answer.finish, answer.dtype, answer.of_probabilities)
+        return answer.encode(maps)  # [classes]
 
     def masks(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         inside = tf.reduce_all((images >= 0) & (images <= 255))  # []; false for NaN
         some = tf.reduce_min(tf.shape(images)[1:3]) > 0
         images = checked(images, inside, "images must hold numbers from 0 to 255; some are not")
         images = checked(images, some, "images must have pixels; shape of these:", tf.shape(images))
-        values = self._segmenter.values
+        values = self.segmenter.values
 
         def one(image: tf.Tensor) -> tf.Tensor:
             # The graph expects the scale of 16 bits; the values are not rounded.
-            indices = self._segmenter.class_indices(image * DEPTH_SCALE)  # [H, W, 1]
+            indices = self.segmenter.class_indices(image * DEPTH_SCALE)  # [H, W, 1]
             return tf.gather(values, tf.cast(indices[..., 0], tf.int32))  # [H, W, 1 or 3]
 
         spec = tf.TensorSpec([None, None, values.shape[1]], values.dtype)
@@ -140,36 +186,32 @@ class _Signatures:
         return {"masks": found[..., 0] if values.shape[1] == 1 else found}  # [N, H, W] or [N, H, W, 3]
 
     def network(self, patches: tf.Tensor) -> dict[str, tf.Tensor]:
-        geometry, sides = self._segmenter.geometry, tf.shape(patches)[1:3]  # [2]
+        geometry, sides = self.segmenter.geometry, tf.shape(patches)[1:3]  # [2]
         valid = tf.reduce_all(
             (sides >= geometry.smallest) & ((sides - geometry.smallest) % geometry.step == 0)
         )
         message = f"sides of patches must be {geometry.smallest} + {geometry.step} k; sides of these:"
         patches = checked(patches, valid, message, sides)
-        area, most = tf.reduce_prod(tf.cast(tf.shape(patches)[:3], tf.int64)), self._segmenter.max_area
+        area, most = tf.reduce_prod(tf.cast(tf.shape(patches)[:3], tf.int64)), self.segmenter.max_area
         message = f"patches may have {most} pixels in all; these have:"
-        return {"probabilities": self._segmenter.probabilities(checked(patches, area <= most, message, area))}
+        return {"probabilities": self.segmenter.probabilities(checked(patches, area <= most, message, area))}
 
     def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:
             return tf.concat(  # [h, w, classes]
-                [tf.cast(most_likely_class(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])],
+                [tf.cast(decide(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])],
                 -1,
             )
 
+        decide = self.segmenter.decide
         spec = {key: tf.io.FixedLenFeature([], tf.string) for key in ("image", "mask")}
         features = tf.io.parse_single_example(example, spec)
         # No limit on pixels: it protects servers, and the evaluated images come from the pipeline itself.
-        pixels = decode_image(features["image"], self._segmenter.channels, None, name)  # [H, W, channels]
-        stacked = self._segmenter.run(pixels, both, tf.uint16, of_probabilities=True)  # [H, W, classes]
+        pixels = decode_image(features["image"], self.segmenter.channels, None, name)  # [H, W, channels]
+        stacked = self.segmenter.run(pixels, both, tf.uint16, of_probabilities=True)  # [H, W, classes]
         # Not compressed: the calling process decodes the maps immediately. [classes - 1]
-        maps = _grayscale_pngs(stacked[..., 1:], self._segmenter.classes - 1, compression=0)
+        maps = _grayscale_pngs(stacked[..., 1:], self.segmenter.classes - 1, compression=0)
         return self._count(stacked[..., :1], features["mask"], name), maps, features["mask"]
-
-    def _coded(self, pixels: tf.Tensor, values: Any) -> tf.Tensor:
-        """PNG of the predicted mask; `values` [classes, 1 or 3] holds the value of each class in the mask."""
-        indices = self._segmenter.class_indices_fn(pixels)  # [H, W, 1] uint8
-        return tf.io.encode_png(tf.gather(values, tf.cast(indices[..., 0], tf.int32)))  # [H, W, 1 or 3]
 
     def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Confusion matrix, [classes * classes], of predicted indices [H, W, 1] and the PNG of a mask."""
@@ -188,11 +230,16 @@ class _Signatures:
         counted = ground_truth != IGNORE  # [H * W] bool
         # [counted pixels] each
         ground_truth, predicted = (tf.boolean_mask(mask, counted) for mask in (ground_truth, predicted))
-        highest, classes = tf.reduce_max(ground_truth), self._segmenter.classes  # [], int
+        highest, classes = tf.reduce_max(ground_truth), self.segmenter.classes  # [], int
         message = f"a mask of {classes} classes cannot hold:"
         ground_truth = checked(ground_truth, highest < classes, message, highest, name=name)
         # [classes * classes]
         return tf.math.bincount(ground_truth * classes + predicted, None, classes**2, classes**2, tf.float64)
+
+
+def _coded(indices: tf.Tensor, values: Any) -> tf.Tensor:
+    """PNG of a predicted mask [H, W, 1]; `values` [classes, 1 or 3] holds the value of each class."""
+    return tf.io.encode_png(tf.gather(values, tf.cast(indices[..., 0], tf.int32)))  # [H, W, 1 or 3]
 
 
 def _sixteen_bits(probabilities: tf.Tensor) -> tf.Tensor:

@@ -39,6 +39,8 @@ _JPEG_END, _JPEG_SCAN, _JPEG_SEQUENTIAL = 0xD9, 0xDA, {0xC0, 0xC1}
 _NO_CODE = b"\0" + b"\xfe" * 15  # starts with 0, since any other byte after a byte 0xff would be a marker
 _JPEG_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF0), 0xFE}
 _MOST_SCANS = 100  # of a JPEG; encoders write about ten
+_USUAL_SCANS = 20  # of a JPEG of any size
+_MOST_SCANNED = 10**9  # pixels of a JPEG of more scans, times its scans: each goes over all of them
 _MOST_SPARE = 1 << 16  # bytes of the image data of a PNG beyond twice its pixels
 _DEFLATE_RATIO = 1032  # largest number of bytes that deflate can pack into one byte
 _HEADER_LOCK = threading.Lock()
@@ -128,7 +130,7 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
             raise ImageError("more image data than its size", "it is damaged or made to harm: save it again")
     elif kind == "JPEG":
         require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
-        image = _open(io.BytesIO(_without_end_of_jpeg(data)), data, max_pixels)
+        image = _open(io.BytesIO(_without_end_of_jpeg(data, image.width * image.height)), data, max_pixels)
     orientation = _orientation(image, chunks)
     turned = orientation in range(2, 9)
     canonical = not turned and kind == "JPEG" and image.mode in ("L", "RGB")
@@ -203,13 +205,17 @@ def _png_chunks(data: bytes) -> tuple[dict[bytes, bytes], int]:
     return chunks, packed
 
 
-def _without_end_of_jpeg(data: bytes) -> bytes:
+def _without_end_of_jpeg(data: bytes, pixels: int) -> bytes:
     """Replaces the end marker of a JPEG, so that Pillow fails to read a file with missing pixels.
 
     Pillow accepts a file without an end marker, TensorFlow refuses it: so the marker is required here. If
     pixels before the marker are missing, both decoders silently fill them. So a few bytes without meaning
     replace the marker: a complete image does not need them, a truncated image needs more. A progressive image
     (or one of several scans) is decoded only at its end marker, and is left unchanged.
+
+    Args:
+        data: content of the file.
+        pixels: number of its pixels, which bounds the number of its scans.
     """
     at, kinds = 2, list[int]()
     while marker := _JPEG_MARKER.search(data, at):
@@ -222,5 +228,8 @@ def _without_end_of_jpeg(data: bytes) -> bytes:
         kinds.append(kind)
         if kind == _JPEG_SCAN and kinds.count(kind) > _MOST_SCANS:  # each is decoded over all pixels
             raise ImageError(f"a JPEG of more than {_MOST_SCANS} scans", "save it again as a baseline JPEG")
+        if (scans := kinds.count(_JPEG_SCAN)) > _USUAL_SCANS and scans * pixels > _MOST_SCANNED:
+            found = f"a JPEG of more than {_USUAL_SCANS} scans over {pixels} pixels"
+            raise ImageError(found, "save it again as a baseline JPEG")
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     raise damaged("the end is missing")

@@ -178,10 +178,16 @@ def _intensities(raster: Raster, value_range: ValueRange | None) -> np.ndarray:
         return pixels * np.uint8(255 // ((1 << raster.depth) - 1))
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
-    return _sixteen_bits(pixels, value_range)
+    return to_sixteen_bits(pixels, value_range)
 
 
-def _sixteen_bits(pixels: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
+def to_sixteen_bits(pixels: np.ndarray, value_range: ValueRange | None) -> np.ndarray:
+    """Scales numbers of any other type to uint16: black of the range is 0, white is 65535.
+
+    Raises:
+        ImageError: values are no numbers, or outside the range.
+        NeedsRange: there is no range.
+    """
     bad = int(pixels.size - np.isfinite(pixels).sum())
     if bad:
         kinds = [

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from unet.images.channels import ChosenChannels
 from unet.images.raster import ImageError
-from unet.images.reader import NeedsRange, decode, read_image
+from unet.images.reader import NeedsRange, decode, read_image, to_sixteen_bits
 from unet.inference.large_tiff import LARGE_PIXELS, open_page, page_sizes
 
 _TIFF = (b"II", b"MM")
+_CONVERT = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,24 @@ def read(
     try:
         image = read_image(source, page=page, value_range=value_range, use_channels=use_channels)
     except NeedsRange as error:
-        advice = "the model was trained on images of 8 or 16 bits: convert this one as they were converted"
-        raise ImageError(error.found, advice) from error
+        raise ImageError(error.found, _CONVERT) from error
     return InputImage(image.height, image.width, image.data, channels=image.channels)
+
+
+def scaled(pixels: NDArray[Any], value_range: tuple[float, float] | None) -> NDArray[np.uint16]:
+    """The values of an array as 16 bits, as those of a file are read.
+
+    Args:
+        pixels: numbers of any type, [H, W, channels].
+        value_range: black and white of the model's training; None if it knew 8 and 16 bits alone.
+
+    Raises:
+        ImageError: the values cannot be used.
+    """
+    try:
+        return to_sixteen_bits(pixels, value_range)
+    except NeedsRange as error:
+        raise ImageError(error.found, _CONVERT) from error
 
 
 def large_pages(path: Path, count: int) -> list[bool]:

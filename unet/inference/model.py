@@ -24,10 +24,10 @@ from unet.images.formats import count_pages
 from unet.images.raster import ImageError
 from unet.images.reader import decode, encode_image
 from unet.inference import tiled
-from unet.inference.inputs import InputImage, read
+from unet.inference.inputs import InputImage, read, scaled
 from unet.inference.large_tiff import LARGE_PIXELS
 from unet.inference.scratch import scratch_array
-from unet.registry.records import _NEEDED, ModelError, common_record, training_record
+from unet.registry.records import _NEEDED, ModelError, common_record, decision_threshold, training_record
 
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
@@ -66,6 +66,7 @@ class Model:
                 raise ModelError(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
         self.record = common_record(paths)
         self._records = [training_record(path) for path in paths]
+        self._threshold = decision_threshold(self._records)
         self._scratch = scratch
         tf = _tensorflow()
         self._errors = tf.errors.OpError
@@ -160,7 +161,8 @@ class Model:
         maps = scratch_array((classes, *shape), np.uint16, self._scratch) if probabilities else None
         for top, left, block in self._blocks(picture, progress):
             bottom, right = top + block.shape[0], left + block.shape[1]
-            indices[top:bottom, left:right] = block.argmax(-1)
+            decided = block.argmax(-1) if self._threshold is None else block[..., 1] > self._threshold
+            indices[top:bottom, left:right] = decided
             if maps is not None:
                 maps[:, top:bottom, left:right] = np.moveaxis(np.rint(block * 65535), -1, 0)
         return Segmented(indices, maps)
@@ -169,14 +171,15 @@ class Model:
         """Predicts the mask of an image: class values, [H, W], or colours, [H, W, 3].
 
         Args:
-            image: a path, the bytes of a file, or a uint8 or uint16 array [H, W] or [H, W, 3], or
-                [H, W, channels] for a model of other channels.
+            image: a path, the bytes of a file, or an array [H, W] or [H, W, 3], or [H, W, channels] for a
+                model of other channels. Values of other types than uint8 and uint16 need a model that was
+                trained with a `value_range`, and are read by it.
 
         Raises:
             ImageError: the image cannot be used.
             ValueError: an array has another shape or type.
         """
-        picture = self._picture(image)
+        picture = self.picture(image)
         if self.serves(picture):
             mask = decode(self.served_mask(picture))
             return mask[..., 0] if mask.shape[-1] == 1 else mask
@@ -184,7 +187,7 @@ class Model:
 
     def probabilities(self, image: Source) -> NDArray[np.float32]:
         """Predicts the probabilities of all classes, [H, W, classes], of an image as for `mask`."""
-        picture = self._picture(image)
+        picture = self.picture(image)
         classes = len(self._networks()[0].record["classes"])
         found = np.empty((picture.height, picture.width, classes), np.float32)
         for top, left, block in self._blocks(picture, lambda share: None):
@@ -196,17 +199,18 @@ class Model:
         """Value of each class in a mask: [classes], or [classes, 3] for colours; uint8 or uint16."""
         return class_values(self.record)
 
-    def _picture(self, image: Source) -> InputImage:
+    def picture(self, image: Source) -> InputImage:
+        """Reads a path or the bytes of a file, or checks an array; arguments and errors as for `mask`."""
         if isinstance(image, np.ndarray):
+            if image.ndim == 3 and image.shape[-1] == 1 and not is_stacked(self.record.get("channels", 1)):
+                image = image[..., 0]
             channels = self.record.get("channels", 1)
             needed = channels if is_stacked(channels) else 3
             gray = image.ndim == 2 and not is_stacked(channels)
-            if image.dtype not in (np.uint8, np.uint16) or not (
-                gray or (image.ndim == 3 and image.shape[-1] == needed)
-            ):
+            if image.dtype.kind not in "uif" or not (gray or (image.ndim == 3 and image.shape[-1] == needed)):
                 shapes = ("" if is_stacked(channels) else "[H, W] or ") + f"[H, W, {needed}]"
                 raise ValueError(
-                    f"An image must be uint8 or uint16, {shapes}. "
+                    f"An image must be an array of numbers, {shapes}. "
                     f"Received: dtype={image.dtype}, shape={image.shape}"
                 )
             if not image.size:
@@ -214,6 +218,8 @@ class Model:
             height, width = image.shape[:2]
             alone = len(self._signatures) == 1 and height * width <= LARGE_PIXELS
             image = image.reshape(height, width, -1)
+            if image.dtype not in (np.uint8, np.uint16):
+                image = scaled(image, self.record.get("value_range"))
             return InputImage(height, width, encode_image(image) if alone else None, image, image.shape[-1])
         if not isinstance(image, bytes) and count_pages(image) > 1:
             raise ImageError("a file of several pages", "give each page as an array (tifffile.imread)")

@@ -95,7 +95,7 @@ def _tiled(
     networks: Sequence[NetworkSignature], pixels: NDArray[Any], progress: Callable[[float], None]
 ) -> Iterator[Block]:
     record = networks[0].record
-    geometry = tiling.Geometry(record["geometry"]["depth"])
+    geometry = tiling.Geometry.of_record(record)
     image = _SixteenBits(pixels, record["channels"])
     height, width = image.shape[:2]
     axes = tiling.plan_image(height, width, _tile_area(record, geometry), geometry)
@@ -113,7 +113,7 @@ def _tiled(
         for j in range(cols.count):
             index = col_index[j * cols.stride :][: cols.tile_size(geometry)]  # [tile w]
             x = context[:, index].astype(np.float32) / np.float32(DEPTH_SCALE)  # [tile h, tile w, channels]
-            total = sum(  # [tile h - 184, tile w - 184, classes]
+            total = sum(  # [tile h - 2 halo, tile w - 2 halo, classes]
                 network.call(patches=((x - mean) / deviation)[None])["probabilities"][0].numpy()
                 for network, (mean, deviation) in zip(networks, constants, strict=True)
             )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator, model_validator
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
 
 from unet.masks.background import Background, first_foreground
 from unet.masks.labels import INSTANCES, Value, is_color
 from unet.settings import Section
+
+# Far from the end of float32, so that differences and squares of pixels stay finite.
+Pixel = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
 class Values(Section):
@@ -25,7 +31,7 @@ class Values(Section):
     ignore: int | str | None = Field(
         None, description="Value or colour in the masks of pixels that count in no loss, metric or statistic."
     )
-    value_range: tuple[float, float] | None = Field(
+    value_range: tuple[Pixel, Pixel] | None = Field(
         None, description="Black and white of images of floating-point, signed or 32-bit values."
     )
 
@@ -33,6 +39,16 @@ class Values(Section):
     def first_foreground(self) -> int:
         """Index of the first class that counts: 1 after a background, 0 without one."""
         return first_foreground(self.background)
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _values_have_types(cls, value: Any) -> Any:
+        return {name: _typed(v) for name, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("ignore", mode="before")
+    @classmethod
+    def _ignore_has_a_type(cls, value: Any) -> Any:
+        return None if value is None else _typed(value)
 
     @field_validator("classes")
     @classmethod
@@ -57,16 +73,24 @@ class Values(Section):
             raise ValueError('must be a number or a colour "#rrggbb"')
         return None if value is None else _canonical(value)
 
-    @model_validator(mode="after")
-    def _values_fit_together(self) -> Values:
+    def conflicts(self) -> Iterator[str]:
+        """Yields a sentence for each pair of values that cannot be told apart."""
         if self.ignore is not None:
             if self.ignore in self.classes.values():
-                raise ValueError(f"ignore = {self.ignore!r} is the value of a class")
+                yield f"ignore = {self.ignore!r} is the value of a class"
             if is_color(self.ignore) != all(is_color(v) for v in self.classes.values()):
-                raise ValueError("ignore and the values of classes must all be numbers, or all be colours")
+                yield "ignore and the values of classes must all be numbers, or all be colours"
         if self.value_range and not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"value_range = {list(self.value_range)} must be a lower and a higher value")
-        return self
+            yield f"value_range = {list(self.value_range)} must be a lower and a higher value"
+
+
+def _typed(value: Any) -> Value:
+    """A value as a number or as text; pydantic's own message would list the errors of both types."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int | str) or isinstance(value, bool):
+        raise ValueError(f'{value!r} is neither a number, nor a colour "#rrggbb", nor "instances"')
+    return value
 
 
 def _canonical(value: Value) -> Value:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from unet.settings import Section
+from unet.settings import Levels, Section
 
 
 class Scaling(Section):
@@ -23,7 +23,7 @@ class Scaling(Section):
 class PatchSize(Section):
     """Tiling: the size of training patches."""
 
-    patch_size: int = Field(444, description="Side of the network's input while training.")
+    patch_size: int = Field(444, ge=16, le=2**14, description="Side of the network's input while training.")
 
 
 class Stride(Section):
@@ -32,17 +32,15 @@ class Stride(Section):
     tile_stride: int = Field(512, ge=16, le=2**20, description="Largest stride of the stored training tiles.")
 
 
-class TileSettings(Scaling, PatchSize, Stride):
+class TileSettings(Scaling, PatchSize, Stride, Levels):
     """Settings that determine the stored tiles, and values derived from other settings.
 
     Attributes:
         image_channels: number of channels of the network's input.
         class_count: number of classes.
         with_border: whether the border term of the weight map is stored, too.
-        levels: depth of the network, its number of poolings.
     """
 
     image_channels: int
     class_count: int
     with_border: bool
-    levels: int

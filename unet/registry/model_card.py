@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unet.registry.records import CARDS, training_record
+from unet.registry.records import CARDS, OPERATING_POINT, training_record
 
 LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
 
@@ -46,6 +46,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
         "classes": record.get("classes"),
         "class_values": record.get("class_values"),
         "background": record.get("background", "first"),
+        "operating_point": record.get(OPERATING_POINT),
         "channels": record.get("channels"),
         "normalization": record.get("normalization"),
         "scale": record.get("scale"),
@@ -54,6 +55,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
             "learning_rate": record.get("learning_rate"),
             **record.get("recipe", {}),
             **record.get("tuned", {}),  # the chosen values replace the searched ones of the recipe
+            **{name: record[name] for name in ("steps", "refit") if name in record},
         },
         # JSON has no NaN.
         "metrics_on_test_split": {k: None if math.isnan(v) else v for k, v in metrics.items()},
@@ -98,12 +100,17 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "background": (card["classes"] or ["–"])[0] if card["background"] == "first" else "none",
         "channels": card["channels"],
         "normalization": _normalization(card["normalization"]),
+        "network": _network(card["training"]),
         "images": ", ".join(f"{count} {split}" for split, count in card["images"].items()),
+        "learned from": "train and eval" if card["training"].get("refit") else "train",
         "data (SHA-256)": card["data_sha256"],
         "licence of the data": card["data_licence"] or "not stated",
         "code, configuration": f"{card['code']}, {card['configuration']}",
         "pushed": card["pushed"],
     }
+    if point := card.get("operating_point"):
+        above = f"{card['classes'][-1]} above a probability of {point['threshold']:.4g}"
+        rows["operating point"] = f"{above}, chosen for {point['aim']}"
     if "rolled_back_to" in card:
         rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
     if "promoted" in card:
@@ -134,6 +141,18 @@ def _markdown(card: Mapping[str, Any]) -> str:
 
 def _cell(value: Any) -> str:
     return str(value).replace("|", r"\|")
+
+
+def _network(training: Mapping[str, Any]) -> str:
+    """Names the layers, from the settings of the training."""
+    parts = [f"depth {training.get('depth')}, {training.get('base_filters')} filters"]
+    if training.get("stem_stride", 1) > 1:
+        parts.append("stem of stride 2")
+    if training.get("normalization_layer", "none") != "none":
+        parts.append(f"{training['normalization_layer']} normalization, folded into the convolutions")
+    if training.get("residual"):
+        parts.append("residual blocks")
+    return ", ".join(parts)
 
 
 def _normalization(found: Mapping[str, Any] | None) -> str:

@@ -48,6 +48,12 @@ def common_record(models: Sequence[Path]) -> Mapping[str, Any]:
             if differing:
                 names = ", ".join(differing)
                 raise ModelError(f"{model}: {names} differ from {models[0]}: average models of the same data")
+            aims = [_aim(found) for found in (record, records[0])]
+            if aims[0] != aims[1]:
+                raise ModelError(
+                    f"{model}: its operating point is for {aims[0]}, that of {models[0]} for {aims[1]}: "
+                    "average models of one operating_point"
+                )
     return records[0]
 
 
@@ -65,8 +71,34 @@ def mean_record(models: Sequence[Path], test_time_augmentation: bool) -> dict[st
         for model, record in zip(models, records, strict=True)
     ]
     turned = test_time_augmentation or any(record["test_time_augmentation"] for record in records)
-    return {"test_time_augmentation": turned, "mean_of": parts}
+    found: dict[str, Any] = {"test_time_augmentation": turned, "mean_of": parts}
+    if (threshold := decision_threshold(records)) is not None:
+        found[OPERATING_POINT] = {"aim": _aim(records[0]), "threshold": threshold}
+    return found
 
+
+def decision_threshold(records: Sequence[Mapping[str, Any]]) -> float | None:
+    """The threshold by which a model decides between its two classes, or the mean of several models does.
+
+    Of several models it is the mean of their thresholds: each was chosen for the same aim on the eval split
+    of its own training, and no images are at hand on which another could be chosen.
+
+    Args:
+        records: training records of the models.
+
+    Returns:
+        The probability of the second class above which a pixel is of it; None: the most likely class.
+    """
+    points = [record[OPERATING_POINT]["threshold"] for record in records if OPERATING_POINT in record]
+    return sum(points) / len(points) if points else None
+
+
+def _aim(record: Mapping[str, Any]) -> str:
+    return record.get(OPERATING_POINT, {}).get("aim", "argmax")
+
+
+# Entry of the training record, of models that decide otherwise than by the most likely class.
+OPERATING_POINT = "operating_point"
 
 # The training record is part of the SavedModel, so that copies of the model keep it.
 TRAINING_RECORD = "assets.extra/training.json"

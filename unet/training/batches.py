@@ -82,7 +82,7 @@ def training_batches(
         [batch_size, out, out, K] uint8 of the valid centre, out = patch_size - 2 * halo: class indices or
         `unet.masks.labels.IGNORE`, and the border term if the tiles have it.
     """
-    patch_size, geometry, batch_size = settings.patch_size, Geometry(settings.depth), settings.batch_size
+    patch_size, geometry, batch_size = settings.patch_size, Geometry.of(settings), settings.batch_size
     most = capacity.cache_bytes() if cache_bytes is None else cache_bytes
     choose = _Order(tiles, settings.seed, settings.oversample_rare, settings.first_foreground)
     images = _Pixels(

@@ -28,6 +28,9 @@ def build_network(
             depth=settings.depth,
             decoder=settings.decoder,
             dropout=settings.dropout,
+            stem_stride=settings.stem_stride,
+            normalization_layer=settings.normalization_layer,
+            residual=settings.residual,
             activation=activation,
         )
     finally:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from unet.errors import TrainingFailed
 from unet.progress import end_if_requested, report
 from unet.training.checkpoint import Checkpoints
-from unet.training.schedule import rate_factor
+from unet.training.schedule import comes_through, rate_factor
 from unet.training.settings import TrainSettings
 from unet.training.validation import WholeImageValidation
 
@@ -140,9 +140,9 @@ class CheckpointCallback(keras.callbacks.Callback):
         super().__init__()
         self._checkpoints, self._validation, self._progress = checkpoints, validation, progress
 
-    def restore(self, network: keras.Model) -> None:
-        """Restores network, optimizer and callbacks from the newest checkpoint, if there is one."""
-        if not (found := self._checkpoints.load()):
+    def restore(self, network: keras.Model, settings: TrainSettings) -> None:
+        """Restores network, optimizer and callbacks from the newest checkpoint on its way, if any."""
+        if not (found := self._checkpoints.load(lambda state: comes_through(settings, state))):
             return
         arrays, state = found
         for variables, values in ((network.variables, "network"), (network.optimizer.variables, "optimizer")):

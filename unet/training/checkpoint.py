@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +69,21 @@ class Checkpoints:
         for old in self._files()[_KEPT:]:
             old.unlink()
 
-    def load(self) -> tuple[Arrays, dict[str, Any]] | None:
-        """Loads arrays and state of the newest readable checkpoint; None if there is none."""
+    def load(
+        self, usable: Callable[[dict[str, Any]], bool] = lambda state: True
+    ) -> tuple[Arrays, dict[str, Any]] | None:
+        """Loads the newest readable checkpoint, arrays and state, of a usable state; None without one."""
         for path in self._files():
             try:
                 with path.open("rb") as file, np.load(file) as content:
+                    state = json.loads(str(content["state"]))
+                    if not usable(state):
+                        continue
                     arrays: Arrays = {}
                     for key in content.files:  # in the order in which they were written
                         if key != "state":
                             arrays.setdefault(key.rpartition("/")[0], []).append(content[key])
-                    return arrays, json.loads(str(content["state"]))
+                    return arrays, state
             except _READ_ERRORS as error:
                 logging.warning("%s cannot be read (%s); trying the checkpoint before", path, error)
         return None

@@ -73,7 +73,7 @@ def fit(
         watchers.append(TensorBoard(tensorboard, best, progress))
     keeper = CheckpointCallback(checkpoints, best, progress) if checkpoints else None
     if keeper:
-        keeper.restore(network)
+        keeper.restore(network, settings)
         watchers.append(keeper)
     every = settings.validate_every if settings.minutes else min(settings.validate_every, settings.steps)
 

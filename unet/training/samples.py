@@ -46,7 +46,7 @@ def write_samples(folder: Path, tiles: Tiles, settings: TrainSettings, count: in
         count: number of patches to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    halo = Geometry(settings.depth).halo
+    halo = Geometry.of(settings).halo
     weights = class_weights(settings, tiles)
     rows: list[dict[str, Any]] = []
     one = settings.model_copy(update={"batch_size": 1})

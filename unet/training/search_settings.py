@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 from typing_extensions import TypedDict  # pydantic requires this TypedDict below Python 3.12
 
 from unet.settings import Dropout, Filters, Section
-from unet.training.settings import sum_of_terms
+from unet.training.settings import Rate, sum_of_terms
 
 T = TypeVar("T")
 
@@ -55,24 +56,27 @@ class TuneSettings(Section):
         '{ base_filters = [8, 16], loss = ["cross_entropy", "cross_entropy+dice"] }.',
     )
     tune_trials: int = Field(
-        4, ge=1, description="Trials; with hyperband what its trials may cost together: 4, 10 or 17 are used."
+        4,
+        ge=1,
+        le=1000,
+        description="Trials; with hyperband what its trials may cost together: 4, 10 or 17 are used.",
     )
-    tune_steps: int = Field(60, ge=1, description="Training steps of a trial, with hyperband of the longest.")
+    tune_steps: int = Field(
+        60, ge=1, le=10**8, description="Training steps of a trial, with hyperband of the longest."
+    )
     tune_minutes: float = Field(
-        10.0, gt=0, description="Longest training of a trial; what it has learned by then is scored."
+        10.0,
+        ge=0.001,
+        le=525600,
+        description="Longest training of a trial; what it has learned by then is scored.",
     )
-    tune_range: tuple[float, float] = Field((5e-4, 5e-3), description="Lowest and highest learning rate.")
+    tune_range: tuple[Rate, Rate] = Field((5e-4, 5e-3), description="Lowest and highest learning rate.")
 
-    @model_validator(mode="after")
-    def _search_is_possible(self) -> TuneSettings:
-        if not 0 < self.tune_range[0] < self.tune_range[1]:
-            raise ValueError(
-                f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"
-            )
+    def conflicts(self) -> Iterator[str]:
+        """Yields a sentence for each reason why nothing could be searched."""
+        if not self.tune_range[0] < self.tune_range[1]:
+            yield f"tune_range = {list(self.tune_range)} must be a lower and a higher learning rate"
         if self.tune_over and self.tune == "never":
-            raise ValueError(f'tune = "never" searches nothing: leave out tune_over = {self.tune_over}')
+            yield f'tune = "never" searches nothing: leave out tune_over = {self.tune_over}'
         if self.tune_search == "hyperband" and self.tune_trials < 4:
-            raise ValueError(
-                f"tune_trials = {self.tune_trials}: the least that hyperband can do costs 4 trials"
-            )
-        return self
+            yield f"tune_trials = {self.tune_trials}: the least that hyperband can do costs 4 trials"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from unet.images.settings import Channels
 from unet.masks.settings import Values
@@ -32,20 +32,45 @@ def _weights(value: Any) -> Any:
 
 Loss = Annotated[dict[Term, float], BeforeValidator(_weights)]
 
+# Below, a step is lost in the rounding of float32 weights; above, each step replaces the weights.
+Rate = Annotated[float, Field(ge=1e-9, le=1)]
+# Largest weight of a class or a term; the square of a loss of that size is far from the end of float32.
+LARGEST_WEIGHT = 1e4
+LEAST_WEIGHT = 1e-6  # besides 0, which leaves a class or a term out
+
+
+def _is_weight(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and (value == 0 or LEAST_WEIGHT <= value <= LARGEST_WEIGHT)
+
 
 class Training(Section):
     """Training: budget, loss and optimizer."""
 
-    steps: int = Field(2000, ge=1, description="Training steps.")
+    steps: int = Field(2000, ge=1, le=10**8, description="Training steps.")
     minutes: float | None = Field(
-        None, gt=0, description="Training time instead of steps; not reproducible to the last digit."
+        None,
+        ge=0.01,
+        le=525600,
+        description="Training time instead of steps; not reproducible to the last digit.",
     )
-    batch_size: int = Field(2, ge=1, description="Patches in a training step, over all GPUs.")
+    batch_size: int = Field(2, ge=1, le=4096, description="Patches in a training step, over all GPUs.")
     validate_every: int = Field(
-        250, ge=1, description="Steps between validations on whole images, and between checkpoints."
+        250,
+        ge=1,
+        le=10**8,
+        description="Steps between validations on whole images, and between checkpoints.",
     )
     patience: int = Field(
-        0, ge=0, description="Validations without a better one after which training stops; 0: never."
+        0,
+        ge=0,
+        le=10**6,
+        description="Validations without a better one after which training stops; 0: never.",
+    )
+    refit: bool = Field(
+        False,
+        description="Learn from the eval split, too, after the search: all steps are trained, and the last "
+        "weights are kept, as no image is left to choose others by.",
     )
     loss: Loss = Field(
         {"cross_entropy": 1.0},
@@ -60,6 +85,7 @@ class Training(Section):
     border_weight: float = Field(
         0.0,
         ge=0,
+        le=1000,
         description="Additional weight of the background between two objects, w_0 of the paper's equation 2 "
         "(there 10); 0: none.",
     )
@@ -70,10 +96,10 @@ class Training(Section):
         description="How far apart two objects are for it, sigma of equation 2, in pixels.",
     )
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="Adam, AdamW, or the paper's SGD.")
-    momentum: float = Field(0.99, ge=0, lt=1, description="Momentum of SGD (the paper, section 3).")
-    weight_decay: float = Field(0.004, ge=0, description="Weight decay of AdamW.")
-    clip: float = Field(0.0, ge=0, description="Largest global norm of the gradients; 0: any.")
-    learning_rate: float = Field(1e-3, gt=0, description='Learning rate where tune = "never".')
+    momentum: float = Field(0.99, ge=0, le=0.999, description="Momentum of SGD (the paper, section 3).")
+    weight_decay: float = Field(0.004, ge=0, le=1, description="Weight decay of AdamW.")
+    clip: float = Field(0.0, ge=0, le=10**6, description="Largest global norm of the gradients; 0: any.")
+    learning_rate: Rate = Field(1e-3, description='Learning rate where tune = "never".')
     schedule: Literal["cosine", "polynomial", "constant"] = Field(
         "cosine", description="Learning-rate schedule; all but constant begin with a warm-up."
     )
@@ -89,26 +115,60 @@ class Training(Section):
     def _weights_are_named(cls, value: Any) -> Any:
         # Pydantic's own message would list the errors of every type of the union.
         if isinstance(value, dict):
-            numbers = [w for w in value.values() if isinstance(w, int | float) and not isinstance(w, bool)]
-            if len(numbers) < len(value) or min(numbers, default=0) < 0:
-                raise ValueError("each weight is a number, none below 0")
+            if not all(map(_is_weight, value.values())):
+                raise ValueError(
+                    f"each weight is a number, none below 0: 0, or from {LEAST_WEIGHT:g} to "
+                    f"{LARGEST_WEIGHT:g}"
+                )
         elif value not in ("none", "balanced"):
             raise ValueError('must be "none", "balanced", or weights by class, such as { nucleus = 2.0 }')
         return value
 
-    @model_validator(mode="after")
-    def _loss_weighs_something(self) -> Training:
+    @field_validator("clip")
+    @classmethod
+    def _clipped_gradients_count(cls, value: float) -> float:
+        if 0 < value < 0.001:  # what is left would vanish beside the epsilon of Adam
+            raise ValueError("must be 0, which clips nothing, or at least 0.001")
+        return value
+
+    def conflicts(self) -> Iterator[str]:
+        """Yields a sentence if the terms of the loss add up to nothing or too much, or none can stop it."""
+        if self.refit and self.patience:
+            yield (
+                f"patience = {self.patience} stops a training by images that it does not learn from, and "
+                "refit = true learns from all: set only one"
+            )
         if min(self.loss.values(), default=0) < 0 or not any(self.loss.values()):
-            raise ValueError(f"loss = {self.loss}: no weight may be below 0, and one must be above")
-        return self
+            yield f"loss = {self.loss}: no weight may be below 0, and one must be above"
+        elif not all(map(_is_weight, self.loss.values())):
+            yield f"loss = {self.loss}: each weight must be 0, or from {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+
+
+# Values of `warm_start` that name no run or version.
+AFRESH, LAST_BLESSED = "none", "latest"
 
 
 class WarmStart(Section):
     """Training: the initial weights."""
 
-    warm_start: bool = Field(
-        False, description="Start from the weights of the last blessed model, where they fit the network."
+    warm_start: str = Field(
+        AFRESH,
+        description="Initial weights: none, random ones; latest, those of the last blessed model, where they "
+        "fit; run:ID or version:N, those of that run or version, which must fit.",
     )
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def _start_has_a_name(cls, value: Any) -> Any:
+        kind, _, name = str(value).partition(":")
+        # "latest" would be the run at work itself.
+        named = (kind == "run" and name not in ("", LAST_BLESSED)) or (kind == "version" and name.isdecimal())
+        if value not in (AFRESH, LAST_BLESSED) and not named:
+            raise ValueError(
+                f"must be {AFRESH}, {LAST_BLESSED}, run:ID or version:N, with an id or number that "
+                "`run_pipeline.py runs` shows"
+            )
+        return value
 
 
 class Augmentation(Section):
@@ -174,14 +234,13 @@ class Augmentation(Section):
         0.0, ge=0, le=1, description="Share of the patches laid around a class drawn at random."
     )
 
-    @model_validator(mode="after")
-    def _up_stays_up(self) -> Augmentation:
+    def conflicts(self) -> Iterator[str]:
+        """Yields a sentence if turns would undo that up stays up."""
         if self.quarter_turns and self.flip in ("horizontal", "vertical"):
-            raise ValueError(
+            yield (
                 f'flip = "{self.flip}" with quarter turns flips both ways: set quarter_turns = false, or '
                 'flip = "both"'
             )
-        return self
 
 
 # No augmentation: each patch is shown as it is stored.
@@ -211,7 +270,7 @@ def recipe(settings: TrainSettings, tune_over: Mapping[str, object]) -> dict[str
         tune_over: searched values by setting, besides the learning rate; they replace the configured values.
     """
     # Settings of the budget, and settings that do not affect the best learning rate.
-    budget = {"classes", "value_range", "steps", "minutes", "validate_every", "patience", "learning_rate",
-              "deterministic", "seed"}  # fmt: skip
+    budget = {"classes", "value_range", "steps", "minutes", "validate_every", "patience", "refit",
+              "learning_rate", "deterministic", "seed"}  # fmt: skip
     values = {**settings.model_dump(mode="json"), **tune_over}
     return {key: value for key, value in values.items() if key not in budget}

@@ -41,6 +41,13 @@ class Tiles:
     def __len__(self) -> int:
         return len(self.features["tile"])
 
+    def __add__(self, more: Tiles) -> Tiles:
+        """These tiles, and those of another split after them."""
+        pairs = {name: (array, more.features[name]) for name, array in self.features.items()}
+        together = {name: np.concatenate(pair) for name, pair in pairs.items()}
+        mean, stddev = np.concatenate([self.mean, more.mean]), np.concatenate([self.stddev, more.stddev])
+        return Tiles(together, mean, stddev, self.mask_channels)
+
 
 _SCALARS = {"tile": tf.string, "tile_mask": tf.string, "name": tf.string} | dict.fromkeys(
     ("top", "left", "height", "width", "tiles"), tf.int64

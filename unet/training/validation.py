@@ -49,7 +49,7 @@ class WholeImageValidation(keras.callbacks.Callback):
         """
         count = len(self._settings.classes)
         total = np.zeros(count * count, np.int64)  # [classes * classes]
-        for x, ground_truth, rows, columns in validation_tiles(self._tiles, Geometry(self._settings.depth)):
+        for x, ground_truth, rows, columns in validation_tiles(self._tiles, Geometry.of(self._settings)):
             counted = ground_truth != IGNORE  # [rows, columns] bool
             predicted = self._predict(x).numpy()[:rows, :columns]  # [rows, columns]
             pairs = ground_truth[counted].astype(np.int32) * count + predicted[counted]  # [counted pixels]
@@ -64,7 +64,7 @@ class WholeImageValidation(keras.callbacks.Callback):
         """
         seen: set[str] = set()
         highest = len(self._settings.classes) - 1
-        geometry = Geometry(self._settings.depth)
+        geometry = Geometry.of(self._settings)
         parts = validation_tiles(self._tiles, geometry)
         for encoded, (x, ground_truth, rows, columns) in zip(
             self._tiles.features["name"], parts, strict=True
@@ -82,8 +82,14 @@ class WholeImageValidation(keras.callbacks.Callback):
             yield name, np.concatenate([image, *gray], 1).astype(np.float32)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Validates, and adds all metrics of `unet.metrics.confusion` to the logs as `val_NAME`."""
+        """Validates, and adds all metrics of `unet.metrics.confusion` to the logs as `val_NAME`.
+
+        In a refit, nothing is measured, and the last weights count as the best.
+        """
         self._network.set_weights(self.model.get_weights())
+        if self._settings.refit:  # these images were trained on: their score would choose, and tell, nothing
+            self.best_weights = self._network.get_weights()
+            return
         values = summarize(self.confusion(), list(self._settings.classes), self._settings.first_foreground)
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in values.items()})

@@ -131,6 +131,7 @@ def test_folds(fold: int, evaluation: int) -> None:
         (blocks(1, 10), None, "the eval and test split would be empty"),
         ([sample(f"{i}", split="train") for i in range(9)], None, "change the splits of the manifest"),
         ([sample(f"{i}") for i in range(9)], 5, "the folds of folds = 5 are 0, 1, 2, 3, 4"),
+        ([sample(f"{i}") for i in range(4)], 1, "folds = 5, but the images make 4 groups.*at most 4"),
         ([sample(f"{i}", fold=i) for i in range(4)], 7, "the folds of the manifest are 0, 1, 2, 3"),
         ([sample(f"{i}", fold=i) for i in range(2)], 1, "need at least 3"),
     ],

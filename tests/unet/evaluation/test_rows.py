@@ -7,7 +7,8 @@ import numpy as np
 from unet.evaluation.rows import Measuring, image_row
 from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
-from unet.metrics.measurement import measure
+from unet.metrics.boundary import boundary_f1
+from unet.metrics.measurement import ImageStatistics, measure
 
 
 def outputs(ground_truth: np.ndarray, maps: list[np.ndarray], confusion: np.ndarray) -> dict:
@@ -30,6 +31,20 @@ def test_it_has_the_statistics_of_the_image_and_its_slices() -> None:
     assert (row["name"], row["height"], row["width"], row["bit_depth"]) == ("a", 3, 4, 16)
     assert row["foreground"] == 6 / 9
     assert row["slices"] == ["size=small", "bit_depth=16", "foreground=high", "site=(none)"]
+
+
+def test_outlines_are_those_of_the_threshold_and_the_calibration_is_of_the_probabilities() -> None:
+    ground_truth = np.array([[0, 1, 1, 0]] * 3, np.uint8)
+    cell = np.array([[1000, 20000, 20000, 1000]] * 3, np.uint16)
+    told = outputs(ground_truth, [cell], np.diag([6.0, 6.0]))
+    rows = [
+        image_row("a", (3, 4), 8, {}, told | more, Measuring(2, IGNORE, 0))["measured"]
+        for more in ({}, {"threshold": np.array([0.25], np.float32)})
+    ]
+    by_class, by_threshold = (ImageStatistics.stack([row]) for row in rows)
+    np.testing.assert_array_equal(boundary_f1(by_threshold.boundary), [[1.0]])
+    assert boundary_f1(by_class.boundary)[0, 0] == 0
+    np.testing.assert_array_equal(by_threshold.calibration, by_class.calibration)
 
 
 def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:

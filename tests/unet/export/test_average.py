@@ -20,11 +20,17 @@ def exported(tmp_path: Path, export_tiny: Any, *changes: dict[str, Any]) -> list
     return [export_tiny(tmp_path / str(i), i, **change) for i, change in enumerate(changes)]
 
 
-@pytest.mark.parametrize("normalizations", [[{"over": "image"}] * 2, OVER_DATA], ids=["image", "dataset"])
-def test_its_probabilities_are_the_mean(
-    tmp_path: Path, export_tiny: Any, normalizations: list[dict[str, Any]]
-) -> None:
-    folders = exported(tmp_path, export_tiny, *({"normalization": n} for n in normalizations))
+@pytest.mark.parametrize(
+    "network",
+    [
+        {"geometry": {"depth": 1, "stem_stride": 2}},
+        {"recipe": {"decoder": "paper", "residual": True, "normalization_layer": "batch"}},
+    ],
+    ids=["stem", "residual and normalized"],
+)
+def test_its_probabilities_are_the_mean(tmp_path: Path, export_tiny: Any, network: dict[str, Any]) -> None:
+    """Of networks that read the image twice, each normalised over its own data."""
+    folders = exported(tmp_path, export_tiny, *({"normalization": n} | network for n in OVER_DATA))
     average(folders, tmp_path / "mean", test_time_augmentation=False)
     expected = np.mean([Model(folder).probabilities(IMAGE) for folder in folders], 0)
     np.testing.assert_allclose(Model(tmp_path / "mean").probabilities(IMAGE), expected, atol=CLOSE)

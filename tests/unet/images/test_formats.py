@@ -66,6 +66,12 @@ def test_a_jpeg_of_scans_without_end_is_not_decoded() -> None:
     with pytest.raises(ImageError, match="a JPEG of more than 100 scans"):
         read_image(whole[:-2] + scan * 5000 + b"\xff\xd9")
 
+    many = whole[:-2] + scan * 85 + b"\xff\xd9"
+    at = many.index(b"\xff\xc2") + 5  # height and width
+    large = many[:at] + (3500).to_bytes(2, "big") * 2 + many[at + 4 :]
+    with pytest.raises(ImageError, match="a JPEG of more than 20 scans over 12250000 pixels"):
+        read_image(large)
+
 
 def test_a_png_is_not_inflated_far_beyond_its_pixels() -> None:
     def chunk(kind: bytes, body: bytes) -> bytes:

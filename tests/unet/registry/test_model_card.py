@@ -19,18 +19,27 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     record = {
         "classes": ["nothing", "cell"], "class_values": [0, 255], "channels": 1, "scale": 1.0,
         "normalization": {"over": "dataset", "mean": [10.0], "stddev": [2.0]},
-        "recipe": {"base_filters": [8, 16], "depth": 4}, "tuned": {"base_filters": 16},
+        "recipe": {"base_filters": [8, 16], "depth": 4, "stem_stride": 2, "normalization_layer": "batch",
+                   "residual": True},
+        "tuned": {"base_filters": 16}, "steps": 200, "refit": True,
+        "operating_point": {"aim": "recall>=0.9", "threshold": 0.125},
     }  # fmt: skip
     (tmp_path / TRAINING_RECORD).parent.mkdir()
     (tmp_path / TRAINING_RECORD).write_text(json.dumps(record))
     write_card(tmp_path, 7, FACTS, {"iou_cell": 0.5, "iou_nothing": float("nan")})
     card = json.loads((tmp_path / "assets.extra" / "model_card.json").read_text())
     assert card["metrics_on_test_split"] == {"iou_cell": 0.5, "iou_nothing": None}
-    assert card["training"] == {"learning_rate": None, "base_filters": 16, "depth": 4}
+    assert card["training"] == {
+        "learning_rate": None, "base_filters": 16, "depth": 4, "stem_stride": 2,
+        "normalization_layer": "batch", "residual": True, "steps": 200, "refit": True,
+    }  # fmt: skip
     assert (card["version"], card["classes"], card["data_sha256"]) == (7, ["nothing", "cell"], "ab")
     text = (tmp_path / "assets.extra" / "model_card.md").read_text()
     for line in ("# U-Net, version 7", "| classes | nothing = 0, cell = 255 |", "| background | nothing |",
-                 "| iou_cell | 0.5000 |",
+                 "| operating point | cell above a probability of 0.125, chosen for recall>=0.9 |",
+                 "| iou_cell | 0.5000 |", "| learned from | train and eval |",
+                 "| network | depth 4, 16 filters, stem of stride 2, batch normalization, folded into the "
+                 "convolutions, residual blocks |",
                  "| licence of the data | not stated |", "| iou_nothing | - |", "mean [10.0]"):  # fmt: skip
         assert line in text
     renumber_card(tmp_path, 9)

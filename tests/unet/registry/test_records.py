@@ -12,6 +12,7 @@ from unet.registry.records import (
     TRAINING_RECORD,
     ModelError,
     common_record,
+    decision_threshold,
     digest,
     mean_record,
     training_record,
@@ -107,6 +108,29 @@ def test_a_mean_names_its_parts_and_is_turned_if_one_is(
             {"sha256": digest(b), "learning_rate": 2e-3},
         ],
     }
+
+
+def point(aim: str, threshold: float) -> dict[str, Any]:
+    return {"operating_point": {"aim": aim, "threshold": threshold, "why_not": "", "chosen": {}}}
+
+
+def test_a_mean_decides_by_the_mean_of_the_thresholds(tmp_path: Path) -> None:
+    models = [make_model(tmp_path / str(t), **point("dice", t)) for t in (0.25, 0.75, 0.875)]
+    assert common_record(models) == training_record(models[0])
+    assert mean_record(models, False)["operating_point"] == {"aim": "dice", "threshold": 0.625}
+    assert decision_threshold([training_record(models[1])]) == 0.75
+    assert decision_threshold([RECORD, RECORD]) is None
+
+
+@pytest.mark.parametrize(("aim", "said"), [("recall>=0.9", "for recall>=0.9"), (None, "for argmax")])
+def test_models_of_unlike_aims_have_no_mean(tmp_path: Path, aim: str | None, said: str) -> None:
+    a = make_model(tmp_path / "a", **point("dice", 0.3))
+    b = make_model(tmp_path / "b", **(point(aim, 0.3) if aim else {}))
+    for models in ([a, b], [b, a]):
+        with pytest.raises(ModelError, match="average models of one operating_point") as caught:
+            common_record(models)
+        assert said in str(caught.value)
+        assert "for dice" in str(caught.value)
 
 
 def test_equal_models_have_one_digest_whatever_their_cards_say(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def save(folder, tiles):
 
 def test_a_training_goes_on_from_its_checkpoint(tiles, tmp_path):
     first, validation, before = save(tmp_path, tiles)
-    first.restore(first.model)  # there is none yet
+    first.restore(first.model, SETTINGS)  # there is none yet
     first.model.optimizer.apply(
         [tf.ones_like(v) for v in first.model.trainable_variables], first.model.trainable_variables
     )
@@ -173,7 +173,7 @@ def test_a_training_goes_on_from_its_checkpoint(tiles, tmp_path):
     first.on_epoch_end(0)
 
     again, others, after = save(tmp_path, tiles)
-    again.restore(again.model)
+    again.restore(again.model, SETTINGS)
     assert (after.step, after.seconds, after.curves) == (1, 7.5, before.curves)
     assert (others.best_score, others.stale) == (0.5, 3)
     pairs = [*zip(others.best_weights, validation.best_weights, strict=True)]

@@ -44,6 +44,18 @@ def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles):
     assert score == pytest.approx(max(curves["val_foreground_iou"]))
 
 
+def test_a_refit_returns_the_last_weights_and_scores_no_image_that_it_learned_from(tiles, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "here")
+    network, curves = train(tiles, checkpoints, steps=30, validate_every=10, refit=True)
+    assert set(curves) == {"loss", "gradient_norm", "steps", "learning_rate"}
+    assert curves["steps"] == [10, 10, 10]
+    found = checkpoints.load(lambda state: state["step"] == 30)
+    assert found
+    trained = [array for array in found[0]["network"] if array.dtype == np.float32]  # not the seed of dropout
+    for kept, last in zip(network.get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(kept, last)
+
+
 def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, caplog):
     with caplog.at_level("INFO", "unet.progress"):
         _, curves = train(tiles, steps=25, validate_every=10)
@@ -99,9 +111,23 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, optimizer):
-    whole, curves = train(tiles, validate_every=20, optimizer=optimizer)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adam"},
+        {
+            "optimizer": "sgd",
+            "base_filters": 4,
+            "depth": 1,
+            "stem_stride": 2,
+            "normalization_layer": "batch",
+            "residual": True,
+        },
+    ],
+    ids=["adam", "sgd and further layers"],
+)
+def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, changes):
+    whole, curves = train(tiles, validate_every=20, **changes)
     checkpoints, saved = Checkpoints(tmp_path / "here"), Checkpoints.save
 
     def save_and_die(self, step, *content):
@@ -111,14 +137,28 @@ def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_pa
 
     monkeypatch.setattr(Checkpoints, "save", save_and_die)
     with pytest.raises(Killed):
-        train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+        train(tiles, checkpoints, validate_every=20, **changes)
     monkeypatch.undo()
-    again, more = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    again, more = train(tiles, checkpoints, validate_every=20, **changes)
     assert more == curves
     for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    _, same = train(tiles, checkpoints, validate_every=20, optimizer=optimizer)
+    _, same = train(tiles, checkpoints, validate_every=20, **changes)
     assert same == curves  # nothing was left to do
+
+
+def test_a_training_of_more_steps_goes_on_and_is_the_one_of_all_steps(tiles, tmp_path, caplog):
+    constant = {"schedule": "constant", "validate_every": 10}
+    whole, curves = train(tiles, steps=40, **constant)
+    checkpoints = Checkpoints(tmp_path / "here")
+    train(tiles, checkpoints, steps=25, **constant)
+    with caplog.at_level("INFO", "unet.progress"):
+        again, more = train(tiles, checkpoints, steps=40, **constant)
+    steps = [record.step for record in caplog.records if record.name == "unet.progress"]
+    assert steps == list(range(21, 41))  # the validation at 25 is none of a training of 40 steps
+    assert more == curves
+    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkeypatch):

@@ -32,8 +32,10 @@ def settings(**changes) -> tuple[TrainSettings, TuneSettings]:
     return TrainSettings.of(config), TuneSettings.of(config)
 
 
-def run(tiles, folder, **changes):
-    search = Search(*settings(**changes), folder)
+def run(tiles, folder, absurd=None, **changes):
+    train, search = settings(**changes)
+    # No configuration is read with these values.
+    search = Search(train.model_copy(update=absurd), search.model_copy(update=absurd), folder)
     search.search(train=tiles, validation=tiles)
     return search.rows()
 
@@ -111,7 +113,8 @@ def test_the_next_seed_proposes_other_trials():
 
 def test_a_trial_that_diverges_is_recorded_and_not_the_end(tiles, tmp_path, capsys):
     heavy = {"background": 1e30, "cell": 1e30}
-    rows = run(tiles, tmp_path / "x", tune_trials=2, optimizer="sgd", momentum=0.0, class_weights=heavy)
+    absurd = {"class_weights": heavy}
+    rows = run(tiles, tmp_path / "x", absurd, tune_trials=2, optimizer="sgd", momentum=0.0)
     assert [(row.status, row.score) for row in rows] == [(NOT_FINITE, None)] * 2
     assert "with patches of" in rows[0].reason
     with pytest.raises(TrainingFailed, match=r"no trial of 2 .*\(2 diverged\).*lower tune_range"):
@@ -120,7 +123,7 @@ def test_a_trial_that_diverges_is_recorded_and_not_the_end(tiles, tmp_path, caps
 
 def test_a_trial_without_memory_is_recorded_and_not_the_end(tiles, tmp_path, capsys):
     # 158 TB for the second convolution: more than any process can address.
-    rows = run(tiles, tmp_path / "x", tune_trials=2, tune_over={"base_filters": [2, 2**21]})
+    rows = run(tiles, tmp_path / "x", {"tune_over": {"base_filters": [2, 2**21]}}, tune_trials=2)
     assert {(row.choice["base_filters"], row.status) for row in rows} == {(2, COMPLETED), (2**21, FAILED)}
     [failed] = [row for row in rows if row.status == FAILED]
     assert failed.reason.startswith("out of memory: ")
@@ -140,8 +143,8 @@ def test_a_trial_in_which_processes_die_is_left_out_the_third_time(tiles, tmp_pa
 
 
 def test_a_trial_whose_time_is_over_is_scored_by_what_it_was_then(tiles, tmp_path, capsys):
-    [row] = run(tiles, tmp_path / "x", tune_trials=1, tune_minutes=1e-6)
-    assert (row.status, row.reason) == (CUT, "1e-06 minutes were over after 1 steps")
+    [row] = run(tiles, tmp_path / "x", tune_trials=1, tune_minutes=0.001)
+    assert (row.status, row.reason) == (CUT, "0.001 minutes were over after 1 steps")
     assert row.score is not None
 
 
