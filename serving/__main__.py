@@ -9,6 +9,7 @@ import socket
 import sys
 
 from serving.settings import parse
+from serving.tls import tls_warnings
 
 
 def main() -> int:
@@ -19,13 +20,18 @@ def main() -> int:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    for sentence in tls_warnings(settings.tls_certificate, settings.tls_key):
+        logging.getLogger("serving").warning(sentence)
     try:
         listener = listen(settings.host, settings.http_port, "--http-port")
+        watched = (
+            listen(settings.host, settings.metrics_port, "--metrics-port") if settings.metrics_port else None
+        )
         listen(settings.host, settings.grpc_port, "--grpc-port").close()  # a check: gRPC binds it later
         print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
         from serving.server import serve  # takes seconds, so only after all checks
 
-        asyncio.run(serve(settings, listener))
+        asyncio.run(serve(settings, listener, watched))
     except OSError as error:
         print(f"serving: {error}", file=sys.stderr)
         return 1

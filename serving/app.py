@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
 import logging
+import re
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from kserve import ModelRepository
-from kserve.errors import ModelNotFound, ModelNotReady, ServerNotReady
-from kserve.model import BaseKServeModel
-from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.rest.v2_endpoints import V2Endpoints
 from prometheus_client import REGISTRY, exposition
 from starlette.convertors import IntegerConvertor, register_url_convertor
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import Refused
+from serving.errors import NO_LABELS, Refused, require_model
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
 from serving.model.versions import Versions
+from serving.protocols.description import Description, wants_ready
+from serving.protocols.json_values import parse_json
 from serving.protocols.open_inference import HEADER_LENGTH, InferCall
-from serving.protocols.request_body import DIGITS, BodyReader, require_json, while_connected
-from serving.protocols.rest_v1 import PredictRequest
+from serving.protocols.request_body import DIGITS, BodyReader, require_json, while_connected, whole_number
+from serving.protocols.rest_v1 import PredictRequest, metadata
 
 log = logging.getLogger("serving")
 
@@ -55,52 +55,99 @@ register_url_convertor("digits", Digits())
 class Addresses:
     """The handlers of all routes."""
 
-    def __init__(self, name: str, versions: Versions, predictor: Predictor, bodies: BodyReader) -> None:
-        self._name, self._versions, self._predictor, self._bodies = name, versions, predictor, bodies
-        self.stopping = False
+    def __init__(
+        self,
+        name: str,
+        description: Description,
+        versions: Versions,
+        predictor: Predictor,
+        bodies: BodyReader,
+    ) -> None:
+        self._name, self._description, self._versions = name, description, versions
+        self._predictor, self._bodies = predictor, bodies
 
     async def status(self, model: str) -> dict[str, Any]:
         """Returns the versions of the model and their states in TensorFlow Serving's format."""
-        self._check_name(model)
+        require_model(model, self._name)
         return {"model_version_status": self._versions.status()}
 
     async def version_status(self, model: str, version: int) -> dict[str, Any]:
         """Returns the state of one version."""
-        self._check_name(model)
-        states = [state for state in self._versions.status() if state["version"] == str(version)]
-        if not states:
-            raise Refused(404, f"there is no version {version} of {model!r}")
-        return {"model_version_status": states}
+        require_model(model, self._name)
+        return {"model_version_status": self._versions.status(version)}
+
+    async def metadata(self, model: str, version: int | None = None) -> dict[str, Any]:
+        """Returns the signatures of the served version in TensorFlow Serving's format."""
+        require_model(model, self._name)
+        with self._versions.current(version) as loaded:
+            return metadata(model, loaded)
+
+    async def labels(self, model: str) -> Response:
+        """Refuses the call: there are no labels."""
+        require_model(model, self._name)
+        raise Refused(404, NO_LABELS)
 
     async def predict(self, request: Request, model: str, version: int | None = None) -> Response:
         """Handles TensorFlow Serving's predict call."""
-        self._check_name(model)
+        require_model(model, self._name)
         require_json(request)
-        async with self._bodies.read(request) as body:
+        async with self._bodies.read(request, PredictRequest.parse) as call:
             start = time.perf_counter()
-            call = await asyncio.to_thread(PredictRequest.parse, body)
-            answer = await while_connected(request, self._predictor.run(call.answer, version))
+            answer = await while_connected(request, self._predictor.run(call.answer, call.pixels, version))
         LATENCY.labels("rest").observe(time.perf_counter() - start)
         return Response(answer, headers=JSON)
 
     async def infer(self, request: Request, model: str, version: int | None = None) -> Response:
         """Handles the Open Inference Protocol's infer call."""
-        self._check_name(model)
+        require_model(model, self._name)
         header_length = request.headers.get(HEADER_LENGTH)
         if header_length is None:  # otherwise the body is binary, and this header already stops other sites
             require_json(request)
-        async with self._bodies.read(request) as body:
+        parse = functools.partial(InferCall.from_rest, model, header_length=header_length)
+        length = None if header_length is None else whole_number(header_length)
+        async with self._bodies.read(request, parse, length) as call:
             start = time.perf_counter()
-            call = await asyncio.to_thread(InferCall.from_rest, model, body, header_length)
-            answer, headers = await while_connected(request, self._predictor.run(call.to_rest, version))
+            answer, headers = await while_connected(
+                request, self._predictor.run(call.to_rest, call.pixels, version)
+            )
         LATENCY.labels("rest").observe(time.perf_counter() - start)
         return Response(answer, headers=headers)
 
     async def ready(self) -> dict[str, bool]:
         """Returns 200 once a version is loaded, and 503 before that and while the server stops."""
-        if self.stopping or self._versions.version is None:
-            raise Refused(503, "stopping" if self.stopping else "no version is loaded yet", retry_after=2)
+        self._description.require_ready()
         return {"ready": True}
+
+    async def live(self) -> dict[str, bool]:
+        """Returns 200."""
+        return {"live": True}
+
+    async def server(self) -> dict[str, Any]:
+        """Returns name and extensions of the server."""
+        return self._description.server()
+
+    async def models(self) -> dict[str, list[str]]:
+        """Returns the name of the model."""
+        return {"models": [self._name]}
+
+    async def index(self, request: Request) -> Response:
+        """Returns the versions and their states in Triton's format."""
+        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+            ready = False
+        else:
+            require_json(request)
+            async with self._bodies.read(request, parse_json) as content:
+                ready = wants_ready(content)
+        return Response(json.dumps(self._description.index(ready)), headers=JSON)
+
+    async def model(self, model: str, version: int | None = None) -> dict[str, Any]:
+        """Returns version, inputs and outputs of the model."""
+        return self._description.model(model, version)
+
+    async def model_ready(self, model: str, version: int | None = None) -> dict[str, Any]:
+        """Returns 200 if the version, or any, is served."""
+        self._description.require_served(model, version)
+        return {"name": model, "ready": True}
 
     async def metrics(self, request: Request) -> Response:
         """Returns all metrics in the format of Prometheus."""
@@ -118,28 +165,53 @@ class Addresses:
         kind = {"html": "html", "css": "css", "js": "javascript"}[name.rpartition(".")[2]]
         return Response(text, headers=PAGE_HEADERS, media_type=f"text/{kind}")
 
-    def _check_name(self, model: str) -> None:
-        if model != self._name:
-            raise Refused(404, f"there is no model {model!r}, only {self._name!r}")
 
+def create_metrics_app(addresses: Addresses, hosts: Collection[str]) -> ASGIApp:
+    """Creates the application of the port for metrics and health.
 
-def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp:
-    """Creates the application: this server's routes, and KServe's informational routes of the V2 protocol."""
+    Args:
+        addresses: handlers of the routes.
+        hosts: names in the Host header that are answered; empty for all.
+    """
     app = FastAPI(openapi_url=None)
-    v2 = V2Endpoints(dataplane, None)
-    one = "/v2/models/{model_name}"
+    for path, endpoint in {**_health(addresses), "/metrics": addresses.metrics}.items():
+        app.add_api_route(path, endpoint, methods=["GET"], response_model=None)
+    return _guarded(app, hosts)
+
+
+def _health(addresses: Addresses) -> dict[str, Callable[..., Any]]:
+    return {
+        "/health/ready": addresses.ready,
+        "/v2/health/ready": addresses.ready,
+        "/health/live": addresses.live,
+        "/v2/health/live": addresses.live,
+    }
+
+
+def create_app(addresses: Addresses, hosts: Collection[str], metrics: bool = True) -> ASGIApp:
+    """Creates the application.
+
+    Args:
+        addresses: handlers of the routes.
+        hosts: names in the Host header that are answered; empty for all.
+        metrics: whether the metrics are among the routes.
+    """
+    app = FastAPI(openapi_url=None)
+    one = "/v2/models/{model}"
+    version = f"{one}/versions/{{version:digits}}"
     for path, endpoint in {
         "/v1/models/{model}": addresses.status,
         "/v1/models/{model}/versions/{version:digits}": addresses.version_status,
-        "/health/ready": addresses.ready,
-        "/v2/health/ready": addresses.ready,
-        "/health/live": v2.live,
-        "/v2/health/live": v2.live,
-        "/v2": v2.metadata,
-        "/v2/models": v2.models,
-        one: v2.model_metadata,
-        f"{one}/ready": v2.model_ready,
-        "/metrics": addresses.metrics,
+        "/v1/models/{model}/metadata": addresses.metadata,
+        "/v1/models/{model}/versions/{version:digits}/metadata": addresses.metadata,
+        **_health(addresses),
+        "/v2": addresses.server,
+        "/v2/models": addresses.models,
+        one: addresses.model,
+        f"{one}/ready": addresses.model_ready,
+        version: addresses.model,
+        f"{version}/ready": addresses.model_ready,
+        **({"/metrics": addresses.metrics} if metrics else {}),
         "/": addresses.page,
         "/{file}": addresses.page,
     }.items():
@@ -147,18 +219,22 @@ def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp
     for path, endpoint in {
         "/v1/models/{model}:predict": addresses.predict,
         "/v1/models/{model}/versions/{version:digits}:predict": addresses.predict,
-        "/v2/models/{model}/infer": addresses.infer,
-        "/v2/models/{model}/versions/{version:digits}/infer": addresses.infer,
+        f"{one}/infer": addresses.infer,
+        f"{version}/infer": addresses.infer,
+        "/v2/repository/index": addresses.index,
     }.items():
         app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+    app.add_api_route("/v1/models/{model}/labels/{label:path}", addresses.labels, methods=["GET", "POST"])
+    return _guarded(app, hosts)
+
+
+def _guarded(app: FastAPI, hosts: Collection[str]) -> ASGIApp:
+    """Adds the error responses, the check of the Host header and the count of responses."""
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, Refused)
         retry = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
         return _error(error.status, error.message, retry)
-
-    async def of_kserve(request: Request, error: Exception) -> Response:
-        return _error(404 if isinstance(error, ModelNotFound) else 503, str(error), {})
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -177,21 +253,28 @@ def create_app(name: str, addresses: Addresses, dataplane: DataPlane) -> ASGIApp
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(HTTPException, of_http)
     app.add_exception_handler(ClientDisconnect, nobody_left)
-    for kind in (ModelNotFound, ModelNotReady, ServerNotReady):
-        app.add_exception_handler(kind, of_kserve)
     app.add_exception_handler(Exception, unexpected)
-    return _counted(app)
-
-
-def create_dataplane(model: BaseKServeModel) -> DataPlane:
-    """Creates the source of KServe's own responses."""
-    repository = ModelRepository()
-    repository.update(model)
-    return DataPlane(repository)
+    return _counted(_of_known_hosts(app, hosts) if hosts else app)
 
 
 def _error(status: int, message: str, headers: dict[str, str]) -> Response:
     return Response(json.dumps({"error": message}), status, {**JSON, **headers})
+
+
+def _of_known_hosts(app: ASGIApp, hosts: Collection[str]) -> ASGIApp:
+    """Refuses requests that name another host."""
+
+    async def checked(scope: Scope, receive: Receive, send: Send) -> None:
+        named = Headers(scope=scope).get("host", "")
+        if named and re.sub(r":\d*$", "", named).lower() not in hosts:
+            message = (
+                f"this server is not {named[:100]!r}: --host-names adds the names that a proxy passes on"
+            )
+            await _error(421, message, {})(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return checked
 
 
 def _counted(app: ASGIApp) -> ASGIApp:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+NO_LABELS = "there are no version labels: without one, the served version answers"
+MOST_CHARACTERS = 1000  # of a message
+
 
 class Refused(Exception):
     """A request is refused, with a message for the client."""
@@ -14,6 +17,8 @@ class Refused(Exception):
             message: one sentence that says what was wrong and what is valid.
             retry_after: seconds after which the client should try again, or None.
         """
+        # gRPC clients take a few kilobytes; and what a client sent may be in it.
+        message = message if len(message) <= MOST_CHARACTERS else f"{message[:MOST_CHARACTERS]} ..."
         super().__init__(message)
         self.status, self.message, self.retry_after = status, message, retry_after
 
@@ -21,3 +26,9 @@ class Refused(Exception):
 def bad_request(message: str) -> Refused:
     """Creates the error for an invalid request, which would fail again if repeated."""
     return Refused(400, message)
+
+
+def require_model(asked: str, name: str) -> None:
+    """Refuses a request for another model than the one that is served."""
+    if asked != name:
+        raise Refused(404, f"there is no model {asked!r}, only {name!r}")

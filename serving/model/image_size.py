@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
@@ -23,6 +26,8 @@ MOST_STEPS = 100_000
 TOO_MANY = 1 << 62
 MOST_PNGS = 16  # in one value: a tf.Example holds three
 MOST_SCANS = 100  # of one JPEG; encoders write about ten
+USUAL_SCANS = 20  # of a JPEG of any size
+MOST_SCANNED = 10**9  # pixels of a JPEG of more scans, times its scans: each goes over all of them
 MOST_TEXT = 8 << 20  # bytes that profile and texts of a PNG may inflate to, together
 _PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # values of each pixel, by the colour type
 _PNG_TEXTS = re.compile(rb"iCCP|zTXt|iTXt")
@@ -44,6 +49,14 @@ def declared_pixels(data: bytes) -> int:
         if not steps:
             return TOO_MANY
     return largest
+
+
+def pixels_of(feed: Mapping[str, np.ndarray]) -> int:
+    """The pixels that the images among the inputs of a request declare, and the number of other values."""
+    return sum(
+        sum(map(declared_pixels, array.ravel())) if array.dtype == object else array.size
+        for array in feed.values()
+    )
 
 
 def _jpeg_pixels(data: bytes, position: int, steps: int) -> tuple[int, int]:
@@ -84,6 +97,11 @@ def unbounded_work(data: bytes) -> str:
         scans, steps = _jpeg_scans(data, match.start() + 2, steps)
         if scans > MOST_SCANS:
             return f"a JPEG of more than {MOST_SCANS} scans: save it again as a baseline JPEG"
+        if scans > USUAL_SCANS:
+            pixels, steps = _jpeg_pixels(data, match.start() + 2, steps)
+            if scans * pixels > MOST_SCANNED:
+                found = f"a JPEG of more than {USUAL_SCANS} scans over {pixels} pixels"
+                return f"{found}: save it again as a baseline JPEG"
         if not steps:
             return "a JPEG of too many segments"
     return ""

@@ -1,4 +1,4 @@
-"""Runs predictions with a bounded queue, limited concurrency, a time limit and cancellation."""
+"""Runs predictions: a bounded queue, a bounded number in progress, a time limit and cancellation."""
 
 from __future__ import annotations
 
@@ -9,91 +9,172 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from serving.errors import Refused
+from serving.memory import Releaser
 from serving.metrics import RUNNING, WAITING
-from serving.model.loaded import Cancellation, Cancelled, LoadedModel
+from serving.model.loaded import LoadedModel
+from serving.model.turns import SMALL, Cancelled, Order, Turns, Work
 from serving.model.versions import Versions
 
 T = TypeVar("T")
 # A function that computes a prediction with the model, in its own thread.
-Job = Callable[[LoadedModel, Cancellation], T]
+Job = Callable[[LoadedModel, Work], T]
+
+
+class Admission:
+    """Which requests are in progress, and hold the memory of their images: a few, the small ones first.
+
+    One place is kept for small requests, and the large ones in progress together have no more pixels than
+    the largest request may have.
+    """
+
+    def __init__(self, places: int, max_pixels: int) -> None:
+        """Creates it.
+
+        Args:
+            places: number of requests in progress at once.
+            max_pixels: number of pixels of the large ones together.
+        """
+        self._places, self._max_pixels = places, max_pixels
+        self.waiting = Order()
+        self._inside: list[Work] = []
+
+    def next(self) -> Work | None:
+        """Lets the next request in that there is room for, and returns it."""
+        found = self.waiting.next()
+        if found and not self._fits(found):
+            found = self.waiting.next(lambda work: work.pixels <= SMALL)
+        if not found or not self._fits(found):
+            return None
+        self.waiting.take(found)
+        self._inside.append(found)
+        return found
+
+    def leave(self, work: Work) -> None:
+        """Makes the room of a request free."""
+        self._inside.remove(work)
+
+    def _fits(self, work: Work) -> bool:
+        if work.pixels <= SMALL:
+            return len(self._inside) < self._places
+        large = [other.pixels for other in self._inside if other.pixels > SMALL]
+        kept = 1 if self._places > 1 else 0
+        return (
+            len(self._inside) < self._places
+            and len(large) < self._places - kept
+            and (not large or sum(large) + work.pixels <= self._max_pixels)
+        )
 
 
 class Predictor:
     """Runs predictions in threads, as TensorFlow releases the GIL; the event loop only waits."""
 
-    def __init__(self, versions: Versions, concurrent: int, queue: int, seconds: float) -> None:
+    def __init__(
+        self,
+        versions: Versions,
+        concurrent: int,
+        queue: int,
+        seconds: float,
+        max_pixels: int,
+        releaser: Releaser,
+        turns: Turns,
+    ) -> None:
         """Creates a predictor.
 
         Args:
             versions: source of the model, which is queried for each prediction.
-            concurrent: maximum number of predictions that run at once.
+            concurrent: maximum number of predictions in progress at once.
             queue: maximum number of waiting predictions.
             seconds: time limit of a prediction, including its waiting time.
+            max_pixels: maximum number of pixels of one request.
+            releaser: gives memory back after large requests.
+            turns: decides which step runs next.
         """
-        self._versions, self._queue, self._seconds = versions, queue, seconds
-        self._slots = asyncio.Semaphore(concurrent)
+        self._releaser = releaser
+        self._versions, self._queue, self._seconds, self._max_pixels = versions, queue, seconds, max_pixels
+        self._admission, self._turns = Admission(concurrent, max_pixels), turns
         self._threads = ThreadPoolExecutor(concurrent, "prediction")
-        self._waiting = 0
-        self._cancellations: set[Cancellation] = set()
+        self._admitted: dict[Work, asyncio.Future[None]] = {}  # of those that wait
+        self._running: set[Work] = set()
 
-    async def run(self, job: Job[T], version: int | None = None) -> T:
+    async def run(self, job: Job[T], pixels: int, version: int | None = None) -> T:
         """Runs `job` with the model that is served when its turn comes; returns its result.
 
         If the caller is cancelled because its client disconnected, the computation is cancelled, too.
 
         Args:
             job: function that computes the prediction.
+            pixels: number of pixels that the request declares.
             version: number of the required version; the request is refused if another one is served.
 
         Raises:
             Refused: the server is overloaded or too slow, has no model, or `job` refused the request.
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
-        await self._turn()
-        # The thread may outlive the caller, so it frees its slot itself.
-        cancel = Cancellation()
-        running = self._threads.submit(self._call, job, version, cancel)
-        self._cancellations.add(cancel)
+        work = Work(min(pixels, self._max_pixels), self._turns)  # `job` refuses more
+        await self._admit(work)
+        # The thread may outlive the caller, so it frees its place itself.
+        done = asyncio.wrap_future(self._threads.submit(self._call, job, version, work))
+        self._running.add(work)
         RUNNING.inc()
-        done = asyncio.wrap_future(running)
-        done.add_done_callback(lambda future: self._finished(future, cancel))
+        done.add_done_callback(lambda future: self._finished(future, work))
         left = max(0.0, deadline - asyncio.get_running_loop().time())
         try:
             return await asyncio.wait_for(asyncio.shield(done), left)
         except asyncio.TimeoutError:
-            cancel.cancel()
+            work.cancel()
             raise Refused(504, f"cancelled: the prediction took longer than {self._seconds:g} s") from None
         except asyncio.CancelledError:
-            cancel.cancel()
+            work.cancel()
             raise
         except Cancelled:
             raise Refused(503, "the server is stopping", retry_after=2) from None
 
     def cancel_all(self) -> None:
         """Cancels all running predictions when the server stops."""
-        for cancel in list(self._cancellations):
-            cancel.cancel()
+        for work in list(self._running):
+            work.cancel()
 
-    async def _turn(self) -> None:
-        if self._slots.locked() and self._waiting >= self._queue:
-            raise Refused(503, f"overloaded: {self._waiting} predictions wait already", retry_after=1)
-        self._waiting += 1
-        WAITING.set(self._waiting)
+    async def _admit(self, work: Work) -> None:
+        admitted = asyncio.get_running_loop().create_future()
+        self._admission.waiting.add(work)
+        self._admitted[work] = admitted
+        self._let_in()
+        if not admitted.done() and len(self._admission.waiting) > self._queue:
+            self._give_up(work)
+            count = len(self._admission.waiting)
+            raise Refused(503, f"overloaded: {count} predictions wait already", retry_after=1)
         try:
-            await asyncio.wait_for(self._slots.acquire(), self._seconds)
+            await asyncio.wait_for(asyncio.shield(admitted), self._seconds)
         except asyncio.TimeoutError:
+            self._give_up(work)
             raise Refused(503, f"overloaded: no turn within {self._seconds:g} s", retry_after=5) from None
-        finally:
-            self._waiting -= 1
-            WAITING.set(self._waiting)
+        except asyncio.CancelledError:
+            self._give_up(work)
+            raise
 
-    def _call(self, job: Job[T], version: int | None, cancel: Cancellation) -> T:
+    def _let_in(self) -> None:
+        while work := self._admission.next():
+            self._admitted.pop(work).set_result(None)
+        WAITING.set(len(self._admission.waiting))
+
+    def _give_up(self, work: Work) -> None:
+        """Ends the waiting of a request, which may have been let in at the same moment."""
+        if self._admitted.pop(work, None):
+            self._admission.waiting.leave(work)
+        else:
+            self._admission.leave(work)
+        self._let_in()
+
+    def _call(self, job: Job[T], version: int | None, work: Work) -> T:
         with self._versions.current(version) as model:
-            return job(model, cancel)
+            return job(model, work)
 
-    def _finished(self, future: asyncio.Future[T], cancel: Cancellation) -> None:
-        self._slots.release()
-        self._cancellations.discard(cancel)
+    def _finished(self, future: asyncio.Future[T], work: Work) -> None:
+        self._running.discard(work)
         RUNNING.dec()
+        self._admission.leave(work)
+        self._let_in()
+        if work.pixels > SMALL:
+            self._releaser.soon()
         with contextlib.suppress(asyncio.CancelledError):
             future.exception()  # retrieved, or asyncio would log it if the caller is gone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import logging
 import os
 import threading
@@ -32,6 +33,18 @@ def find_versions(folder: Path) -> dict[int, Fingerprint]:
     return found
 
 
+def content_of(version: Path) -> str:
+    """Returns a digest of all files of a version."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in version.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            of_file = hashlib.sha256()
+            while block := file.read(1 << 20):
+                of_file.update(block)
+        digest.update(f"{path.relative_to(version)} {of_file.hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
 def _fingerprint(version: Path) -> Fingerprint:
     paths = [Path(parent, name) for parent, _, names in os.walk(version) for name in names]
     stats = [(str(path.relative_to(version)), path.stat()) for path in paths]
@@ -52,9 +65,11 @@ class Versions:
         self._folder, self._poll_seconds, self._load = folder, poll_seconds, load
         self._current: LoadedModel | None = None
         self._in_flight: dict[LoadedModel, int] = {}
-        self._changed = threading.Condition()
+        self._left = False  # whether a version that is not served any more has ended its last request
+        self._changed = threading.Lock()
         self._seen: dict[int, Fingerprint] | None = None
         self._broken: dict[int, tuple[Fingerprint, str]] = {}
+        self._kept: dict[str, LoadedModel] = {}  # the served one and the one before, by their content
         self._loading: int | None = None
         self._said = ""
         self._stop = threading.Event()
@@ -93,28 +108,41 @@ class Versions:
         finally:
             with self._changed:
                 self._in_flight[model] -= 1
-                self._changed.notify_all()
+                if not self._in_flight[model]:
+                    del self._in_flight[model]
+                    self._left = self._left or model is not self._current
 
-    def status(self) -> list[dict[str, Any]]:
-        """Returns the state of each known version, the newest first, in TensorFlow Serving's format."""
+    def status(self, version: int | None = None) -> list[dict[str, Any]]:
+        """Returns the state of each known version, the newest first, in TensorFlow Serving's format.
+
+        Args:
+            version: number of the only version to tell of; the request is refused if it is not known.
+        """
         states = {version: ("END", "UNKNOWN", reason) for version, (_, reason) in self._broken.items()}
         if self._loading is not None:
             states[self._loading] = ("LOADING", "OK", "")
         if self.version is not None:
             states[self.version] = ("AVAILABLE", "OK", "")
+        if version is not None:
+            if version not in states:
+                raise Refused(404, f"there is no version {version}")
+            states = {version: states[version]}
         return [
             {
-                "version": str(version),
+                "version": str(number),
                 "state": state,
                 "status": {"error_code": code, "error_message": message},
             }
-            for version, (state, code, message) in sorted(states.items(), reverse=True)
+            for number, (state, code, message) in sorted(states.items(), reverse=True)
         ]
 
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
                 self._look()
+                if self._left:
+                    self._left = False
+                    gc.collect()  # a SavedModel leaves reference cycles behind
             except Exception:  # the next scan may succeed, and requests are still served
                 log.exception("cannot look at %s", self._folder)
             self._stop.wait(self._poll_seconds)
@@ -141,28 +169,32 @@ class Versions:
         """Loads a version beside the served one, then switches; returns False if the version is broken."""
         self._loading = version
         try:
-            model = self._load(self._folder / str(version))
+            content = content_of(self._folder / str(version))
+            kept = self._kept.get(content)
+            model = kept.as_version(version) if kept else self._load(self._folder / str(version))
         except Exception as error:  # a broken model can raise any exception
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             self._broken = {**self._broken, version: (fingerprint, reason)}
-            kept = f"version {self.version} stays" if self.version is not None else "there is no other"
-            log.error("version %d cannot be loaded; %s: %s", version, kept, reason)
+            other = f"version {self.version} stays" if self.version is not None else "there is no other"
+            log.error("version %d cannot be loaded; %s: %s", version, other, reason)
             LOADS.labels("failed").inc()
             return False
         finally:
             self._loading = None
         with self._changed:
             before, self._current = self._current, model
+            # Requests that run on the version before go on; the last one of them lets it be freed.
+            self._left = self._left or before not in self._in_flight
         MODEL_VERSION.set(version)
-        LOADS.labels("loaded").inc()
+        LOADS.labels("kept" if kept else "loaded").inc()
+        # A rollback needs the version before at once, under whatever number it comes back.
+        last = list(self._kept.items())[-1:]
+        self._kept = {key: known for key, known in last if key != content} | {content: model}
         log.info("version %d is served%s", version, f" instead of {before.version}" if before else "")
         self._said = ""
-        if before:
-            with self._changed:
-                self._changed.wait_for(lambda: not self._in_flight.get(before, 0))
-                self._in_flight.pop(before, None)
-            del before
-        gc.collect()  # a SavedModel leaves reference cycles behind
+        if not kept:
+            # Beside the next look: a rollback does not wait for it.
+            threading.Thread(target=model.compile_rest, name="compile", daemon=True).start()
         return True
 
     def _say(self, text: str) -> None:

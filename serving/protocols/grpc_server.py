@@ -1,25 +1,31 @@
-"""The Open Inference Protocol over gRPC: KServe's service with this server's limits."""
+"""The gRPC server: the Open Inference Protocol, which is KServe's service, and TensorFlow Serving's."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady
-from kserve.protocol.dataplane import DataPlane
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import add_GRPCInferenceServiceServicer_to_server
-from kserve.protocol.grpc.servicer import InferenceServicer
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
+    GRPCInferenceServiceServicer,
+    add_GRPCInferenceServiceServicer_to_server,
+)
+from tensorflow_serving.apis.model_service_pb2_grpc import add_ModelServiceServicer_to_server
+from tensorflow_serving.apis.prediction_service_pb2_grpc import add_PredictionServiceServicer_to_server
 
 from serving.errors import Refused
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
+from serving.protocols.description import Description, version_in
+from serving.protocols.json_values import BYTES_OF_A_VALUE
 from serving.protocols.open_inference import InferCall
-from serving.protocols.request_body import BodyReader, whole_number
+from serving.protocols.prediction_service import ModelService, PredictionService
+from serving.protocols.request_body import BodyReader
 
 log = logging.getLogger("serving")
 
@@ -49,9 +55,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 return await handler.unary_unary(request, context)
             except Refused as error:
                 code, message = CODES[error.status], error.message
-            except (ModelNotFound, ModelNotReady, InvalidInput) as error:
-                missing = isinstance(error, ModelNotFound)
-                code, message = CODES[404 if missing else 400], str(error)
+            except NotImplementedError:
+                code, message = grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not offered"
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -67,25 +72,44 @@ class Interceptor(grpc.aio.ServerInterceptor):
         )
 
 
-class Service(InferenceServicer):
-    """KServe's responses about the server and the model, and this server's inference."""
+class Service(GRPCInferenceServiceServicer):
+    """The Open Inference Protocol: what is told about server and model, and inference."""
 
-    def __init__(self, dataplane: DataPlane, predictor: Predictor, bodies: BodyReader, name: str) -> None:
-        super().__init__(dataplane, None)
-        self._predictor, self._bodies, self._name = predictor, bodies, name
+    def __init__(self, description: Description, predictor: Predictor, bodies: BodyReader) -> None:
+        self._description, self._predictor, self._bodies = description, predictor, bodies
+
+    async def ServerMetadata(self, request: Any, context: Any) -> pb.ServerMetadataResponse:
+        """Returns name and extensions of the server."""
+        return pb.ServerMetadataResponse(**self._description.server())
+
+    async def ServerLive(self, request: Any, context: Any) -> pb.ServerLiveResponse:
+        """Returns true."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: Any, context: Any) -> pb.ServerReadyResponse:
+        """Returns whether a version is loaded and the server does not stop."""
+        return pb.ServerReadyResponse(ready=_holds(self._description.require_ready))
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Any) -> pb.ModelReadyResponse:
+        """Returns whether the model, in the version of the request, is served."""
+        served = functools.partial(
+            self._description.require_served, request.name, version_in(request.version)
+        )
+        return pb.ModelReadyResponse(ready=_holds(served))
+
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> pb.ModelMetadataResponse:
+        """Returns version, inputs and outputs of the model."""
+        return pb.ModelMetadataResponse(**self._description.model(request.name, version_in(request.version)))
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Any) -> pb.ModelInferResponse:
         """Runs an inference."""
         start = time.perf_counter()
-        if request.model_name != self._name:
-            raise Refused(404, f"there is no model {request.model_name!r}, only {self._name!r}")
-        version = request.model_version
-        number = whole_number(version)
-        if version and number is None:
-            raise Refused(404, "the version is no whole number")
-        with self._bodies.hold(request.ByteSize()):
-            call = await asyncio.to_thread(InferCall.from_grpc, request)
-            answer = await self._predictor.run(call.to_grpc, number)
+        number = version_in(request.model_version)
+        self._description.require_served(request.model_name, number)
+        values = InferCall.values_of(request)
+        with self._bodies.hold(request.ByteSize() + values * BYTES_OF_A_VALUE):
+            call = await self._bodies.parse(InferCall.from_grpc, request)
+            answer = await self._predictor.run(call.to_grpc, call.pixels, number)
         LATENCY.labels("grpc").observe(time.perf_counter() - start)
         return answer
 
@@ -98,17 +122,45 @@ class Service(InferenceServicer):
         raise Refused(400, "versions are loaded from the folder alone")
 
 
-def create_grpc_server(service: Service, address: str, max_body: int) -> tuple[grpc.aio.Server, int]:
-    """Binds a server that does not serve yet; returns the server and its port, or raises OSError."""
+def _holds(require: Callable[[], None]) -> bool:
+    try:
+        require()
+    except Refused:
+        return False
+    return True
+
+
+def create_grpc_server(
+    inference: Service,
+    prediction: PredictionService,
+    models: ModelService,
+    address: str,
+    max_body: int,
+    credentials: grpc.ServerCredentials | None = None,
+) -> tuple[grpc.aio.Server, int]:
+    """Binds a server that does not serve yet; returns the server and its port, or raises OSError.
+
+    Args:
+        inference: the service of the Open Inference Protocol.
+        prediction: TensorFlow Serving's service of predictions.
+        models: TensorFlow Serving's service of versions.
+        address: host and port to listen on.
+        max_body: limit for a message, in bytes.
+        credentials: certificate and key; None for no TLS.
+    """
     options = [
         ("grpc.max_receive_message_length", max_body),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
     ]
     server = grpc.aio.server(interceptors=[Interceptor()], options=options, maximum_concurrent_rpcs=MAX_CALLS)
-    add_GRPCInferenceServiceServicer_to_server(service, server)
+    add_GRPCInferenceServiceServicer_to_server(inference, server)
+    add_PredictionServiceServicer_to_server(prediction, server)
+    add_ModelServiceServicer_to_server(models, server)
     try:
-        port = server.add_insecure_port(address)
+        port = (
+            server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+        )
     except RuntimeError:
         port = 0
     if not port:

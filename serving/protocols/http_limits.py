@@ -1,4 +1,4 @@
-"""HTTP/1.1 by uvicorn with additional limits: clients must send and read in time."""
+"""HTTP/1.1 by uvicorn with limits: of connections and headers; clients must send and read in time."""
 
 from __future__ import annotations
 
@@ -10,22 +10,36 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving.metrics import REQUESTS
 
 MAX_HEADER_BYTES = 64 * 1024
-PHRASES = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+PHRASES = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
 
 
-def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
-    """Returns a protocol for uvicorn that disconnects clients that send or read for too long."""
+def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToolsProtocol]:
+    """Returns a protocol for uvicorn that disconnects clients that send or read for too long, or too many.
+
+    Args:
+        receive_seconds: time that a client has to send a request, and to read its answer.
+        max_connections: number of connections at once; one more gets a 503 and is closed.
+    """
 
     class LimitedProtocol(HttpToolsProtocol):
         """One connection of a client."""
 
         _timer: asyncio.TimerHandle | None = None
         _unread: asyncio.TimerHandle | None = None
-        _header_bytes = 0
+        _unparsed = 0  # bytes of headers that have not ended
+        _fields = 0  # bytes of those that have
         _in_headers = True
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            if len(self.connections) > max_connections:
+                self._refuse(503, f"overloaded: {max_connections} connections are open", retry_after=5)
+                return
             self._start_timer()  # for clients that connect and send nothing
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -46,19 +60,33 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
 
         def data_received(self, data: bytes) -> None:
             if self._in_headers:
-                self._header_bytes += len(data)
                 # Part of the body can arrive with the headers: count only what remains after parsing.
-                if self._header_bytes > MAX_HEADER_BYTES + len(data):
-                    self._refuse(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+                if self._unparsed > MAX_HEADER_BYTES:
+                    self._refuse_headers()
                     return
+                self._unparsed += len(data)
             super().data_received(data)
 
         def on_message_begin(self) -> None:
             self._start_timer()
+            self._fields = 0
             super().on_message_begin()
 
+        def on_url(self, url: bytes) -> None:
+            self._count(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(len(name) + len(value) + 4)  # with colon, space and line break
+            super().on_header(name, value)
+
+        def _count(self, size: int) -> None:
+            self._fields += size
+            if self._fields > MAX_HEADER_BYTES:
+                raise ValueError("headers too large")  # ends the parser, which calls `send_400_response`
+
         def on_headers_complete(self) -> None:
-            self._in_headers, self._header_bytes = False, 0
+            self._in_headers, self._unparsed = False, 0
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
@@ -67,7 +95,13 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
             super().on_message_complete()
 
         def send_400_response(self, msg: str) -> None:
-            self._refuse(400, "this is not HTTP/1.1")
+            if self._fields > MAX_HEADER_BYTES:
+                self._refuse_headers()
+            else:
+                self._refuse(400, "this is not HTTP/1.1")
+
+        def _refuse_headers(self) -> None:
+            self._refuse(431, f"the headers are larger than {MAX_HEADER_BYTES} bytes")
 
         def _start_timer(self) -> None:
             self._stop_timer()
@@ -84,14 +118,15 @@ def protocol_class(receive_seconds: float) -> type[HttpToolsProtocol]:
             else:
                 self._refuse(408, f"the request did not arrive within {receive_seconds:g} s")
 
-        def _refuse(self, status: int, message: str) -> None:
+        def _refuse(self, status: int, message: str, retry_after: int | None = None) -> None:
             self._stop_timer()
             if self.transport.is_closing():
                 return
             REQUESTS.labels("rest", str(status)).inc()
             body = json.dumps({"error": message})
+            retry = "" if retry_after is None else f"retry-after: {retry_after}\r\n"
             self.transport.write(
-                f"HTTP/1.1 {status} {PHRASES[status]}\r\ncontent-type: application/json\r\n"
+                f"HTTP/1.1 {status} {PHRASES[status]}\r\ncontent-type: application/json\r\n{retry}"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
             )
             if self.cycle is not None and not self.cycle.response_complete:

@@ -12,7 +12,7 @@ import base64
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import orjson
@@ -22,14 +22,19 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 from kserve.protocol.infer_type import deserialize_bytes_tensor, serialize_byte_tensor, to_http_parameters
 from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
-from serving.errors import bad_request
-from serving.model.loaded import DEFAULT_SIGNATURE, Cancellation, LoadedModel, Signature
+from serving.errors import Refused, bad_request
+from serving.model.image_size import pixels_of
+from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
+from serving.model.turns import Work
+from serving.protocols.json_values import MOST_VALUES, parse_json
 from serving.protocols.request_body import whole_number
-from serving.protocols.rest_v1 import decoded
+from serving.protocols.rest_v1 import decoded, refuse_bare_image
 
 HEADER_LENGTH = "inference-header-content-length"
 BASE64 = {"content_type": "base64"}
 # Exceptions that a malformed request raises while it is parsed.
+_KINDS: dict[type, str] = {list: "a list", str: "a string"}
+T = TypeVar("T")
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError, OverflowError, struct.error)
 
 
@@ -41,12 +46,13 @@ class InferCall:
     identity: str
     signature: str
     feed: Mapping[str, np.ndarray]
+    pixels: int  # that the images declare, and the number of other values
     outputs: tuple[str, ...] = ()  # names of the requested outputs; empty for all
     binary: frozenset[str] = field(default_factory=frozenset)  # outputs to send as bytes after the JSON
     all_binary: bool = False
 
     @staticmethod
-    def from_rest(name: str, body: bytes, header_length: str | None) -> InferCall:
+    def from_rest(name: str, body: bytes | bytearray, header_length: str | None) -> InferCall:
         """Parses a REST request; refuses malformed ones.
 
         Args:
@@ -60,14 +66,21 @@ class InferCall:
             if declared is None or declared > length:
                 raise bad_request(f"Inference-Header-Content-Length must be at most {length}, the body's")
             length = declared
-        try:
-            content = orjson.loads(memoryview(body)[:length])
-        except orjson.JSONDecodeError as error:
-            raise bad_request(f"the body is not JSON: {error}") from None
+        content = parse_json(memoryview(body)[:length])
         try:
             return _parsed(name, content, memoryview(body)[length:])
-        except (*MALFORMED, RecursionError) as error:
-            raise bad_request(f"the body is not an inference request of the V2 protocol: {error!r}") from None
+        except (*MALFORMED, RecursionError):
+            raise bad_request("the body is not an inference request of the V2 protocol") from None
+
+    @staticmethod
+    def values_of(request: ModelInferRequest) -> int:
+        """Counts the values of a gRPC request that are no raw bytes; refuses one of too many."""
+        lists = (value for tensor in request.inputs for _, value in tensor.contents.ListFields())
+        count = len(request.inputs) + sum(map(len, lists))
+        if count > MOST_VALUES:
+            message = f"the tensors hold more than {MOST_VALUES} values: send them as raw_input_contents"
+            raise Refused(413, message)
+        return count
 
     @staticmethod
     def from_grpc(request: ModelInferRequest) -> InferCall:
@@ -77,19 +90,21 @@ class InferCall:
             raise bad_request(f"{len(request.inputs)} inputs, but {raw} raw_input_contents")
         try:
             feed = {tensor.name: tensor.as_numpy() for tensor in InferRequest.from_grpc(request).inputs}
-        except (InvalidInput, InferenceError, *MALFORMED) as error:
-            raise bad_request(f"the tensors do not fit their shapes or datatypes: {error}") from None
+        except (InvalidInput, InferenceError, *MALFORMED):
+            raise bad_request("the tensors do not fit their shapes or datatypes") from None
         signature = to_http_parameters(request.parameters).get("signature_name") or DEFAULT_SIGNATURE
         wanted = tuple(output.name for output in request.outputs)
         if not feed:
             raise bad_request("the request has no inputs")
-        return InferCall(request.model_name, request.id, str(signature), feed, wanted, all_binary=raw > 0)
+        return InferCall(
+            request.model_name, request.id, str(signature), feed, pixels_of(feed), wanted, all_binary=raw > 0
+        )
 
-    def to_rest(self, model: LoadedModel, cancel: Cancellation) -> tuple[bytes, dict[str, str]]:
+    def to_rest(self, model: LoadedModel, work: Work) -> tuple[bytes, dict[str, str]]:
         """Runs the model; returns body and headers of the REST response."""
         outputs: list[dict[str, Any]] = []
         behind: list[bytes] = []
-        for name, array in self._outputs(model, cancel).items():
+        for name, array in self._outputs(model, work).items():
             output = {"name": name, "shape": list(array.shape), "datatype": from_np_dtype(array.dtype)}
             if name in self.binary or self.all_binary:
                 behind.append(_bytes_of(array))
@@ -108,10 +123,10 @@ class InferCall:
         headers = {"content-type": "application/octet-stream", HEADER_LENGTH: str(len(text))}
         return b"".join([text, *behind]), headers
 
-    def to_grpc(self, model: LoadedModel, cancel: Cancellation) -> ModelInferResponse:
+    def to_grpc(self, model: LoadedModel, work: Work) -> ModelInferResponse:
         """Runs the model; returns the gRPC response, with raw contents if the request had them."""
         outputs = []
-        for name, array in self._outputs(model, cancel).items():
+        for name, array in self._outputs(model, work).items():
             outputs.append(InferOutput(name, list(array.shape), from_np_dtype(array.dtype)))
             if self.all_binary:
                 outputs[-1].set_data_from_numpy(array, binary_data=True)
@@ -122,37 +137,32 @@ class InferCall:
         )
         return response.to_grpc()
 
-    def _outputs(self, model: LoadedModel, cancel: Cancellation) -> dict[str, np.ndarray]:
+    def _outputs(self, model: LoadedModel, work: Work) -> dict[str, np.ndarray]:
         known = model.signature(self.signature).outputs
         unknown = [name for name in self.outputs if name not in known]
         if unknown:
             raise bad_request(f"there is no output {', '.join(unknown)}, only {', '.join(sorted(known))}")
-        found = model.call(self.signature, self.feed, cancel)
+        found = model.call(self.signature, self.feed, work)
         return {name: found[name] for name in self.outputs or sorted(found)}
 
 
-def tensors_of(signature: Signature) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Returns inputs and outputs of a signature in the format of the model metadata."""
-
-    def described(specs: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": name,
-                "datatype": from_np_dtype(np.dtype(spec.dtype.as_numpy_dtype)) or spec.dtype.name,
-                "shape": [-1 if side is None else side for side in spec.shape.as_list()]
-                if spec.shape.rank is not None
-                else [-1],
-            }
-            for name, spec in sorted(specs.items())
-        ]
-
-    return described(signature.inputs), described(signature.outputs)
+def _value(content: Any, key: str, kind: type[T], where: str) -> T:
+    """A value of a JSON object that must be of a kind: "inputs" of the request, "name" of an input."""
+    value = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(value, kind):
+        raise bad_request(
+            f"this is not an inference request of the V2 protocol: {where} needs {key!r}, {_KINDS[kind]}"
+        )
+    return value
 
 
 def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
+    inputs = _value(content, "inputs", list, "the request")
     parameters = content.get("parameters") or {}
     feed: dict[str, np.ndarray] = {}
-    for tensor in content["inputs"]:
+    for tensor in inputs:
+        for key, kind in (("name", str), ("datatype", str), ("shape", list)):
+            _value(tensor, key, kind, "an input")
         said = tensor.get("parameters") or {}
         if "binary_data_size" in said:
             size = said["binary_data_size"]
@@ -171,6 +181,7 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
         str(content.get("id") or ""),
         str(parameters.get("signature_name") or DEFAULT_SIGNATURE),
         feed,
+        pixels_of(feed),
         tuple(output["name"] for output in wanted),
         frozenset(binary),
         bool(parameters.get("binary_data_output")),
@@ -202,6 +213,8 @@ def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:
 def _as_bytes(value: Any, name: str, encoded: bool) -> bytes:
     if not isinstance(value, str):
         raise bad_request(f"input {name!r} must hold strings; received: {type(value).__name__}")
+    if not encoded:
+        refuse_bare_image(value, name, 'with the parameter {"content_type": "base64"} of the input')
     return decoded(value, name) if encoded else value.encode()
 
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from serving.errors import Refused, bad_request
+from serving.memory import Releaser
 from serving.metrics import BODIES
+from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values
 
 T = TypeVar("T")
+LARGE = 1 << 20  # bytes of a request after which memory is given back
+_UNSAID = ("", "application/x-www-form-urlencoded")  # content types that say nothing of the body
+BROWSERS = frozenset({"origin", "referer", "cookie"})  # headers, beside those whose names begin with Sec-
+PARSERS = 2  # threads that parse bodies; the event loop never does
 
 
 DIGITS = "[0-9]{1,18}"  # of a version or a length
@@ -28,25 +35,37 @@ def whole_number(text: str) -> int | None:
 
 
 class BodyReader:
-    """Reads bodies and counts the bytes in memory."""
+    """Reads and parses bodies, and counts the bytes in memory."""
 
-    def __init__(self, max_body: int, max_bodies: int) -> None:
+    def __init__(self, max_body: int, max_bodies: int, releaser: Releaser) -> None:
         """Creates a reader.
 
         Args:
             max_body: limit in bytes for one request.
             max_bodies: limit in bytes for all requests in progress.
+            releaser: gives memory back after large requests.
         """
         self._max_body, self._max_bodies, self._held = max_body, max_bodies, 0
+        self._releaser = releaser
+        self._parsers = ThreadPoolExecutor(PARSERS, "parser")
 
     @contextlib.asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """Yields the body of a request, which counts as memory in use until the context ends.
+    async def read(
+        self, request: Request, parse: Callable[[bytearray], T], json_length: int | None = None
+    ) -> AsyncIterator[T]:
+        """Yields the parsed body of a request, which counts as memory in use until the context ends.
+
+        Args:
+            request: the request, whose body was not read yet.
+            parse: function that parses the body, in a thread.
+            json_length: number of bytes of the body that are JSON; None: all.
 
         Raises:
-            Refused: the body is empty or too large, or all bodies together are too large.
+            Refused: the body is empty, too large or refused by `parse`, or all together are too large.
             ClientDisconnect: the client has disconnected.
         """
+        if (coding := request.headers.get("content-encoding", "identity").lower()) != "identity":
+            raise Refused(415, f"bodies are read as they are, not as Content-Encoding {coding[:40]!r}")
         declared = request.headers.get("content-length", "")
         if (whole_number(declared) or 0) > self._max_body:
             raise self._too_large()
@@ -59,11 +78,23 @@ class BodyReader:
                 body += chunk
             if not body:
                 raise bad_request("the body is empty")
-            yield bytes(body)
+            values = await self.parse(count_values, memoryview(body)[:json_length])
+            # Python takes four bytes for each character of a text that holds one of the rarer ones.
+            wide = 0 if body.isascii() or json_length is not None else 3 * len(body)
+            held.enter_context(self.hold(values * BYTES_OF_A_VALUE + wide))
+            parsed = await self.parse(parse, body)
+            del body  # the images in it were copied
+            yield parsed
+
+    async def parse(self, function: Callable[..., T], *arguments: object) -> T:
+        """Calls a function in one of the few threads that parse."""
+        return await asyncio.get_running_loop().run_in_executor(self._parsers, function, *arguments)
 
     @contextlib.contextmanager
     def hold(self, count: int) -> Iterator[None]:
         """Counts bytes as in use until the context ends; refuses the request if the total is too large."""
+        if count > self._max_bodies:
+            raise Refused(413, f"the request would take {count} bytes; at most {self._max_bodies} are there")
         if self._held + count > self._max_bodies:
             raise Refused(503, "overloaded: too many large requests at once", retry_after=1)
         self._held += count
@@ -73,6 +104,8 @@ class BodyReader:
         finally:
             self._held -= count
             BODIES.set(self._held)
+            if count >= LARGE:
+                self._releaser.soon()
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is too large: at most {self._max_body} bytes are accepted")
@@ -99,11 +132,14 @@ async def while_connected(request: Request, answer: Awaitable[T]) -> T:
 
 
 def require_json(request: Request) -> None:
-    """Refuses a request without the content type of JSON.
+    """Refuses a request without the content type of JSON that does not come from a program.
 
-    Pages of other sites could send any other content type from a visitor's browser without permission.
+    Pages of other sites could send any other content type from a visitor's browser without permission; but
+    browsers say whose page a request is of. Programs leave the content type out, or say what `curl -d` says.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in _UNSAID and not any(name in BROWSERS or name.startswith("sec-") for name in request.headers):
+        return
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise bad_request(
             f"the request needs the header 'Content-Type: application/json'; received: {kind or 'none'}"

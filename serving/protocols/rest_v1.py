@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST predict call: its requests and responses.
+"""TensorFlow Serving's REST: requests and responses of its predict call, and its metadata.
 
 Rows: `{"instances": [value, ...]}`, where a value is that of the only input, or an object with one for each
 input; the response is `{"predictions": [...]}`. Columns: `{"inputs": value}` or `{"inputs": {name: value,
@@ -17,9 +17,15 @@ from typing import Any
 import numpy as np
 import orjson
 import tensorflow as tf
+from tensorflow.core.framework.types_pb2 import DataType
 
 from serving.errors import bad_request
-from serving.model.loaded import DEFAULT_SIGNATURE, Cancellation, LoadedModel
+from serving.model.image_size import declared_pixels
+from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
+from serving.model.turns import Work
+from serving.protocols.json_values import parse_json, require_depth
+
+_BLOCK = 1 << 20  # characters of base64, a multiple of four
 
 
 @dataclass(frozen=True)
@@ -29,14 +35,12 @@ class PredictRequest:
     signature: str
     rows: list[Any] | None
     columns: Any
+    pixels: int  # that the images declare, and the number of other values
 
     @staticmethod
-    def parse(body: bytes) -> PredictRequest:
+    def parse(body: bytes | bytearray) -> PredictRequest:
         """Parses the JSON of a request; refuses malformed ones."""
-        try:
-            content = orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise bad_request(f"the body is not JSON: {error}") from None
+        content = parse_json(body)
         if not isinstance(content, dict):
             raise bad_request('the body must be a JSON object, as in {"instances": [{"b64": "..."}]}')
         signature = content.get("signature_name") or DEFAULT_SIGNATURE
@@ -44,19 +48,19 @@ class PredictRequest:
             raise bad_request("signature_name must be a string")
         if ("instances" in content) == ("inputs" in content):
             raise bad_request('the body must hold either "instances" or "inputs"')
-        rows, columns = content.get("instances"), content.get("inputs")
+        rows, columns = (_unwrapped(content.get(key)) for key in ("instances", "inputs"))
         if "instances" in content:
             if not isinstance(rows, list) or not rows:
                 raise bad_request('"instances" must be a list with at least one element')
         elif columns in (None, [], {}):
             raise bad_request('"inputs" is empty')
-        return PredictRequest(signature, rows, columns)
+        return PredictRequest(signature, rows, columns, _pixels(rows) + _pixels(columns))
 
-    def answer(self, model: LoadedModel, cancel: Cancellation) -> bytes:
+    def answer(self, model: LoadedModel, work: Work) -> bytes:
         """Runs the model; returns the JSON of the response."""
         specs = model.signature(self.signature).inputs
         feed = self._by_row(specs) if self.rows is not None else self._by_column(specs)
-        outputs = model.call(self.signature, feed, cancel)
+        outputs = model.call(self.signature, feed, work)
         values = {name: _to_json(name, array) for name, array in outputs.items()}
         if self.rows is None:
             answer = {"outputs": next(iter(values.values())) if len(values) == 1 else values}
@@ -95,6 +99,42 @@ class PredictRequest:
         return {name: _from_json(self.columns, specs[name], name)}
 
 
+def metadata(name: str, model: LoadedModel) -> dict[str, Any]:
+    """The response about the signatures of a version.
+
+    Args:
+        name: name of the model.
+        model: the version.
+    """
+
+    def tensors(infos: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: {
+                "dtype": DataType.Name(info.dtype),
+                "tensor_shape": {
+                    "dim": [{"size": str(side.size), "name": side.name} for side in info.tensor_shape.dim],
+                    "unknown_rank": info.tensor_shape.unknown_rank,
+                },
+                "name": info.name,
+            }
+            for key, info in sorted(infos.items())
+        }
+
+    signatures = {
+        key: {
+            "inputs": tensors(found.inputs),
+            "outputs": tensors(found.outputs),
+            "method_name": found.method_name,
+            "defaults": {},
+        }
+        for key, found in sorted(model.signature_defs.items())
+    }
+    return {
+        "model_spec": {"name": name, "signature_name": "", "version": str(model.version)},
+        "metadata": {"signature_def": {"signature_def": signatures}},
+    }
+
+
 def _names(names: Any) -> str:
     return ", ".join(sorted(names)) or "none"
 
@@ -103,26 +143,68 @@ def _from_json(value: Any, spec: tf.TensorSpec, name: str) -> Any:
     """Converts the strings of a JSON value to bytes; TensorFlow converts numbers."""
     if spec.dtype != tf.string:
         return value
-    try:
-        return _to_bytes(value, name)
-    except RecursionError:
-        raise bad_request(f"input {name!r} is nested too deeply") from None
+    return _to_bytes(value, name)
 
 
 def _to_bytes(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return [_to_bytes(element, name) for element in value]
     if isinstance(value, str):
+        refuse_bare_image(value, name, 'as an object: {"b64": "..."}')
         return value.encode()
-    if not isinstance(value, dict) or set(value) != {"b64"} or not isinstance(value["b64"], str):
+    if not isinstance(value, bytes):
         raise bad_request(f'input {name!r} takes bytes, as {{"b64": "..."}}, or strings')
-    return decoded(value["b64"], name)
+    return value
+
+
+def _unwrapped(value: Any, depth: int = 1) -> Any:
+    """The same value, with bytes for each `{"b64": "..."}` in it."""
+    require_depth(depth)
+    if isinstance(value, list):
+        return [_unwrapped(element, depth + 1) for element in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"b64"} and isinstance(value["b64"], str):
+        return decoded(value["b64"], "b64")
+    return {key: _unwrapped(element, depth + 1) for key, element in value.items()}
+
+
+def _pixels(value: Any) -> int:
+    if isinstance(value, bytes):
+        return declared_pixels(value)
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return 1
+    return sum(map(_pixels, value))
+
+
+def refuse_bare_image(text: str, name: str, how: str) -> None:
+    """Refuses a string that is an image in base64 or a data URI, where bytes are due.
+
+    Args:
+        text: the string.
+        name: name of the input.
+        how: how base64 is given.
+    """
+    if text.startswith(("iVBORw0KGgo", "/9j/", "data:")):
+        raise bad_request(f"input {name!r} is an image as text: give its base64 {how}")
 
 
 def decoded(text: str, name: str) -> bytes:
-    """Decodes base64; refuses invalid base64."""
+    """Decodes base64; refuses invalid base64.
+
+    In blocks, as nothing else of the process runs within one.
+    """
+    if text.startswith("data:"):
+        raise bad_request(f"input {name!r} is a data URI: give only what stands behind its comma")
+    if "\n" in text or "\r" in text:
+        raise bad_request(f"input {name!r} has line breaks in its base64: leave them out (base64 -w0)")
     try:
-        return base64.b64decode(text, validate=True)
+        if "=" in text[:-2]:
+            raise binascii.Error("padding before its end")
+        blocks = (text[start : start + _BLOCK] for start in range(0, len(text), _BLOCK))
+        return b"".join(base64.b64decode(block, validate=True) for block in blocks)
     except (binascii.Error, ValueError) as error:
         raise bad_request(f"input {name!r} is not valid base64: {str(error).lower()}") from None
 

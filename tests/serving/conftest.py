@@ -13,11 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tests.serving.running import PYTHON, Server, running
+from tests.serving.certificates import Certificate, self_signed
+from tests.serving.running import PYTHON, Server, Watched, free_port, running, wait_for
 
 VALUES = {1: (7, 100, 255), 2: (9, 101, 254)}  # of masks: what tells the two versions apart
 ROOMY = 3  # the first version again, with large tiles
 DEPTH = 2
+Exposed = tuple[Server, Watched]
+SIGNATURES = ("serving_default", "colored", "probabilities", "tensors", "network", "evaluate")
 
 
 def encoded(image: NDArray, file_format: str = "PNG", **options: object) -> bytes:
@@ -66,11 +69,11 @@ def expected(exported: dict[int, Path]) -> Callable[[bytes, int], bytes]:
 
 @pytest.fixture(scope="session")
 def server(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Version 1 with all limits as they are, started by make."""
+    """Version 1 with all limits as they are, and all signatures, started by make."""
     folder = tmp_path_factory.mktemp("models") / "unet"
     shutil.copytree(exported[1], folder / "1")
     log = tmp_path_factory.mktemp("log") / "log"
-    with running(["make", "--silent", "serve"], folder, log) as started:
+    with running(["make", "--silent", "serve"], folder, log, "--signatures", *SIGNATURES) as started:
         yield started
         assert "Traceback" not in started.log()
 
@@ -84,6 +87,28 @@ def strict(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) 
     command = [str(PYTHON), "-m", "serving"]
     with running(command, folder / "unet", folder / "log", *flags, "--max-body-mib", "1") as started:
         yield started
+        assert "Traceback" not in started.log()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate of this machine that is valid today."""
+    return self_signed(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def exposed(
+    exported: dict[int, Path], certificate: Certificate, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Exposed]:
+    """A server with TLS, and health and metrics on a port of their own."""
+    folder = tmp_path_factory.mktemp("exposed")
+    shutil.copytree(exported[1], folder / "unet/1")
+    watched = Watched(free_port())
+    flags = ("--tls-certificate", str(certificate.path), "--tls-key", str(certificate.key))
+    command = [str(PYTHON), "-m", "serving", "--metrics-port", str(watched.port)]
+    with running(command, folder / "unet", folder / "log", *flags, ready=False) as started:
+        wait_for(lambda: watched.request("GET", "/health/ready")[0] == 200, started)
+        yield started, watched
         assert "Traceback" not in started.log()
 
 

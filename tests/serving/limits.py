@@ -41,4 +41,5 @@ def everything(connection: socket.socket) -> bytes:
 
 def head(length: int | None, path: str = PREDICT) -> bytes:
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{size}\r\n\r\n".encode()
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Content-Type: application/json", size, "", ""]
+    return "\r\n".join(lines).encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import struct
@@ -40,7 +42,7 @@ def instances(*images: bytes, **more: Any) -> str:
     return json.dumps({"instances": [b64(image) for image in images], **more})
 
 
-def v2(data: Any, shape: list[int], datatype: str = "BYTES", name: str = "image_bytes", **more: Any) -> str:
+def v2(data: Any, shape: Any, datatype: Any = "BYTES", name: Any = "image_bytes", **more: Any) -> str:
     tensor = {"name": name, "datatype": datatype, "shape": shape, "data": data, **more}
     return json.dumps({"inputs": [tensor]})
 
@@ -91,6 +93,25 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
         "serving_default, tensors$",
     ),
     "signature of another kind": (PREDICT, instances(GOOD, signature_name=1), 400, "must be a string"),
+    "base64 as it is": (
+        PREDICT, json.dumps({"instances": [b64(GOOD)["b64"]]}), 400,
+        r'as text: give its base64 as an object: \{"b64"',
+    ),
+    "a data URI": (
+        PREDICT, json.dumps({"instances": [{"b64": "data:image/png;base64," + b64(GOOD)["b64"]}]}), 400,
+        "data URI: give only what stands behind its comma",
+    ),
+    "base64 with line breaks": (
+        PREDICT, json.dumps({"instances": [{"b64": base64.encodebytes(GOOD).decode()}]}), 400,
+        "leave them out",
+    ),
+    "V2: base64 as it is": (
+        INFER, v2([b64(GOOD)["b64"]], [1]), 400, r"with the parameter .*base64.* of the input$"
+    ),
+    "V2: name of another kind": (INFER, v2(["x"], [1], name=1), 400, "an input needs 'name', a string$"),
+    "V2: inputs of another kind": (INFER, '{"inputs": 1}', 400, "the request needs 'inputs', a list$"),
+    "V2: shape of another kind": (INFER, v2(["x"], 1), 400, "an input needs 'shape', a list$"),
+    "V2: datatype of another kind": (INFER, v2(["x"], [1], 7), 400, "an input needs 'datatype', a string$"),
     "unknown model": ("/v1/models/x:predict", instances(GOOD), 404, "no model 'x', only 'unet'"),
     "unknown verb": ("/v1/models/unet:classify", instances(GOOD), 405, "POST is not answered at"),
     "unknown address": ("/x", "", 405, "POST is not answered at /x"),
@@ -101,7 +122,7 @@ BAD: dict[str, tuple[str, Any, int, str]] = {
     "no loading by clients": ("/v2/repository/models/unet/unload", "{}", 404, "nothing at"),
     "V2: no JSON": (INFER, "{", 400, "the body is not JSON"),
     "V2: no inputs": (INFER, '{"inputs": []}', 400, "has no inputs"),
-    "V2: not V2": (INFER, '{"instances": []}', 400, "not an inference request of the V2 protocol"),
+    "V2: not V2": (INFER, '{"instances": []}', 400, "V2 protocol: the request needs 'inputs', a list$"),
     "V2: a list": (INFER, "[1]", 400, "not an inference request"),
     "V2: datatype": (INFER, v2(["x"], [1], "TEXT"), 400, "'TEXT', which there is not"),
     "V2: shape": (INFER, v2(["x"], [2]), 400, r"1 values, which do not fill the shape \[2\]"),
@@ -139,6 +160,25 @@ def check(found: int, headers: dict[str, str], answer: bytes, status: int, messa
     assert re.search(message, content["error"]), content
     # One sentence for people: nothing of the graph, the files or the language.
     assert not re.search(r"\n|node|map/while|Traceback|/serving/|\.py", content["error"]), content
+
+
+@pytest.mark.parametrize("path", [PREDICT, INFER])
+def test_a_compressed_body(server: Server, path: str):
+    answer = server.request("POST", path, gzip.compress(b"{}"), {**JSON, "Content-Encoding": "gzip"})
+    check(*answer, 415, "not as Content-Encoding 'gzip'")
+
+
+@pytest.mark.parametrize(
+    "name", ["evil.example", "evil.example:8501", "localhost.evil.example", "127.0.0.1.x"]
+)
+def test_a_name_that_is_not_of_this_machine(server: Server, name: str):
+    for path in ("/metrics", "/", "/v1/models/unet"):
+        check(*server.request("GET", path, headers={"Host": name}), 421, f"this server is not '{name}'")
+
+
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST:80", "127.0.0.1:1", "[::1]:8501", "[::1]"])
+def test_a_name_of_this_machine(server: Server, name: str):
+    assert server.request("GET", "/v2/health/live", headers={"Host": name})[0] == 200
 
 
 @pytest.mark.parametrize("length", ["x", "-1", "100000000", "1.5", "²", "9" * 5000])

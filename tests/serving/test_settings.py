@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from serving.settings import MEBIBYTE, Settings, parse
+from serving.settings import MEBIBYTE, MOST, Settings, parse
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path):
@@ -28,10 +29,11 @@ def test_what_must_be_there_is_above_zero(flag: str, tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit) as ended:
         parse(["--model-dir", str(tmp_path), f"--{flag}", "0"])
     assert ended.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: --{flag} must be above 0")
+    assert f"error: --{flag} must be above 0, not 0" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("flag", "name"), [("queue", "queue"), ("grace-seconds", "grace_seconds"),
+                                            ("drain-seconds", "drain_seconds"),
                                             ("threads", "threads")])  # fmt: skip
 def test_what_may_be_nothing_is_not_below_it(
     flag: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -41,6 +43,20 @@ def test_what_may_be_nothing_is_not_below_it(
         parse(["--model-dir", str(tmp_path), f"--{flag}", "-1"])
     assert ended.value.code == 2
     assert "must not be negative" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_every_number_has_finite_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    numbers = [f for f in fields(Settings) if type(f.default) in (int, float)]
+    assert {field.name for field in numbers} == MOST.keys()
+    words = ["--model-dir", str(tmp_path)]
+    for value in ("1" + "0" * 30, "nan", "inf"):
+        chosen = [f for f in numbers if value[0] == "1" or type(f.default) is float]
+        flags = [f"--{field.name.replace('_', '-')}" for field in chosen]
+        with pytest.raises(SystemExit) as ended:
+            parse([*words, *(word for flag in flags for word in (flag, value))])
+        assert ended.value.code == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert all(f"{flag} must be" in said for flag in flags)  # all at once
 
 
 def test_a_word_where_a_number_belongs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -54,6 +70,37 @@ def test_without_a_folder_the_advice_says_how_to_get_one(capsys: pytest.CaptureF
         parse(["--model-dir", "/no/such"])
     line = capsys.readouterr().err.splitlines()[-1]
     assert "there is no folder /no/such: train a model first (make run), or name a folder" in line
+
+
+def test_the_names_that_are_answered_are_those_of_this_machine_and_what_was_said():
+    own = {"localhost", "127.0.0.1", "[::1]"}
+    assert Settings().known_hosts == own
+    assert Settings(host="::1", host_names="Masks.Example, b,").known_hosts == own | {"masks.example", "b"}
+    assert Settings(host="127.0.0.2").known_hosts == own | {"127.0.0.2"}
+    assert Settings(host="0.0.0.0").known_hosts == frozenset()
+
+
+def test_signatures_are_an_allow_list(tmp_path: Path):
+    assert Settings().signatures == ("serving_default", "colored", "probabilities")
+    words = ["--model-dir", str(tmp_path), "--signatures", "serving_default", "evaluate"]
+    assert parse(words).signatures == ("serving_default", "evaluate")
+
+
+def test_no_port_serves_two_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--model-dir", str(tmp_path)]
+    assert parse([*words, "--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]).metrics_port == 0
+    with pytest.raises(SystemExit, match="2"):
+        parse([*words, "--metrics-port", "8501"])
+    assert "--http-port and --metrics-port are both 8501" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_certificate_that_cannot_be_used_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit, match="2"):
+        parse(["--model-dir", str(tmp_path), "--tls-certificate", "a.pem"])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.endswith("--tls-certificate and --tls-key need each other")
 
 
 def test_help_names_every_setting(capsys: pytest.CaptureFixture[str]):

@@ -77,6 +77,14 @@ def png(*chunks: bytes, size: tuple[int, int] = (10, 10)) -> bytes:
 ZEROS = zlib.compress(bytes(30 << 20), 9)  # 30 KB
 PROGRESSIVE = encoded("RGB", "JPEG", progressive=True)
 SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
+
+
+def sized(jpeg: bytes, height: int, width: int) -> bytes:
+    """A progressive JPEG that claims another size."""
+    at = jpeg.index(b"\xff\xc2") + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
 ATTACKS = {
     "image data": (
         png(chunk(b"IDAT", ZEROS)),
@@ -92,6 +100,10 @@ ATTACKS = {
     "chunks": (png(*[chunk(b"tEXt", b"")] * 100_001), "a PNG of too many chunks"),
     "files": (png() * 17, "17 PNG files in one value"),
     "scans": (PROGRESSIVE[:-2] + SCAN * 200 + b"\xff\xd9", "a JPEG of more than 100 scans"),
+    "scans over many pixels": (
+        sized(PROGRESSIVE[:-2] + SCAN * 85 + b"\xff\xd9", 3500, 3500),
+        "a JPEG of more than 20 scans over 12250000 pixels",
+    ),
     "segments": (b"\xff\xd8\xff" + b"\xff\xe1\0\2" * 100_001, "a JPEG of too many segments"),
 }
 
@@ -101,6 +113,13 @@ ATTACKS = {
 def test_work_that_no_header_promises_is_refused(kind: str, before: bytes):
     data, sentence = ATTACKS[kind]
     assert unbounded_work(before + data).startswith(sentence)
+
+
+def test_a_small_jpeg_may_have_more_scans_than_a_large_one():
+    scans = PROGRESSIVE[:-2] + SCAN * 85 + b"\xff\xd9"
+    assert unbounded_work(scans) == ""
+    assert unbounded_work(sized(scans, 1000, 1000)) == ""
+    assert unbounded_work(sized(PROGRESSIVE[:-2] + SCAN * 5 + b"\xff\xd9", 60_000, 60_000)) == ""
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from serving.errors import Refused
-from serving.model.loaded import Cancellation, Cancelled, LoadedModel
+from serving.model.loaded import LoadedModel
+from serving.model.turns import Cancelled, Work
 from tests.serving.conftest import encoded, noise
 
 TAKES = "input 'x' takes float32 of shape [any, 2]"
@@ -43,7 +45,7 @@ def model(folder: Path) -> LoadedModel:
 
 
 def call(model: LoadedModel, signature: str = "serving_default", **feed: Any) -> dict[str, np.ndarray]:
-    return model.call(signature, feed, Cancellation())
+    return model.call(signature, feed, Work())
 
 
 def test_its_version_is_the_name_of_its_folder(model: LoadedModel):
@@ -90,13 +92,61 @@ def test_the_pixels_that_images_claim_are_counted_together(model: LoadedModel):
 
 
 def test_a_call_that_was_cancelled_before_it_began_ends_as_it_begins(model: LoadedModel):
-    cancel = Cancellation()
-    cancel.cancel()
+    work = Work()
+    work.cancel()
     with pytest.raises(Cancelled):
-        model.call("serving_default", {"x": [[1.0, 2.0]]}, cancel)
+        model.call("serving_default", {"x": [[1.0, 2.0]]}, work)
 
 
 def test_a_model_without_signatures_is_none(tmp_path: Path):
     tf.saved_model.save(tf.Module(), str(tmp_path / "1"))
     with pytest.raises(ValueError, match="it has no signature"):
         LoadedModel(tmp_path / "1", 10)
+
+
+def test_what_is_not_offered_is_as_if_the_model_had_none(folder: Path):
+    model = LoadedModel(folder, 10, offered=["size", "x"])
+    assert sorted(model.signature_defs) == ["size"]
+    with pytest.raises(Refused, match="there is no signature 'serving_default', only size"):
+        model.signature()
+    with pytest.raises(ValueError, match=r"none of its signatures is offered: serving_default, size \("):
+        LoadedModel(folder, 10, offered=["x"])
+
+
+class Stopping(Work):
+    """Is cancelled after some turns, and counts them."""
+
+    def __init__(self, turns: int = 10**9) -> None:
+        super().__init__(10**6)
+        self.turns, self._most = 0, turns
+
+    def take_turn(self, function: Callable[[], Any], pixels: int) -> Any:
+        if self.turns == self._most:
+            self.cancel()
+        self.turns += 1
+        return super().take_turn(function, pixels)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "colored", "probabilities"])
+def test_the_tiles_of_an_exported_model_take_turns_and_give_the_bytes_of_the_signature(
+    exported: dict[int, Path], signature: str
+):
+    model = LoadedModel(exported[1], 10**6)
+    images = [encoded(noise(90, 120)), encoded(noise(20, 30))]
+    work = Stopping()
+    answer = model.call(signature, {"image_bytes": images}, work)
+    assert work.turns > 8
+    whole = model.signature(signature).call(image_bytes=tf.constant(images))
+    assert [value.dtype for value in answer.values()] == [object]
+    assert {key: value.tolist() for key, value in answer.items()} == {
+        key: value.numpy().tolist() for key, value in whole.items()
+    }
+
+
+def test_a_large_image_ends_at_the_tile_at_which_it_is_cancelled(exported: dict[int, Path]):
+    work = Stopping(turns=3)
+    with pytest.raises(Cancelled):
+        LoadedModel(exported[1], 10**6).call(
+            "serving_default", {"image_bytes": [encoded(noise(300, 300))]}, work
+        )
+    assert work.turns == 4

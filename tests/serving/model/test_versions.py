@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.serving.conftest import encoded, noise
+from tests.serving.limits import SLOW, gauge, head, raw
 from tests.serving.running import PYTHON, Server, b64, running, wait_for
-from unet.registry.versions import push
+from unet.registry.versions import push, roll_back
 
 pytestmark = pytest.mark.server
 
@@ -76,38 +79,81 @@ def serving(server: Server, version: int) -> Callable[[], bool]:
     return lambda: server.states().get(version) == "AVAILABLE"
 
 
-def test_a_push_while_eight_clients_send(
+class Clients:
+    """Eight clients that ask without a pause, and note which version answered, and when."""
+
+    def __init__(self, server: Server, masks: dict[bytes, int]) -> None:
+        self._server, self._masks = server, masks
+        self.seen: list[list[tuple[int, float]]] = [[] for _ in range(8)]
+        self.failed: list[BaseException] = []
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=[answers]) for answers in self.seen]
+
+    def __enter__(self) -> Clients:
+        for thread in self._threads:
+            thread.start()
+        self.each_is_answered()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self, answers: list[tuple[int, float]]) -> None:
+        body = json.dumps({"instances": [b64(IMAGE)]})
+        try:
+            while not self._end.is_set():
+                status, headers, answer = self._server.request("POST", PREDICT, body)
+                if status == 503:
+                    assert int(headers["retry-after"]) > 0
+                    continue
+                assert status == 200, answer
+                mask = base64.b64decode(json.loads(answer)["predictions"][0]["b64"])
+                answers.append((self._masks[mask], time.monotonic()))
+        except BaseException as error:
+            self.failed.append(error)
+
+    def each_is_answered(self) -> None:
+        """Waits until each client has two more answers, of which one was asked for by now."""
+        counts = [len(answers) for answers in self.seen]
+        more = lambda: all(len(a) > n + 1 for a, n in zip(self.seen, counts, strict=True))  # noqa: E731
+        wait_for(lambda: self.failed or more(), self._server)
+
+    def versions(self) -> list[list[int]]:
+        """The versions that answered each client, in order."""
+        return [[version for version, _ in answers] for answers in self.seen]
+
+
+def test_a_push_and_a_rollback_while_eight_clients_send(
     started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected
 ):
     masks = {expected(IMAGE, version): version for version in (1, 2)}
-    seen: list[list[int]] = [[] for _ in range(8)]
-    failed: list[BaseException] = []
-    end = threading.Event()
-
-    def client(answers: list[int]) -> None:
-        try:
-            while not end.is_set():
-                answers.append(masks[started.mask(IMAGE)])
-        except BaseException as error:
-            failed.append(error)
-
-    clients = [threading.Thread(target=client, args=[answers]) for answers in seen]
-    for thread in clients:
-        thread.start()
-    try:
-        wait_for(lambda: failed or all(seen), started)
+    with Clients(started, masks) as clients:
         pushed = int(push(exported[2], folder)[0].name)  # as the pipeline does it
-        wait_for(lambda: failed or serving(started, pushed)(), started)
-        counts = [len(answers) for answers in seen]
-        wait_for(lambda: failed or all(len(a) > n + 1 for a, n in zip(seen, counts, strict=True)), started)
-    finally:
-        end.set()
-        for thread in clients:
-            thread.join()
-    assert failed == []
+        wait_for(lambda: clients.failed or serving(started, pushed)(), started)
+        clients.each_is_answered()
+    assert clients.failed == []
     # Each client saw the old one, then the new one, and never the old one again.
-    assert all(answers == sorted(answers) and set(answers) == {1, 2} for answers in seen)
+    assert all(seen == sorted(seen) and set(seen) == {1, 2} for seen in clients.versions())
     assert started.states() == {pushed: "AVAILABLE"}
+
+    try:
+        with Clients(started, masks) as clients:
+            begun = time.monotonic()
+            back = int(roll_back(folder).name)
+            wait_for(lambda: clients.failed or serving(started, back)(), started)
+            served = time.monotonic()
+            clients.each_is_answered()
+    finally:
+        (folder / "latest.json").write_text("{}")  # other tests push the same model again
+    assert clients.failed == []
+    # As above, the other way round.
+    assert all(seen == sorted(seen)[::-1] and set(seen) == {1, 2} for seen in clients.versions())
+    last = max(when for answers in clients.seen for version, when in answers if version == 2)
+    print(f"served {served - begun:.1f} s after the rollback; last answer of version 2: {last - begun:.1f} s")
+    assert last - begun < 60
+    assert started.states() == {back: "AVAILABLE"}
 
 
 def test_a_broken_version_never_replaces_a_good_one(
@@ -146,6 +192,36 @@ def test_rollback(started: Server, folder: Path, first: int, exported: dict[int,
     shutil.rmtree(folder / str(first))
     wait_for(lambda: f"holds no version; version {first} is kept" in started.log(), started)
     assert started.mask(IMAGE) == expected(IMAGE, 1)
+
+
+def test_the_version_before_comes_back_without_being_loaded(
+    started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected
+):
+    kept = 'serving_version_loads_total{result="kept"}'
+    second = place(exported[2], folder)
+    wait_for(serving(started, second), started)
+    before = gauge(started, kept) if kept in started.get("/metrics") else 0
+    again = place(folder / str(first), folder)  # as the rollback of the pipeline does it
+    wait_for(serving(started, again), started)
+    assert gauge(started, kept) == before + 1
+    assert started.mask(IMAGE) == expected(IMAGE, 1)
+    assert started.request("POST", f"/v1/models/unet/versions/{again}:predict", "{}")[0] == 400  # not 404
+
+
+def test_neither_a_push_nor_a_rollback_waits_for_requests_on_the_old_version(
+    started: Server, folder: Path, first: int, exported: dict[int, Path], expected: Expected
+):
+    body = SLOW.encode()
+    with raw(started, head(len(body)) + body):
+        wait_for(lambda: gauge(started, "serving_predictions_running") == 1, started)
+        second = place(exported[2], folder)
+        wait_for(serving(started, second), started)
+        assert started.mask(IMAGE) == expected(IMAGE, 2)
+        shutil.rmtree(folder / str(second))
+        wait_for(serving(started, first), started)
+        assert started.mask(IMAGE) == expected(IMAGE, 1)
+        assert gauge(started, "serving_predictions_running") == 1  # still on the version of before
+    wait_for(lambda: gauge(started, "serving_predictions_running") == 0, started)
 
 
 def write_warmup(version: Path, *images: bytes) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
 from collections.abc import Callable
 
 import pytest
 
 from tests.serving.conftest import encoded, noise
-from tests.serving.running import PATIENCE, PYTHON, Server
+from tests.serving.running import PYTHON, Server, answers
 
 pytestmark = pytest.mark.server
 
@@ -71,10 +69,7 @@ def test_grpc(server: Server, masks: list[bytes], tmp_path_factory: pytest.TempP
     paths = [folder / str(i) for i in range(len(IMAGES))]
     for path, image in zip(paths, IMAGES, strict=True):
         path.write_bytes(image)
-    command = [str(PYTHON), "-c", GRPC, f"127.0.0.1:{server.grpc_port}", *map(str, paths)]
-    done = subprocess.run(command, text=True, capture_output=True, timeout=PATIENCE, check=False)
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout.splitlines()[-1])
+    said = answers(PYTHON, GRPC, f"127.0.0.1:{server.grpc_port}", *paths)
     assert said["ready"] == [True] * 3
     right = ["1", "7", [base64.b64encode(mask).decode() for mask in masks]]
     assert (said["masks"], said["again"], said["signature"]) == (right, right, 3)

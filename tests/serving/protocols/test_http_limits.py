@@ -18,13 +18,16 @@ from unet.tiling import Geometry
 
 pytestmark = pytest.mark.server
 
+MAX_HEADER_BYTES = 64 * 1024
+MAX_CONNECTIONS = 512
+
 
 @pytest.fixture
 def roomy(exported: dict[int, Path], tmp_path: Path) -> Iterator[Server]:
     """A server whose model gives large answers to small requests: its `network` takes large patches."""
     shutil.copytree(exported[ROOMY], tmp_path / "unet/1")
     command = [str(PYTHON), "-m", "serving"]
-    flags = ("--receive-seconds", "2", "--request-seconds", "30")
+    flags = ("--receive-seconds", "2", "--request-seconds", "30", "--signatures", "network")
     with running(command, tmp_path / "unet", tmp_path / "log", *flags) as started:
         yield started
 
@@ -37,6 +40,29 @@ def test_headers_without_end(server: Server):
     with contextlib.suppress(OSError):
         assert everything(connection).startswith(b"HTTP/1.1 431 ")
     assert server.get("/health/live") == {"live": True}
+
+
+@pytest.mark.parametrize(("size", "status"), [(MAX_HEADER_BYTES - 100, 200), (MAX_HEADER_BYTES + 100, 431)])
+def test_headers_that_come_at_once(server: Server, size: int, status: int):
+    filler = b"X-Filler: " + b"x" * (size // 4) + b"\r\n"
+    sent = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    lines = (size - len(sent) - 4) // len(filler)
+    rest = size - len(sent) - lines * len(filler)
+    sent += lines * filler + b"Y: " + b"y" * rest + b"\r\n\r\n"
+    assert everything(raw(server, sent)).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_one_connection_too_many_is_told_so(server: Server):
+    with contextlib.ExitStack() as opened:
+        for _ in range(MAX_CONNECTIONS):
+            opened.enter_context(raw(server, b""))
+        answer = everything(raw(server, b""))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 5" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
+            "error": f"overloaded: {MAX_CONNECTIONS} connections are open"
+        }
+    wait_for(lambda: server.request("GET", "/health/live")[0] == 200, server)
 
 
 def test_what_is_no_http(server: Server):

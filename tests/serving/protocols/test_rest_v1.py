@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
 from collections.abc import Callable
 
 import numpy as np
@@ -94,3 +95,73 @@ def test_requests_on_one_connection(server: Server, masks: list[bytes]):
         assert response.status == status
         response.read()
     connection.close()
+
+
+@pytest.mark.parametrize("path", ["/v1/models/unet/metadata", "/v1/models/unet/versions/1/metadata"])
+def test_signatures(server: Server, path: str):
+    told = server.get(path)
+    assert told["model_spec"] == {"name": "unet", "signature_name": "", "version": "1"}
+    signatures = told["metadata"]["signature_def"]["signature_def"]
+    assert set(signatures) >= {"serving_default", "probabilities", "tensors"}
+    assert signatures["serving_default"]["inputs"] == {
+        "image_bytes": {
+            "dtype": "DT_STRING",
+            "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False},
+            "name": "serving_default_image_bytes:0",
+        }
+    }
+    assert list(signatures["serving_default"]["outputs"]) == ["mask_bytes"]
+    assert signatures["serving_default"]["method_name"] == "tensorflow/serving/predict"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words"),
+    [
+        ("GET", "/v1/models/unet/versions/9", "there is no version 9"),
+        ("GET", "/v1/models/unet/versions/9/metadata", "version 9 is not served, only 1"),
+        ("GET", "/v1/models/x/metadata", "there is no model 'x', only 'unet'"),
+        ("GET", "/v1/models/unet/labels/stable", "there are no version labels"),
+        ("GET", "/v1/models/unet/labels/stable/metadata", "there are no version labels"),
+        ("POST", "/v1/models/unet/labels/stable:predict", "there are no version labels"),
+    ],
+)
+def test_what_is_not_there(server: Server, method: str, path: str, words: str):
+    status, _, body = server.request(method, path)
+    assert (status, words in json.loads(body)["error"]) == (404, True)
+
+
+def test_one_version(server: Server):
+    assert server.get("/v1/models/unet/versions/1") == server.get("/v1/models/unet")
+
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}  # what `curl -d` says
+
+
+@pytest.mark.parametrize("headers", [{}, FORM])
+def test_a_program_need_not_say_that_it_sends_json(server: Server, headers: dict[str, str]):
+    content = json.dumps({"instances": [b64(IMAGES[0])]})
+    assert server.request("POST", PREDICT, content, headers)[0] == 200
+
+
+def test_curl_need_not_say_that_it_sends_json(server: Server, masks: list[bytes]):
+    content = json.dumps({"instances": [b64(IMAGES[0])]})
+    command = ["curl", "-sS", "--noproxy", "*", "-d", "@-", server.url + PREDICT]
+    done = subprocess.run(command, input=content, capture_output=True, text=True, timeout=60, check=True)
+    assert decoded(json.loads(done.stdout)["predictions"]) == masks[:1]
+
+
+@pytest.mark.parametrize("path", [PREDICT, "/v2/models/unet/infer"])
+@pytest.mark.parametrize(
+    "browser",
+    [
+        {"Origin": "null"},
+        {"Origin": "http://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Referer": "x"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", [{}, FORM, {"Content-Type": "text/plain"}], ids=str)
+def test_a_browser_must(server: Server, path: str, browser: dict[str, str], kind: dict[str, str]):
+    status, _, body = server.request("POST", path, "{}", {**browser, **kind})
+    assert (status, "needs the header 'Content-Type: app" in json.loads(body)["error"]) == (400, True)

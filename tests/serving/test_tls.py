@@ -1,0 +1,130 @@
+"""TLS by the server's own option: a certificate is checked before anything starts, and clients trust it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
+
+from serving.tls import tls_mistakes, tls_warnings
+from tests.serving.certificates import Certificate, expired, self_signed
+from tests.serving.conftest import Exposed, encoded, noise
+from tests.serving.running import PATIENCE, ROOT, b64
+
+IMAGE = encoded(noise(40, 60))
+PREDICT = "/v1/models/unet:predict"
+
+
+def mistakes(certificate: Path | str, key: Path | str) -> list[str]:
+    return list(tls_mistakes(str(certificate), str(key)))
+
+
+def test_a_good_certificate_has_no_mistakes(certificate: Certificate):
+    assert mistakes(certificate.path, certificate.key) == []
+    assert list(tls_warnings(str(certificate.path), str(certificate.key))) == []
+    assert list(tls_warnings("", "")) == []
+
+
+def test_one_file_is_not_enough(certificate: Certificate):
+    for files in ((certificate.path, ""), ("", certificate.key)):
+        assert mistakes(*files) == ["--tls-certificate and --tls-key need each other"]
+
+
+def test_files_that_cannot_be_used_are_one_sentence(certificate: Certificate, tmp_path: Path):
+    other = self_signed(tmp_path)
+    (tmp_path / "locked").mkdir()
+    locked = self_signed(tmp_path / "locked", "-passout", "pass:secret")
+    for files, words in (
+        ((certificate.path, other.key), f"--tls-key {other.key} is not the key of"),
+        (
+            (tmp_path / "no.pem", other.key),
+            f"--tls-certificate {tmp_path}/no.pem cannot be read: No such file",
+        ),
+        ((other.path, tmp_path), f"--tls-key {tmp_path} cannot be read: Is a directory"),
+        ((other.path, other.path), "are no PEM files of a good certificate and its key: "),
+        ((locked.path, locked.key), "has a password, which nobody could type"),
+    ):
+        (sentence,) = mistakes(*files)
+        assert words in sentence
+        assert "\n" not in sentence
+
+
+def test_an_expired_certificate_is_a_warning(tmp_path: Path):
+    old = expired(tmp_path)
+    assert mistakes(old.path, old.key) == []
+    (sentence,) = tls_warnings(str(old.path), str(old.key))
+    assert sentence == f"clients will refuse --tls-certificate {old.path}: certificate has expired"
+
+
+@pytest.mark.server
+def test_urllib_and_the_own_client(
+    exposed: Exposed, certificate: Certificate, tmp_path: Path, expected: Callable[[bytes, int], bytes]
+):
+    server, _ = exposed
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
+    body = json.dumps({"instances": [b64(IMAGE)]}).encode()
+    for host in ("127.0.0.1", "localhost"):
+        with opener.open(f"https://{host}:{server.port}{PREDICT}", body, PATIENCE) as response:
+            (mask,) = json.load(response)["predictions"]
+        assert base64.b64decode(mask["b64"]) == expected(IMAGE, 1)
+
+    (tmp_path / "image.png").write_bytes(IMAGE)
+    command = [
+        sys.executable,
+        "serving/client.py",
+        str(tmp_path / "image.png"),
+        "--out",
+        str(tmp_path / "m.png"),
+    ]
+    command += ["--url", f"https://127.0.0.1:{server.port}"]
+    for trusted, code in ({"SSL_CERT_FILE": str(certificate.path)}, 0), ({}, 1):
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **trusted}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, done.stderr
+    assert "CERTIFICATE_VERIFY_FAILED" in done.stderr
+    assert (tmp_path / "m.png").read_bytes() == expected(IMAGE, 1)
+
+
+@pytest.mark.server
+def test_a_secure_channel(
+    exposed: Exposed, certificate: Certificate, expected: Callable[[bytes, int], bytes]
+):
+    server, _ = exposed
+    request = PredictRequest(model_spec={"name": "unet"})
+    request.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([IMAGE]))
+    credentials = grpc.ssl_channel_credentials(certificate.path.read_bytes())
+    with grpc.secure_channel(f"127.0.0.1:{server.grpc_port}", credentials) as channel:
+        response = PredictionServiceStub(channel).Predict(request, PATIENCE)
+    assert tf.make_ndarray(response.outputs["mask_bytes"]).tolist() == [expected(IMAGE, 1)]
+
+
+@pytest.mark.server
+def test_nobody_is_answered_without_tls(exposed: Exposed):
+    server, _ = exposed
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
+        connection.sendall(b"GET /v1/models/unet HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert b"AVAILABLE" not in connection.recv(65536)
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            PredictionServiceStub(channel).Predict(PredictRequest(model_spec={"name": "unet"}), 5)
+        assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
