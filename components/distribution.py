@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+import pandas as pd
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
@@ -18,6 +19,7 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, ExampleStatistics
 
+from components.statistics import CONTENT, SPLIT, compute, read_table
 from unet.dataset.sample import FRACTION_PREFIX, SERVING, SPLITS
 from unet.dataset.settings import Drift
 from unet.errors import BadInput
@@ -31,6 +33,8 @@ _MOST = 0.99  # two sets with disjoint values have a divergence of 1; the thresh
 # Two samples of one distribution may be disjoint if they have fewer images than this. Then the means must
 # differ, too, by this many standard deviations.
 _FEW, _DEVIATIONS = 30, 2.0
+# Fewer new images say nothing: of the bundled nuclei, the mean of three is sometimes two deviations off.
+_FEWEST_NEW = 4
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
@@ -112,6 +116,25 @@ def divergences(now: Statistics, before: Statistics) -> dict[str, tuple[float, f
     }
 
 
+def of_new_images(now: pd.DataFrame, before: pd.DataFrame) -> Statistics | None:
+    """Computes the statistics of the images that came since the last blessed model, or got other masks.
+
+    Among many images that were there before, a folder of wrong ones would not be seen.
+
+    Args:
+        now: the table of all images of this run, see `components.statistics.read_table`.
+        before: the table of the images of the last blessed model.
+
+    Returns:
+        None if all images are new, or too few of them to tell anything.
+    """
+    images = now[now[SPLIT] != SERVING]
+    new = images[~images[CONTENT].isin(before[CONTENT])]
+    if not _FEWEST_NEW <= len(new) < len(images):
+        return None
+    return compute(new)
+
+
 def _only(statistics: Statistics, names: list[str]) -> Statistics:
     """Keeps only the named features, as floats: integers and floats are the same scale here."""
     copy = Statistics()
@@ -165,6 +188,10 @@ def DistributionValidator(  # type: ignore[no-untyped-def]
         what = "drifted from that of the last blessed model's images"
         changed += new_kinds(current, before)
         changed += differences(current["train"], before["train"], options.max_drift, what)
+        new = of_new_images(read_table(statistics.uri), read_table(baseline.uri))
+        if new is not None:
+            what = f"of the {new.datasets[0].num_examples} new images {what}"
+            changed += differences(new, before["train"], options.max_drift, what)
     if SERVING in current:
         what = "differs between the images in service (now) and those to train on (before)"
         changed += differences(current[SERVING], current["train"], options.max_drift, what)

@@ -19,7 +19,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils
 
-from unet.dataset.sample import FRACTION_PREFIX, SCALARS
+from unet.dataset.sample import FRACTION_PREFIX
 from unet.errors import BadInput
 from unet.images.channels import MOST_CHANNELS
 
@@ -27,11 +27,6 @@ BYTES_FEATURES = ("image", "mask", "border", "name", "group")
 INT_RANGES = {"height": (1, 10**9), "width": (1, 10**9), "channels": (1, MOST_CHANNELS), "bit_depth": (8, 16)}
 # Values of every bit depth are on the 0..255 scale (unet/images/reader.py).
 FLOAT_RANGES = {"mean": (0.0, 255.0), "stddev": (0.0, 127.5)}
-
-
-def scalar_features(classes: list[str]) -> list[str]:
-    """Names the features with statistics; statistics of encoded bytes would only flood TFDV's log."""
-    return [*SCALARS, *(FRACTION_PREFIX + name for name in classes)]
 
 
 def enforce(schema: schema_pb2.Schema) -> schema_pb2.Schema:

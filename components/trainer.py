@@ -25,7 +25,8 @@ from unet.training.export import export
 from unet.training.files import CURVES, SAMPLES
 from unet.training.loop import fit, set_seed
 from unet.training.samples import write_samples
-from unet.training.settings import TrainSettings, recipe, with_choice
+from unet.training.schedule import can_grow
+from unet.training.settings import AFRESH, LAST_BLESSED, TrainSettings, recipe, with_choice
 from unet.training.tiles import Tiles, read_tiles
 
 _LAST = 3  # validations at the end of a training that are held against the best one
@@ -37,10 +38,10 @@ def run_fn(fn_args: FnArgs) -> None:
 
     `fn_args.custom_config` holds `train` and `export`, `TrainSettings` and `ExportSettings` as JSON;
     `tune_over`, the JSON list of the tuned settings besides the learning rate; the folder `checkpoints`;
-    whether to `warm_start`, and the folder of the ModelRun to `start_from`; `images`, the number of images in
-    `train` and `eval`. Writes the SavedModel to
-    `fn_args.serving_model_dir`, and the Keras model, the curves, sample patches and TensorBoard's logs to
-    `model_run_dir`. A killed training continues from its last checkpoint.
+    `warm_start`, the setting, with the folder of the ModelRun to `start_from` and, where the setting names
+    one, the `start_sha256` of its weights; `images`, the number of images in `train` and `eval`. Writes the
+    SavedModel to `fn_args.serving_model_dir`, and the Keras model, the curves, sample patches and
+    TensorBoard's logs to `model_run_dir`. A killed training continues from its last checkpoint.
     """
     configured = TrainSettings.model_validate_json(fn_args.custom_config["train"])
     choice = fn_args.hyperparameters["values"] if fn_args.hyperparameters else {}
@@ -48,11 +49,16 @@ def run_fn(fn_args: FnArgs) -> None:
     images = fn_args.custom_config["images"]
     train = read_tiles(fn_args.train_files, images["train"])
     validation = read_tiles(fn_args.eval_files, images["eval"])
+    train = learned_from(settings, train, validation)
     set_seed(settings)
     network = compile_network(settings, train)
-    start = ""
-    if fn_args.custom_config["warm_start"]:
-        start = warm_start.start(network, fn_args.custom_config["start_from"])
+    config, start = fn_args.custom_config, ""
+    if config["warm_start"] == LAST_BLESSED:
+        start = warm_start.start(network, config["start_from"])
+    elif config["warm_start"] != AFRESH:
+        start = warm_start.start_from_named(
+            network, config["start_from"], config["warm_start"], config["start_sha256"]
+        )
     name = checkpoint_name(settings, start, train, validation)
     checkpoints = Checkpoints(Path(fn_args.custom_config["checkpoints"], name))
     run_dir = Path(fn_args.model_run_dir)
@@ -72,12 +78,14 @@ def run_fn(fn_args: FnArgs) -> None:
         settings,
         ExportSettings.model_validate_json(fn_args.custom_config["export"]),
         train,
+        validation,
         Path(fn_args.serving_model_dir),
         {
             "learning_rate": settings.learning_rate,
             "tuned": {name: value for name, value in choice.items() if name != "learning_rate"},
             "recipe": recipe(configured, json.loads(fn_args.custom_config["tune_over"])),
             "start": start,
+            "refit": settings.refit,
             "class_weights": dict(zip(settings.classes, weights, strict=True)),
             **best_step(curves),
         },
@@ -94,6 +102,17 @@ def run_fn(fn_args: FnArgs) -> None:
         )
 
 
+def learned_from(settings: TrainSettings, train: Tiles, validation: Tiles) -> Tiles:
+    """The tiles that a training learns from: those of the training split, in a refit of both splits.
+
+    Args:
+        settings: settings of the training.
+        train: tiles of the training split.
+        validation: tiles of the validation split.
+    """
+    return train + validation if settings.refit else train
+
+
 def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validation: Tiles) -> str:
     """Name of the folder of a training's checkpoints; another name if its weights may become others.
 
@@ -103,6 +122,8 @@ def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validatio
         train: tiles of the training split.
         validation: tiles of the validation split.
     """
+    if can_grow(settings):  # a training of more steps goes on from them
+        settings = settings.model_copy(update={"steps": 0})
     # Of this module's imports, those that train: an edited export throws no checkpoints away.
     code = fingerprint({"unet.training.loop", "unet.training.warm_start"}, alone={__name__})
     return identity(settings, precision_of(settings.precision), start, data=(train, validation), code=code)
@@ -116,6 +137,8 @@ def best_step(curves: Curves) -> dict[str, int | bool]:
     """
     steps = np.cumsum(curves["steps"])
     # As the validation chooses: the first of equal scores, and the very first if every score is NaN.
+    if "val_foreground_iou" not in curves:  # a refit, which keeps its last weights
+        return {"steps": int(steps[-1]), "best_step": int(steps[-1]), "declined": False}
     scores = np.nan_to_num(curves["val_foreground_iou"], nan=-1.0)
     best = np.argmax(scores)
     after = scores[best:]
@@ -135,14 +158,15 @@ class Executor(trainer_executor.GenericExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Trains the model; the optional `base_model` is the model to start from."""
-        start_from = ""
+        given = json_utils.loads(exec_properties["custom_config"])
+        start_from = given.get("start_from", "")
         if input_dict.get("base_model"):
             base = artifact_utils.get_single_instance(input_dict["base_model"])
             start_from = base.get_string_custom_property(warm_start.MODEL_RUN) or base.uri
         [tiles] = input_dict["examples"]
         images = {split: tiles.get_int_custom_property(f"{split}_count") for split in ("train", "eval")}
         config = {
-            **json_utils.loads(exec_properties["custom_config"]),
+            **given,
             "start_from": start_from,
             "images": images,
         }

@@ -150,7 +150,7 @@ def _cut(
     constants: list[tf.Tensor] | None,
 ) -> tuple[tf.Tensor, ...]:
     """Cuts all tiles of one image; returns the features of `preprocessing_fn`, in the order of `ragged`."""
-    geometry = tiling.Geometry(settings.levels)
+    geometry = tiling.Geometry.of(settings)
     planes = [
         tf.io.decode_png(plane, channels=1) for plane in (mask, border)[: 2 if settings.with_border else 1]
     ]

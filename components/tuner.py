@@ -33,6 +33,8 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     """Returns the tuner and the data of its trials; TFX calls it."""
     search = TuneSettings.model_validate_json(fn_args.custom_config["search"])
     settings = TrainSettings.model_validate_json(fn_args.custom_config["train"])
+    # Trials are compared on the eval split: only the training after the search may learn from it.
+    settings = settings.model_copy(update={"refit": False})
     images = fn_args.custom_config["images"]
     train = read_tiles(fn_args.train_files, images["train"])
     validation = read_tiles(fn_args.eval_files, images["eval"])

@@ -22,7 +22,7 @@ from unet.dataset.parallel import in_order
 from unet.dataset.plan import Plan, make_plan
 from unet.dataset.sample import COLUMN_PREFIX, FRACTION_PREFIX, SCALARS, SERVING, Sample
 from unet.dataset.settings import ReadSettings
-from unet.errors import BadInput
+from unet.errors import BadInput, ImagesLost
 from unet.files import Stamp, atomic_write, stamp
 from unet.images import raster
 from unet.images.capacity import cores
@@ -138,7 +138,9 @@ class WriteShard(beam.DoFn):
     def _record(self, sample: Sample | Path) -> bytes:
         read = to_serving_example if isinstance(sample, Path) else to_example
         with one_at_a_time():
-            record: bytes = read(sample, self._settings).SerializeToString()  # type: ignore[arg-type]
+            example = read(sample, self._settings)  # type: ignore[arg-type]
+            # Else the order of the features is another one in each process.
+            record: bytes = example.SerializeToString(deterministic=True)
         if _count:
             _count.add()
         return record
@@ -189,6 +191,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             written = pipeline | "Shards" >> beam.Create(shards) | "SpreadOut" >> beam.Reshuffle()
             _ = written | "WriteShard" >> beam.ParDo(WriteShard(settings))
+        # Nobody else may know how many worked on them.
+        if lost := [path for path, _ in shards if not Path(path).is_file()]:
+            raise ImagesLost(f"{lost[0]} was not written: run again")
         # Plan again: files may have changed while they were read; unchanged ones are not hashed again. A file
         # that was replaced and put back has its content again, but not its stamp, which is read last.
         _require_same(make_plan(Path(folder), settings).fingerprint == plan.fingerprint, folder)

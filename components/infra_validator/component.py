@@ -24,9 +24,9 @@ from components.infra_validator import reference
 from unet.errors import ExportRejected
 from unet.images.channels import stored_rows
 from unet.preprocessing.decoding import counted_pixels
-from unet.registry.records import training_record
+from unet.registry.records import decision_threshold, training_record
 
-# If the two best probabilities are closer than this, float rounding decides between the classes.
+# If the two best probabilities, or one and the threshold, are closer than this, float rounding decides.
 CLOSE = 1e-4
 # Larger images are not sent, or not compared: the offline prediction takes as long as the served one.
 _SENT_PIXELS, _COMPARED_PIXELS = 4_000_000, 2_000_000
@@ -92,9 +92,13 @@ def write_expected(network: keras.Model, image: Path, record: dict[str, Any]) ->
     encoded = image.read_bytes()
     found = reference.expected_probabilities(network, encoded, record) if _is_small(encoded) else None
     if found is not None:
-        best = np.sort(found, -1)
-        clear = best[..., -1] - best[..., -2] > CLOSE
-        np.savez(image.with_suffix(".npz"), indices=found.argmax(-1).astype(np.uint8), clear=clear)
+        threshold = decision_threshold([record])
+        if threshold is None:
+            best = np.sort(found, -1)
+            indices, margin = found.argmax(-1), best[..., -1] - best[..., -2]
+        else:
+            indices, margin = found[..., 1] > threshold, np.abs(found[..., 1] - threshold)
+        np.savez(image.with_suffix(".npz"), indices=indices.astype(np.uint8), clear=margin > CLOSE)
 
 
 def _is_small(encoded: bytes) -> bool:

@@ -57,7 +57,7 @@ def expected_probabilities(
 
 
 def _tiled(network: keras.Model, x: NDArray[np.float32], record: Mapping[str, Any]) -> NDArray[np.float32]:
-    geometry = tiling.Geometry(record["geometry"]["depth"])
+    geometry = tiling.Geometry.of_record(record)
     stride = _STRIDE // geometry.step * geometry.step
     rows, cols = (tiling.plan(side, stride, geometry) for side in x.shape[:2])
     padded = tiling.pad(x, rows, cols, geometry)

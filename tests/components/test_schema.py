@@ -56,7 +56,3 @@ def test_encoded_features_are_in_the_schema_but_not_validated():
     names = {feature.name for feature in enforced.feature}
     assert names == {*GOOD, *schema.BYTES_FEATURES}
     assert {f.name for f in schema.without_bytes(enforced).feature} == set(GOOD)
-
-
-def test_statistics_watch_scalars_only():
-    assert set(schema.scalar_features(["background", "cell"])) == set(GOOD)

@@ -3,11 +3,12 @@
 import importlib.metadata
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from components.trainer import best_step, checkpoint_name
+from components.trainer import best_step, checkpoint_name, learned_from
 from unet.training import build
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
@@ -38,10 +39,27 @@ def test_a_training_declined_if_its_end_is_worse_by_more_than_chance(scores, dec
     assert best_step({"steps": [1] * len(scores), "val_foreground_iou": scores})["declined"] == declined
 
 
-def name_of_checkpoints(start: str = "", pixel: int = 1) -> str:
+def test_a_refit_keeps_its_last_weights():
+    assert best_step({"steps": [10, 10, 5], "loss": [0.3, 0.2, 0.9]}) == {
+        "steps": 25, "best_step": 25, "declined": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_refit_learns_from_the_tiles_of_both_splits(refit: bool):
+    def tiles(*names: str) -> Tiles:
+        constants = np.full((len(names), 1), len(names), np.float32)
+        return Tiles({"name": np.array(names)}, constants, constants)
+
+    found = learned_from(TrainSettings(refit=refit), tiles("a", "b"), tiles("c"))
+    assert list(found.features["name"]) == ["a", "b", "c"][: 3 if refit else 2]
+    assert found.mean[:, 0].tolist() == found.stddev[:, 0].tolist() == [2, 2, 1][: 3 if refit else 2]
+
+
+def name_of_checkpoints(start: str = "", pixel: int = 1, **changes: Any) -> str:
     constants = np.zeros((1, 1), np.float32)
     train = Tiles({"tile": np.array([pixel])}, constants, constants)
-    return checkpoint_name(TrainSettings(), start, train, train)
+    return checkpoint_name(TrainSettings(**changes), start, train, train)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +93,12 @@ def test_a_training_resumes_only_with_its_start_data_libraries_and_precision(mon
     monkeypatch.setattr(build, "_cpu_flags", frozenset)
     names.add(name_of_checkpoints())
     assert len(names) == 5  # one of the two kinds of processors is this one
+
+
+def test_the_number_of_steps_is_no_part_of_the_name_where_a_training_may_go_on():
+    constant: dict[str, Any] = {"schedule": "constant"}
+    assert name_of_checkpoints(steps=5, **constant) == name_of_checkpoints(steps=9, **constant)
+    assert name_of_checkpoints(steps=5) != name_of_checkpoints(steps=9)
+    assert name_of_checkpoints(steps=5, minutes=1, **constant) != name_of_checkpoints(
+        steps=9, minutes=1, **constant
+    )

@@ -19,12 +19,12 @@ from components.example_gen import executor
 from components.example_gen.executor import Executor, WriteShard, to_example, to_serving_example
 from data.synthetic import write_cells
 from pipeline.config.settings import PipelineConfig
-from pipeline.graph import BEAM_ARGS
+from pipeline.engine.options import arguments
 from unet import progress
 from unet.dataset.plan import make_plan
 from unet.dataset.sample import SPLITS, Sample
 from unet.dataset.settings import ReadSettings
-from unet.errors import BadInput
+from unet.errors import BadInput, ImagesLost
 from unet.images.reader import decode
 from unet.masks.labels import IGNORE
 
@@ -147,7 +147,7 @@ def execute(data: Path, tmp_path: Path) -> Callable[..., Examples]:
             "source_file": str(source),
             "fingerprint": fingerprint or make_plan(data, wanted).fingerprint,
         }
-        context = BaseBeamExecutor.Context(beam_pipeline_args=list(BEAM_ARGS), tmp_dir=str(tmp_path / "tmp"))
+        context = BaseBeamExecutor.Context(beam_pipeline_args=arguments(), tmp_dir=str(tmp_path / "tmp"))
         Executor(context).Do({}, {"examples": [examples]}, properties)
         return examples
 
@@ -228,3 +228,24 @@ def test_data_that_change_while_they_are_read_stop_the_run(
     ):
         execute()
     assert saboteur.done
+
+
+class Thief(logging.Handler):
+    """Takes away each file that is finished, as an image of another one is read."""
+
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder = folder
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for path in self.folder.rglob("data_tfrecord-*.gz"):
+            path.unlink()
+
+
+def test_a_file_that_no_worker_wrote_is_missed(
+    execute: Callable[..., Examples], data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(executor, "SHARD_SIZE", 1)
+    thief = Thief(data.parent / "examples")
+    with progress.shown_by(thief), pytest.raises(ImagesLost, match=r"data_tfrecord-.*was not written"):
+        execute()
