@@ -24,15 +24,9 @@ for module in ("pydantic", "rich", "numpy", "PIL", "tensorflow", "tfx"):
     if find_spec(module) is None:
         explain_missing("This Python (%s) has no module %r." % (sys.executable, module))
 
-# Set before TensorFlow is imported: its faster CPU kernels, which it enables only on some CPUs; few log
-# messages; no more GPU memory than needed; Keras 3 on TensorFlow with its defaults, whatever the shell
-# and the user's keras.json set.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-os.environ.pop("TF_USE_LEGACY_KERAS", None)
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["KERAS_HOME"] = os.path.join(HERE, "pipeline", "process")  # the folder of keras.json
+from pipeline.process.environment import prepare  # noqa: E402
+
+prepare()
 
 from pipeline.cli import main  # noqa: E402
 

@@ -1,4 +1,7 @@
-"""The graph of components, in the order of the data; the same graph for every orchestrator."""
+"""The graph of components, in the order of the data; other orchestrators run its stages, see `stages.py`.
+
+Where Beam works is no part of it, nor of the keys of the cache: see `pipeline.engine`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-import tensorflow_data_validation as tfdv
-from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.dsl.compiler import constants
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.orchestration import metadata
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
@@ -27,11 +26,17 @@ from components.pusher import Pusher
 from components.resolvers.baseline import BlessedBaselineStrategy
 from components.resolvers.statistics import BlessedStatisticsStrategy
 from components.resolvers.warm_start import WarmStartStrategy
+from components.statistics import StatisticsGen
 from components.trainer import Trainer
 from components.transform import Transform
 from components.tuner import Tuner
 from pipeline.config.settings import PipelineConfig
+from pipeline.engine.settings import Engine
+from pipeline.history.warm_start import named_start
+from pipeline.metadata.place import connection, pipeline_name
+from pipeline.metadata.settings import Metadata
 from pipeline.process.settings import Limits
+from pipeline.publishing.settings import Publishing
 from pipeline.root import Root
 from unet.dataset.sample import SERVING
 from unet.dataset.settings import Drift
@@ -40,19 +45,11 @@ from unet.export.settings import ExportSettings
 from unet.fingerprint import fingerprint
 from unet.preprocessing.settings import TileSettings
 from unet.registry.model_card import license_of
-from unet.registry.versions import MODEL_NAME
 from unet.training.search_settings import TuneSettings
-from unet.training.settings import TrainSettings
+from unet.training.settings import LAST_BLESSED, TrainSettings
 
-# Beam runs in memory and in this process. A plain DirectRunner first tries to download another runner.
-# Without the name of a container image, which is never used, TFX packs its own sources for other machines,
-# which takes seconds for each component and leaves a temporary folder. A tuple, as TFX adds labels to a list
-# that it is given: the second pipeline of a process would find none of its results in the cache.
-BEAM_ARGS = (
-    "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    "--direct_num_workers=1",
-    "--sdk_container_image=none",
-)
+# Parameter of the graph: the id of the run, of which TFX's own name of the run may be longer.
+RUN_ID = "run-id"
 
 # Memory of a process that serves an exported model, without the current tile: TensorFlow, the weights and the
 # largest test image.
@@ -69,6 +66,9 @@ def create_pipeline(
         root: root folder for all outputs of the pipeline.
         skip: names of samples to leave out, see `unet.dataset.settings.ReadSettings`.
         rebaseline: whether to skip the comparison with the last blessed model.
+
+    Raises:
+        BadInput: the model that `warm_start` names cannot be started from.
     """
     classes = list(config.classes)
 
@@ -80,10 +80,7 @@ def create_pipeline(
     )
 
     # Statistics of scalars that describe each image -> schema -> anomalies stop the run.
-    statistics = StatisticsGen(
-        examples=examples.outputs["examples"],
-        stats_options=tfdv.StatsOptions(feature_allowlist=schema.scalar_features(classes)),
-    )
+    statistics = StatisticsGen(examples=examples.outputs["examples"])
     inferred = schema.SchemaGen(statistics=statistics.outputs["statistics"], exclude_splits=[SERVING])
     validator = schema.ExampleValidator(
         statistics=statistics.outputs["statistics"],
@@ -110,7 +107,6 @@ def create_pipeline(
         image_channels=config.channels,
         class_count=len(classes),
         with_border=config.border_weight > 0,
-        levels=config.depth,
     )
     transform = Transform(
         examples=examples.outputs["examples"],
@@ -151,10 +147,10 @@ def create_pipeline(
         "tune_over": json.dumps({} if config.tune == "never" else config.tune_over),
         "export": ExportSettings.of(config).model_dump_json(),
         "checkpoints": str(root.checkpoints),
-        "warm_start": int(config.warm_start),
+        **named_start(config, root),
     }
     base_model = None
-    if config.warm_start:
+    if config.warm_start == LAST_BLESSED:
         start = Resolver(
             strategy_class=WarmStartStrategy,
             config={"custom_config": json_utils.dumps(custom_config)},
@@ -203,22 +199,23 @@ def create_pipeline(
         examples=examples.outputs["examples"],
         folder=str(root.serving),
         facts=json.dumps(_facts(config)),
-        run=RuntimeParameter(constants.PIPELINE_RUN_ID_PARAMETER_NAME, str),
+        run=RuntimeParameter(RUN_ID, str),
     )
     return Pipeline(
-        pipeline_name=MODEL_NAME,
+        pipeline_name=pipeline_name(root),
         pipeline_root=str(root.artifacts),
         components=[*components, trainer, baseline, gate, infra, pusher],
         enable_cache=True,
-        beam_pipeline_args=list(BEAM_ARGS),
-        metadata_connection_config=metadata.sqlite_metadata_connection_config(str(root.metadata)),
+        metadata_connection_config=connection(root),
     )
 
 
 def _facts(config: PipelineConfig) -> dict[str, str]:
     """Returns the facts of the model card that no artifact holds."""
-    # Paths are private, and limits change no model.
-    settings = config.model_dump_json(exclude={"data", "serving_data", *Limits.model_fields})
+    # Paths are private, and limits change no model, nor does where Beam works or what else learns of it.
+    left_out = {"data", "serving_data"}
+    left_out |= {n for part in (Engine, Limits, Publishing, Metadata) for n in part.model_fields}
+    settings = config.model_dump_json(exclude=left_out)
     return {
         "data_licence": license_of(config.data),
         "code": fingerprint({"components.trainer", "components.transform"})[:12],

@@ -27,14 +27,25 @@ class Root:
         return cls(Path(os.path.realpath(path)))
 
     @property
+    def why_absent(self) -> str:
+        """A sentence if there is no such folder, else an empty text."""
+        return "" if self.path.is_dir() else f"{self.path}: there is no such folder: give --root"
+
+    @property
     def metadata(self) -> Path:
         """The SQLite file of ML Metadata, with every execution and artifact."""
         return self.path / "metadata.sqlite"
 
     @property
+    def metadata_place(self) -> Path:
+        """The file that tells which database server keeps ML Metadata instead; see `pipeline.metadata`."""
+        return self.path / "metadata.json"
+
+    @property
     def has_metadata(self) -> bool:
-        """Whether there is a file of ML Metadata that is not empty."""
-        return self.metadata.is_file() and self.metadata.stat().st_size > 0
+        """Whether there is ML Metadata: a file that is not empty, or a part of a database."""
+        is_shared = self.metadata_place.is_file()
+        return is_shared or (self.metadata.is_file() and self.metadata.stat().st_size > 0)
 
     @property
     def artifacts(self) -> Path:
@@ -80,6 +91,11 @@ class Root:
     def lease(self) -> Path:
         """The file by which a run that is made in parts keeps the root between them."""
         return self.path / ".lease"
+
+    @property
+    def unchanged(self) -> Path:
+        """The file with what the answer of the last run depends on, see `pipeline.reuse.unchanged`."""
+        return self.path / ".unchanged"
 
     @property
     def reserve(self) -> Path:

@@ -24,6 +24,7 @@ STAGES = {
 }
 NAMES = tuple(STAGES)
 FIRST = NAMES[0]
+WITH_BEAM = ("ingest", "transform", "evaluate")
 
 
 def after(stage: str) -> str:

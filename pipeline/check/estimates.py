@@ -14,7 +14,9 @@ from unet.images.memory import LARGE_IMAGE
 # Measured with `make run` and with one image of 20,000 x 20,000 pixels; see benchmarks/data.py.
 _LIBRARIES = 1.1e9  # bytes of memory that TensorFlow, TFX and Beam take before any image is read
 _COPIES = 6  # memory per byte of the largest image in 8 bits: decoded to 16 bits, padded, cut
-_ACTIVATIONS = 120  # bytes per filter of the first level and pixel of a batch, forward and backward
+# Bytes per filter of the first level and pixel of a batch, forward and backward, by the stride of the stem;
+# and how many times as much it is with normalization layers.
+_ACTIVATIONS, _NORMALIZED = {1: 120, 2: 60}, 1.4
 _WEIGHTS = 30  # times filters^2 4^depth: weights of the network
 _WEIGHT_COPIES = 4 * (2 * 4 + 3)  # bytes: two checkpoints with the optimizer's and the best ones; exports
 _PNG_BYTES = 0.6  # bytes of a PNG per byte in 8 bits, if the file is no PNG: noise hardly compresses
@@ -54,7 +56,7 @@ def estimate(
     used = [fact for fact in facts if split_of.get(fact.name)]
     if not used:
         return None
-    geometry = tiling.Geometry(config.depth)
+    geometry = tiling.Geometry.of(config)
     least = config.patch_size - geometry.smallest
     tiles, tile_bytes, train_pixels = 0, 0.0, 0
     for fact in used:
@@ -71,7 +73,9 @@ def estimate(
     # or two channels of 8.
     decoded = (train_pixels * 2 * channels, train_pixels * (2 if config.border_weight else 1))
     filters = max(config.base_filters, *config.tune_over.get("base_filters", [0]))
-    step = config.batch_size * config.patch_size**2 * filters * _ACTIVATIONS
+    step = config.batch_size * config.patch_size**2 * filters * _ACTIVATIONS[config.stem_stride]
+    if config.normalization_layer != "none":
+        step = round(step * _NORMALIZED)
     weights = _WEIGHTS * filters**2 * 4**config.depth
 
     def memory(smaller: bool) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 import shlex
@@ -18,7 +19,9 @@ from rich.text import Text
 
 from pipeline.check.estimates import Estimate
 from pipeline.check.proposals import Proposal
+from pipeline.config import profile
 from pipeline.terminal.command import command
+from pipeline.terminal.console import make_console
 from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
 from unet.masks.values import MaskStats
@@ -123,6 +126,17 @@ class Report:
     def channels(self) -> int:
         """The number of channels that the network needs: that of the images, 3 if any is in color."""
         return max(self.summary.channels, default=1)
+
+    @property
+    def proposed(self) -> dict[str, Any]:
+        """The proposed settings that differ from those in use, by name."""
+        return profile.parse_overrides([f"{p.key}={p.value}" for p in self.proposals if p.changes])
+
+    def __str__(self) -> str:
+        """What `check` prints."""
+        output = io.StringIO()
+        print_report(self, make_console(output))
+        return output.getvalue().rstrip("\n")
 
     def to_json(self) -> str:
         """Returns the report as a JSON object with the fields as keys, and `ok`."""

@@ -67,9 +67,9 @@ def propose(
         return []
     diameter = _object_diameter(samples, settings)
     normalize, why_normalize = _normalize(facts)
-    scale, why_scale = _scale(diameter, Geometry(config.depth))
+    scale, why_scale = _scale(diameter, Geometry.of(config))
     side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
-    patch_size, why_patch_size = _patch_size(side, Geometry(config.depth))
+    patch_size, why_patch_size = _patch_size(side, Geometry.of(config))
     stride, why_stride = _tile_stride(facts, scale)
     megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
     filters, why_filters = _filters(megapixels)
@@ -162,7 +162,10 @@ def _patch_size(side: float, geometry: Geometry) -> tuple[int, str]:
     if needed < default:
         return needed, f"images are about {side:.0f} pixels wide here: a larger patch holds mirrored borders"
     output = geometry.output_size(default)
-    return default, f"gives {output} x {output} pixels a patch, at 2.9 times the work of each"
+    return (
+        default,
+        f"gives {output} x {output} pixels a patch, at {(default / output) ** 2:.1f} times the work of each",
+    )
 
 
 def _tile_stride(facts: Sequence[SampleStats], scale: float) -> tuple[int, str]:
@@ -182,7 +185,7 @@ def _filters(megapixels: float) -> tuple[int, str]:
 
 
 def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[int, str]:
-    geometry = Geometry(config.depth)
+    geometry = Geometry.of(config)
     a_step = config.batch_size * geometry.output_size(patch_size) ** 2 / 1e6
     passes = _PASSES * megapixels / a_step
     steps = int(min(20000, max(2000, round(passes, -2))))

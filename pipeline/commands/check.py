@@ -7,14 +7,21 @@ import sys
 from pipeline.check.check import check
 from pipeline.check.findings import print_report
 from pipeline.config.settings import PipelineConfig
+from pipeline.history.warm_start import named_start
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
+from unet.errors import BadInput
 
 
 def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, run: str) -> int:
     """Prints the report, as JSON on request, and returns the exit code; `run` is the command that trains."""
+    try:
+        named_start(config, root)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
     if as_json:

@@ -9,11 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.history.executions import StoreError
-from pipeline.history.record import Unreadable, read_record
-from pipeline.history.runs import HistoryError, ids
+from pipeline.history.runs import HistoryError, newest_config
 from pipeline.history.store import Misplaced
-from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
+from pipeline.metadata.place import StoreError
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
 from pipeline.retention.plan import Plan, format_bytes, make_plan
 from pipeline.retention.removal import delete
@@ -34,8 +33,8 @@ def clean(root_path: Path, overrides: Mapping[str, int], yes: bool = False, dry_
         The exit code; see `pipeline.process.exit_codes`.
     """
     root = Root.at(root_path)
-    if not root.path.is_dir():
-        print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
+    if root.why_absent:
+        print(root.why_absent, file=sys.stderr)
         return BAD_INPUT
     try:
         settings = Retention(**{**_recorded(root), **overrides})
@@ -53,7 +52,7 @@ def clean(root_path: Path, overrides: Mapping[str, int], yes: bool = False, dry_
         return BAD_INPUT
     except StoreError as error:
         print(error, file=sys.stderr)
-        return FAILED
+        return error.code
 
 
 def _clean(root: Root, settings: Retention, yes: bool, dry_run: bool) -> int:
@@ -87,10 +86,7 @@ def _delete(root: Root, plan: Plan) -> int:
 
 def _recorded(root: Root) -> dict[str, Any]:
     """The settings of retention of the newest run; empty if they cannot be read."""
-    try:
-        config = read_record(root.run(ids(root.path)[-1])).config
-    except (IndexError, OSError, Unreadable):
-        return {}
+    config = newest_config(root.path)
     return {name: config[name] for name in Retention.model_fields if name in config}
 
 

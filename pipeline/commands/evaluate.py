@@ -12,10 +12,11 @@ from typing import Any
 from pipeline.check.check import inspected
 from pipeline.config import profile
 from pipeline.config.settings import PipelineConfig
+from pipeline.history.record import REPORT
 from pipeline.prediction.models import find_model
 from pipeline.prediction.reading import config_of_model, parse_thresholds
 from pipeline.process.exit_codes import BAD_INPUT, NOT_BLESSED, OK
-from pipeline.report.page import REPORT, evaluation
+from pipeline.report.page import evaluation
 from pipeline.report.scores import Scores
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from pipeline.config.settings import PipelineConfig
 from pipeline.history.executions import require_readable
+from pipeline.metadata.place import place_of
 from pipeline.process import log
 from pipeline.process.exit_codes import OK
 from pipeline.root import Root
 from pipeline.terminal.console import make_console, make_table
+from unet.errors import BadInput
 
 
 def explain_run(
@@ -28,13 +30,19 @@ def explain_run(
 
     Raises:
         StoreError: ML Metadata cannot be read.
+        BadInput: it is in a database, of which no copy is made.
     """
+    if place := place_of(root):
+        raise BadInput(
+            f"--explain tries what TFX would do on a copy of ML Metadata, and {place.where.name} has none"
+        )
     if root.has_metadata:
-        require_readable(root.metadata)
+        require_readable(root)
     with log.captured(Path(os.devnull)) as terminal:
         console = make_console(terminal)
         console.print("Loading TensorFlow and TFX", style="dim")
-        from pipeline import graph, reasons
+        from pipeline import graph
+        from pipeline.reuse import reasons
 
         pipeline = graph.create_pipeline(config, root, skip, rebaseline)
         table = make_table()

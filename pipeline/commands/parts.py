@@ -9,13 +9,11 @@ from typing import Any
 from pipeline import stages
 from pipeline.history import lease, run_ids
 from pipeline.history.parts import is_done, next_stage
-from pipeline.history.record import WAITING
+from pipeline.history.record import FINISHED, WAITING
 from pipeline.history.runs import KILLED, UNKNOWN, Run, ids, load
 from pipeline.root import Root
 from pipeline.terminal.command import part_command
 from unet.errors import BadInput
-
-_FINISHED = ("pushed", "unchanged", "not_blessed")
 
 
 class NothingToDo(Exception):
@@ -58,7 +56,7 @@ def find(root: Root, stage: str, run_id: str, arguments: Sequence[str]) -> Run |
             raise BadInput(f"{root.path}: {_missing(stage, run_id, stages.FIRST, arguments)}")
         return None
     run = load(root.path, run_id)
-    if run.status in _FINISHED:
+    if run.status in FINISHED:
         raise NothingToDo(_ending(run), run.status)
     if run.status == KILLED and not run.record.started:  # before its record was written: it begins now
         return None

@@ -13,10 +13,10 @@ from pipeline.check import resources
 from pipeline.check.findings import Report
 from pipeline.config.settings import PipelineConfig
 from pipeline.history import durations, plan
-from pipeline.history.executions import StoreError
 from pipeline.history.record import RunRecord
 from pipeline.history.runs import HistoryError, Run, runs
 from pipeline.history.store import Misplaced
+from pipeline.metadata.place import StoreError
 from pipeline.process import log, reserve
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
 from pipeline.process.lock import Locked
@@ -92,7 +92,7 @@ def refused(error: Exception, root: Root, console: Console) -> int:
         reserve.release(root.reserve)
         return FAILED
     console.print(str(error), soft_wrap=True)
-    return FAILED if isinstance(error, StoreError) else BAD_INPUT
+    return error.code if isinstance(error, StoreError) else BAD_INPUT
 
 
 def select(config: PipelineConfig, root: Root, force: Sequence[str] | None, start: str | None) -> set[str]:
@@ -100,6 +100,7 @@ def select(config: PipelineConfig, root: Root, force: Sequence[str] | None, star
     if force is None and not start:
         return set()
     with log.captured(Path(os.devnull)):  # TensorFlow is talkative
-        from pipeline import graph, runner
+        from pipeline import graph
+        from pipeline.engine import runner
 
     return runner.select(runner.node_names(graph.create_pipeline(config, root)), force, start)

@@ -8,13 +8,15 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.history.executions import Artifact, StoreError, require_readable
+from pipeline.history.executions import Artifact, require_readable
 from pipeline.history.manifest import MANIFEST, damage
 from pipeline.history.outcome import counts, model_path, verdict
-from pipeline.history.runs import HistoryError, Run, load
-from pipeline.history.store import Misplaced, require_place
-from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, OK
+from pipeline.history.runs import HistoryError, Run, load, newest_config
+from pipeline.history.store import Misplaced, settle_place
+from pipeline.metadata.place import StoreError
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.process.lock import Locked, exclusive
+from pipeline.publishing.second_folder import copy_now
 from pipeline.root import Root
 from unet.evaluation.results import metrics_of
 from unet.registry.model_card import write_card
@@ -43,8 +45,8 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
     if not reason.strip():
         print("--reason is empty: say why this model is to be in service all the same", file=sys.stderr)
         return BAD_INPUT
-    if not root.path.is_dir():
-        print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
+    if root.why_absent:
+        print(root.why_absent, file=sys.stderr)
         return BAD_INPUT
     try:
         with exclusive(root.lock):
@@ -57,12 +59,12 @@ def promote(root_path: Path, run_id: str, reason: str) -> int:
         return BAD_INPUT
     except StoreError as error:
         print(error, file=sys.stderr)
-        return FAILED
+        return error.code
 
 
 def _promote_locked(root: Root, run_id: str, reason: str) -> int:
-    require_readable(root.metadata)
-    require_place(root)
+    require_readable(root)
+    settle_place(root)
     from pipeline.history.promotion import Promotion, Record, last_blessed
     from pipeline.history.withdrawal import tell_withdrawn
 
@@ -100,7 +102,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     print(f"In service: {target}")
     print(f"Recorded: {promotion.who}, {promotion.when}: {reason}")
     print("The next model is compared with this one.")
-    return OK
+    return copy_now(newest_config(root.path).get("push_to", ""), root)
 
 
 def _inputs(run: Run) -> dict[str, Artifact]:

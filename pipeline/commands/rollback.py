@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pipeline.history.executions import StoreError
-from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.history.runs import newest_config
+from pipeline.metadata.place import StoreError
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED
 from pipeline.process.lock import Locked, exclusive
+from pipeline.publishing.second_folder import copy_now
 from pipeline.root import Root
-from unet.registry.versions import VersionError, roll_back
+from unet.registry.versions import VersionError, newest_version, roll_back
 
 
 def rollback(root_path: Path, version: int | None) -> int:
@@ -23,23 +25,28 @@ def rollback(root_path: Path, version: int | None) -> int:
         The exit code; see `pipeline.process.exit_codes`.
     """
     root = Root.at(root_path)
-    if not root.path.is_dir():
-        print(f"{root.path}: there is no such folder: give --root", file=sys.stderr)
+    if root.why_absent:
+        print(root.why_absent, file=sys.stderr)
         return BAD_INPUT
     try:
         with exclusive(root.lock):
+            push_to = newest_config(root.path).get("push_to", "")
+            if push_to and version is not None and version == newest_version(root.serving):
+                print(f"Unchanged: {root.serving / str(version)} is in service already")
+                return copy_now(push_to, root)  # after a copy that failed
             target = roll_back(root.serving, version)
             print(f"In service: {target}")
             print("The models after the one it is a copy of are withdrawn: no run pushes them again.")
             from pipeline.history.withdrawal import tell_withdrawn
 
-            tell_withdrawn(root)
+            try:
+                tell_withdrawn(root)
+            except StoreError as error:
+                print(f"{error} (the next run that can read it takes note of the rollback)", file=sys.stderr)
+            return copy_now(push_to, root)
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)
         return INTERRUPTED
     except VersionError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
-    except StoreError as error:
-        print(f"{error} (the next run that can read it takes note of the rollback)", file=sys.stderr)
-    return OK

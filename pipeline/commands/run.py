@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import functools
 import os
 import sys
 import threading
@@ -21,21 +22,27 @@ from pipeline.commands.explain import explain_run
 from pipeline.commands.preparation import REFUSALS, choose_plan, earlier, fits, refused, select
 from pipeline.commands.report import open_in_browser
 from pipeline.config.settings import PipelineConfig
+from pipeline.engine.job_service import require_job_service
 from pipeline.history import durations, lease, outcome, summary
 from pipeline.history.executions import DONE, Node
 from pipeline.history.parts import is_done
-from pipeline.history.record import WAITING, RunRecord
+from pipeline.history.record import FINISHED, WAITING, RunRecord
 from pipeline.history.run_ids import next_id
 from pipeline.history.runs import Run, ids
-from pipeline.history.store import make_usable
+from pipeline.history.store import make_usable, require_store
 from pipeline.history.summary import RunSummary
+from pipeline.history.warm_start import named_start, of_more_steps
+from pipeline.metadata import server
 from pipeline.process import log, memory, reserve, signals
-from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED, NOT_BLESSED, OK
+from pipeline.process.exit_codes import BAD_INPUT, CODE_OF, FAILED, INTERRUPTED, NOT_BLESSED, OK
 from pipeline.process.failures import explain
 from pipeline.process.lock import exclusive, holder
 from pipeline.process.stall import StallWatch
+from pipeline.publishing.prometheus import write_last_run
+from pipeline.publishing.second_folder import copy_after_run
 from pipeline.retention import plan, removal
 from pipeline.retention.settings import Retention
+from pipeline.reuse import unchanged
 from pipeline.root import Root, link
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.command import command_of, part_command
@@ -43,16 +50,8 @@ from pipeline.terminal.console import make_console
 from pipeline.terminal.ending import print_end
 from pipeline.terminal.run_progress import RunProgress
 from unet.dataset.sample import Problem
+from unet.training.schedule import can_grow
 
-EXIT_CODE_OF = {
-    "pushed": OK,
-    "unchanged": OK,
-    "waiting": OK,
-    "not_blessed": NOT_BLESSED,
-    "failed": FAILED,
-    "bad_input": BAD_INPUT,
-    "interrupted": INTERRUPTED,
-}
 _SECONDS_TO_END = 60.0  # that the end of a run which stands still may take
 
 
@@ -98,6 +97,7 @@ def run(
     root = Root.at(root_path)
     signals.watch(lambda: print("interrupted", file=sys.stderr))
     options = {"skip-bad": skip_bad, "rebaseline": rebaseline}
+    asked, given = config, unchanged.begin(config, root, options)
     with contextlib.ExitStack() as held:
         begun: Run | None = None
         try:
@@ -107,11 +107,15 @@ def run(
                 begun = parts.find(root, stage, run_id, arguments)
             elif not explain_only:
                 lease.require_free(root)
+            require_store(root, config.metadata)
+            named_start(config, root)
+            if not explain_only and (not stage or stage in stages.WITH_BEAM):
+                require_job_service(**config.beam)
             if begun:
                 parts.require_same(begun, config.model_dump(mode="json"), options)
         except parts.NothingToDo as error:
             console.print(str(error), soft_wrap=True)
-            return EXIT_CODE_OF[error.status]
+            return CODE_OF[error.status]
         except REFUSALS as error:
             return refused(error, root, console)
         # Where the data are not all read yet, the run begins again: they may have been mended.
@@ -141,7 +145,7 @@ def run(
             if not stage and not run_id:
                 held.enter_context(exclusive(root.lock))
                 lease.require_free(root)
-            make_usable(root)
+            make_usable(root, config.metadata)
             from pipeline.history.withdrawal import tell_withdrawn
 
             tell_withdrawn(root)
@@ -154,11 +158,17 @@ def run(
                 record = RunRecord.begin(run_id, command, profile, values, changed)
             if report:
                 record.config, record.options = values, {**options, "skip": report.skip}
+                record.given = given or {}
             record.stage, record.arguments = stage, list(arguments)
             record.go_on(part_command(stage, run_id, arguments) if stage else command)
+            if not begun and (sentence := of_more_steps(before, config)):
+                console.print(sentence, soft_wrap=True)
             choose_plan(record, report, before, console)
             reserve.hold(root.reserve)
+            unchanged.forget(root)
             code, page = _run_locked(config, root, record, before, debug, report, verify, anew, afresh)
+            if record.status in FINISHED:
+                unchanged.remember(asked, root, options, record.run_id, record.given)
         except REFUSALS as error:
             return refused(error, root, console)
     if show and page:
@@ -193,23 +203,25 @@ def _run_locked(
         failure = ""
         try:
             work.run(config, before, verify, anew, afresh)
-            signals.settle()  # a signal changes nothing any more
             following = stages.after(record.stage) if record.stage else ""
             status, reason = outcome.outcome_of_part(work.nodes, following)
+            if status != WAITING:
+                status, reason = copy_after_run(config.push_to, root, status, reason, work.console)
+            signals.settle()  # a signal changes nothing any more
         except BaseException as error:
             signals.settle()
             failure = traceback.format_exc()
             print(failure, file=sys.stderr)  # into the log
             status, reason = explain(error, work.at_work, root.path)
         work.end(status, reason)
-        if EXIT_CODE_OF[status] in (OK, NOT_BLESSED) and status != WAITING:
+        if CODE_OF[status] in (OK, NOT_BLESSED) and status != WAITING:
             work.clean(Retention.of(config))
         if debug and failure:
             work.console.print(failure, soft_wrap=True)
         if status == "interrupted":
             # Threads of Beam and TensorFlow may still be at work: nothing of theirs is worth waiting for.
             os._exit(INTERRUPTED)
-    return EXIT_CODE_OF[status], work.report
+    return CODE_OF[status], work.report
 
 
 def write_skipped(path: Path, problems: Sequence[Problem]) -> None:
@@ -232,7 +244,7 @@ class _Work:
         self._start = self._node_start = time.monotonic()
         self._began, self._seconds = time.time(), record.seconds  # the latter: of earlier parts
         self._progress: RunProgress | None = None
-        self._stall_minutes = 0.0
+        self._stall_minutes, self._grows = 0.0, False
         self._ending = threading.Lock()  # of two threads that tell of the end, the first one counts
 
     def run(
@@ -241,7 +253,8 @@ class _Work:
         """Loads what takes long to load, and runs the graph; `before` are earlier runs, oldest first."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
-        from pipeline import graph, runner
+        from pipeline import graph
+        from pipeline.engine import runner
 
         record, options = self._record, self._record.options
         pipeline = graph.create_pipeline(
@@ -257,16 +270,17 @@ class _Work:
             durations.expected(before, settings),
             not anew and durations.is_repetition(before, settings),
         )
-        self._stall_minutes = config.stall_minutes
+        self._stall_minutes, self._grows = config.stall_minutes, can_grow(config)
         watch = StallWatch(60 * config.stall_minutes, [self._root.path, self._root.serving], self._stop_stall)
         with self._progress, watch:
             told = (self._on_start, self._on_end, self._on_plan)
-            runner.run(pipeline, record.run_id, *told, verify, anew, names, afresh)
+            alone = functools.partial(server.alone, self._root)
+            runner.run(pipeline, record.run_id, *told, verify, anew, names, afresh, config.beam, alone)
 
     def end(self, status: str, reason: str) -> None:
         """Writes and tells what came of the run; the report comes last, for it takes longest."""
         self._ending.acquire()  # never released: there is one end
-        signals.settle(EXIT_CODE_OF[status])
+        signals.settle(CODE_OF[status])
         reserve.release(self._root.reserve)
         record = self._record
         if self.at_work:
@@ -291,6 +305,7 @@ class _Work:
         except Exception as error:  # what broke the run may well break this, too
             traceback.print_exc()
             problems.append(f"{self._folder}: the summary could not be written: {error}")
+        problems += write_last_run(record.config, self._root, told, CODE_OF[status])
         verdict = outcome.verdict(self.nodes, problems)
         with contextlib.suppress(OSError):  # a terminal that was closed
             print_end(told, record, len(self.nodes), self._root, self._folder, self.console, verdict)
@@ -347,7 +362,8 @@ class _Work:
         self.at_work = ""
         self.nodes.append(node)
         if node.name == "Trainer" and node.state == DONE:
-            removal.drop_checkpoints(self._root, self._began)  # what it left is the model now
+            # What it left is the model now, unless one of more steps may go on.
+            removal.drop_checkpoints(self._root, self._began, keep=self._grows)
             if curves := node.first("model_run"):
                 link(self._root, self._record.run_id, curves.path)
         if self._progress:

@@ -22,6 +22,7 @@ from pipeline.history.runs import HistoryError, Run, load, pushes, runs
 from pipeline.history.service import Service, service_of
 from pipeline.history.summary import RunSummary, summarize
 from pipeline.process.exit_codes import BAD_INPUT, OK
+from pipeline.reuse import unchanged
 from pipeline.root import Root
 from pipeline.terminal.console import make_console, make_table
 from pipeline.terminal.verdict import print_verdict
@@ -119,6 +120,7 @@ def _console() -> Console:
 
 def _row(run: Run, summary: RunSummary, service: Service) -> dict[str, Any]:
     version = run.pushes[-1].version if run.pushes else Path(summary.pushed).name
+    again, last = unchanged.again(run.folder)
     return {
         "id": run.id,
         "started": run.started,
@@ -134,6 +136,8 @@ def _row(run: Run, summary: RunSummary, service: Service) -> dict[str, Any]:
         "promoted": run.pushes[-1].reason if run.pushes else "",
         "seconds": run.seconds,
         "next": goes_on(run),
+        "again": again,
+        "last_again": last,
         "problems": run.problems,
     }
 
@@ -168,6 +172,7 @@ def _print_run(run: Run, summary: RunSummary, origin: Lineage, state: str, conso
         "started": f"{_minute(run.started)}, {format_duration(run.seconds)}{memory}",
         "command": run.record.command,
         "next": goes_on(run),
+        "again": _again(*unchanged.again(run.folder)),
         "profile": run.record.profile,
         "settings": changed,
         "data": f"{run.config.get('data', '')}  {summary.data_hash[:16]}".strip(),
@@ -280,7 +285,12 @@ def _minute(started: str) -> str:
 def _result(row: dict[str, Any]) -> str:
     result = str(row["status"]).replace("_", " ")
     text = f"{result}{', promoted' if row['promoted'] else ''} {row['version']}".rstrip()
-    return ", ".join(filter(None, (text, _state(row))))
+    return ", ".join(filter(None, (text, _state(row), _again(row["again"], row["last_again"]))))
+
+
+def _again(times: int, last: str) -> str:
+    """Says how often nothing had changed since a run; empty if no run has asked."""
+    return f"unchanged {times} time{'s' if times > 1 else ''} since, last {_minute(last)}" if times else ""
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +50,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
             )
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # of TOML, of UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     if isinstance(values.get("data"), str) and path.parent != PROFILES:
         values["data"] = path.parent / Path(values["data"]).expanduser()
@@ -81,16 +82,58 @@ def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
             mistakes.append(f"unknown key {key!r}: {hint}")
+    values = {k: v for k, v in values.items() if k in known}
     try:
-        config = PipelineConfig.model_validate({k: v for k, v in values.items() if k in known})
+        config = PipelineConfig.model_validate(values)
     except ValidationError as error:
-        for e in error.errors():
-            where = ".".join(str(part) for part in e["loc"])
-            message = e["msg"].removeprefix("Value error, ")
-            mistakes.append(f"{where}: {message}; received {e['input']!r}" if where else message)
+        mistakes += _sentences(error)
+        # Contradictions are looked for only where each value is possible: leave out what is not.
+        if wrong := {str(e["loc"][0]) for e in error.errors() if e["loc"]}:
+            mistakes += _contradictions({k: v for k, v in values.items() if k not in wrong}, wrong)
     if mistakes:
         raise ConfigError("\n".join([f"{source}:", *(f"  {m}" for m in mistakes)]))
     return config
+
+
+# What pydantic says about bounds, in words of this project.
+_BOUNDS = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "finite_number": "must be a finite number",
+}
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    """One sentence for each mistake, with the setting and the value."""
+    found = []
+    for e in error.errors():
+        where = ".".join(str(part) for part in e["loc"])
+        message = re.sub("^Input should be", "must be", e["msg"].removeprefix("Value error, "))
+        if e["type"] == "secret":
+            found.append(f"{where}: {message}")
+            continue
+        if e["type"] in _BOUNDS:
+            message = _BOUNDS[e["type"]].format(**e.get("ctx", {}))
+        found += [f"{where}: {message}; received {_short(e['input'])}"] if where else message.split("\n")
+    return found
+
+
+def _contradictions(values: Mapping[str, Any], wrong: set[str]) -> list[str]:
+    """The contradictions between possible values; none that tells of a setting whose own value is wrong."""
+    names = re.compile(rf"\b({'|'.join(sorted(wrong))})\b")
+    try:
+        PipelineConfig.model_validate(values)
+    except ValidationError as error:
+        return [sentence for sentence in _sentences(error) if not names.search(sentence)]
+    return []
+
+
+def _short(value: Any, most: int = 60) -> str:
+    """A value as it was written, without the middle of a long one."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 10]}...{text[-7:]}"
 
 
 def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
@@ -106,7 +149,7 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {word}: expected KEY=VALUE")
         try:
             overrides[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:  # of TOML, or a number of thousands of digits
             overrides[key.strip()] = text
     return overrides
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.history.executions import DONE
+from pipeline.history.record import FINISHED
 from pipeline.history.runs import Run
 
 # The duration of these depends mostly on the settings: only runs with the same settings are comparable.
 _BY_SETTINGS = ("Tuner", "Trainer")
-_FINISHED = ("pushed", "unchanged", "not_blessed")
 
 
 def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]:
@@ -31,7 +31,7 @@ def expected(runs: Sequence[Run], config: Mapping[str, Any]) -> dict[str, float]
 
 def is_repetition(runs: Sequence[Run], config: Mapping[str, Any]) -> bool:
     """Whether a run with these settings finished before: with the same data, every output is cached."""
-    return any(run.status in _FINISHED and same_settings(run.config, config) for run in runs)
+    return any(run.status in FINISHED and same_settings(run.config, config) for run in runs)
 
 
 def left(

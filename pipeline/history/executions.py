@@ -12,6 +12,11 @@ from typing import Any
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from pipeline.metadata import server
+from pipeline.metadata.place import StoreError, place_of
+from pipeline.metadata.store import open_store
+from pipeline.root import Root
+
 WAITING, RUNNING, CACHED, DONE, FAILED = "waiting", "running", "cached", "done", "failed"
 STOPPED = "stopped"  # at work when the run was interrupted or killed; nothing went wrong in it
 _STATES = {
@@ -30,10 +35,6 @@ _PUSHED = "PushedModel"
 RESTARTED = "~"  # between a run's id and a number: what it did before a damaged input made it begin again
 CLEANED = "cleaned"  # custom property of a run whose outputs were deleted, as no later run needs them
 _SECONDS_FOR_A_LOCK = 2.0
-
-
-class StoreError(RuntimeError):
-    """ML Metadata cannot be read; the message is a sentence that says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,20 +122,16 @@ class Push:
 
 
 class Executions:
-    """Reads the SQLite file of ML Metadata while a run may be writing to it."""
+    """Reads ML Metadata while a run may be writing to it."""
 
-    def __init__(self, path: Path):
-        """Args: path: path of the file. Raises `StoreError`."""
-        require_readable(path)
-        config = mlmd.ConnectionConfig()
-        config.sqlite.filename_uri = str(path)
-        config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
-        config.retry_options.max_num_retries = 3
-        with _told(path):
-            self._store = MetadataStore(config)
+    def __init__(self, root: Root):
+        """Args: root: root folder with ML Metadata. Raises `StoreError`."""
+        require_readable(root)
+        self._path = root.metadata
+        with _told(self._path):
+            self._store = _open(root)
             kinds = {kind.name for kind in self._store.get_context_types()}
             found = self._store.get_contexts_by_type("pipeline_run") if "pipeline_run" in kinds else []
-        self._path = path
         self.runs = {
             context.name: context.id
             for context in found
@@ -236,11 +233,25 @@ def _context(store: Any, execution: int, kind: str) -> str:
     return next((context.name for context in found if context.type == kind), "")
 
 
-def require_readable(path: Path) -> None:
-    """Raises `StoreError` at once for a file that ML Metadata would retry for 13 seconds.
+def _open(root: Root) -> Any:
+    if place_of(root):
+        return open_store(root)
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = str(root.metadata)
+    config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READONLY
+    config.retry_options.max_num_retries = 3
+    return MetadataStore(config)
+
+
+def require_readable(root: Root) -> None:
+    """Raises `StoreError` at once for what ML Metadata would retry for 13 seconds, or a server for minutes.
 
     SQLite opens the file for writing if permitted: that rolls back the unfinished write of a killed process.
     """
+    if place := place_of(root):
+        server.require_answer(place.where)
+        return
+    path = root.metadata
     if not path.is_file():
         raise StoreError(f"{path}: there is no such file: what the components did is not known")
     try:
@@ -257,6 +268,8 @@ def require_readable(path: Path) -> None:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
+    except StoreError:
+        raise
     except Exception as error:  # RuntimeError of the C++ code, or one of ml_metadata.errors
         raise StoreError(_sentence(path, str(error))) from None
 

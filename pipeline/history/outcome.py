@@ -10,7 +10,7 @@ from pipeline.history.executions import Artifact, Node
 from pipeline.history.record import WAITING
 from unet.dataset.sample import SPLITS
 from unet.evaluation.results import EvaluationDamaged, Verdict, read_verdict
-from unet.registry.records import training_record
+from unet.registry.records import OPERATING_POINT, training_record
 
 SERVED = "Format-Serving"  # subfolder of a model where TFX keeps the SavedModel
 
@@ -33,7 +33,7 @@ def note(node: Node) -> str:
         return hyperparameters.text("reason")
     if node.name == "Trainer" and (model := node.first("model")):
         record = training(model)
-        return "; ".join(filter(None, [record.get("start", ""), _weights(record)]))
+        return "; ".join(filter(None, [record.get("start", ""), _weights(record), _point(record)]))
     if node.name == "Evaluator" and (blessing := node.first("blessing")):
         return "blessed" if blessing.properties.get("blessed") == 1 else "not blessed"
     if pushed := node.first("pushed_model"):
@@ -47,6 +47,14 @@ def training(model: Artifact) -> dict[str, Any]:
         return training_record(model_path(model))
     except (OSError, ValueError):
         return {}
+
+
+def _point(record: Mapping[str, Any]) -> str:
+    """Describes the chosen operating point; empty if the most likely class decides."""
+    point = record.get(OPERATING_POINT, {})
+    if why_not := point.get("why_not"):
+        return f"no threshold for {point['aim']}: {why_not}"
+    return f"threshold {point['threshold']:.4g} for {point['aim']}" if point else ""
 
 
 def _weights(record: Mapping[str, Any]) -> str:

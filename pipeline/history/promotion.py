@@ -11,11 +11,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.resolvers import mlmd as lineage
 from pipeline.history.executions import Artifact
+from pipeline.metadata.store import open_store
 from pipeline.root import Root
 
 TYPE = "Promotion"
@@ -64,13 +64,6 @@ def int_of(artifact: mlmd.Artifact, key: str) -> int:
 def text_of(artifact: mlmd.Artifact, key: str) -> str:
     """Returns a text among the custom properties of an artifact; empty if it is not set."""
     return artifact.custom_properties[key].string_value if key in artifact.custom_properties else ""
-
-
-def open_store(root: Root) -> MetadataStore:
-    """Opens ML Metadata for writing; the caller holds the lock of the root."""
-    config = mlmd.ConnectionConfig()
-    config.sqlite.filename_uri = str(root.metadata)
-    return MetadataStore(config)
 
 
 class Record:

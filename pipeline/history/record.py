@@ -18,9 +18,10 @@ from typing import Any
 
 from unet.files import atomic_write
 
-RECORD = "run.json"
+RECORD, SUMMARY, REPORT = "run.json", "summary.json", "report.html"  # in the folder of a run
 LIBRARIES = ("tfx", "tensorflow", "keras", "apache-beam")
 RUNNING, WAITING = "running", "waiting"  # the latter: for the next part of the run
+FINISHED = ("pushed", "unchanged", "not_blessed")  # of a run that came to its end
 
 
 class Unreadable(ValueError):
@@ -53,6 +54,8 @@ class RunRecord:
         arguments: words of the command line that all parts of the run share.
         options: what the first part found out or was told beside the settings: `skip` (names of samples to
             leave out, or None), `skip-bad`, `rebaseline`, and `memory`, bytes that the whole plan needs.
+        given: what the first part was given, see `pipeline.reuse.unchanged.given`; empty if not known.
+        same_as: id of the run whose components are those of this one, which ran none, as nothing was new.
     """
 
     run_id: str
@@ -74,6 +77,8 @@ class RunRecord:
     stage: str = ""
     arguments: list[str] = dataclasses.field(default_factory=list)
     options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    given: dict[str, str] = dataclasses.field(default_factory=dict)
+    same_as: str = ""
 
     @classmethod
     def begin(

@@ -23,10 +23,10 @@ from pipeline.history.executions import (
     Executions,
     Node,
     Push,
-    StoreError,
 )
 from pipeline.history.record import RECORD, WAITING, RunRecord, Unreadable, moment, read_record
 from pipeline.history.store import Misplaced, require_place
+from pipeline.metadata.place import StoreError, store_name
 from pipeline.process.lock import holder
 from pipeline.root import Root
 
@@ -107,16 +107,25 @@ def ids(root: Path) -> list[str]:
     return _History(root).names
 
 
+def newest_config(root: Path) -> dict[str, Any]:
+    """Returns every setting of the newest run by its name; empty if they cannot be read."""
+    try:
+        return read_record(Root.at(root).run(ids(root)[-1])).config
+    except (HistoryError, IndexError, OSError, Unreadable):
+        return {}
+
+
 def pushes(root: Path) -> list[Push]:
     """Returns all versions that were deployed under a root, oldest first.
 
     Raises:
         HistoryError: the root does not exist, or ML Metadata cannot be read.
     """
-    if not root.is_dir():
-        raise HistoryError(f"{root}: there is no such folder: give --root")
+    place = Root.at(root)
+    if place.why_absent:
+        raise HistoryError(place.why_absent)
     try:
-        return Executions(Root.at(root).metadata).pushes()
+        return Executions(place).pushes()
     except StoreError as error:
         raise HistoryError(str(error)) from None
 
@@ -145,13 +154,13 @@ class _History:
 
     def __init__(self, root: Path):
         self._root = Root.at(root)
-        if not root.is_dir():
-            raise HistoryError(f"{root}: there is no such folder: give --root")
+        if self._root.why_absent:
+            raise HistoryError(self._root.why_absent)
         self._store: Executions | None = None
         self._problem = ""
         self._pushes: list[Push] = []
         try:
-            self._store = Executions(self._root.metadata)
+            self._store = Executions(self._root)
             self._pushes = self._store.pushes()
             require_place(self._root)
         except (StoreError, Misplaced) as error:
@@ -179,11 +188,13 @@ class _History:
         nodes: list[Node] = []
         if self._store:
             try:
-                nodes = self._store.nodes(name)
+                nodes = self._store.nodes(record.same_as or name)
             except StoreError as error:
                 problems.append(str(error))
             if not nodes and record.nodes and record.components:
-                problems.append(f"{self._root.metadata}: it does not know run {name}")
+                problems.append(f"{store_name(self._root)}: it does not know run {name}")
+        if record.same_as:
+            nodes = [dataclasses.replace(node, state=CACHED, same_as=record.same_as) for node in nodes]
         began = _seconds_of(record.started) or (self._store.began(name) if self._store else 0.0)
         status, reason, seconds = record.status, record.reason, record.seconds
         if status == RUNNING:

@@ -12,11 +12,13 @@ from typing import Any
 
 from pipeline.history import outcome
 from pipeline.history.executions import CACHED, DONE, WAITING
-from pipeline.history.record import Unreadable, read_json, write_json
+from pipeline.history.record import SUMMARY, Unreadable, read_json, write_json
 from pipeline.history.runs import Run, load
 from unet.training.files import TRIALS
 
-SUMMARY = "summary.json"
+# Of the fields and of the exit codes, as docs/reference/summary.md describes them. A new field leaves it;
+# one that is gone, has another type or another meaning raises it.
+FORMAT_VERSION = 1
 
 ImageStatistics = dict[str, float | None]  # None: could not be measured
 
@@ -41,6 +43,7 @@ class RunSummary:
         data_hash: fingerprint of the content of the data and its splits.
         pushed: folder of the version that holds the model, or empty.
         warnings: sentences about the data that did not stop the run.
+        format_version: version of these fields, by which programs know what to expect.
     """
 
     run_id: str
@@ -67,6 +70,10 @@ class RunSummary:
     warnings: list[str] = dataclasses.field(default_factory=list)
     peak_memory_mb: int = 0
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+_FIELDS = {field.name for field in dataclasses.fields(RunSummary)}
 
 
 def summarize(run: Run) -> RunSummary:
@@ -79,7 +86,7 @@ def summarize(run: Run) -> RunSummary:
     summary.thresholds = run.config.get("thresholds", {})
     before = _written(run)
     if before and all(node.state == WAITING for node in run.nodes):
-        for name in before.keys() - {"status", "reason", "seconds", "started"}:
+        for name in before.keys() - {"status", "reason", "seconds", "started", "format_version"}:
             setattr(summary, name, before[name])
         return summary
     if loading := run.record.components.get("(loading)"):
@@ -125,6 +132,17 @@ def write(root: Path, run_id: str) -> RunSummary:
     return summary
 
 
+def read(folder: Path) -> RunSummary:
+    """Reads the summary in the folder of a run.
+
+    Raises:
+        OSError: there is none.
+        Unreadable: it is damaged.
+    """
+    values = read_json(folder / SUMMARY)
+    return RunSummary(**{name: value for name, value in values.items() if name in _FIELDS})
+
+
 def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageStatistics]:
     """Returns the metrics of the model and of the last blessed one."""
     if not run.artifact("Evaluator", "evaluation"):
@@ -145,8 +163,7 @@ def _written(run: Run) -> dict[str, Any]:
         values = read_json(run.folder / SUMMARY)
     except (FileNotFoundError, Unreadable):
         return {}
-    known = {field.name for field in dataclasses.fields(RunSummary)}
-    return {name: value for name, value in values.items() if name in known}
+    return {name: value for name, value in values.items() if name in _FIELDS}
 
 
 def _lists_trials(path: Path) -> bool:

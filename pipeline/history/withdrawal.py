@@ -14,7 +14,8 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from components.resolvers import mlmd as lineage
 from pipeline.history.executions import require_readable
 from pipeline.history.outcome import SERVED
-from pipeline.history.promotion import int_of, open_store, text_of
+from pipeline.history.promotion import int_of, text_of
+from pipeline.metadata.store import open_store
 from pipeline.root import Root
 from unet.registry.records import digest
 from unet.registry.versions import settle
@@ -38,7 +39,7 @@ def tell_withdrawn(root: Root) -> None:
         settle(root.serving)
         return
     try:
-        require_readable(root.metadata)
+        require_readable(root)
     except BaseException:
         settle(root.serving)
         raise

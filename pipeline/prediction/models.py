@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.root import Root
+from pipeline.terminal.command import command
 from unet.registry.versions import newest_version, version_number, versions
 
 
@@ -21,7 +22,7 @@ def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path],
         version = newest_version(serving)
         if version is None:
             advice = (
-                "run `python run_pipeline.py` first, or give --model (a run that was not blessed names its "
+                f"run `{command('run')}` first, or give --model (a run that was not blessed names its "
                 "model at its end, and in its summary.json)"
             )
             return [], [f"{serving}: no model was pushed yet: {advice}"]

@@ -10,6 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pipeline.engine.workers import WorkerLost
+from pipeline.metadata.place import Unreachable
 from pipeline.process import signals
 from unet.errors import BadInput, ExportRejected, ImagesLost, TrainingFailed
 
@@ -46,7 +48,11 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
         return "bad_input", message
     if isinstance(error, TrainingFailed | ExportRejected | ImagesLost):
         return "failed", message
+    if isinstance(error, Unreachable):
+        return "interrupted", message
     where = f"{component}: " if component else ""
+    if isinstance(error, WorkerLost):
+        return "failed", f"{where}{message}"
     for number, advice in _OF_THE_MACHINE.items():
         # TensorFlow, Beam and SQLite make other exceptions of it.
         if (isinstance(error, OSError) and error.errno == number) or os.strerror(number) in message:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.history.durations import format_duration
-from pipeline.history.executions import Executions, StoreError
+from pipeline.history.executions import Executions
+from pipeline.metadata.place import StoreError
 from pipeline.report import charts
 from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import (
@@ -68,7 +69,7 @@ def with_blessed(artifacts: RunArtifacts) -> dict[str, Any]:
 def _run_of_model(artifacts: RunArtifacts, model: int | None) -> str:
     """Returns the id of the run that trained a model; empty if not known."""
     try:
-        return Executions(artifacts.root.metadata).maker(model) if model else ""
+        return Executions(artifacts.root).maker(model) if model else ""
     except StoreError:
         return ""
 

@@ -15,6 +15,7 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline.history.durations import format_duration
+from pipeline.history.record import REPORT
 from pipeline.history.runs import Run, load
 from pipeline.report import change, data, formats, gallery, provenance, quality, scores, training, verdict
 from pipeline.report.artifacts import Evaluated, Missing, NotReached, RunArtifacts
@@ -22,7 +23,6 @@ from pipeline.report.scores import Scores
 from pipeline.root import Root
 from unet.files import atomic_write
 
-REPORT = "report.html"
 _log = logging.getLogger(__name__)
 
 

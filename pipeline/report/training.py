@@ -9,11 +9,13 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.history import outcome
 from pipeline.report import charts, pictures
 from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.report.charts import Series
 from pipeline.report.formats import count, finite, metric, number, setting, short
 from pipeline.report.pictures import Panel
+from unet.registry.records import OPERATING_POINT
 from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
 from unet.training.settings import STILL
 
@@ -48,6 +50,8 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
     scores = columns.get("val_foreground_iou", [])
     best = max((score for score in scores if score is not None and finite(score) is not None), default=None)
     kept = ""
+    if artifacts.run.config.get("refit"):
+        kept = "The last weights were kept: the training learned from the eval images, too (refit)."
     if best is not None:
         kept = (
             f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of "
@@ -62,8 +66,26 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
         "best": kept,
         "names": [headings[name] for name in names],
         "rows": [(f"{step:,.0f}", [short(value) for value in values]) for step, *values in rows[::every]],
+        "point": _operating_point(artifacts),
         "tensorboard": f"tensorboard --logdir {shlex.quote(str(artifacts.root.tensorboard))}",
     }
+
+
+def _operating_point(artifacts: RunArtifacts) -> dict[str, Any] | None:
+    """Tells how the model decides and what that changed on the eval images; None if the setting is argmax."""
+    model = artifacts.run.artifact("Trainer", "model")
+    point = outcome.training(model).get(OPERATING_POINT) if model else None
+    if not point:
+        return None
+    about = "The threshold that serves this best on the eval images; the test images were not looked at."
+    if point["why_not"]:
+        about = f"Nothing could be chosen: {point['why_not']}. The likelier class decides."
+    names, chosen = ("precision", "recall", "dice"), point["chosen"]
+    rows = [
+        ("The likelier class", short(0.5), [number(point["argmax"][name]) for name in names]),
+        (f"Chosen for {point['aim']}", short(point["threshold"]), [number(chosen[name]) for name in names]),
+    ]
+    return {"class": artifacts.classes[-1], "about": about, "rows": rows}
 
 
 def _per_class(artifacts: RunArtifacts) -> dict[str, str]:

@@ -15,9 +15,9 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.history.executions import require_readable
-from pipeline.history.promotion import open_store
-from pipeline.history.store import require_place
+from pipeline.history.store import settle_place
 from pipeline.history.withdrawal import tell_withdrawn
+from pipeline.metadata.store import open_store
 from pipeline.retention.needs import Needs, find_needs
 from pipeline.retention.settings import Retention
 from pipeline.root import Root
@@ -71,10 +71,10 @@ def make_plan(root: Root, settings: Retention) -> Plan:
 
     Raises:
         StoreError: ML Metadata cannot be read, so it is not known what is needed.
-        Misplaced: the root was moved or copied, so ML Metadata names other folders.
+        Misplaced: the root is a copy, so ML Metadata names other folders.
     """
-    require_readable(root.metadata)
-    require_place(root)
+    require_readable(root)
+    settle_place(root)
     tell_withdrawn(root)
     store = open_store(root)
     needs = find_needs(root, store, settings)

@@ -17,11 +17,13 @@ from pathlib import Path
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.history.executions import CLEANED
-from pipeline.history.promotion import open_store
+from pipeline.metadata.store import open_store
 from pipeline.retention.plan import Plan, last_use
 from pipeline.root import Root
 from unet.files import fsync
 from unet.registry.versions import remove
+
+_COMPLETE = "complete"  # file beside the checkpoints of a training that is complete
 
 
 def delete(root: Root, plan: Plan) -> None:
@@ -63,20 +65,36 @@ def finish(root: Root) -> None:
     _empty(root)
 
 
-def drop_checkpoints(root: Root, since: float) -> None:
+def drop_checkpoints(root: Root, since: float, keep: bool = False) -> None:
     """Deletes the checkpoints of a training that is complete: those that the run at work used.
+
+    Those of a search go in any case; of complete trainings, one at most keeps its own.
 
     Args:
         root: root folder, whose lock the caller holds.
         since: start of the run in seconds since the epoch.
+        keep: whether to keep those of the training, from which one of more steps goes on.
     """
     if root.checkpoints.is_dir() and not root.checkpoints.is_symlink():
         for folder in root.checkpoints.iterdir():
-            if folder.is_dir() and not folder.is_symlink() and last_use(folder) >= since:
+            if not folder.is_dir() or folder.is_symlink():
+                continue
+            if last_use(folder) < since:
+                if is_complete(folder):
+                    _move_away(root, folder)
+            elif keep and not folder.name.startswith("search-"):
+                (folder / _COMPLETE).touch()
+            else:
                 _move_away(root, folder)
         _empty(root)
         if not any(root.checkpoints.iterdir()):
             root.checkpoints.rmdir()
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether a folder of checkpoints is that of a complete training that none of more steps took up."""
+    mark = folder / _COMPLETE
+    return mark.exists() and mark.stat().st_mtime >= max(p.stat().st_mtime for p in folder.iterdir())
 
 
 def _move_away(root: Root, path: Path) -> None:

@@ -9,10 +9,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
+INSTALLED = "unet-pipeline"  # the command of an installed package, as pyproject.toml names it
+
+
+def is_checkout() -> bool:
+    """Whether this is a checkout: an installed package has neither the server nor the bundled images."""
+    return (CHECKOUT / "run_pipeline.py").is_file()
+
+
+def program() -> list[str]:
+    """Words that, after those of an interpreter, start the pipeline from any folder."""
+    return [str(CHECKOUT / "run_pipeline.py")] if is_checkout() else ["-m", "pipeline.cli"]
+
+
+def program_name() -> str:
+    """The name of the program in its help."""
+    return "run_pipeline.py" if is_checkout() else INSTALLED
 
 
 def command_of(arguments: Sequence[str]) -> str:
     """What was typed, to be pasted again; `arguments` as in `sys.argv`."""
+    if Path(arguments[0]).name in (INSTALLED, "cli.py"):
+        arguments = [*_pasted_program(), *arguments[1:]]
     return f"{shlex.quote(os.path.relpath(sys.executable))} {shlex.join(arguments)}"
 
 
@@ -22,7 +40,7 @@ def command(*words: object) -> str:
     Args:
         words: name of the command, and its arguments.
     """
-    return command_of([os.path.relpath(CHECKOUT / "run_pipeline.py"), *map(str, words)])
+    return command_of([*_pasted_program(), *map(str, words)])
 
 
 def part_command(stage: str, run_id: str, arguments: Sequence[str]) -> str:
@@ -40,3 +58,7 @@ def in_checkout(line: str) -> str:
     """A shell command that has to run in the folder of the checkout; with `cd` where that is another one."""
     here = os.path.relpath(CHECKOUT)
     return line if here == "." else f"cd {shlex.quote(here)} && {line}"
+
+
+def _pasted_program() -> list[str]:
+    return [os.path.relpath(word) if os.path.isabs(word) else word for word in program()]

@@ -12,8 +12,9 @@ from pipeline import stages
 from pipeline.history.durations import format_duration
 from pipeline.history.record import RunRecord
 from pipeline.history.summary import RunSummary
+from pipeline.retention.removal import is_complete
 from pipeline.root import Root
-from pipeline.terminal.command import command, in_checkout, part_command
+from pipeline.terminal.command import command, in_checkout, is_checkout, part_command
 from pipeline.terminal.verdict import print_verdict
 from unet.evaluation.results import Check, Verdict
 from unet.masks.background import foreground
@@ -73,7 +74,8 @@ def print_end(
 def _kept(finished: int, total: int, root: Root) -> str:
     """What a run that was stopped leaves for the next one."""
     parts = [f"{finished} of {total} components"] if finished else []
-    steps = [int(path.stem.rpartition("-")[2]) for path in root.checkpoints.glob("*/step-*.npz")]
+    found = [path for path in root.checkpoints.glob("*/step-*.npz") if not is_complete(path.parent)]
+    steps = [int(path.stem.rpartition("-")[2]) for path in found]
     if steps:
         parts.append(f"the training up to step {max(steps)}")
     elif any(root.checkpoints.glob("search-*/trial_*")):
@@ -92,7 +94,8 @@ def _hints(
             option = f" --root {shlex.quote(str(root.path))}"
             models = shlex.quote(str(root.serving))
             serve = f"make setup-serving && .venv-serving/bin/python -m serving --model-dir {models}"
-        hints = [f"{predict}{option}", f"  serve     {in_checkout(serve)}", *hints, *_weakest(summary)]
+        served = in_checkout(serve) if is_checkout() else "from a checkout: the server is not installed"
+        hints = [f"{predict}{option}", f"  serve     {served}", *hints, *_weakest(summary)]
     elif summary.status == "not_blessed":
         hints = [f"{predict} --model {shlex.quote(str(summary.model))}", *hints, *_weakest(summary)]
         if advice := _next(summary, record, verdict):

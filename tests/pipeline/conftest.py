@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipeline.answered_runs import Place, make_place
 from tests.pipeline.recorded_runs import RecordedRuns
 
 
@@ -16,3 +17,9 @@ def recorded(tmp_path: Path) -> Iterator[RecordedRuns]:
     yield runs
     with suppress(AttributeError):
         runs.close()
+
+
+@pytest.fixture
+def place(recorded: RecordedRuns, tmp_path: Path) -> Place:
+    """A root whose last run left its answer."""
+    return make_place(recorded, tmp_path)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx.dsl.compiler import compiler, constants
-from tfx.orchestration.portable import runtime_parameter_utils
 
 from pipeline.config.settings import PipelineConfig
+from pipeline.engine.runner import compiled, node_names
 from pipeline.graph import create_pipeline
+from pipeline.metadata.place import new_place, write_place
+from pipeline.metadata.settings import Database
 from pipeline.root import Root
-from pipeline.runner import node_names
 
 ALWAYS = [
     "ImageMaskExampleGen", "StatisticsGen", "SchemaGen", "ExampleValidator", "BlessedStatistics",
@@ -50,8 +50,8 @@ def custom(pipeline: Any, component: str) -> dict[str, Any]:
     [
         ({}, [], []),
         ({"tune": "never"}, ["Tuner"], []),
-        ({"warm_start": True}, [], ["WarmStart"]),
-        ({"warm_start": True, "tune": "never"}, ["Tuner"], ["WarmStart"]),
+        ({"warm_start": "latest"}, [], ["WarmStart"]),
+        ({"warm_start": "latest", "tune": "never"}, ["Tuner"], ["WarmStart"]),
     ],
 )
 def test_the_components_of_a_configuration(data: Path, settings: dict[str, Any], absent, added):
@@ -72,7 +72,7 @@ def test_tiles_have_the_border_only_where_it_weighs(data: Path, weight: float, b
     tiles = json.loads(
         custom(graph(data, border_weight=weight, depth=3, patch_size=444), "Transform")["tiles"]
     )
-    assert (tiles["with_border"], tiles["levels"], tiles["image_channels"], tiles["class_count"]) == (
+    assert (tiles["with_border"], tiles["depth"], tiles["image_channels"], tiles["class_count"]) == (
         border, 3, 1, 2
     )  # fmt: skip
 
@@ -97,8 +97,8 @@ def test_the_order_of_the_classes_is_kept(data: Path):
 def test_the_trainer_knows_what_was_searched(data: Path, tune: str, over: dict[str, Any]):
     found = custom(graph(data, tune=tune, tune_over=over), "Trainer")
     assert json.loads(found["tune_over"]).get("dropout") == over.get("dropout")
-    assert found["warm_start"] == 0
-    assert custom(graph(data, warm_start=True), "Trainer")["warm_start"] == 1
+    assert found["warm_start"] == "none"
+    assert custom(graph(data, warm_start="latest"), "Trainer")["warm_start"] == "latest"
 
 
 def test_what_is_skipped_and_what_is_compared_is_handed_on(data: Path):
@@ -114,15 +114,41 @@ def test_the_facts_of_the_card_do_not_say_where_the_data_lie(data: Path):
     assert {len(facts["code"]), len(facts["configuration"])} == {12}
     moved = data.rename(data.with_name("moved"))
     assert json.loads(told(graph(moved), "Pusher")["facts"]) == facts
+    beam = {"options": {"direct_num_workers": 2}}
+    assert json.loads(told(graph(moved, beam=beam), "Pusher")["facts"]) == facts
     assert (
         json.loads(told(graph(moved, steps=7), "Pusher")["facts"])["configuration"] != facts["configuration"]
     )
 
 
 def test_the_pusher_is_told_which_run_it_is_part_of(data: Path):
-    ir = compiler.Compiler().compile(graph(data))
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: "20261128-020000"}
-    )
+    ir, _ = compiled(graph(data), "20261128-020000")
     [pusher] = [node.pipeline_node for node in ir.nodes if node.pipeline_node.node_info.id == "Pusher"]
     assert pusher.parameters.parameters["run"].field_value.string_value == "20261128-020000"
+    assert contexts_of(pusher) == {"unet", "20261128-020000", "unet.Pusher"}
+
+
+def contexts_of(node: Any) -> set[str]:
+    return {context.name.field_value.string_value for context in node.contexts.contexts}
+
+
+def test_a_root_that_shares_a_database_has_its_own_names_there(tmp_path: Path, data: Path):
+    where = Database(backend="mysql", host="db", database="mlmd", user="ada")
+    root = Root(tmp_path / "shared")
+    root.path.mkdir()
+    place = new_place(root, where)
+    write_place(root, place)
+    pipeline = create_pipeline(PipelineConfig(data=data, channels=1), root)
+    ir, deployment = compiled(pipeline, "night-1")
+    assert deployment.metadata_connection_config.database_connection_config.mysql.host == "db"
+    assert ir.pipeline_info.id == place.pipeline
+    [pusher] = [node.pipeline_node for node in ir.nodes if node.pipeline_node.node_info.id == "Pusher"]
+    assert pusher.parameters.parameters["run"].field_value.string_value == "night-1"
+    for node in (wrapper.pipeline_node for wrapper in ir.nodes):
+        name = node.node_info.id
+        own = {place.pipeline, f"{place.pipeline}.night-1", f"{place.pipeline}.{name}"}
+        assert contexts_of(node) == own
+        # What it reads is looked for in its own pipeline alone.
+        for channel in (c for read in node.inputs.inputs.values() for c in read.channels):
+            asked = {query.name.field_value.string_value for query in channel.context_queries}
+            assert place.pipeline in asked

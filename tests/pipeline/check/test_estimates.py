@@ -31,10 +31,19 @@ def test_more_and_larger_images_take_more(tmp_path: Path) -> None:
     assert str(few).startswith(f"about {few.tiles} tiles, ")
 
 
-@pytest.mark.parametrize("setting", [{"base_filters": 32}, {"batch_size": 8}, {"patch_size": 572}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"base_filters": 32}, {"batch_size": 8}, {"patch_size": 572}, {"normalization_layer": "batch"}],
+)
 def test_a_larger_step_takes_more_memory(setting: dict[str, Any], tmp_path: Path) -> None:
     usual = estimated(tmp_path / "a", (64, 64))
     assert estimated(tmp_path / "b", (64, 64), **setting).memory > usual.memory
+
+
+def test_a_stem_takes_less_memory(tmp_path: Path) -> None:
+    usual = estimated(tmp_path / "a", (64, 64))
+    stem = {"stem_stride": 2, "depth": 3, "patch_size": 440}
+    assert estimated(tmp_path / "b", (64, 64), **stem).memory < usual.memory
 
 
 def test_the_smaller_plan_takes_less_memory_where_images_are_large_or_tiles_are_kept(tmp_path: Path) -> None:

@@ -63,6 +63,14 @@ def test_windows_fit_small_images(tmp_path: Path) -> None:
     load(overrides={"patch_size": int(patch.value)})  # a valid one
 
 
+def test_the_patch_fits_a_network_with_a_stem(tmp_path: Path) -> None:
+    write_discs(tmp_path, 300, 20)
+    stem = {"depth": 3, "stem_stride": 2}
+    patch = proposed(tmp_path, patch_size=440, **stem)["patch_size"]
+    load(overrides={"patch_size": int(patch.value), **stem})  # a valid one
+    assert "2.7 times" in patch.reason
+
+
 def test_tissue_is_no_object(tmp_path: Path) -> None:
     write_discs(tmp_path, 200, 20)
     for path in (tmp_path / "masks").iterdir():

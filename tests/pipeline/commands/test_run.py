@@ -77,7 +77,8 @@ import sys
 from pathlib import Path
 from pipeline.history import runs
 from pipeline.process import signals
-from pipeline.commands.run import EXIT_CODE_OF, _Work
+from pipeline.commands.run import _Work
+from pipeline.process.exit_codes import CODE_OF
 from pipeline.root import Root
 root = Root(Path(sys.argv[1]))
 run = runs.load(root.path, "1")
@@ -86,7 +87,7 @@ work = _Work(root, run.record, sys.stdout)
 signals.watch(work.give_up)
 work.nodes = run.nodes
 work.end("pushed", "")
-sys.exit(EXIT_CODE_OF["pushed"])
+sys.exit(CODE_OF["pushed"])
 """
 
 
@@ -166,7 +167,8 @@ def test_a_run_that_stands_still_in_native_code_is_ended_and_recorded_as_failed(
 ON_A_FULL_DISK = """
 import sys
 from pathlib import Path
-from pipeline.commands.run import EXIT_CODE_OF, _Work
+from pipeline.commands.run import _Work
+from pipeline.process.exit_codes import CODE_OF
 from pipeline.history import runs
 from pipeline.process import log, reserve
 from pipeline.process.failures import explain

@@ -17,6 +17,14 @@ from unet.registry.records import TRAINING_RECORD
         ({"class_weights": {"sky": 1.0, "cell": 1.0}}, ""),
         ({"class_weights": {"sky": 0.5625, "cell": 4.5}}, "class weights sky 0.562, cell 4.5"),
         ({"start": "afresh", "class_weights": {"sky": 2.0}}, "afresh; class weights sky 2"),
+        (
+            {"operating_point": {"aim": "dice", "threshold": 0.25, "why_not": ""}},
+            "threshold 0.25 for dice",
+        ),
+        (
+            {"operating_point": {"aim": "precision>=0.9", "threshold": 0.5, "why_not": "too hard"}},
+            "no threshold for precision>=0.9: too hard",
+        ),
     ],
 )
 def test_a_training_says_where_it_started_and_how_classes_were_weighed(record, said, tmp_path):

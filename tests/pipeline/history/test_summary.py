@@ -18,6 +18,7 @@ FIELDS = {
     "run_id", "config", "started", "status", "reason", "seconds", "components", "images", "metrics",
     "baseline", "thresholds", "verdict", "learning_rate", "trials", "steps", "best_step",
     "declined", "start", "model", "data_hash", "pushed", "warnings", "peak_memory_mb", "versions",
+    "format_version",
 }  # fmt: skip
 
 

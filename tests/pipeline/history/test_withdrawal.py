@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.history.executions import StoreError
 from pipeline.history.lineage import run_of_version
 from pipeline.history.outcome import model_path
 from pipeline.history.promotion import last_blessed
 from pipeline.history.runs import load, pushes
 from pipeline.history.withdrawal import tell_withdrawn
+from pipeline.metadata.place import StoreError
 from tests.pipeline.recorded_runs import RecordedRuns
 from unet.registry.versions import LATEST, Withdrawn, push, roll_back, versions
 

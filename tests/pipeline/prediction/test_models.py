@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.prediction.models import find_model, find_models
 from pipeline.root import Root
+from pipeline.terminal.command import command
 from tests.pipeline.recorded_runs import COMPLETE, RecordedRuns
 
 
@@ -64,7 +65,7 @@ def test_what_is_no_model_is_told(serving: Path, given: str, problem: str):
 def test_where_no_version_is_there_the_advice_says_how_to_get_one(tmp_path: Path):
     models, [problem] = find_models([], tmp_path)
     assert models == []
-    assert problem.startswith(f"{tmp_path}: no model was pushed yet: run `python run_pipeline.py` first")
+    assert problem.startswith(f"{tmp_path}: no model was pushed yet: run `{command('run')}` first")
     assert find_models(["3"], tmp_path)[1] == [f"{tmp_path}: no version 3; there are: none"]
 
 

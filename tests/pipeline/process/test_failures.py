@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.engine.workers import WorkerLost
+from pipeline.metadata.place import StoreError, Unreachable
 from pipeline.process.failures import explain
 from unet.errors import BadInput, TrainingFailed
 
@@ -31,6 +33,8 @@ BEAM = """Traceback (most recent call last):
         (KeyError("x [while running 'A']"), "failed", 'Trainer: KeyError: "x"'),
         (RuntimeError("MemoryError [while running 'A']"), "failed", "Trainer: out of memory: lower patch"),
         (RuntimeError("OSError: [Errno 28] No space left on device"), "failed", "the disk is full"),
+        (Unreachable("the database on a:1 was lost"), "interrupted", "the database on a:1 was lost"),
+        (StoreError("a: half-written"), "failed", "Trainer: StoreError: a: half-written"),
         (RuntimeError("nothing special"), "failed", "Trainer: RuntimeError: nothing special"),
         (MemoryError(), "failed", "Trainer: out of memory: lower patch_size"),
         (OSError(errno.ENOSPC, "No space left", "x"), "failed", "the disk is full: make room in /root"),
@@ -46,6 +50,7 @@ BEAM = """Traceback (most recent call last):
         (PermissionError(errno.EACCES, "Denied", "/a"), "failed", "Trainer: /a: Denied"),
         (ValueError("first line\nsecond"), "failed", "Trainer: ValueError: first line"),
         (ValueError(), "failed", "Trainer: ValueError"),
+        (WorkerLost("a worker of Beam is lost"), "failed", "Trainer: a worker of Beam is lost"),
     ],
 )  # fmt: skip
 def test_an_exception_becomes_a_sentence(error, status, reason):

@@ -9,6 +9,12 @@ import pytest
 
 from pipeline.process import signals
 
+TO_STOP = 1.0  # seconds, instead of those that a user waits
+_SOON = f"""
+from pipeline.process import signals
+signals.SECONDS_TO_STOP, signals.SECONDS_BETWEEN = {TO_STOP}, 0.5
+"""
+
 SWALLOW = """
 import signal, sys, time
 from pipeline.process import signals
@@ -43,21 +49,23 @@ def test_what_a_background_job_or_nohup_ignores_stays_ignored_but_sigterm_is_obe
     time.sleep(0.2)
     process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(signals.SECONDS_TO_STOP + 1)
+        process.wait(TO_STOP + 1)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 75
 
 
 STUCK = """
-import hashlib, sys
+import ctypes, sys
 from pipeline.process import signals
+library, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+library.pthread_mutex_lock(mutex)
 signals.install()
 signals.watch(lambda: print("last words", flush=True))
 while True:
     try:
         print("ready", flush=True)
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no exception is raised
+        library.pthread_mutex_lock(mutex)  # for ever, and no exception is raised in it
     except KeyboardInterrupt:
         pass
 """
@@ -71,7 +79,7 @@ def _heed_all() -> None:
 
 def start(code: str) -> subprocess.Popen:
     process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", _SOON + code],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=_heed_all,

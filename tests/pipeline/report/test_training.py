@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from pipeline.config.settings import PipelineConfig
+from pipeline.history.outcome import SERVED
 from pipeline.report import training
 from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from tests.pipeline.report.conftest import Made
+from tests.pipeline.report.pages import page
+from unet.registry.records import TRAINING_RECORD
 from unet.training.files import CURVES, SAMPLES, SAMPLES_INDEX, TRIALS
 from unet.training.settings import STILL
 
@@ -161,3 +164,41 @@ def test_no_samples_are_told(make: Callable[..., Made]):
     (made.folder("Trainer", "model_run") / SAMPLES / SAMPLES_INDEX).write_text("[]")
     with pytest.raises(Missing, match="holds no samples"):
         training.samples(artifacts(made))
+
+
+POINT: dict[str, Any] = {
+    "aim": "precision>=0.9",
+    "threshold": 0.75,
+    "why_not": "",
+    "argmax": {"precision": 0.8, "recall": 0.9, "dice": 0.847},
+    "chosen": {"precision": None, "recall": 0.7, "dice": 0.79},
+}
+
+
+def with_record(made: Made, **record: Any) -> Made:
+    path = made.folder("Trainer", "model") / SERVED / TRAINING_RECORD
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    return made
+
+
+def test_how_the_model_decides_is_told_with_what_it_changed(make: Callable[..., Made]):
+    made = with_record(make(), operating_point=POINT)
+    found = training.curves(artifacts(made))["point"]
+    assert found["rows"] == [
+        ("The likelier class", "0.5", ["0.800", "0.900", "0.847"]),
+        ("Chosen for precision>=0.9", "0.75", ["–", "0.700", "0.790"]),
+    ]
+    text = page(made).text["curves"]
+    assert "Chosen for precision>=0.9" in text
+    assert "the test images were not looked at" in text
+
+
+def test_an_aim_out_of_reach_is_told(make: Callable[..., Made]):
+    point = POINT | {"threshold": 0.5, "why_not": "no threshold reaches it"}
+    found = training.curves(artifacts(with_record(make(), operating_point=point)))["point"]
+    assert found["about"] == "Nothing could be chosen: no threshold reaches it. The likelier class decides."
+
+
+def test_the_most_likely_class_needs_no_words(make: Callable[..., Made]):
+    assert training.curves(artifacts(with_record(make(), steps=60)))["point"] is None

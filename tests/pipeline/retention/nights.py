@@ -10,9 +10,9 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.commands.rollback import rollback
 from pipeline.history.lineage import lineage, run_of_version
-from pipeline.history.promotion import open_store
 from pipeline.history.runs import load, runs
 from pipeline.history.summary import summarize
+from pipeline.metadata.store import open_store
 from pipeline.report.page import write_report
 from pipeline.retention.plan import Plan, make_plan
 from pipeline.retention.removal import delete

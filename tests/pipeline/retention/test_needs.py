@@ -21,16 +21,16 @@ from tests.pipeline.retention.nights import (
 from unet.registry.versions import newest_version, versions
 
 
-def test_thirty_nights_take_no_more_room_than_ten(recorded: RecordedRuns) -> None:
+def test_fifteen_nights_take_no_more_room_than_seven(recorded: RecordedRuns) -> None:
     sizes = []
-    for number in range(30):
+    for number in range(15):
         night(recorded, number)
         clean(recorded.root)
         assert_whole(recorded.root)
         sizes.append(size(recorded.root))
-    assert max(sizes[10:]) < 1.05 * max(sizes[:10])
-    assert ids(recorded.root) == [run_id(number) for number in (27, 28, 29)]
-    assert versions(recorded.root.serving) == [128, 129]
+    assert max(sizes[7:]) < 1.05 * max(sizes[:7])
+    assert ids(recorded.root) == [run_id(number) for number in (12, 13, 14)]
+    assert versions(recorded.root.serving) == [113, 114]
 
 
 def test_nights_that_push_nothing_keep_the_model_in_service_and_the_one_before(

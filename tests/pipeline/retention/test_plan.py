@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from pipeline.history.executions import StoreError
 from pipeline.history.store import Misplaced
+from pipeline.metadata.place import StoreError
 from pipeline.retention.plan import format_bytes
 from pipeline.root import Root
 from tests.pipeline.recorded_runs import RecordedRuns

@@ -11,7 +11,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tfx.orchestration import metadata
 from tfx.proto.orchestration import executable_spec_pb2, local_deployment_config_pb2, pipeline_pb2
 
-from pipeline.runner import NodeFailed, _close_abandoned, _finished, select, stamp
+from pipeline.engine.runner import NodeFailed, _close_abandoned, _finished, select, stamp
 from tests.pipeline.recorded_runs import COMPLETE, FAILED, RUNNING
 from unet.errors import BadInput
 from unet.fingerprint import parts
@@ -75,10 +75,8 @@ def test_what_only_looks_like_a_name_of_ours_counts_for_nothing(name: str):
     assert stamped(word=name) == parts(set())
 
 
-def test_the_statistics_of_tfx_depend_on_the_library_that_computes_them():
-    versions = stamped(beam="tfx.components.statistics_gen.executor.Executor")
-    assert versions == parts(set(), libraries=["tfx", "tensorflow_data_validation"])
-    assert "tensorflow-data-validation" in versions
+def test_the_statistics_depend_on_the_library_that_computes_them():
+    assert "tensorflow-data-validation" in stamped(executor="components.statistics.StatisticsGenExecutor")
 
 
 def test_each_node_has_its_own_code():
@@ -137,19 +135,19 @@ def states_of(store: MetadataStore) -> list[int]:
 
 def test_what_a_dead_process_left_running_has_failed(store: tuple[Any, MetadataStore]):
     config, found = store
-    _close_abandoned(config)
+    _close_abandoned(config, "unet")
     assert sorted(states_of(found)) == sorted([COMPLETE, FAILED, FAILED, FAILED])
 
 
 def test_a_node_that_ended_without_an_exception_is_looked_at(store: tuple[Any, MetadataStore]):
     config, found = store
     by_state = {execution.last_known_state: execution.id for execution in found.get_executions()}
-    assert _finished(config, "ImageMaskExampleGen", by_state[COMPLETE]).state == "done"
+    assert _finished(config, "unet", "ImageMaskExampleGen", by_state[COMPLETE]).state == "done"
     with pytest.raises(NodeFailed, match="Trainer ended in state FAILED"):
-        _finished(config, "Trainer", by_state[FAILED])
+        _finished(config, "unet", "Trainer", by_state[FAILED])
 
 
 def test_where_no_run_was_made_yet_nothing_is_closed(tmp_path):
     config = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
-    _close_abandoned(config)
+    _close_abandoned(config, "unet")
     assert not list(tmp_path.glob("*/*"))

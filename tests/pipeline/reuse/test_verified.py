@@ -13,7 +13,7 @@ from tfx.types.standard_artifacts import Examples, Model
 
 from pipeline.history.executions import Executions, Node
 from pipeline.history.manifest import MANIFEST, write_manifest
-from pipeline.reuse import (
+from pipeline.reuse.verified import (
     Damaged,
     _verified,
     check_all,
@@ -89,7 +89,7 @@ def test_a_run_that_begins_again_is_one_run(recorded: Any):
     names = {context.name for context in recorded.store.get_contexts_by_type("pipeline_run")}
     assert names == {"1~1", "1~2"}
     model = recorded.store.get_artifacts_by_type("Model")[0]
-    executions = Executions(recorded.root.metadata)
+    executions = Executions(recorded.root)
     assert not executions.runs
     assert executions.maker(model.id) == "1"  # what was made before is of this run, too
 

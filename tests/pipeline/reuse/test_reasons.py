@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tfx.proto.orchestration import pipeline_pb2
 
-from pipeline.reasons import _code, _copy, _settings
+from pipeline.reuse.reasons import _code, _copy, _settings
 
 
 def node(**parameters: Any) -> Any:
@@ -45,7 +45,7 @@ def test_code_of_which_only_a_hash_is_known_changed(before: str | None):
 
 def config(**train: Any) -> str:
     """The custom configuration of a Trainer: JSON in JSON."""
-    return json.dumps({"train": json.dumps(train), "warm_start": 0})
+    return json.dumps({"train": json.dumps(train), "warm_start": "none"})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -14,16 +15,21 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import context_lib
+from tfx.orchestration.portable.mlmd.common_utils import register_type_if_not_exist
 
-from pipeline import reuse
+from pipeline.engine.options import arguments
+from pipeline.graph import RUN_ID
 from pipeline.history.executions import Node, read_nodes
+from pipeline.history.promotion import TYPE as PROMOTION
+from pipeline.metadata.place import run_name
+from pipeline.metadata.store import connect, own_store
+from pipeline.reuse import verified
 from unet.errors import BadInput
 from unet.fingerprint import PACKAGES, parts, source_of
 
 # The pusher looks at what is in service, which no cache key knows.
 NEVER_CACHED = ("Pusher",)
-# Executors of TFX in a graph without a module of ours that would import what they compute with.
-_COMPUTE_WITH = {"tfx.components.statistics_gen.": ("tfx", "tensorflow_data_validation")}
 
 _MOST_RESTARTS = 8  # because of damaged inputs: a disk that damages what was just written would end no run
 
@@ -65,6 +71,8 @@ def run(
     anew: Collection[str] = (),
     only: Collection[str] | None = None,
     afresh: bool = False,
+    beam: Mapping[str, Any] = MappingProxyType({}),
+    alone: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
     """Runs all nodes that the run has not finished yet, or those of a part of it.
 
@@ -83,6 +91,8 @@ def run(
         anew: names of the nodes that run although their outputs are cached.
         only: names of the nodes of this part of the run; None: all.
         afresh: whether to begin the run again, whatever earlier processes have finished of it.
+        beam: the setting `beam`; empty: Beam works in memory and in this process.
+        alone: makes a context in which no other root writes new types into the same store.
 
     Raises:
         NodeFailed, or whatever the node's executor raised; nodes before it keep their results.
@@ -90,33 +100,38 @@ def run(
     ir, deployment = compiled(pipeline, run_id)
     connection = deployment.metadata_connection_config
     connection = getattr(connection, connection.WhichOneof("connection_config"))
-    _close_abandoned(connection)
+    name = ir.pipeline_info.id
+    with alone():
+        _register_types(ir, connection)
+    _close_abandoned(connection, name)
+    operators = verified.operators(arguments(**beam))
     names = [node.pipeline_node.node_info.id for node in ir.nodes]
     planned = [name for name in names if only is None or name in only]
     whole = names[: names.index(planned[-1]) + 1]
-    with metadata.Metadata(connection) as m:
-        sentences = reuse.check_all(m.store, contents=verify)
+    with opened(connection) as m:
+        store = own_store(m.store, name)
+        sentences = verified.check_all(store, contents=verify)
         if afresh:
-            reuse.rename_run(m.store, run_id)
-        kept = reuse.finished_nodes(m.store, run_id)
-        if lost := reuse.lost_outputs(kept):
+            verified.rename_run(store, run_id)
+        kept = verified.finished_nodes(store, run_id)
+        if lost := verified.lost_outputs(kept):
             sentences.append(
                 f"Gone: {lost[0]}. What this run had finished is taken from the cache or made again."
             )
-            reuse.rename_run(m.store, run_id)
+            verified.rename_run(store, run_id)
             kept, planned = [], whole
     for restarts in range(_MOST_RESTARTS + 1):
         finished = {node.name for node in kept}
         planned = [name for name in planned if name not in finished]
         on_plan(planned, kept, sentences)
         try:
-            return _run_nodes(ir, deployment, connection, on_start, on_end, anew, planned)
-        except reuse.Damaged as error:
+            return _run_nodes(ir, deployment, connection, on_start, on_end, anew, planned, operators)
+        except verified.Damaged as error:
             if restarts == _MOST_RESTARTS:
                 raise
-            sentences = [reuse.told(error.folder, str(error))]
-            with metadata.Metadata(connection) as m:
-                reuse.rename_run(m.store, run_id)
+            sentences = [verified.told(error.folder, str(error))]
+            with opened(connection) as m:
+                verified.rename_run(own_store(m.store, name), run_id)
             kept, planned = [], whole
 
 
@@ -128,6 +143,7 @@ def _run_nodes(
     on_end: Callable[[Node], None],
     anew: Collection[str],
     planned: Collection[str],
+    operators: Mapping[Any, Any],
 ) -> None:
     for node in ir.nodes:
         node = node.pipeline_node
@@ -136,17 +152,16 @@ def _run_nodes(
             continue
         node.execution_options.caching_options.enable_cache = name not in (*NEVER_CACHED, *anew)
         on_start(name)
-        info = make_launcher(
-            ir, deployment, node, connection, custom_executor_operators=reuse.OPERATORS
-        ).launch()
-        on_end(_finished(connection, name, info.execution_id))
+        info = make_launcher(ir, deployment, node, connection, custom_executor_operators=operators).launch()
+        on_end(_finished(connection, ir.pipeline_info.id, name, info.execution_id))
 
 
 def compiled(pipeline: Pipeline, run_id: str) -> tuple[Any, Any]:
     """Returns TFX's IR of a pipeline, with the code in its keys, and its deployment configuration."""
     ir = compiler.Compiler().compile(pipeline)
+    name = run_name(ir.pipeline_info.id, run_id)
     runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: name, RUN_ID: run_id}
     )
     deployment = runner_utils.extract_local_deployment_config(ir)
     stamp(ir, deployment)
@@ -166,7 +181,7 @@ def make_launcher(ir: Any, deployment: Any, node: Any, connection: Any, **more: 
     name = node.node_info.id
     return launcher.Launcher(
         pipeline_node=node,
-        mlmd_connection=metadata.Metadata(connection),
+        mlmd_connection=opened(connection),
         pipeline_info=ir.pipeline_info,
         pipeline_runtime_spec=ir.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, name),
@@ -178,7 +193,7 @@ def make_launcher(ir: Any, deployment: Any, node: Any, connection: Any, **more: 
 def stamp(pipeline: Any, deployment: Any) -> None:
     """Adds a parameter `code` to every node of a compiled pipeline: the parts of what is ours in it, as JSON.
 
-    See `unet.fingerprint.parts`; by them, `pipeline.reasons` names what changed.
+    See `unet.fingerprint.parts`; by them, `pipeline.reuse.reasons` names what changed.
 
     TFX's cache key holds the *name* of a function: without it, edited code would be answered from the cache.
 
@@ -196,26 +211,57 @@ def stamp(pipeline: Any, deployment: Any) -> None:
         modules = {
             module for word in named for module in (word, word.rpartition(".")[0]) if source_of(module)
         }
-        libraries = [name for path, names in _COMPUTE_WITH.items() if path in text for name in names]
-        parameters["code"].field_value.string_value = json.dumps(parts(modules, libraries=libraries))
+        parameters["code"].field_value.string_value = json.dumps(parts(modules))
 
 
-def _finished(connection: Any, name: str, execution_id: int) -> Node:
-    with metadata.Metadata(connection) as m:
+def opened(connection: mlmd.ConnectionConfig) -> metadata.Metadata:
+    """Returns TFX's handle of a store, which connects anew each time that it is entered."""
+    return metadata.Metadata(connection) if connection.HasField("sqlite") else _Server(connection)
+
+
+class _Server(metadata.Metadata):
+    """A handle of a server that may restart."""
+
+    _store: Any
+
+    def __enter__(self) -> _Server:
+        if self._store is None:
+            self._store = connect(self._connection_config)
+        self._users += 1
+        return self
+
+
+def _register_types(ir: Any, connection: Any) -> None:
+    """Registers all types of a graph on a server: two processes that do at once would do it twice."""
+    if connection.HasField("sqlite"):
+        return
+    with opened(connection) as m:
+        for node in (wrapper.pipeline_node for wrapper in ir.nodes):
+            kinds = [node.node_info.type, *(context.type for context in node.contexts.contexts)]
+            kinds += [output.artifact_spec.type for output in node.outputs.outputs.values()]
+            for kind in kinds:
+                register_type_if_not_exist(m, kind)
+        register_type_if_not_exist(m, mlmd.ContextType(name=context_lib.CONTEXT_TYPE_EXECUTION_CACHE))
+        register_type_if_not_exist(m, mlmd.ExecutionType(name=PROMOTION))
+
+
+def _finished(connection: Any, pipeline: str, name: str, execution_id: int) -> Node:
+    with opened(connection) as m:
         [execution] = m.store.get_executions_by_id([execution_id])
         if execution.last_known_state not in (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED):
             state = mlmd.Execution.State.Name(execution.last_known_state)
             raise NodeFailed(f"{name} ended in state {state}")
-        [node] = read_nodes(m.store, [execution])
+        [node] = read_nodes(own_store(m.store, pipeline), [execution])
     return node
 
 
-def _close_abandoned(connection: Any) -> None:
+def _close_abandoned(connection: Any, pipeline: str) -> None:
     """Marks executions of dead processes as failed; the caller holds the lock, so none is alive."""
-    with contextlib.suppress(FileNotFoundError), metadata.Metadata(connection) as m:
+    with contextlib.suppress(FileNotFoundError), opened(connection) as m:
+        store = own_store(m.store, pipeline)
         running = (mlmd.Execution.NEW, mlmd.Execution.RUNNING)
-        abandoned = [e for e in m.store.get_executions() if e.last_known_state in running]
+        abandoned = [e for e in store.get_executions() if e.last_known_state in running]
         for execution in abandoned:
             execution.last_known_state = mlmd.Execution.FAILED
         if abandoned:
-            m.store.put_executions(abandoned)
+            store.put_executions(abandoned)

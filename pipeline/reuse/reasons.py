@@ -21,10 +21,10 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import python_driver_operator
 from tfx.proto.orchestration import executable_spec_pb2
 
+from pipeline.engine.runner import NEVER_CACHED, compiled, make_launcher
 from pipeline.history.executions import read_nodes
 from pipeline.history.manifest import MANIFEST, damage
 from pipeline.root import Root
-from pipeline.runner import NEVER_CACHED, compiled, make_launcher
 from unet.fingerprint import source_of
 
 RUNS, REUSED, LOOKS_UP = "runs", "reused", "looks up"

@@ -6,7 +6,9 @@ the resolvers and the gate see that it is gone, and its component runs again whe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import copy
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tfx.orchestration.portable.beam_executor_operator import BeamExecutorOperat
 from tfx.orchestration.portable.python_executor_operator import PythonExecutorOperator
 from tfx.proto.orchestration import executable_spec_pb2
 
+from pipeline.engine.workers import importing, watched
 from pipeline.history.executions import CACHED, DONE, RESTARTED, Node, read_nodes
 from pipeline.history.manifest import MANIFEST, damage, write_manifest
 from pipeline.root import Root
@@ -41,20 +44,32 @@ class _VerifiedPython(PythonExecutorOperator):
 
 
 class _VerifiedBeam(BeamExecutorOperator):
-    """The same for a component that uses Beam."""
+    """The same for a component that uses Beam; in its spec, Beam's arguments would be part of the key."""
+
+    def __init__(self, beam: Sequence[str], executor_spec: Any, platform_config: Any = None):
+        spec = copy.deepcopy(executor_spec)
+        for word in beam:
+            spec.beam_pipeline_args_placeholders.add().value.string_value = word
+        super().__init__(spec, platform_config)
 
     def run_executor(self, execution_info: Any, make_beam_pipeline_fn: Any = None) -> Any:
         def run(info: Any) -> Any:
-            return super(_VerifiedBeam, self).run_executor(info, make_beam_pipeline_fn)
+            with importing(), watched():
+                return super(_VerifiedBeam, self).run_executor(info, make_beam_pipeline_fn)
 
         return _verified(run, execution_info)
 
 
-# For the launcher of TFX: how it runs each kind of component.
-OPERATORS = {
-    executable_spec_pb2.PythonClassExecutableSpec: _VerifiedPython,
-    executable_spec_pb2.BeamExecutableSpec: _VerifiedBeam,
-}
+def operators(beam: Sequence[str]) -> dict[Any, Any]:
+    """Returns how the launcher of TFX runs each kind of component.
+
+    Args:
+        beam: arguments of Beam, see `pipeline.engine.options.arguments`.
+    """
+    return {
+        executable_spec_pb2.PythonClassExecutableSpec: _VerifiedPython,
+        executable_spec_pb2.BeamExecutableSpec: functools.partial(_VerifiedBeam, beam),
+    }
 
 
 def _verified(run: Callable[[Any], Any], info: Any) -> Any:
