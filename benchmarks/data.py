@@ -88,7 +88,8 @@ def measure(folder: Path, root: Path, settings: list[str]) -> dict[str, Any]:
         report = check(config, place)
         note(name, time.perf_counter() - start)
         assert report.ok, report.problems
-    from pipeline import graph, runner
+    from pipeline import graph
+    from pipeline.engine import runner
     from pipeline.history.executions import Node
 
     def end(node: Node) -> None:

@@ -2,12 +2,15 @@
 
     python benchmarks/serving.py overhead
     python benchmarks/serving.py load --minutes 3
+    python benchmarks/serving.py mixed
 
 `overhead` times the same 512x512 image, alternating between a request to the server and a call of the
 SavedModel in a process with the same environment and settings. `load` sends a mix of valid, invalid and huge
 requests from eight clients while a new version is pushed every 20 s. It exits with 1 if a request was dropped
-or got a wrong status, or if the memory grew. Both serve a copy of the newest version, on this machine alone,
-and end by themselves.
+or got a wrong status, or if the memory grew. `mixed` times images of 64 pixels alone and beside two clients
+that send images of 2,000 pixels, and then how long a pushed version, and a rollback, take to answer; it exits
+with 1 if the small images take more than three times as long (p95), a push 10 s or a rollback 5 s. All serve
+a copy of the newest version, on this machine alone, and end by themselves.
 """
 
 from __future__ import annotations
@@ -255,19 +258,87 @@ def under_load(models: Path, minutes: float, clients: int) -> int:
     return 0 if not load.dropped and not load.wrong and flat else 1
 
 
+# ---- Mixed sizes ----
+
+
+def mixed(models: Path, rounds: int) -> int:
+    """Prints times of small images alone and beside large ones, of a push, a rollback, and the memory."""
+    small, large = request(png(64)), request(png(2000))
+    with serving(models) as (server, folder):
+        timed(server, small, 20)  # warms up
+        idle = timed(server, small, rounds)
+        memory, answered, end = [server.mebibytes()], list[float](), threading.Event()
+
+        def send_large() -> None:
+            while not end.is_set():
+                answered.extend(timed(server, large, 1))
+
+        threads = [threading.Thread(target=send_large) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(5)
+        busy = list[float]()
+        for _ in range(10):
+            busy += timed(server, small, rounds // 10)
+            memory.append(server.mebibytes())
+        shutil.copytree(folder / "1", folder / ".pushing")
+        (folder / ".pushing/another").touch()  # or the server would know it
+        (folder / ".pushing").rename(folder / "2")
+        pushed = until_answered(server, small, 2)
+        (folder / "2").rename(folder / "2.bad")
+        rolled_back = until_answered(server, small, 1)
+        end.set()
+        for thread in threads:
+            thread.join()
+        memory.append(server.mebibytes())
+        time.sleep(5)
+        left = server.mebibytes()
+    print(f"{rounds} images of 64 pixels, beside {len(answered)} of 2,000 pixels from two clients:")
+    for name, values in (("alone", idle), ("beside them", busy), ("of 2,000 pixels", answered)):
+        p50, p95 = (1000 * sorted(values)[min(len(values) - 1, int(len(values) * q))] for q in (0.5, 0.95))
+        print(f"  {name:16} p50 {p50:7.0f} ms, p95 {p95:7.0f} ms")
+    ratio = sorted(busy)[int(0.95 * len(busy))] / sorted(idle)[int(0.95 * len(idle))]
+    print(f"p95 beside them is {ratio:.1f} times that alone")
+    print(f"under this load a push answers after {pushed:.1f} s, a rollback after {rolled_back:.1f} s")
+    print(f"memory at the start {memory[0]:.0f}, peak {max(memory):.0f}, afterwards {left:.0f} MiB")
+    return 0 if ratio <= 3 and pushed <= 10 and rolled_back <= 5 else 1
+
+
+def timed(server: Server, body: bytes, rounds: int) -> list[float]:
+    """Sends a request several times; returns the seconds of each."""
+    found = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        status, answer = server.send("POST", "/v1/models/unet:predict", body)
+        found.append(time.perf_counter() - start)
+        assert status == 200, answer
+    return found
+
+
+def until_answered(server: Server, body: bytes, version: int) -> float:
+    """Returns the seconds until a version answers."""
+    start = time.perf_counter()
+    while server.send("POST", f"/v1/models/unet/versions/{version}:predict", body)[0] != 200:
+        assert time.perf_counter() - start < 600
+        time.sleep(0.05)
+    return time.perf_counter() - start
+
+
 def main() -> int:
     """Parses the command line and runs a benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["overhead", "load"])
+    parser.add_argument("what", choices=["overhead", "load", "mixed"])
     parser.add_argument(
         "--models", type=Path, default=CHECKOUT / "runs/serving/unet", help="folder of versions"
     )
-    parser.add_argument("--rounds", type=int, default=100, help="of the overhead")
+    parser.add_argument("--rounds", type=int, default=100, help="of the overhead, and of mixed sizes")
     parser.add_argument("--minutes", type=float, default=3, help="of load")
     parser.add_argument("--clients", type=int, default=8, help="of load")
     arguments = parser.parse_args()
     if arguments.what == "overhead":
         return overhead(arguments.models, arguments.rounds)
+    if arguments.what == "mixed":
+        return mixed(arguments.models, arguments.rounds)
     return under_load(arguments.models, arguments.minutes, arguments.clients)
 
 

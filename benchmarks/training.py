@@ -25,8 +25,9 @@ sys.path.insert(0, str(CHECKOUT))
 
 def tiles_of(settings: list[str], folder: Path) -> tuple:
     """Returns the configuration of a run on the bundled images, and the tiles of its training split."""
-    from pipeline import graph, runner
+    from pipeline import graph
     from pipeline.config import profile
+    from pipeline.engine import runner
     from pipeline.history.executions import Node
     from pipeline.root import Root
 

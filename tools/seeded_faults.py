@@ -232,7 +232,9 @@ def copy_files(folder: Path, commit: str | None) -> None:
         names = subprocess.check_output(["git", "ls-files", "-z"], cwd=CHECKOUT, text=True).split("\0")
         pack = ["tar", "-c", *(name for name in names if name and (CHECKOUT / name).exists())]
     subprocess.run(["tar", "-x"], cwd=folder, input=subprocess.check_output(pack, cwd=CHECKOUT), check=True)
-    for environment in (".venv", ".venv-serving"):
+    for environment in (
+        ".venv", ".venv-serving", ".venv-airflow", ".venv-kubeflow", ".venv-clients", ".venv-mlflow",
+    ):  # fmt: skip
         if (CHECKOUT / environment).exists():
             (folder / environment).symlink_to((CHECKOUT / environment).resolve())
 

@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.config.settings import PipelineConfig
 from tools.torture import __main__ as torture
-from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits
+from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
 from tools.torture.cases import NotHeld, Row, generator, instants, table
 from tools.torture.kept_promises import finished, in_service, require, spoke
 from tools.torture.place import CHECKOUT, Done, Place
@@ -58,7 +58,7 @@ def test_damage_is_that_of_the_seed_and_never_nothing(tmp_path, kind):
 
 def test_each_chapter_has_cases_and_fewer_when_quick():
     outputs = ["Trainer/model", "Transform/transformed_examples", "SchemaGen/schema"]
-    for chapter in (edits, crowd, changed_data, full_disk, limits, configurations, kills):
+    for chapter in (edits, crowd, changed_data, full_disk, limits, configurations, kills, nights):
         assert 1 <= len(list(chapter.cases(True))) <= len(list(chapter.cases(False)))
     assert len(list(damage.cases(True, outputs))) < len(list(damage.cases(False, outputs)))
     assert len(list(damage.cases(False, outputs))) < len(list(damage.cases(False, outputs, every_file=True)))
@@ -138,11 +138,12 @@ def test_the_extremes_of_a_setting_are_the_bounds_that_it_declares():
     fields = PipelineConfig.model_fields
     assert configurations.extremes("zoom", fields["zoom"]) == [0, 1]
     assert configurations.extremes("optimizer", fields["optimizer"]) == ["adam", "adamw", "sgd"]
-    assert configurations.extremes("steps", fields["steps"]) == [1, configurations.LARGE]
+    assert configurations.extremes("steps", fields["steps"]) == [1, 10**8]
     assert configurations.extremes("steps", fields["steps"], costly=False) == [1]
-    lowest, below_one = configurations.extremes("max_drift", fields["max_drift"])[0], 1 - 2**-53
+    lowest = configurations.extremes("max_drift", fields["max_drift"])[0]
     assert 0 < lowest < 1e-300
-    assert configurations.extremes("dropout", fields["dropout"]) == [0, below_one]
+    *_, below_one = configurations.extremes("brightness_contrast", fields["brightness_contrast"])
+    assert below_one == 1 - 2**-53
     drawn = sum(bool(configurations.extremes(name, field)) for name, field in fields.items())
     assert drawn > len(fields) / 2
 

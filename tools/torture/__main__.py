@@ -13,13 +13,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits
+from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
 from tools.torture.cases import Case, NotHeld, Row, Skipped, generator, table
 from tools.torture.kept_promises import live_outputs
 from tools.torture.place import Place, first_run
 
 CHAPTERS = {
-    "kills": kills,  # the longest case first
+    "nights": nights,  # the longest cases first
+    "kills": kills,
     "damage": damage,
     "crowd": crowd,
     "changed_data": changed_data,

@@ -38,7 +38,7 @@ def cases(quick: bool) -> Iterator[Case]:
 def _full(place: Place, share: float) -> str:
     taken = sum(path.stat().st_size for path in place.root.rglob("*") if path.is_file())
     disk = place.folder / "disk"
-    with _mounted(disk, RESERVE + int(share * taken)):
+    with mounted(disk, RESERVE + int(share * taken)):
         root = disk / "root"
         root.mkdir()
         shutil.copy(place.root / "splits.json", root)
@@ -47,7 +47,7 @@ def _full(place: Place, share: float) -> str:
         record = newest_record(root)
         require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
         worked = [name for name in record["nodes"] if name not in record["components"]]
-        _mount("-o", f"remount,size={ROOM}", str(disk))
+        disk_of(disk, ROOM)
         spoke(place.command("run", root=root, settings=UNCHECKED), 0)
         in_service(root)
         same_weights(root, place.root)
@@ -56,7 +56,16 @@ def _full(place: Place, share: float) -> str:
 
 
 @contextlib.contextmanager
-def _mounted(folder: Path, size: int) -> Iterator[None]:
+def mounted(folder: Path, size: int) -> Iterator[None]:
+    """Mounts a disk on a folder, which is made if missing.
+
+    Args:
+        folder: where it is mounted.
+        size: its bytes.
+
+    Raises:
+        Skipped: this machine does not permit it.
+    """
     folder.mkdir(exist_ok=True)
     if os.geteuid():
         raise Skipped("to mount a small disk takes the rights of root")
@@ -65,6 +74,11 @@ def _mounted(folder: Path, size: int) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(folder)], check=False)
+
+
+def disk_of(folder: Path, size: int) -> None:
+    """Gives a mounted disk another size, in bytes."""
+    _mount("-o", f"remount,size={size}", str(folder))
 
 
 def _mount(*words: str) -> None:

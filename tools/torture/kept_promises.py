@@ -15,6 +15,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from pipeline.metadata.store import open_store
+from pipeline.root import Root
 from tools.torture.cases import NotHeld
 from tools.torture.place import Done
 from unet.registry.records import digest
@@ -89,6 +91,11 @@ def finished(root: Path) -> Counter[str]:
 
 def live_outputs(root: Path) -> list[Path]:
     """Returns the folders of finished outputs."""
+    place = Root.at(root)
+    if place.metadata_place.is_file():
+        return [
+            Path(artifact.uri) for artifact in open_store(place).get_artifacts() if artifact.state == LIVE
+        ]
     return [Path(uri) for (uri,) in query(root, f"SELECT uri FROM Artifact WHERE state = {LIVE}")]
 
 

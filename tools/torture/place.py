@@ -106,6 +106,9 @@ class Started:
         except subprocess.TimeoutExpired:
             self.kill()
             code = None
+        except BaseException:  # Ctrl-C does not reach a session of its own
+            self.kill()
+            raise
         return Done(code, *(file.read_text("utf-8", errors="replace") for file in self._files))
 
 

@@ -1,0 +1,259 @@
+"""Measures the time to quality: the scores of held-out images after equal minutes of training, beside peers.
+
+    make setup-peers
+    python benchmarks/quality.py --sets nuclei --minutes 2 --seeds 0
+    python benchmarks/quality.py --sets isbi --isbi ISBI --minutes 2,5,15 --seeds 0,1 --out quality
+
+The same images to learn from, the same held-out images, the same cores, the same minutes of training for all,
+one method after the other. Ours is a run of the pipeline, whose held-out images are its test split; a peer
+learns from the train and the eval split. All are scored by the functions of the gate. Results are kept in
+OUT/results.json, and what is there is not measured again: sets, minutes or seeds may be added later. Then the
+table of all results is printed: the mean over folds and seeds, and the standard deviation between them.
+
+- `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn.
+- `nuclei`: the bundled nuclei without their test split, five folds. `--folds 0` takes the first alone.
+
+Without the environment of the peers, their rows are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from unet.masks.labels import IGNORE  # noqa: E402
+from unet.metrics import confusion, segments  # noqa: E402
+
+PEERS = CHECKOUT / ".venv-peers/bin/python"
+METHODS = ("ours", "monai", "dynunet", "smp")
+CLASSES = {
+    "isbi": {"membrane": 0, "cell": 255},
+    "nuclei": {"background": 0, "nucleus": 255},
+}
+BLOCKS = (range(1, 6), range(11, 16), range(21, 26))  # of ISBI's slices, counted from 1
+# Scores by set, and whether more is better.
+SCORES = {
+    "isbi": {"pixel_error": False, "v_rand": True, "v_info": True},
+    "nuclei": {"foreground_iou": True, "pixel_error": False},
+}
+# What the pipeline is told besides the profile: all labeled images but the held-out ones are learned from.
+OURS = {
+    "isbi": [
+        "--profile",
+        "isbi2012",
+        "--set",
+        "slices_per_group=0",
+        "--set",
+        "refit=true",
+    ],  # the manifest splits
+    "nuclei": ["--set", "refit=true", "--set", "tune=never"],
+}
+GATE = ["--set", "thresholds={pixel_error=1.0}", "--set", "segment_scores=false"]  # any model counts
+
+
+def folders(options: argparse.Namespace, name: str, folder: Path) -> Iterator[tuple[int, Path]]:
+    """Yields the number of each fold, and a data folder with its manifest."""
+    if name == "isbi":
+        images = sorted((options.isbi / "images").iterdir())
+        rows = [(path, options.isbi / "masks" / path.name) for path in images]
+        folds = [{block.start - 1 + i for i in range(len(block))} for block in BLOCKS]
+    else:
+        source = CHECKOUT / "data/nuclei"
+        with (source / "manifest.csv").open(newline="") as file:
+            listed = [row for row in csv.DictReader(file) if row["split"] != "test"]
+        rows = [(source / row["image"], source / row["mask"]) for row in listed]
+        folds = [{i for i, row in enumerate(listed) if row["fold"] == str(fold)} for fold in range(5)]
+    for number, held_out in enumerate(folds):
+        if number in options.folds:
+            yield number, write_folder(folder / f"{name}-{number}", rows, held_out)
+
+
+def write_folder(folder: Path, rows: list[tuple[Path, Path]], held_out: set[int]) -> Path:
+    """Links images and masks into a folder with a manifest; the last two that are not held out are eval."""
+    last = [i for i in range(len(rows)) if i not in held_out][-2:]
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "mask", "split"])
+        for i, (image, mask) in enumerate(rows):
+            for kind, path in (("images", image), ("masks", mask)):
+                (folder / kind / path.name).symlink_to(path.resolve())
+            split = "test" if i in held_out else "eval" if i in last else "train"
+            writer.writerow([f"images/{image.name}", f"masks/{mask.name}", split])
+    return folder
+
+
+def held_out(folder: Path, classes: dict[str, int]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Yields name and class indices of each test image."""
+    with (folder / "manifest.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if row["split"] == "test":
+                mask = np.asarray(Image.open(folder / row["mask"]))
+                truth = np.full(mask.shape, IGNORE, np.uint8)
+                for index, value in enumerate(classes.values()):
+                    truth[mask == value] = index
+                yield Path(row["image"]).stem, truth
+
+
+def ours(options: argparse.Namespace, name: str, folder: Path, minutes: float, seed: int, out: Path) -> dict:
+    """Runs the pipeline, and predicts the held-out images with and without test-time augmentation."""
+    root = out / "root"
+    run = ["run", "--data", folder, "--root", root, *OURS[name], *GATE, *options.set]
+    classes = ", ".join(f"{label} = {value}" for label, value in CLASSES[name].items())
+    run += ["--set", f"classes={{{classes}}}", "--set", f"minutes={minutes}", "--set", f"seed={seed}"]
+    pipeline(*run)
+    [summary] = (root / "runs").glob("*/summary.json")
+    images = [folder / "images" / f"{stem}.png" for stem, _ in held_out(folder, CLASSES[name])]
+    [version] = (root / "serving/unet").glob("[0-9]*")
+    pipeline("average", "--model", version, "--out", out / "averaged", "--test-time-augmentation")
+    for number, model in enumerate((version, *(out / "averaged").glob("[0-9]*"))):
+        pipeline("predict", *images, "--model", model, "--out", out / str(number), "--probabilities")
+    for stem, truth in held_out(folder, CLASSES[name]):
+        both = np.empty((2, *truth.shape, len(CLASSES[name])), np.float16)
+        for number in range(2):
+            found = []
+            for label in list(CLASSES[name])[1:]:
+                with Image.open(out / str(number) / f"{stem}.{label}.png") as image:
+                    found.append(np.asarray(image, np.float32) / 65535)  # [H, W]
+            both[number] = np.stack([1 - sum(found), *found], -1)  # [H, W, classes]
+        np.save(out / f"{stem}.npy", both)
+    card = json.loads((version / "assets.extra/model_card.json").read_text())
+    return {"steps": card["training"]["steps"], "run": json.loads(summary.read_text())["components"]}
+
+
+def pipeline(*words: Any) -> None:
+    """Runs a command of the pipeline; its output is shown if it fails."""
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / "run_pipeline.py", *map(str, words)], capture_output=True, text=True
+    )
+    if done.returncode not in (0, 3):
+        sys.exit(f"{done.stdout}{done.stderr}\n{' '.join(map(str, words))}")
+
+
+def peer(method: str, name: str, folder: Path, minutes: float, seed: int, out: Path) -> dict:
+    """Trains a peer in its own environment."""
+    words = [
+        method,
+        folder,
+        "--classes",
+        json.dumps(CLASSES[name]),
+        "--minutes",
+        minutes,
+        "--seed",
+        seed,
+        "--out",
+        out,
+    ]
+    subprocess.run([PEERS, CHECKOUT / "benchmarks/peers/train.py", *map(str, words)], check=True)
+    return json.loads((out / "facts.json").read_text())
+
+
+def scores(name: str, folder: Path, out: Path) -> list[dict[str, float]]:
+    """Scores the predictions without and with test-time augmentation."""
+    found = []
+    classes = list(CLASSES[name])
+    for augmented in range(2):
+        counts, each = np.zeros((len(classes),) * 2, np.int64), []
+        for stem, truth in held_out(folder, CLASSES[name]):
+            predicted = np.load(out / f"{stem}.npy")[augmented].astype(np.float32)  # [H, W, classes]
+            counted = truth != IGNORE
+            pairs = truth[counted].astype(np.int64) * len(classes) + predicted.argmax(-1)[counted]
+            counts += np.bincount(pairs, minlength=len(classes) ** 2).reshape(counts.shape)
+            if "v_rand" in SCORES[name]:
+                each.append(segments.scores(predicted[..., 1], truth, IGNORE))
+        values = confusion.summarize(counts, classes)
+        if each:
+            values["v_rand"], values["v_info"] = segments.best(np.mean(each, 0))
+        found.append({score: float(values[score]) for score in SCORES[name]})
+    return found
+
+
+def table(results: list[dict[str, Any]]) -> None:
+    """Prints a row for each method: its mean scores, with the standard deviation over folds and seeds."""
+    keys = sorted({(row["set"], row["minutes"], augmented) for row in results for augmented in (0, 1)})
+    for name, minutes, augmented in keys:
+        shown = [row for row in results if (row["set"], row["minutes"]) == (name, minutes)]
+        print(f"\n{name}, {minutes:g} minutes" + (", test-time augmentation" if augmented else ""))
+        print(f"{'':<10}{'steps':>7}{'runs':>6}", *(f"{score:>18}" for score in SCORES[name]))
+        for method in METHODS:
+            rows = [row for row in shown if row["method"] == method]
+            if rows:
+                cells = []
+                for score in SCORES[name]:
+                    values = [row["scores"][augmented][score] for row in rows]
+                    cells.append(f"{statistics.mean(values):>9.4f} ± {statistics.pstdev(values):.4f}")
+                steps = statistics.median(row["steps"] for row in rows)
+                print(f"{method:<10}{steps:>7.0f}{len(rows):>6}", *(f"{cell:>18}" for cell in cells))
+
+
+def main() -> None:
+    """Measures what is not measured yet, one training after the other, and prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--sets", default="nuclei", help="isbi, nuclei, by commas (default: nuclei)")
+    parser.add_argument("--isbi", type=Path, help="folder of ISBI 2012")
+    parser.add_argument("--folds", default="0,1,2,3,4", help="numbers of folds (default: all)")
+    parser.add_argument("--minutes", default="5", help="minutes of training, by commas (default: 5)")
+    parser.add_argument("--seeds", default="0,1", help="by commas (default: 0,1)")
+    parser.add_argument(
+        "--methods", default=",".join(METHODS), help=f"by commas (default: {','.join(METHODS)})"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="for ours, as for run"
+    )
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "build/quality", help="default: build/quality")
+    options = parser.parse_args()
+    options.folds = [int(fold) for fold in options.folds.split(",")]
+    options.set = [word for setting in options.set for word in ("--set", setting)]
+    if "isbi" in options.sets and not options.isbi:
+        parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")
+    methods = options.methods.split(",")
+    if not PEERS.exists() and set(methods) != {"ours"}:
+        print("No peers: `make setup-peers` installs them; ours alone is measured.")
+        methods = ["ours"]
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "results.json"
+    results = json.loads(file.read_text()) if file.exists() else []
+    minutes, seeds = map(float, options.minutes.split(",")), map(int, options.seeds.split(","))
+    trainings = [*itertools.product(minutes, seeds, methods)]
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in options.sets.split(","):
+            for fold, folder in folders(options, name, Path(temporary)):
+                for budget, seed, method in trainings:
+                    key = {"set": name, "fold": fold, "minutes": budget, "seed": seed, "method": method}
+                    if any(key.items() <= row.items() for row in results):
+                        continue
+                    out = Path(temporary, "-".join(map(str, key.values())))
+                    out.mkdir()
+                    began = time.monotonic()
+                    if method == "ours":
+                        facts = ours(options, name, folder, budget, seed, out)
+                    else:
+                        facts = peer(method, name, folder, budget, seed, out)
+                    row = {**key, **facts, "seconds": round(time.monotonic() - began)}
+                    row["scores"] = scores(name, folder, out)
+                    print({**key, "steps": row["steps"]}, row["scores"], flush=True)
+                    results.append(row)
+                    file.write_text(json.dumps(results, indent=1))
+    table(results)
+
+
+if __name__ == "__main__":
+    main()
