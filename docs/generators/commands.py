@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from pipeline.cli import parser
+from pipeline.commands.arguments import parser
 
 WIDTH = 88  # width of the usage lines in characters
 
