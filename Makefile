@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 
-.PHONY: help setup setup-serving run serve test test-all torture coverage docs lint format lock clean
+.PHONY: help setup setup-serving setup-airflow setup-kubeflow setup-clients setup-mlflow setup-peers run serve airflow test test-all torture bench coverage docs lint format lock clean
 
 help:           ## show this list
 	@sed -n 's/^\([a-z-]*\): .*## /\1\t/p' Makefile | expand -t 12
@@ -13,10 +13,25 @@ run: setup      ## train on the bundled images; make run ARGS="--help" lists wha
 	@$(PY) run_pipeline.py $(ARGS)
 
 setup-serving: setup
-	@sh tools/serving.sh
+	@sh tools/environment.sh .venv-serving serving/requirements.lock "400 MB"
 
 serve: setup-serving  ## serve the pushed model on this machine; make serve ARGS="--help" lists the limits
 	@exec .venv-serving/bin/python -m serving $(ARGS)
+
+setup-airflow: setup
+	@sh tools/environment.sh .venv-airflow deploy/airflow/requirements.lock "100 MB"
+
+setup-kubeflow: setup
+	@sh tools/environment.sh .venv-kubeflow deploy/kubeflow/requirements.lock "30 MB"
+
+setup-clients: setup
+	@sh tools/environment.sh .venv-clients tests/serving/clients/requirements.lock "50 MB"
+
+airflow: setup-airflow  ## train every night under Airflow, on this machine; make airflow ARGS="cells.toml" says how
+	@exec .venv-airflow/bin/python -m deploy.airflow $(ARGS)
+
+setup-mlflow: setup
+	@sh tools/environment.sh .venv-mlflow tests/pipeline/publishing/requirements.lock "300 MB"
 
 # As many processes as there are cores and memory for; the tests of a file share one, and what is expensive to make.
 PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
@@ -24,12 +39,19 @@ PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=1
 test: setup     ## every test that needs this environment alone
 	@$(PY) $(PYTEST) $(ARGS)
 
-test-all: test setup-serving  ## those, and whatever needs servers, browsers or databases
+test-all: test setup-serving setup-airflow setup-kubeflow setup-clients setup-mlflow  ## those, and whatever needs servers, browsers or databases
 	@sh tools/browser.sh
-	@$(PY) -m pytest --durations=15 -m "server or docs" $(ARGS)
+	@sh tools/databases.sh
+	@$(PY) $(PYTEST) -m "server or airflow or engines or docs" $(ARGS)
 
-torture: setup  ## kills, damages, crowds and fills disks for an hour, and prints what held; make torture ARGS=--quick
+torture: setup-serving  ## kills, damages, crowds and fills disks for an hour, and prints what held; make torture ARGS=--quick
 	@$(PY) -m tools.torture $(ARGS)
+
+setup-peers: setup
+	@sh tools/environment.sh .venv-peers benchmarks/peers/requirements.lock "3 GB"
+
+bench: setup-peers  ## held-out scores after equal minutes, beside peers: hours; make bench ARGS="--minutes 2 --folds 0"
+	@$(PY) benchmarks/quality.py $(ARGS)
 
 coverage: setup ## which lines and branches the tests run: a summary, and pages in build/coverage
 	@$(PY) -m coverage erase
@@ -53,13 +75,21 @@ format: setup   ## let ruff rewrite what it can
 
 # One universal file for both stacks (Python 3.10 and 3.11 to 3.13); naming no index, so that any mirror serves.
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	--python-version 3.10 --extra dev --extra polygons pyproject.toml $(ARGS)
+	--python-version 3.10 --extra dev --extra polygons --extra remote --extra team pyproject.toml $(ARGS)
 
-lock: setup     ## resolve pyproject.toml again into both lock files; ARGS=--upgrade takes newer versions
+# The environments beside .venv.
+UV_COMPILE_ALONE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	--python-version 3.10 $(ARGS)
+
+lock: setup     ## resolve all dependencies again into the lock files; ARGS=--upgrade takes newer versions
 	$(UV_COMPILE) --output-file requirements.lock
 	$(UV_COMPILE) --extra gpu --constraints requirements.lock --output-file requirements-gpu.lock
-	.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-		--python-version 3.10 serving/requirements.in $(ARGS) --output-file serving/requirements.lock
+	$(UV_COMPILE_ALONE) --override serving/overrides.in serving/requirements.in --output-file serving/requirements.lock
+	$(UV_COMPILE_ALONE) deploy/airflow/requirements.in --output-file deploy/airflow/requirements.lock
+	$(UV_COMPILE_ALONE) deploy/kubeflow/requirements.in --output-file deploy/kubeflow/requirements.lock
+	$(UV_COMPILE_ALONE) tests/serving/clients/requirements.in --output-file tests/serving/clients/requirements.lock
+	$(UV_COMPILE_ALONE) tests/pipeline/publishing/requirements.in --output-file tests/pipeline/publishing/requirements.lock
+	$(UV_COMPILE_ALONE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.lock
 
 clean:          ## remove caches and build leftovers; runs/ and the environments stay
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build dist *.egg-info

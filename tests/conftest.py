@@ -37,6 +37,21 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
 
 
+# Files that take minutes. They begin first, so that none begins when the others are done.
+_LONG = (
+    "test_end_to_end.py",
+    "test_gate_end_to_end.py",
+    "test_commands.py",
+    "test___main__.py",
+    "test_loop.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Orders the tests: each stays beside those of its file."""
+    items.sort(key=lambda item: item.path.name not in _LONG)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the code, of which fingerprints are taken, that a test may edit."""
@@ -57,6 +72,8 @@ _GRAPH = (
     "test_time_augmentation",
     "max_pixels",
     "base_filters",
+    "geometry",
+    "recipe",
 )
 
 
@@ -64,8 +81,9 @@ _GRAPH = (
 def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a tiny untrained model with its signatures and training record: `export_tiny(folder, seed=0)`.
 
-    Other arguments change what the record says; `channels`, `scale`, `class_values`, and `normalisation`
-    change the model with it. Each model is exported once for all tests, of all processes, and copied.
+    Other arguments change what the record says; `channels`, `scale`, `class_values`, `normalisation`,
+    `geometry`, and of the recipe `normalization_layer` and `residual` change the model with it. Each model
+    is exported once for all tests, of all processes, and copied.
     """
     made = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -110,18 +128,28 @@ def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
     import keras
 
     from unet.export import signatures
+    from unet.export.folding import folded
     from unet.export.graph import Segmenter
     from unet.network import create_unet
     from unet.tiling import Geometry
 
     keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
     channels, constants = record["channels"], record["normalization"]
+    geometry, recipe = Geometry.of_record(record), record["recipe"]
     network = create_unet(
-        (None, None, channels), classes=3, base_filters=4, depth=2, decoder="paper", activation="softmax"
+        (None, None, channels),
+        classes=3,
+        base_filters=4,
+        depth=geometry.depth,
+        decoder="paper",
+        stem_stride=geometry.stem_stride,
+        normalization_layer=recipe.get("normalization_layer", "none"),
+        residual=recipe.get("residual", False),
+        activation="softmax",
     )
     segmenter = Segmenter(
-        network,
-        Geometry(2),
+        folded(network),
+        geometry,
         channels,
         constants.get("mean"),
         constants.get("stddev"),

@@ -22,6 +22,7 @@ import pytest
 from PIL import Image
 
 from data.synthetic import write_cells
+from pipeline import stages
 from tests.command_line import call
 
 CHECKOUT = Path(__file__).parent.parent
@@ -31,8 +32,10 @@ TINY = {
     "depth": 2,
     "patch_size": 76,
     "loss": "cross_entropy+dice",
-    "steps": 150,
-    "validate_every": 75,
+    "border_weight": 5.0,
+    "dropout": 0.2,
+    "steps": 200,
+    "validate_every": 50,
     "batch_size": 2,
     "tune_trials": 2,
     "tune_steps": 100,
@@ -132,6 +135,39 @@ def test_unchanged_run_computes_nothing_and_pushes_nothing(place):
     assert "same inputs as run" in last_report(place, done)
     first = min((place / "root" / "runs").iterdir()).name
     assert f"cached   same inputs as run {first}" in done.stdout
+    # What was copied here is read anew once; the same again is known from the files alone.
+    code = (
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from pipeline.cli import main; "
+        "code = main(sys.argv[1:]); sys.exit(code or bool({'tensorflow', 'tfx'} & sys.modules.keys()))"
+    )
+    again = subprocess.run(
+        [sys.executable, "-c", code, *done.args], cwd=place, text=True, capture_output=True
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"Unchanged since run {newest_run(place).name} of" in again.stdout
+
+
+def test_a_second_folder_that_cannot_be_written_fails_the_run_and_the_next_one_copies(place):
+    """Neither setting makes anything new, and Prometheus learns of both ends."""
+    second, figures = place / "second", place / "unet.prom"
+    words = ("run", "--data", str(place / "data"))
+    done = command(place, *words, push_to=second, prometheus_file=figures)
+    assert done.returncode == 1, done.stdout
+    assert f"Failed: unchanged here, but push_to = {second} cannot be brought up to date: " in done.stdout
+    assert last_summary(place)["status"] == "failed"
+    assert all(c["cached"] for n, c in last_summary(place)["components"].items() if n == "Trainer")
+    assert "unet_last_run_exit_code" in figures.read_text()
+    assert 'status="failed"' in figures.read_text()
+    second.mkdir()
+    done = command(place, *words, push_to=second, prometheus_file=figures)
+    assert done.returncode == 0, done.stdout
+    [version] = versions(place)
+    assert f"{second}: version {version.name} copied\n" in done.stdout
+    names = sorted(path.relative_to(version) for path in version.rglob("*") if path.is_file())
+    there = second / version.name
+    assert sorted(path.relative_to(there) for path in there.rglob("*") if path.is_file()) == names
+    assert all((there / name).read_bytes() == (version / name).read_bytes() for name in names)
+    assert 'status="unchanged"' in figures.read_text()
 
 
 def test_what_would_run_is_explained_and_what_is_forced_runs_anew(place, monkeypatch):
@@ -212,7 +248,7 @@ def test_images_that_drifted_stop_the_run_until_someone_accepts_them(place):
     assert "train, last blessed" in report
     assert "Learning curves" in report.partition("Not in this report")[2]
     done = command(
-        place, "run", "--data", str(place / "dark"), on_drift="warn", max_drop=1, steps=2,
+        place, "run", "--data", str(place / "dark"), on_drift="warn", max_drop=1, steps=2, refit="true",
         serving_data=place / "data" / "images",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -224,6 +260,9 @@ def test_images_that_drifted_stop_the_run_until_someone_accepts_them(place):
     assert "that of the last pushed model" in summary["learning_rate"]  # tune = "first"
     assert "foreground_iou" in summary["baseline"]
     assert len(versions(place)) == 2
+    card = json.loads((versions(place)[-1] / "assets.extra/model_card.json").read_text())
+    assert card["training"]["refit"]
+    assert "the training learned from the eval images, too" in last_report(place, done)
     two_runs_are_compared(place)
 
 
@@ -237,46 +276,6 @@ def two_runs_are_compared(place: Path) -> None:
     assert "different data" in text
     assert "Got " in text
     assert "cannot be shown" not in text
-
-
-def flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def test_what_was_damaged_is_named_and_made_again_and_what_is_pushed_is_whole(place):
-    artifacts = place / "root" / "artifacts"
-    summary = last_summary(place)
-    weights = "variables/variables.data-00000-of-00001"
-    flip(Path(summary["model"], weights))
-    explained = command(place, "run", "--data", str(place / "data"), "--explain", "--verify")
-    assert explained.returncode == 0, explained.stdout + explained.stderr
-    assert re.search(r"Trainer +runs +damaged: ", explained.stdout), explained.stdout
-    done = command(place, "run", "--data", str(place / "data"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{Path(summary['model'], weights)}: its content changed" in done.stdout
-    again = last_summary(place)
-    assert again["model"] != summary["model"]
-    ran = {name for name, component in again["components"].items() if not component["cached"]}
-    assert "Trainer" in ran
-    assert "Transform" not in ran
-    assert Path(again["model"], weights).read_bytes() == (versions(place)[-1] / weights).read_bytes()
-
-    config = (
-        max(artifacts.glob("Evaluator/evaluation/*"), key=lambda path: int(path.name)) / "eval_config.json"
-    )
-    flip(config)
-    done = command(place, "run", "--data", str(place / "data"), "--verify")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{config}: its content changed" in done.stdout
-    ran = {name for name, component in last_summary(place)["components"].items() if not component["cached"]}
-    assert "Evaluator" in ran
-    assert "Trainer" not in ran
-    assert len(list((place / "root" / "set-aside").glob("*/*/*"))) == 2
-    assert [run["id"] for run in json.loads(command(place, "runs", "--json").stdout)] == sorted(
-        path.name for path in (place / "root" / "runs").iterdir()
-    )
 
 
 def test_a_model_below_the_threshold_is_not_pushed(place):
@@ -296,7 +295,7 @@ def test_a_search_shapes_the_network_and_the_next_night_goes_on_from_it(place):
     settings: dict[str, Any] = {
         "tune": "always", "tune_search": "random", "tune_trials": 2, "tune_steps": 20, "max_drop": 1,
         "tune_over": '{ base_filters = [2, 3], loss = ["cross_entropy", "cross_entropy+dice"] }',
-        "warm_start": "true", "learning_rate": 2e-3, "steps": 20, "validate_every": 20,
+        "warm_start": "latest", "learning_rate": 2e-3, "steps": 20, "validate_every": 20,
     }  # fmt: skip
     done = command(place, "run", "--data", str(place / "data"), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -330,7 +329,8 @@ def test_a_search_shapes_the_network_and_the_next_night_goes_on_from_it(place):
     assert next_night["start"] in done.stdout
     assert training_record(next_night)["start"] == next_night["start"]
     assert (next_night["steps"], next_night["best_step"]) == (2, 2)
-    done = command(place, "run", "--data", str(place / "data"), **settings)
+    # With an id of its own it asks every component, though nothing is new.
+    done = command(place, "run", "--run-id", "again", "--data", str(place / "data"), **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     again = last_summary(place)
     assert again["status"] == "unchanged"
@@ -344,8 +344,8 @@ def heed_interrupts() -> None:
 
 
 def start(place: Path, *more: str, **settings: object) -> subprocess.Popen:
-    """Starts a run that trains for a long time."""
-    values = {**TINY, "steps": 100000, "tune": "never", **settings}
+    """Starts a run in a process of its own."""
+    values = {**TINY, **settings}
     sets = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
     words = [sys.executable, CHECKOUT / "run_pipeline.py", "run"]
     words += [*more, "--data", place / "data", "--root", place / "root"]
@@ -360,14 +360,12 @@ def wait_for(text: str, process: subprocess.Popen) -> None:
     assert any(text in line for line in process.stdout), process.communicate()
 
 
-def kill_at_step_100(place: Path, process: subprocess.Popen) -> Path:
-    """Kills a run in its training, after the checkpoint of this step; returns the folder of checkpoints."""
+def wait_for_checkpoint(place: Path, step: int, process: subprocess.Popen) -> Path:
+    """Waits for a checkpoint of this step of the training; returns the folder of checkpoints."""
     checkpoints = place / "root" / "checkpoints"
-    while not list(checkpoints.glob("*/step-000000100.npz")):
-        assert process.poll() is None
+    while not list(checkpoints.glob(f"*/step-{step:09}.npz")):
+        assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
     return checkpoints
 
 
@@ -376,134 +374,151 @@ def last_network(root: Path) -> keras.Model:
     return keras.models.load_model(max(trained, key=lambda path: path.stat().st_mtime), compile=False)
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_weights(place):
-    settings: dict[str, Any] = {
-        "tune": "never", "learning_rate": 2e-3, "steps": 400, "validate_every": 50, "max_drop": 1,
-        "border_weight": 5.0, "dropout": 0.2,
-    }  # fmt: skip
-    before = versions(place)
-    process = start(place, **settings)
-    wait_for("training", process)
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_model_is_trained_again_and_a_kill_meanwhile_changes_no_weight(place):
+    before, first = versions(place), last_summary(place)
+    weights = "variables/variables.data-00000-of-00001"
+    flip(Path(first["model"], weights))
+    explained = command(place, "run", "--data", str(place / "data"), "--explain", "--verify")
+    assert explained.returncode == 0, explained.stdout + explained.stderr
+    assert re.search(r"Trainer +runs +damaged: ", explained.stdout), explained.stdout
+    process = start(place)
+    wait_for(f"{Path(first['model'], weights)}: its content changed", process)
     second = command(place, "run", "--data", str(place / "data"))
     assert second.returncode == 75
     assert f"process {process.pid}" in second.stdout
-    checkpoints = kill_at_step_100(place, process)
+    checkpoints = wait_for_checkpoint(place, 100, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
     newest = max(checkpoints.glob("*/*.npz"))
-    assert newest.name < "step-000000400.npz"
+    assert newest.name < "step-000000200.npz"
     newest.write_bytes(newest.read_bytes()[:1000])  # as torn as a file can be: the one before is taken
     assert versions(place) == before
     killed = json.loads(command(place, "runs", "--json").stdout)[-1]
     assert killed["status"] == "killed"
     assert killed["seconds"] > 0
-    done = command(place, "run", "--data", str(place / "data"), **settings)
-    assert done.returncode in (0, 3), done.stdout + done.stderr  # whether it is good is not the question
-    assert "step 400/400" in done.stdout
+    done = command(place, "run", "--data", str(place / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "step 50/200" not in done.stdout
+    assert "step 200/200" in done.stdout
     assert not checkpoints.exists()
-    components = last_summary(place)["components"]
-    assert components["Transform"]["cached"], done.stdout
-    assert not components["Trainer"]["cached"]
-    resumed = last_network(place / "root").get_weights()
-    done = command(place, "run", "--data", str(place / "data"), "--force", "Trainer", **settings)
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    assert not last_summary(place)["components"]["Trainer"]["cached"]
-    for a, b in zip(resumed, last_network(place / "root").get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-def part(place: Path, stage: str, **settings: object) -> subprocess.CompletedProcess:
-    return command(
-        place, "run", "--only", stage, "--run-id", "night+1", "--data", str(place / "data"), **settings
+    again = last_summary(place)
+    assert again["model"] != first["model"]
+    ran = {name for name, component in again["components"].items() if not component["cached"]}
+    assert "Trainer" in ran
+    assert "Transform" not in ran
+    # The version in service was trained without an interruption.
+    assert Path(again["model"], weights).read_bytes() == (before[-1] / weights).read_bytes()
+    assert len(list((place / "root" / "set-aside").glob("*/*/*"))) == 1
+    assert [run["id"] for run in json.loads(command(place, "runs", "--json").stdout)] == sorted(
+        path.name for path in (place / "root" / "runs").iterdir()
     )
 
 
-def test_a_run_in_five_parts_is_the_run_in_one_process(place):
-    whole, root = last_summary(place), place / "root"
-    shutil.rmtree(root)
-    done = part(place, "transform")
+def part(place: Path, stage: str, run_id: str = "night+1", **settings: object) -> subprocess.CompletedProcess:
+    return command(
+        place, "run", "--only", stage, "--run-id", run_id, "--data", str(place / "data"), **settings
+    )
+
+
+def test_a_run_in_five_parts_goes_on_after_an_interruption(place):
+    root, before = place / "root", versions(place)
+    settings: dict[str, Any] = {"tune": "never", "learning_rate": 2e-3, "max_drop": 1}
+    done = part(place, "transform", **settings)
     assert done.returncode == 2
     assert "transform needs what ingest makes: first" in done.stderr
-    assert not root.exists()
-    done = part(place, "ingest")
+    done = part(place, "ingest", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Done: ingest" in done.stdout
-    again = part(place, "ingest")
+    again = part(place, "ingest", **settings)
     assert (again.returncode, again.stdout.count("\n")) == (0, 1)
     assert "ingest is done; next: " in again.stdout
     assert command(place, "run", "--data", str(place / "data")).returncode == 75
     (place / "data").rename(place / "away")  # later parts do not read it again
-    refused = part(place, "transform", steps=7)
+    refused = part(place, "transform", **settings | {"steps": 7})
     assert refused.returncode == 2
-    assert "steps is 7, but run night+1 began with 150" in refused.stderr
-    for stage, following in (("transform", "train"), ("train", "evaluate"), ("evaluate", "push")):
-        done = part(place, stage)
+    assert "steps is 7, but run night+1 began with 200" in refused.stderr
+    done = part(place, "transform", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    process = start(place, "--only", "train", "--run-id", "night+1", **settings)
+    wait_for_checkpoint(place, 50, process)
+    assert command(place, "run", "--data", str(place / "away")).returncode == 75
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "Kept: " in output
+    assert f"  go on     {Path(os.path.relpath(sys.executable, place))}" in output
+    row = json.loads(command(place, "runs", "--json").stdout)[-1]
+    assert (row["id"], row["status"]) == ("night+1", "interrupted")
+    assert "--only train --run-id night+1" in row["next"]
+    assert part(place, "evaluate", **settings).returncode == 2
+    done = part(place, "train", **settings)
+    assert "[ 1/1] Trainer" in done.stdout
+    assert "step 50/200" not in done.stdout
+    for stage, following in (("train", "evaluate"), ("evaluate", "push")):
+        done = part(place, stage, **settings)
         assert done.returncode == 0, done.stdout + done.stderr
-        [row] = json.loads(command(place, "runs", "--json").stdout)
+        row = json.loads(command(place, "runs", "--json").stdout)[-1]
         assert row["status"] == "waiting"
         assert f"--only {following} --run-id night+1" in row["next"]
         assert row["next"] in done.stdout
-        assert versions(place) == []
+        assert versions(place) == before
     assert "Waiting for its next part" in last_report(place, done)
-    assert not any(component["cached"] for component in last_summary(place)["components"].values())
-    (place / "away").rename(place / "data")
-    [evaluation] = (root / "artifacts" / "Evaluator" / "evaluation").iterdir()
+
+    evaluation = max((root / "artifacts" / "Evaluator" / "evaluation").iterdir(), key=lambda p: int(p.name))
     shutil.rmtree(evaluation)  # what is lost between two parts is made again
-    done = part(place, "push")
+    (place / "away").rename(place / "data")
+    done = part(place, "push", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Gone: {evaluation}" in done.stdout
     found = last_summary(place)
     assert found["status"] == "pushed"
-    assert found["components"].keys() == whole["components"].keys()
-    assert {name for name, c in found["components"].items() if name != "(loading)" and not c["cached"]} == {
-        "BlessedStatistics", "BlessedBaseline", "Evaluator", "Pusher"
-    }  # fmt: skip
-    for name in ("data_hash", "images", "metrics", "learning_rate", "steps", "best_step", "verdict"):
-        assert found[name] == whole[name], name
-    assert [str(version) for version in versions(place)] == [found["pushed"]]
-    assert [path.name for path in (root / "runs").iterdir()] == ["night+1"]
+    assert [*before, Path(found["pushed"])] == versions(place)
+    assert newest_run(place).name == "night+1"
     assert not (root / ".lease").exists()
     assert "Pushed into service" in last_report(place, done)
-    again = part(place, "push")
+    again = part(place, "push", **settings)
     assert (again.returncode, again.stdout) == (0, "Run night+1 is finished: pushed; nothing was done\n")
-    assert len(versions(place)) == 1
+    assert len(versions(place)) == 2
 
-
-def test_a_part_that_was_killed_goes_on_and_nothing_is_pushed_that_the_gate_refused(place):
-    settings = {"tune": "never", "learning_rate": 2e-3, "steps": 400, "validate_every": 50}
-    settings["thresholds"] = "{ foreground_iou = 1.0 }"
-    before = versions(place)
-    for stage in ("ingest", "transform"):
-        done = part(place, stage, **settings)
-        assert done.returncode == 0, done.stdout + done.stderr
-    process = start(place, "--only", "train", "--run-id", "night+1", **settings)
-    checkpoints = kill_at_step_100(place, process)
-    assert command(place, "run", "--data", str(place / "data")).returncode == 75
-    row = json.loads(command(place, "runs", "--json").stdout)[-1]
-    assert (row["id"], row["status"]) == ("night+1", "killed")
-    assert "--only train --run-id night+1" in row["next"]
-    assert part(place, "evaluate", **settings).returncode == 2
-    done = part(place, "train", **settings)
+    # The data were away for a while, so their times are new; after one more night nothing is.
+    for stage in stages.NAMES:
+        assert part(place, stage, "night+2", **settings).returncode == 0
+    assert last_summary(place)["status"] == "unchanged"
+    done = part(place, "ingest", "night+3", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "[ 1/1] Trainer" in done.stdout
-    assert "step 50/400" not in done.stdout
-    assert not checkpoints.exists()
+    assert "Unchanged since run night+2 of " in done.stdout
+    done = part(place, "transform", "night+3", **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Run night+3 is finished: unchanged (nothing is new since run night+2)" in done.stdout
+    assert len(versions(place)) == 2
+
+
+def test_a_part_pushes_nothing_that_the_gate_refused(place):
+    before, thresholds = versions(place), "{ foreground_iou = 1.0 }"
+    for stage in ("ingest", "transform", "train"):
+        done = part(place, stage, thresholds=thresholds)
+        assert done.returncode == 0, done.stdout + done.stderr
     for stage in ("evaluate", "push"):
-        done = part(place, stage, **settings)
+        done = part(place, stage, thresholds=thresholds)
         assert done.returncode == 3, done.stdout + done.stderr
     assert "Run night+1 is finished: not blessed" in done.stdout
     assert versions(place) == before
     assert not (place / "root" / ".lease").exists()
 
 
-# After ExampleValidator comes Transform: Beam is at work, which has a way of its own with exceptions.
-@pytest.mark.parametrize(
-    ("number", "after", "seconds"), [(signal.SIGINT, "training", 0), (signal.SIGTERM, "ExampleValidator", 4)]
-)
-def test_a_run_that_is_stopped_says_how_to_go_on(place, number, after, seconds):
-    # Where Beam shall be at work, it needs tiles that no run has cut yet.
-    process = start(place, **({"tile_stride": 320} if seconds else {}))
-    wait_for(after, process)
-    time.sleep(seconds)
-    process.send_signal(number)
+def test_a_run_that_is_stopped_while_beam_works_says_how_to_go_on(place):
+    # After ExampleValidator comes Transform: Beam is at work, which has a way of its own with exceptions.
+    process = start(place, tile_stride=320)  # tiles that no run has cut yet
+    wait_for("ExampleValidator", process)
+    time.sleep(4)
+    process.send_signal(signal.SIGTERM)
     try:
         output, _ = process.communicate(timeout=60)
     finally:

@@ -11,15 +11,19 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("pipeline", "components", "unet", "serving")
+PACKAGES = ("pipeline", "components", "unet", "serving", "deploy")
 # Each imports those to the right of it, never back.
 BELOW = {
     "run_pipeline": {"pipeline"},
+    "unet_pipeline": {"pipeline", "unet"},  # what people import: a module of its own, with the package's name
     "pipeline": {"components", "unet"},
     "components": {"unet"},
     "unet": set(),
     "serving": set(),
+    "deploy": {"pipeline"},
 }
+# The environments of Airflow and kfp have no TensorFlow, and not all that the rest of the pipeline imports.
+DEPLOY_MAY_IMPORT = {"pipeline.process.exit_codes", "pipeline.root", "pipeline.stages"}
 # The nodes of the graph load TFX: check, predict, runs, report and average must not.
 MAY_IMPORT_COMPONENTS = {"pipeline.graph", "pipeline.history.promotion", "pipeline.history.withdrawal"}
 NOT_IN_UNET = {
@@ -50,6 +54,7 @@ ROOMS = {
     },
 }
 WITHOUT_TENSORFLOW = (
+    "unet_pipeline",
     "unet.images",
     "unet.masks",
     "unet.dataset",
@@ -62,11 +67,14 @@ WITHOUT_TENSORFLOW = (
     "pipeline.cli",
     "pipeline.config",
     "pipeline.history",
+    "pipeline.metadata",
     "pipeline.prediction",
     "pipeline.process",
+    "pipeline.publishing",
     "pipeline.report",
     "pipeline.stages",
     "pipeline.terminal",
+    "pipeline.reuse.unchanged",
 )
 MOST_ROOMS, MOST_LINES = 17, 400
 MIRRORED = (
@@ -74,6 +82,7 @@ MIRRORED = (
     "components",
     "pipeline",
     "serving",
+    "deploy",
 )  # packages each of whose files that decides something has its own tests
 WITHOUT_TESTS: dict[str, str] = {}  # file -> why it has none
 _BOUNDS = {"ge", "gt", "le", "lt"}  # of settings
@@ -85,7 +94,7 @@ _ARITHMETIC = (
 @functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the packages, by its dotted name."""
-    found = {"run_pipeline": CHECKOUT / "run_pipeline.py"}
+    found = {name: CHECKOUT / f"{name}.py" for name in ("run_pipeline", "unet_pipeline")}
     for package in PACKAGES:
         for path in sorted((CHECKOUT / package).rglob("*.py")):
             name = ".".join(path.relative_to(CHECKOUT).with_suffix("").parts)
@@ -170,6 +179,25 @@ def test_the_nodes_of_the_graph_are_imported_by_the_graph_alone():
         if o.startswith("components")
     }
     assert importers <= MAY_IMPORT_COMPONENTS
+
+
+def test_schedulers_read_of_the_pipeline_only_what_needs_the_standard_library():
+    used = {
+        other
+        for module in modules()
+        if module.startswith("deploy")
+        for other in of_ours(module)
+        if not other.startswith("deploy")
+    }
+    assert used == DEPLOY_MAY_IMPORT
+    # Without site-packages, any other import fails.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import {', '.join(sorted(used))}"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_library_knows_no_tfx():

@@ -72,7 +72,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def stored(files: dict[str, Path], scale: float, channels: int, normalize: Any) -> Tiles:
     """The tiles that Transform makes of the files; a single batch needs no Beam."""
     settings = TileSettings(
-        scale=scale, normalize=normalize, image_channels=channels, class_count=3, with_border=False, levels=2,
+        scale=scale, normalize=normalize, image_channels=channels, class_count=3, with_border=False, depth=2,
         patch_size=PATCH, tile_stride=128,
     )  # fmt: skip
     images = [read_image(path) for path in files.values()]

@@ -20,6 +20,14 @@ else:
 
 ROOT = Path(__file__).parents[1]
 LOCKS = ("requirements.lock", "requirements-gpu.lock")
+ENVIRONMENTS = (
+    "serving",
+    "deploy/airflow",
+    "deploy/kubeflow",
+    "benchmarks/peers",
+    "tests/serving/clients",
+    "tests/pipeline/publishing",
+)  # folders of the locks of those beside .venv
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # One on which set-up picks the running Python's stack.
@@ -39,6 +47,19 @@ def pins(lock: str) -> list[Requirement]:
 def test_no_index_is_named(name: str):
     text = re.sub(r"\[project\.urls\][^\[]*", "", (ROOT / name).read_text())  # those are for people
     assert not re.findall(r"://|(?<!no-emit-)index-url|find-links|pypi", text)
+
+
+@pytest.mark.parametrize("folder", ENVIRONMENTS)
+def test_no_index_is_named_for_the_other_environments(folder: str):
+    text = "".join((ROOT / folder / name).read_text() for name in ("requirements.lock", "requirements.in"))
+    assert not re.findall(r"://|index-url|find-links|pypi", text)
+
+
+@pytest.mark.parametrize("folder", ENVIRONMENTS)
+def test_everything_of_the_other_environments_is_pinned_by_hash(folder: str):
+    entries = re.split(r"\n(?=[a-z0-9])", (ROOT / folder / "requirements.lock").read_text())
+    assert len(entries) > 30
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
