@@ -12,6 +12,7 @@ from types import FrameType
 from unet.fingerprint import CHECKOUT
 
 _THREAD = "run_worker"  # Beam's name of the threads that wait for its processes
+_SECONDS_BETWEEN = 5.0
 
 
 class WorkerLost(RuntimeError):
@@ -39,21 +40,34 @@ def watched() -> Iterator[None]:
         yield  # no exception of a signal comes here
         return
     reasons: list[str] = []
+    lost, ended = threading.Event(), threading.Event()
 
     def told(failure: threading.ExceptHookArgs) -> None:
         before(failure)
         if failure.thread is not None and failure.thread.name == _THREAD:
             reasons.append(str(failure.exc_value))
+            lost.set()
+
+    def insist() -> None:
+        lost.wait()
+        # Again, as an exception may come where Python can only ignore it, or where Beam waits once more.
+        while not ended.is_set():
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            ended.wait(_SECONDS_BETWEEN)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if len(reasons) == 1:
+        if not ended.is_set():
             raise WorkerLost(f"a worker of Beam is lost ({reasons[0]}): run the same command again")
 
     before, threading.excepthook = threading.excepthook, told
     handler = signal.signal(signal.SIGUSR1, interrupt)
+    insisting = threading.Thread(target=insist, daemon=True)
+    insisting.start()
     try:
         yield
     finally:
+        ended.set()
+        lost.set()
+        insisting.join()
         threading.excepthook = before
         signal.signal(signal.SIGUSR1, handler)

@@ -1,6 +1,8 @@
 """Processes of Beam find this project, and are missed when they are lost."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine import workers
 from pipeline.engine.workers import WorkerLost, importing, watched
 
 
@@ -41,6 +44,40 @@ def test_who_waits_for_a_lost_worker_is_told():
     with pytest.raises(WorkerLost, match=r"return code 137.*run the same command again"):
         wait()
     thread.join()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_two_workers_that_are_lost_at_once_are_told():
+    threads = [threading.Thread(target=fail, name="run_worker") for _ in range(2)]
+
+    def wait() -> None:
+        with watched():
+            # One signal arrives for both.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+            threading.Event().wait(20)
+
+    with pytest.raises(WorkerLost):
+        wait()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_exception_that_is_ignored_comes_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "_SECONDS_BETWEEN", 0.1)
+
+    def wait() -> None:
+        with watched():
+            threading.Thread(target=fail, name="run_worker").start()
+            with contextlib.suppress(WorkerLost):
+                threading.Event().wait(20)
+            threading.Event().wait(20)
+
+    with pytest.raises(WorkerLost):
+        wait()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
