@@ -24,6 +24,7 @@ from tfx.types.standard_artifacts import ExampleStatistics
 from tfx.types.standard_component_specs import StatisticsGenSpec
 
 from unet.dataset.sample import FRACTION_PREFIX, SCALARS
+from unet.errors import BadInput
 from unet.files import atomic_write
 
 TABLE = "images.csv"  # beside the statistics of the splits: a row for each image
@@ -45,9 +46,15 @@ def read_table(uri: str) -> pd.DataFrame:
 
     Returns:
         A row for each image: its name, split, scalars, and a hash of the content of image and mask.
+
+    Raises:
+        BadInput: there is no table, as in a root of a version of this project that wrote none.
     """
+    path = Path(uri, TABLE)
+    if not path.exists():
+        raise BadInput(f"{path}: missing; statistics of an older version lack it: begin a new --root")
     # Converted: an image may be called NA, or 12.
-    return pd.read_csv(Path(uri, TABLE), converters={NAME: str, SPLIT: str, CONTENT: str})
+    return pd.read_csv(path, converters={NAME: str, SPLIT: str, CONTENT: str})
 
 
 class StatisticsGenExecutor(base_executor.BaseExecutor):

@@ -1,5 +1,6 @@
 """The statistics of examples as ImageMaskExampleGen writes them, beside those of TFX's own executor."""
 
+import pytest
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
 from tfx.components.statistics_gen import executor as statistics_executor
@@ -8,6 +9,7 @@ from tfx.types.standard_artifacts import Examples, ExampleStatistics
 
 from components.distribution import load_statistics, numeric
 from components.statistics import CONTENT, SPLIT, StatisticsGenExecutor, read_table
+from unet.errors import BadInput
 
 SCALARS = {
     "height": 90,
@@ -88,3 +90,8 @@ def test_the_table_has_a_row_for_each_image_and_tells_their_contents_apart(tmp_p
     assert list(table["fraction_a"][:4]) == [1, 1, 1, 1]
     assert table[CONTENT][0] == table[CONTENT][3]
     assert table[CONTENT].nunique() == 4
+
+
+def test_a_root_without_the_table_is_told_what_to_do(tmp_path):
+    with pytest.raises(BadInput, match=r"images.csv: missing; .* begin a new --root"):
+        read_table(str(tmp_path))
