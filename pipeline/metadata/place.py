@@ -125,13 +125,9 @@ def connection_to(where: Database) -> mlmd.ConnectionConfig:
     server.password = os.environ.get(PASSWORD, "")
     if where.backend == "mysql":
         server.port, server.database = port, where.database
-        if where.tls_ca:
-            server.ssl_options.ca, server.ssl_options.verify_server_cert = where.tls_ca, True
     else:
         server.port, server.dbname = str(port), _quoted(where.database)
         server.user, server.password = _quoted(server.user), _quoted(server.password)
-        if where.tls_ca:
-            server.ssloption.sslmode, server.ssloption.sslrootcert = "verify-full", where.tls_ca
     return config
 
 

@@ -18,6 +18,7 @@ _LOCK = 0x756E6574  # PostgreSQL's advisory locks have numbers
 _DRIVERS = {"mysql": "pymysql", "postgresql": "psycopg"}
 # What a server answers to whom it does not know, or for what is not there. All else may pass.
 _REFUSALS_OF_MYSQL = (1044, 1045, 1049, 1130, 1142, 1251, 1698, 2026, 2059)
+_WANTS_TLS = re.compile(r"no encryption|insecure transport")
 _REFUSED = re.compile(r"FATAL|no password|certificate|SSL", re.IGNORECASE)
 _PASSES = re.compile(r"starting up|shutting down|recovery|too many|slots|terminating", re.IGNORECASE)
 # Rows of a root's own pipeline: their number, and when one was last written.
@@ -118,7 +119,6 @@ def _connect_mysql(where: Database) -> Any:
             password=os.environ.get(PASSWORD, "").encode(),  # as ML Metadata does; the driver took Latin-1
             database=where.database,
             connect_timeout=_SECONDS_TO_CONNECT,
-            ssl={"ca": where.tls_ca} if where.tls_ca else None,
         )
     except (pymysql.MySQLError, RuntimeError) as error:  # the latter: a way to log in that needs a library
         number, text = error.args if len(error.args) == 2 else (2059, str(error))
@@ -138,7 +138,7 @@ def _connect_postgresql(where: Database) -> Any:
             dbname=where.database,
             connect_timeout=_SECONDS_TO_CONNECT,
             autocommit=True,
-            **({"sslmode": "verify-full", "sslrootcert": where.tls_ca} if where.tls_ca else {}),
+            sslmode="disable",  # as in ML Metadata, whose client was built without TLS
         )
     except psycopg.Error as error:
         text = str(error)
@@ -147,7 +147,17 @@ def _connect_postgresql(where: Database) -> Any:
 
 def _told(where: Database, text: str, is_refusal: bool) -> Unreachable | Refused:
     text = " ".join(text.split()).rpartition("FATAL: ")[2].strip()
+    if _WANTS_TLS.search(text):
+        return Refused(
+            f"{where.name} wants TLS, which ML Metadata's client cannot do: name the port of an encrypted "
+            f"tunnel on this machine instead ({text})"
+        )
     if not is_refusal:
         return Unreachable(f"{where.name} does not answer ({text}): run the same command again later")
-    hint = f"is {PASSWORD} right?" if os.environ.get(PASSWORD) else f"{PASSWORD} is not set"
+    # MariaDB says no more to whom it wants TLS of.
+    hint = (
+        f"is {PASSWORD} right, and may the user come without TLS?"
+        if os.environ.get(PASSWORD)
+        else f"{PASSWORD} is not set"
+    )
     return Refused(f"{where.name} refuses user {where.user} ({text}): {hint}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -27,9 +25,6 @@ class Database(Section):
     port: int = Field(0, ge=0, le=65535, description="Port of the server; 0: the usual one.")
     database: str = Field("", description="Name of the database, which exists.")
     user: str = Field("", description="Name of the user.")
-    tls_ca: str = Field(
-        "", description="File of the authorities that may sign the server's certificate; empty: no check."
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -43,21 +38,17 @@ class Database(Section):
                 f"a password belongs neither into a profile nor into an option: set {PASSWORD} in the "
                 "environment",
             )
-        if isinstance(value, dict) and isinstance(value.get("tls_ca"), str) and value["tls_ca"]:
-            return {**value, "tls_ca": os.path.abspath(os.path.expanduser(value["tls_ca"]))}
         return value
 
     def conflicts(self) -> Iterator[str]:
         """Yields a sentence for what a server's connection lacks, or SQLite has no use for."""
-        values = {name: getattr(self, name) for name in ("host", "port", "database", "user", "tls_ca")}
+        values = {name: getattr(self, name) for name in ("host", "port", "database", "user")}
         if self.backend == SQLITE:
             if used := [name for name, value in values.items() if value]:
                 yield f'backend = "{SQLITE}" takes no {", ".join(used)}: it is a file under the root'
             return
         if missing := [name for name in ("host", "database", "user") if not values[name]]:
             yield f'backend = "{self.backend}" needs {", ".join(missing)}'
-        if self.tls_ca and not Path(self.tls_ca).is_file():
-            yield f"tls_ca: there is no file {self.tls_ca}"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -79,6 +70,6 @@ class Metadata(Section):
     metadata: Database = Field(
         default_factory=Database,
         description='Table: `backend` is `"sqlite"`, a file under the root, or a server that several roots '
-        'share, `"mysql"` (also MariaDB) or `"postgresql"`, with `host`, `port`, `database`, `user` and '
-        "`tls_ca`, a file of authorities; see [A team's metadata](../how-to/team.md).",
+        'share, `"mysql"` (also MariaDB) or `"postgresql"`, with `host`, `port`, `database` and '
+        "`user`; see [A team's metadata](../how-to/team.md).",
     )

@@ -58,18 +58,6 @@ def test_each_root_has_another_name_so_equal_run_ids_do_not_meet(root):
     assert len({run_name(name, "night-1") for name in names}) == 20
 
 
-def test_certificates_are_verified_with_both_servers(tmp_path, root):
-    ca = tmp_path / "ca.pem"
-    ca.touch()
-    write_place(root, new_place(root, HERE.model_copy(update={"tls_ca": str(ca)})))
-    told = connection(root).mysql.ssl_options
-    assert (told.ca, told.verify_server_cert) == (str(ca), True)
-    update = {"tls_ca": str(ca), "backend": "postgresql"}
-    write_place(root, new_place(root, HERE.model_copy(update=update)))
-    told = connection(root).postgresql.ssloption
-    assert (told.sslrootcert, told.sslmode) == (str(ca), "verify-full")
-
-
 def test_another_store_than_that_of_the_root_is_refused(shared, tmp_path):
     require_same(shared, HERE)
     require_same(shared, HERE.model_copy(update={"user": "bob"}))  # one may log in as another

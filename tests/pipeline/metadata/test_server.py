@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,24 @@ def test_who_is_not_known_is_refused_at_once(running: servers.Server, monkeypatc
     monkeypatch.delenv(PASSWORD)
     with pytest.raises(Refused, match=f"{PASSWORD} is not set"):
         server.require_answer(database(running))
+
+
+@pytest.mark.server
+@needs_mariadb
+@needs_postgresql
+def test_a_server_that_wants_tls_is_told_before_ml_metadata_fails(running: servers.Server):
+    if running.backend == "mysql":
+        running.query("SET GLOBAL require_secure_transport = ON", "mysql")
+    else:
+        access = running.folder / "data" / "pg_hba.conf"
+        access.write_text(access.read_text().replace("host ", "hostssl "))
+        running.query("SELECT pg_reload_conf()")
+    # PostgreSQL reads its files a moment later.
+    with pytest.raises(Refused, match=r"tunnel on this machine|come without TLS") as error:  # noqa: PT012
+        for _ in range(50):
+            server.require_answer(database(running))
+            time.sleep(0.1)
+    assert error.value.code == 2
 
 
 @pytest.mark.server

@@ -38,7 +38,6 @@ def test_a_table_of_a_profile_is_read(tmp_path):
         ({"user": "", "database": ""}, 'backend = "postgresql" needs database, user'),
         ({"port": 70000}, "metadata.port: must be at most 65535; received 70000"),
         ({"backend": "sqlite"}, 'backend = "sqlite" takes no host, database, user'),
-        ({"tls_ca": "/nowhere/ca.pem"}, "tls_ca: there is no file /nowhere/ca.pem"),
         ({"hots": "x"}, "metadata.hots: "),
     ],
 )
