@@ -96,9 +96,9 @@ def run_fn(fn_args: FnArgs) -> None:
     best.save(run_dir / warm_start.NETWORK)
     with (run_dir / CURVES).open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["epoch", *curves])
+        writer.writerow(["validation", *curves])
         writer.writerows(
-            [epoch, *values] for epoch, values in enumerate(zip(*curves.values(), strict=True), 1)
+            [number, *values] for number, values in enumerate(zip(*curves.values(), strict=True), 1)
         )
 
 

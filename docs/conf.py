@@ -2,13 +2,12 @@
 
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from docs.generators import commands, docstrings, profiles, settings
+from docs.generators import docstrings
 
 project = "U-Net pipeline"
 html_title = project
@@ -30,18 +29,12 @@ pygments_style = "friendly"
 pygments_dark_style = "monokai"
 highlight_language = "none"
 
-MADE = re.compile(r"<!-- made by (\w+)(?: of ([\w.]+))? -->")
-MAKERS: dict[str, Callable[..., str]] = {
-    "settings": settings.markdown,
-    "profiles": profiles.markdown,
-    "commands": commands.markdown,
-    "docstrings": docstrings.markdown,
-}
+MADE = re.compile(r"<!-- made by docstrings of ([\w.]+) -->")
 
 
 def fill(app: Any, page: str, source: list[str]) -> None:
-    """Replaces each `<!-- made by NAME of ARGUMENT -->` by generated text before a page is parsed."""
-    source[0] = MADE.sub(lambda found: MAKERS[found[1]](*filter(None, [found[2]])), source[0])
+    """Replaces `<!-- made by docstrings of MODULE -->` by them, before a page is parsed."""
+    source[0] = MADE.sub(lambda found: docstrings.markdown(found[1]), source[0])
 
 
 def made(app: Any, env: Any, added: Any, changed: Any, removed: Any) -> list[str]:

@@ -17,26 +17,16 @@ _deferred = threading.Event()
 _requested = threading.Event()
 
 
-def report(
-    title: str,
-    step: int,
-    steps: int,
-    epoch: int = 1,
-    epochs: int = 1,
-    values: Mapping[str, float] | None = None,
-) -> None:
+def report(title: str, step: int, steps: int, values: Mapping[str, float] | None = None) -> None:
     """Reports that `step` of `steps` are done.
 
     Args:
         title: name of the task, such as "training".
         step: number of steps done, from 1.
         steps: total number of steps.
-        epoch: number of the current epoch, for tasks that have epochs.
-        epochs: total number of epochs.
         values: current values to display, by name, such as "loss" or "IoU".
     """
-    counts = {"epoch": epoch, "epochs": epochs, "step": step, "steps": steps, "values": dict(values or {})}
-    logger.info("%s", title, extra=counts)
+    logger.info("%s", title, extra={"step": step, "steps": steps, "values": dict(values or {})})
 
 
 @contextlib.contextmanager

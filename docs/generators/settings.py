@@ -75,10 +75,10 @@ def markdown() -> str:
 
 
 def bounds(metadata: list[Any]) -> str:
-    """Formats pydantic's constraints such as `ge=0, lt=1` as ", ≥ 0, < 1"."""
+    """Formats pydantic's constraints such as `ge=0, lt=1000` as ", ≥ 0, < 1,000"."""
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     return "".join(
-        f", {sign} {getattr(constraint, key):g}"
+        f", {sign} {getattr(constraint, key):,}"
         for key, sign in signs.items()
         for constraint in metadata
         if getattr(constraint, key, None) is not None

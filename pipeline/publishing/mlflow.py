@@ -170,7 +170,7 @@ def _metrics(artifacts: RunArtifacts, summary: RunSummary, start: int) -> list[d
         columns = {}
     steps = [round(step) for step in steps_of(columns)] if columns else []
     for name, values in columns.items():
-        if name not in ("epoch", "steps"):
+        if name not in ("validation", "steps"):
             points += [_point(f"training/{name}", v, start, s) for s, v in zip(steps, values, strict=True)]
     points += [_point(f"test/{name}", value, start) for name, value in summary.metrics.items()]
     points += [_point(f"baseline/{name}", value, start) for name, value in summary.baseline.items()]

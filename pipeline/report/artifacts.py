@@ -130,7 +130,7 @@ class RunArtifacts:
         except (OSError, ValueError, csv.Error) as error:
             raise Missing(f"{path} cannot be read: {error}.") from None
         if not rows:
-            raise Missing(f"{path} holds no epoch.")
+            raise Missing(f"{path} holds no validation.")
         return {name: [_float(row[name]) for row in rows] for name in rows[0] if name}
 
     def json(self, path: Path, what: str) -> Any:

@@ -108,7 +108,7 @@ def series_of(title: str, columns: Columns, name: str) -> Series:
 
 
 def steps_of(columns: Columns) -> list[float]:
-    """Returns the number of steps after each epoch, or of epochs if steps were not recorded."""
+    """Returns the number of steps after each validation, or of validations if steps were not recorded."""
     steps = columns.get("steps") or [1.0] * len(next(iter(columns.values())))
     return list(itertools.accumulate(step or 0.0 for step in steps))
 

@@ -128,7 +128,7 @@ class RunProgress(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """A step of a training, or whatever else takes steps."""
-        values = (getattr(record, key) for key in ("step", "steps", "epoch", "epochs", "values"))
+        values = (getattr(record, key) for key in ("step", "steps", "values"))
         step = self._step = Step(record.getMessage(), *values)
         now = time.monotonic()
         due = now - self._last_line >= SECONDS_BETWEEN_LINES

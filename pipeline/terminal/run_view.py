@@ -53,8 +53,6 @@ class Step:
     title: str
     step: int
     steps: int
-    epoch: int
-    epochs: int
     values: dict[str, float]
 
     @property
@@ -65,8 +63,7 @@ class Step:
     @property
     def counted(self) -> str:
         """How far, in words."""
-        in_epoch = f"epoch {self.epoch}/{self.epochs}, " if self.epochs > 1 else ""
-        return f"{in_epoch}step {self.step}/{self.steps}" if self.values else f"{self.step} of {self.steps}"
+        return f"step {self.step}/{self.steps}" if self.values else f"{self.step} of {self.steps}"
 
     @property
     def measured(self) -> str:

@@ -30,11 +30,11 @@ def kept() -> Kept:
 def test_a_report_holds_what_is_done_of_how_much(kept: Kept) -> None:
     with progress.shown_by(kept):
         progress.report("reading", 3, 10)
-        progress.report("training", 4, 20, 2, 5, {"loss": 0.5})
-    names = ("msg", "args", "step", "steps", "epoch", "epochs", "values")
+        progress.report("training", 4, 20, {"loss": 0.5})
+    names = ("msg", "args", "step", "steps", "values")
     assert kept.rows(*names) == [
-        ("%s", ("reading",), 3, 10, 1, 1, {}),
-        ("%s", ("training",), 4, 20, 2, 5, {"loss": 0.5}),
+        ("%s", ("reading",), 3, 10, {}),
+        ("%s", ("training",), 4, 20, {"loss": 0.5}),
     ]
     assert {record.levelno for record in kept.records} == {logging.INFO}
 

@@ -86,12 +86,11 @@ class TrainingProgress(keras.callbacks.Callback):
         shown = {"loss": self.sums["loss"] / self.steps_of_epoch}
         if best := self.curves.get("val_foreground_iou"):
             shown["IoU"] = best[-1]
-        every, done = self._settings.validate_every, len(next(iter(self.curves.values()), []))
         # With a budget in minutes, the total number of steps is an estimate.
         steps = (
             self._settings.steps if self._settings.minutes is None else round(self.step / self.progress_made)
         )
-        report(self._title, self.step, steps, done + 1, -(-steps // every), shown)
+        report(self._title, self.step, steps, shown)
         end_if_requested()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

@@ -38,7 +38,7 @@ def a_run(recorded: RecordedRuns, run_id: str = "20261125-010000Z", **record) ->
     folder = recorded.add(run_id, **{**given, **record})
     [curves] = (recorded.root.artifacts / "Trainer/model_run").iterdir()
     rows = [f"{e},{1 / e},{'' if e == 2 else e / EPOCHS},10" for e in range(1, EPOCHS + 1)]
-    (curves / "curves.csv").write_text("\n".join(["epoch,loss,val_iou_[new],steps", *rows]) + "\n")
+    (curves / "curves.csv").write_text("\n".join(["validation,loss,val_iou_[new],steps", *rows]) + "\n")
     (folder / "report.html").write_text("<p>report</p>" * 100_000)
     card = recorded.root.serving / str(VERSION) / "assets.extra"
     card.mkdir(parents=True, exist_ok=True)

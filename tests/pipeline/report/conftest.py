@@ -132,7 +132,7 @@ def write_trials(folder: Path) -> None:
 
 def write_training(folder: Path) -> None:
     (folder / CURVES).write_text(
-        "epoch,loss,val_foreground_iou,val_pixel_error,steps,learning_rate\n"
+        "validation,loss,val_foreground_iou,val_pixel_error,steps,learning_rate\n"
         "1,0.5,0.61,0.1,30,0.001\n2,0.31,0.78,0.06,30,0.0001\n"
     )
     samples = folder / SAMPLES

@@ -97,7 +97,7 @@ def test_names_are_text(make: Callable[..., Made]):
 
 def test_each_of_several_classes_is_told_by_itself(make: Callable[..., Made]):
     made = make(classes=["background", "nucleus", "border"])
-    curves = "epoch,loss,val_foreground_iou,val_iou_background,val_iou_nucleus,val_iou_border,steps\n"
+    curves = "validation,loss,val_foreground_iou,val_iou_background,val_iou_nucleus,val_iou_border,steps\n"
     (made.folder("Trainer", "model_run") / CURVES).write_text(f"{curves}1,0.5,0.5,0.9,0.8,0.2125,30\n")
     found = page(made)
     images = read_images(made.folder("Evaluator", "evaluation"))

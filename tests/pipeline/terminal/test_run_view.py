@@ -71,7 +71,7 @@ def test_the_footer_counts_what_is_finished_and_says_what_is_left(left: float | 
 
 
 def test_without_anything_at_work_there_is_no_footer():
-    step = Step("training", 1, 2, 1, 1, {})
+    step = Step("training", 1, 2, {})
     assert len(lines([ProgressRow("A", DONE)], step=step, left=9.0)) == 1
 
 
@@ -102,11 +102,11 @@ def test_at_the_end_everything_is_shown_on_a_low_terminal_too():
 @pytest.mark.parametrize(
     ("step", "text", "share"),
     [
-        (Step("reading", 3, 4, 1, 1, {}), "reading: 3 of 4", 0.75),
-        (Step("training", 3, 4, 1, 1, {"IoU": 0.5}), "training: step 3/4  IoU 0.500", 0.75),
-        (Step("fit", 3, 4, 1, 2, {"a": 1, "b": 2}), "fit: epoch 1/2, step 3/4  a 1.000  b 2.000", 0.75),
-        (Step("reading", 5, 4, 1, 1, {}), "reading: 5 of 4", 1.0),
-        (Step("reading", 0, 0, 1, 1, {}), "reading: 0 of 0", 0.0),
+        (Step("reading", 3, 4, {}), "reading: 3 of 4", 0.75),
+        (Step("training", 3, 4, {"IoU": 0.5}), "training: step 3/4  IoU 0.500", 0.75),
+        (Step("fit", 3, 4, {"a": 1, "b": 2}), "fit: step 3/4  a 1.000  b 2.000", 0.75),
+        (Step("reading", 5, 4, {}), "reading: 5 of 4", 1.0),
+        (Step("reading", 0, 0, {}), "reading: 0 of 0", 0.0),
     ],
 )  # fmt: skip
 def test_a_step_in_words_and_as_a_share(step: Step, text: str, share: float):
@@ -114,10 +114,10 @@ def test_a_step_in_words_and_as_a_share(step: Step, text: str, share: float):
 
 
 def test_a_step_has_a_bar_and_its_numbers():
-    step = Step("training", 3, 4, 1, 2, {"IoU": 0.5})
+    step = Step("training", 3, 4, {"IoU": 0.5})
     shown = lines([ProgressRow("A", RUNNING)], step=step)
     assert shown[1].count("━") == 30  # three quarters of forty columns
-    assert "training: epoch 1/2, step 3/4  IoU 0.500" in "\n".join(shown[1:])
+    assert "training: step 3/4  IoU 0.500" in "\n".join(shown[1:])
 
 
 def test_ascii_alone():

@@ -1,0 +1,19 @@
+"""The tables in the pages are those of the code, and read without building the site."""
+
+from docs.generators.tables import MAKERS, filled, pages
+
+
+def test_each_table_is_up_to_date():
+    found = pages()
+    assert len(found) == len(MAKERS)
+    stale = [path.name for path, text in found.items() if filled(text) != text]
+    assert not stale, "make them again: .venv/bin/python -m docs.generators.tables"
+
+
+def test_what_stands_between_the_marks_is_replaced_and_nothing_else():
+    page = "before\n\n<!-- made by profiles -->\nstale text\n<!-- end -->\n\nafter\n"
+    made = filled(page)
+    assert made.startswith("before\n\n<!-- made by profiles -->\n\n## ")
+    assert made.endswith("\n\n<!-- end -->\n\nafter\n")
+    assert "stale text" not in made
+    assert filled(made) == made
