@@ -17,6 +17,7 @@ from tfx.utils import json_utils
 
 from unet.export.settings import ExportSettings
 from unet.fingerprint import fingerprint
+from unet.metrics.names import goodness
 from unet.training import warm_start
 from unet.training.build import class_weights, compile_network, precision_of
 from unet.training.callbacks import Curves
@@ -87,7 +88,7 @@ def run_fn(fn_args: FnArgs) -> None:
             "start": start,
             "refit": settings.refit,
             "class_weights": dict(zip(settings.classes, weights, strict=True)),
-            **best_step(curves),
+            **best_step(curves, settings.select_by),
         },
     )
 
@@ -129,17 +130,22 @@ def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validatio
     return identity(settings, precision_of(settings.precision), start, data=(train, validation), code=code)
 
 
-def best_step(curves: Curves) -> dict[str, int | bool]:
+def best_step(curves: Curves, select_by: str) -> dict[str, int | bool]:
     """Returns the number of `steps` of a training, and the step after which its weights were best.
+
+    Args:
+        curves: values by name, one for each validation.
+        select_by: metric of the eval images by which the weights were chosen.
 
     `declined` says whether the last validations were clearly worse than the best one: by more than they
     differ from one another by chance.
     """
     steps = np.cumsum(curves["steps"])
     # As the validation chooses: the first of equal scores, and the very first if every score is NaN.
-    if "val_foreground_iou" not in curves:  # a refit, which keeps its last weights
+    if f"val_{select_by}" not in curves:  # a refit, which keeps its last weights
         return {"steps": int(steps[-1]), "best_step": int(steps[-1]), "declined": False}
-    scores = np.nan_to_num(curves["val_foreground_iou"], nan=-1.0)
+    values = [goodness(select_by, value) for value in curves[f"val_{select_by}"]]
+    scores = np.nan_to_num(values, nan=-1.0)
     best = np.argmax(scores)
     after = scores[best:]
     declined = len(after) > _LAST and after[0] - max(after[-_LAST:]) > _CLEARLY * np.median(

@@ -25,7 +25,7 @@ from unet.images.settings import Channels
 from unet.masks.background import question
 from unet.masks.labels import INSTANCES
 from unet.masks.settings import Values
-from unet.metrics.names import SEGMENT_SCORES, gate_names, split_key
+from unet.metrics.names import SEGMENT_SCORES, gate_names, metric_names, split_key
 from unet.preprocessing.settings import PatchSize, Scaling, Stride
 from unet.settings import MOST_FILTERS, Network, Seed
 from unet.tiling import Geometry
@@ -166,6 +166,8 @@ class PipelineConfig(
             yield f"tune_range = {list(self.tune_range)} ends {why}"
 
     def _conflicts_of_thresholds(self) -> Iterator[str]:
+        if self.select_by not in (known := metric_names(list(self.classes))):
+            yield f"select_by: unknown metric {self.select_by!r}, known: {', '.join(known)}"
         if not self.thresholds:
             yield "thresholds is empty: a gate without a threshold blesses anything"
         names = gate_names(list(self.classes), self.segment_scores, self.first_foreground)

@@ -15,6 +15,7 @@ from pipeline.report.artifacts import Missing, NotReached, RunArtifacts
 from pipeline.report.charts import Series
 from pipeline.report.formats import count, finite, metric, number, setting, short
 from pipeline.report.pictures import Panel
+from unet.metrics.names import goodness
 from unet.registry.records import OPERATING_POINT
 from unet.training.files import SAMPLES, SAMPLES_INDEX, TRIALS
 from unet.training.settings import STILL
@@ -39,7 +40,10 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
     """Draws loss, validation IoU (also of each class) and learning rate over the steps, with a table."""
     columns = artifacts.curves
     steps = steps_of(columns)
+    select_by = artifacts.run.config.get("select_by", "foreground_iou")
     each = _per_class(artifacts)
+    if f"val_{select_by}" not in {*dict(CURVES), *each}:
+        each = {f"val_{select_by}": f"Validation {metric(select_by, artifacts.classes)}", **each}
     drawn = [
         (title, charts.lines(f"{title} over the training steps", [series_of(title, columns, name)], "step"))
         for name, title in (*CURVES, *each.items())
@@ -47,15 +51,17 @@ def curves(artifacts: RunArtifacts) -> dict[str, Any]:
     ]
     if not drawn:
         raise Missing("The learning curves hold no number.")
-    scores = columns.get("val_foreground_iou", [])
-    best = max((score for score in scores if score is not None and finite(score) is not None), default=None)
+    scores = columns.get(f"val_{select_by}", [])
+    known = [score for score in scores if score is not None and finite(score) is not None]
+    best = max(known, key=lambda score: goodness(select_by, score), default=None)
     kept = ""
     if artifacts.run.config.get("refit"):
         kept = "The last weights were kept: the training learned from the eval images, too (refit)."
     if best is not None:
         kept = (
-            f"The weights of step {steps[scores.index(best)]:,.0f} were kept, with a foreground IoU of "
-            f"{number(best)}: the best of {count(len(steps), 'validation')}."
+            f"The weights of step {steps[scores.index(best)]:,.0f} were kept: their "
+            f"{metric(select_by, artifacts.classes)} on the eval images, {number(best)}, is the best of "
+            f"{count(len(steps), 'validation')}."
         )
     headings = {**_COLUMNS, **each}
     names = [name for name in headings if name in columns]
@@ -125,6 +131,7 @@ def search(artifacts: RunArtifacts) -> dict[str, Any]:
         raise NotReached("The run has no search.")
     context: dict[str, Any] = {
         "reason": chosen.properties.get("reason", ""),
+        "metric": metric(artifacts.run.config.get("select_by", "foreground_iou"), artifacts.classes),
         "plot": "",
         "rows": [],
         "note": "",
@@ -144,7 +151,7 @@ def search(artifacts: RunArtifacts) -> dict[str, Any]:
             for row in rows
         ]
         if rows:
-            context["plot"] = _plot_of(rows)
+            context["plot"] = _plot_of(rows, context["metric"])
     except Missing as missing:
         context["note"] = str(missing)
     return context
@@ -156,16 +163,16 @@ def _tried(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {short(v) if isinstance(v, float) else v}" for name, v in values)
 
 
-def _plot_of(rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Draws score against learning rate, a dot for each trial."""
+def _plot_of(rows: Sequence[Mapping[str, Any]], name: str) -> Markup:
+    """Draws score against learning rate, a dot for each trial; `name` is that of the metric."""
     points = []
     for row in rows:
-        score = "no score" if row["score"] is None else f"IoU {number(row['score'])}"
+        score = "no score" if row["score"] is None else f"{name} {number(row['score'])}"
         text = (
             f"trial {int(row['trial']) + 1}: {_tried(row)}; {row['steps']:,} steps, {row['status']}, {score}"
         )
         points.append((row["choice"]["learning_rate"], row["score"], text))
-    return charts.trials("Foreground IoU of each trial on the eval images", points, "learning rate")
+    return charts.trials(f"{name} of each trial on the eval images", points, "learning rate")
 
 
 def samples(artifacts: RunArtifacts) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from unet.training.tiles import Tiles
 )
 def test_the_best_step_is_that_of_the_weights_that_are_kept(scores, best):
     curves = {"steps": [10, 10, 5], "val_foreground_iou": scores}
-    assert best_step(curves) == {"steps": 25, "best_step": best, "declined": False}
+    assert best_step(curves, "foreground_iou") == {"steps": 25, "best_step": best, "declined": False}
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,25 @@ def test_the_best_step_is_that_of_the_weights_that_are_kept(scores, best):
     ],
 )
 def test_a_training_declined_if_its_end_is_worse_by_more_than_chance(scores, declined):
-    assert best_step({"steps": [1] * len(scores), "val_foreground_iou": scores})["declined"] == declined
+    curves = {"steps": [1] * len(scores), "val_foreground_iou": scores}
+    assert best_step(curves, "foreground_iou")["declined"] == declined
+
+
+@pytest.mark.parametrize(
+    ("select_by", "best"), [("foreground_iou", 10), ("pixel_error", 20), ("iou_border", 30)]
+)
+def test_the_best_step_is_that_of_the_metric_that_was_chosen(select_by: str, best: int):
+    curves = {
+        "steps": [10, 10, 10],
+        "val_foreground_iou": [0.9, 0.8, 0.8],
+        "val_pixel_error": [0.3, 0.1, 0.2],
+        "val_iou_border": [0.0, 0.1, 0.2],
+    }
+    assert best_step(curves, select_by)["best_step"] == best
 
 
 def test_a_refit_keeps_its_last_weights():
-    assert best_step({"steps": [10, 10, 5], "loss": [0.3, 0.2, 0.9]}) == {
+    assert best_step({"steps": [10, 10, 5], "loss": [0.3, 0.2, 0.9]}, "foreground_iou") == {
         "steps": 25, "best_step": 25, "declined": False,
     }  # fmt: skip
 

@@ -10,6 +10,16 @@ SEGMENT_SCORES = ("v_rand", "v_info")
 WORST_DECILE = "foreground_iou_p10"  # tenth percentile of the images' foreground IoU
 
 
+def goodness(name: str, value: float) -> float:
+    """Turns a value of a metric so that higher is better: 1 minus it, where lower is better.
+
+    Args:
+        name: name of the metric, of those that are from 0 to 1.
+        value: its value, or what this function returned for it, which gives the value back.
+    """
+    return 1 - value if name in LOWER_IS_BETTER else value
+
+
 def metric_names(classes: Sequence[str]) -> list[str]:
     """Names of the metrics of `confusion.summarize`, in its order."""
     return [

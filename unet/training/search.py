@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from unet.errors import TrainingFailed
+from unet.metrics.names import goodness
 from unet.training.build import compile_network
 from unet.training.loop import fit, set_seed
 from unet.training.search_settings import TuneSettings
@@ -28,7 +29,7 @@ COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "fail
 # Hyperband's number of budget units of the longest trial -> total cost of all trials, in longest trials.
 HYPERBAND_COST = {27: 17, 9: 10, 3: 4}
 _DEATHS = 2  # number of processes that may die in a trial before the trial is skipped
-_OBJECTIVE = "foreground_iou"
+_OBJECTIVE = "goodness"  # of the metric `select_by`; see `unet.metrics.names.goodness`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Trial:
         choice: the values tried, by setting.
         steps: budget of the trial in training steps.
         status: completed, cut short (scored by its weights at the time limit), diverged or failed.
-        score: foreground IoU on the whole validation images; None unless completed or cut short.
+        score: `select_by` of the whole validation images; None unless completed or cut short.
         reason: why the trial was not completed, or empty.
     """
 
@@ -148,8 +149,9 @@ class Search(keras_tuner.Tuner):
         if steps < settings.steps:
             said = f"{self._search.tune_minutes:g} minutes were over after {steps} steps"
             self._outcomes[trial.trial_id] = CUT, said
-        # NaN: neither the masks nor the predictions hold any foreground.
-        return {_OBJECTIVE: float(np.nan_to_num(max(curves["val_foreground_iou"])))}
+        # NaN: neither the masks nor the predictions hold the classes that it measures.
+        metric = settings.select_by
+        return {_OBJECTIVE: max(float(np.nan_to_num(goodness(metric, v))) for v in curves[f"val_{metric}"])}
 
     def on_trial_end(self, trial: Any) -> None:
         """Stores the outcome of the trial with its score."""
@@ -162,7 +164,8 @@ class Search(keras_tuner.Tuner):
         for name, trial in sorted(self.oracle.trials.items()):
             values = trial.hyperparameters.values
             status, reason = json.loads(trial.message or f'["{FAILED}", "it did not end"]')
-            score = trial.score if status in (COMPLETED, CUT) else None
+            is_scored = status in (COMPLETED, CUT)
+            score = goodness(self._settings.select_by, trial.score) if is_scored else None
             rows.append(
                 Trial(name, _choice(values), self.trial_settings(values).steps, status, score, reason)
             )
@@ -212,14 +215,19 @@ def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], 
             advice.append(f"{failed[-1].reason}: lower patch, batch_size or base_filters")
         raise TrainingFailed(f"no trial of {len(rows)} can be used ({told}); {'; '.join(advice)}")
     # Hyperband's longest trials are the best of the shorter ones, and more similar to a complete training.
-    best = max(scored, key=lambda row: (row.steps, row.score))
-    if not any(row.score for row in scored):  # rare foreground takes more steps to learn
+    metric = settings.select_by
+    best = max(scored, key=lambda row: (row.steps, goodness(metric, row.score or 0.0)))
+    if not any(
+        goodness(metric, row.score or 0.0) for row in scored
+    ):  # a rare class takes more steps to learn
         choice = {"learning_rate": settings.learning_rate}
-        reason = f"{describe(choice)}, the configured one: no trial found any foreground"
+        found = "foreground" if metric == "foreground_iou" else metric
+        reason = f"{describe(choice)}, the configured one: no trial found any {found}"
     else:
         choice = best.choice
+        named = "IoU" if metric == "foreground_iou" else metric
         after = f"{best.steps} steps" if best.status == COMPLETED else best.reason
-        reason = f"{describe(choice)}, the best of {len(rows)} (IoU {best.score:.3f} after {after})"
+        reason = f"{describe(choice)}, the best of {len(rows)} ({named} {best.score:.3f} after {after})"
     return choice, f"{reason}; {told}" if told else reason
 
 

@@ -67,6 +67,12 @@ class Training(Section):
         le=10**6,
         description="Validations without a better one after which training stops; 0: never.",
     )
+    select_by: str = Field(
+        "foreground_iou",
+        description="Metric of the eval images by which the best weights, and the values of a search, are "
+        "chosen: foreground_iou, mean_iou, foreground_dice, mean_dice, pixel_error, or iou, dice, precision "
+        "or recall of a class, such as iou_border.",
+    )
     refit: bool = Field(
         False,
         description="Learn from the eval split, too, after the search: all steps are trained, and the last "

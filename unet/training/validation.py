@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unet.images.stacking import composite
 from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
+from unet.metrics.names import goodness
 from unet.progress import end_if_requested
 from unet.tiling import Geometry
 from unet.training.settings import TrainSettings
@@ -20,7 +21,7 @@ from unet.training.tiles import Tiles, validation_tiles
 
 
 class WholeImageValidation(keras.callbacks.Callback):
-    """Validates on whole images after every epoch and keeps the weights of the best mean foreground IoU."""
+    """Validates on whole images after every epoch and keeps the weights of the best `select_by`."""
 
     def __init__(self, network: keras.Model, tiles: Tiles, settings: TrainSettings):
         """Stores the validation tiles and traces the prediction.
@@ -93,7 +94,7 @@ class WholeImageValidation(keras.callbacks.Callback):
         values = summarize(self.confusion(), list(self._settings.classes), self._settings.first_foreground)
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in values.items()})
-        score = values["foreground_iou"]
+        score = goodness(self._settings.select_by, values[self._settings.select_by])
         self.stale += 1
         # The first validation always counts as the best: an untrained network may score NaN.
         if not self.best_weights or score > self.best_score:

@@ -55,6 +55,11 @@ def test_defaults_are_the_default_profile():
         (["background=none", "segment_scores=true"], ["segment_scores", 'background = "none"']),
         (["background=last"], ["'auto', 'first' or 'none'", "'last'"]),
         (["thresholds={}"], ["blesses anything"]),
+        (
+            ["select_by=iou_nucleus"],
+            ["select_by", "'iou_nucleus'", "known: foreground_iou", "iou_foreground"],
+        ),
+        (["select_by=iou_nucleus", "classes={background=0, nucleus=255}"], []),
         (["thresholds={foreground_iou=-1.0}"], ["foreground_iou = -1.0", "between 0 and 1"]),
         (["thresholds={foreground_iou=nan}"], ["thresholds", "finite"]),
         (["max_drop=inf"], ["max_drop", "finite"]),

@@ -38,7 +38,7 @@ def test_every_section_shows_what_the_run_left(make: Callable[..., Made]):
     assert "foreground" in text["slices"]
     assert "0.020" in text["calibration"]
     assert "got better" in text["blessed"]
-    assert "step 60 were kept, with a foreground IoU of 0.780" in text["curves"]
+    assert "step 60 were kept: their Foreground IoU on the eval images, 0.780," in text["curves"]
     assert "tensorboard --logdir" in text["curves"]
     assert "the loss is nan at step 3" in text["search"]
     assert "Weight, 0 to 11.0" in text["samples"]

@@ -31,10 +31,22 @@ def test_the_kept_weights_are_those_of_the_best_validation(make: Callable[..., M
     )
     found = training.curves(artifacts(made))
     assert found["best"] == (
-        "The weights of step 2,000 were kept, with a foreground IoU of 0.900: the best of 4 validations."
+        "The weights of step 2,000 were kept: their Foreground IoU on the eval images, 0.900, is the best of "
+        "4 validations."
     )
     assert [row[0] for row in found["rows"]] == ["1,000", "1,500", "2,000", "2,500"]
     assert [title for title, _ in found["charts"]] == [title for _, title in training.CURVES[:2]]
+
+
+def test_the_metric_that_chose_the_weights_has_a_chart(make: Callable[..., Made]):
+    made = make()
+    made.run.record.config["select_by"] = "pixel_error"
+    (made.folder("Trainer", "model_run") / CURVES).write_text(
+        "loss,val_foreground_iou,val_pixel_error,steps\n0.5,0.9,0.2,100\n0.4,0.8,0.1,100\n"
+    )
+    found = training.curves(artifacts(made))
+    assert "The weights of step 200 were kept: their Pixel error on the eval images, 0.100," in found["best"]
+    assert "Validation Pixel error" in [title for title, _ in found["charts"]]
 
 
 def test_every_class_has_a_chart(make: Callable[..., Made]):

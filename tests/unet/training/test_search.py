@@ -65,7 +65,7 @@ def propose(search, dies_at=None):
             break
         values = trial.hyperparameters.values
         score = 0.5 - (math.log10(values["learning_rate"]) + 3) ** 2 / 10 - values["dropout"] / 10
-        search.oracle.update_trial(trial.trial_id, {"foreground_iou": score})
+        search.oracle.update_trial(trial.trial_id, {"goodness": score})
         trial.status = "COMPLETED"
         search.on_trial_end(trial)
     return search.rows()
@@ -94,7 +94,7 @@ def test_hyperband_costs_what_is_said_and_trains_as_long_as_is_said(tmp_path, ca
     steps = []
     while (trial := hyperband.oracle.create_trial("tuner0")).status == "RUNNING":
         steps.append(hyperband.trial_settings(trial.hyperparameters.values).steps)
-        hyperband.oracle.update_trial(trial.trial_id, {"foreground_iou": 0.5})
+        hyperband.oracle.update_trial(trial.trial_id, {"goodness": 0.5})
         trial.status = "COMPLETED"
         hyperband.oracle.end_trial(trial)
     assert max(steps) == 10 * units
@@ -173,3 +173,10 @@ def test_the_choice_and_its_reason(rows, chosen, said):
     choice, reason = choose(rows, settings(learning_rate=5e-3)[0])
     assert choice["learning_rate"] == chosen
     assert said in reason
+
+
+def test_the_choice_is_by_the_metric_that_was_chosen():
+    rows = [row(1e-3, 0.4), row(2e-3, 0.2)]
+    choice, reason = choose(rows, settings(select_by="pixel_error")[0])
+    assert choice["learning_rate"] == 2e-3
+    assert "the best of 2 (pixel_error 0.200 after 60 steps)" in reason

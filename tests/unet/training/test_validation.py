@@ -89,6 +89,20 @@ def test_the_best_weights_are_kept_and_patience_ends_it(tiles):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("select_by", "kept"),
+    [("recall_cell", ALL_CELL), ("pixel_error", PERFECT), ("recall_background", ALL_BACKGROUND)],
+)
+def test_the_best_weights_are_those_of_the_metric_that_was_chosen(tiles, select_by, kept):
+    callback = validation(tiles, select_by=select_by)
+    for epoch, bias in enumerate([ALL_BACKGROUND, ALL_CELL, PERFECT]):
+        callback.model.set_weights(weights(bias))
+        callback.on_epoch_end(epoch)
+    assert callback.best_score == 1
+    for found, expected in zip(callback.restore_best().get_weights(), weights(kept), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_without_patience_it_never_ends(tiles):
     callback = validation(tiles, patience=0)
     callback.model.stop_training = False
