@@ -157,6 +157,7 @@ def _run_or_check(options: argparse.Namespace) -> int:
     if options.print_config:
         print(profile.to_toml(config))
         return OK
+    environment.prepare_training()
     if options.explain and (options.only or options.run_id):
         print("--explain tells of a whole run: leave out --only and --run-id", file=sys.stderr)
         return BAD_INPUT

@@ -15,9 +15,7 @@ from serving.tls import tls_warnings
 def main() -> int:
     """Serves until a signal stops it, then returns 0; 1 if it cannot start, 2 for wrong arguments."""
     settings = parse()
-    # TensorFlow reads both variables once, at its import.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, at its import
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     for sentence in tls_warnings(settings.tls_certificate, settings.tls_key):

@@ -19,6 +19,7 @@ def main(model: str, class_values: str, channels: str, *paths: str) -> None:
     """Loads the model, sends all requests and prints the failures."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # of the training; what serves leaves it to TensorFlow
     import tensorflow as tf
 
     signatures = tf.saved_model.load(model).signatures

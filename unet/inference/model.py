@@ -294,7 +294,6 @@ def predict(images: Iterable[Source], model: str | Path | Sequence[str | Path] |
 
 def _tensorflow() -> Any:
     # The same environment as in run_pipeline.py, for callers from Python.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with warnings.catch_warnings():
