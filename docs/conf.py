@@ -8,7 +8,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from docs.generators import commands, docstrings, profiles, settings
+from docs.generators import attacks, commands, docstrings, profiles, settings
 
 project = "U-Net pipeline"
 html_title = project
@@ -36,6 +36,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "profiles": profiles.markdown,
     "commands": commands.markdown,
     "docstrings": docstrings.markdown,
+    "attacks": attacks.markdown,
 }
 
 

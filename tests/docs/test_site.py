@@ -1,5 +1,6 @@
 """The site builds without a warning, holds what it is to hold, and takes nothing from elsewhere."""
 
+import html
 import re
 import subprocess
 import sys
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from docs.generators import commands, docstrings, settings
+from docs.generators import attacks, commands, docstrings, settings
 from pipeline.cli import parser
 from pipeline.config.profile import profile_names
 from pipeline.config.settings import PipelineConfig
 from tests.docs.blocks import CHECKOUT, DOCS
+from tests.serving.hostile.attack import Attack
+from tests.serving.hostile.attacks import GROUPS
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,24 @@ def test_each_profile_and_command_has_a_section(site):
     assert {*told, "runs show", "runs export", "compile kubeflow"} == {*known}
     for name in known:
         assert f'id="{name.replace(" ", "-")}"' in read(site, "reference/commands")
+
+
+def test_each_attack_of_the_tests_has_its_row_with_the_answer_that_they_compare(site):
+    text = re.sub(r"<t[rd][^>]*>", "|", read(site, "reference/attacks"))
+    rows = html.unescape(re.sub(r"<[^>]+>|\n", "", text))
+    for group, of_group in GROUPS.items():
+        assert f">{group}<" in read(site, "reference/attacks")
+        names = [attack.name for attack in of_group]
+        assert len({*names}) == len(names)
+        for attack in of_group:
+            cells = [cell.replace("`", "") for cell in attacks.row(attack).strip("| ").split(" | ")]
+            assert "|".join(cells[:2]) in rows, attack.name
+            assert attack.says in rows, attack.name
+
+
+def test_the_row_of_an_attack():
+    attack = Attack("a | b", lambda server: [], "413", "too large", "503 closed")
+    assert attacks.row(attack) == "| a \\| b | `413`, or `503`, or closed | `too large` |"
 
 
 @pytest.mark.parametrize("package", docstrings.packages())
