@@ -23,7 +23,7 @@ from serving.model.predictor import Predictor
 from serving.model.turns import Turns
 from serving.model.versions import Versions
 from serving.protocols.description import Description
-from serving.protocols.grpc_server import Service, create_grpc_server
+from serving.protocols.grpc_server import Interceptor, Service, create_grpc_server
 from serving.protocols.http_limits import protocol_class
 from serving.protocols.prediction_service import ModelService, PredictionService
 from serving.protocols.request_body import BodyReader
@@ -34,7 +34,7 @@ BACKLOG = 2048  # connections that wait to be accepted; uvicorn's default
 log = logging.getLogger("serving")
 
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed while in use
-MAX_CONNECTIONS = 512
+MAX_CONNECTIONS = 512  # of each protocol
 WATCHERS = 32  # connections for metrics and health, on a port of their own
 SECONDS_TO_CANCEL = 10.0
 OTHER_FILES = 128  # that are open beside connections: the model's, libraries', gRPC's
@@ -50,13 +50,13 @@ class HttpServer(uvicorn.Server):
 
 
 def _connections() -> int:
-    """How many connections there may be at once: fewer where the process may open few files."""
+    """How many connections of each protocol there may be: fewer where the process may open few files."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_CONNECTIONS + OTHER_FILES
+    wanted = 2 * MAX_CONNECTIONS + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(1, soft - OTHER_FILES)
+        return max(1, (soft - OTHER_FILES) // 2)
     return MAX_CONNECTIONS
 
 
@@ -109,14 +109,17 @@ async def serve(settings: Settings, listener: socket.socket, watched: socket.soc
     description = Description(settings.name, versions)
     addresses = Addresses(settings.name, description, versions, predictor, bodies)
     hosts, tls = settings.known_hosts, bool(settings.tls_certificate)
-    http = _http_server(settings, create_app(addresses, hosts, watched is None), _connections(), tls)
+    connections = _connections()
+    http = _http_server(settings, create_app(addresses, hosts, watched is None), connections, tls)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     grpc, grpc_port = create_grpc_server(
         Service(description, predictor, bodies),
         PredictionService(settings.name, versions, predictor, bodies),
         ModelService(settings.name, versions),
+        Interceptor(bodies, settings.receive_seconds),
         f"{host}:{settings.grpc_port}",
         settings.max_body,
+        connections,
         grpc_credentials(settings.tls_certificate, settings.tls_key) if tls else None,
     )
 

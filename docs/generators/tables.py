@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generators import commands, profiles, settings
+from docs.generators import attacks, commands, profiles, settings
 
 DOCS = Path(__file__).resolve().parents[1]
 MAKERS: dict[str, Callable[[], str]] = {
     "settings": settings.markdown,
     "profiles": profiles.markdown,
     "commands": commands.markdown,
+    "attacks": attacks.markdown,
 }
 _MADE = re.compile(r"(<!-- made by (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

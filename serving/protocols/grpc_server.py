@@ -7,7 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
@@ -18,7 +18,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
 from tensorflow_serving.apis.model_service_pb2_grpc import add_ModelServiceServicer_to_server
 from tensorflow_serving.apis.prediction_service_pb2_grpc import add_PredictionServiceServicer_to_server
 
-from serving.errors import Refused
+from serving.errors import Refused, bad_request
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
 from serving.protocols.description import Description, version_in
@@ -26,33 +26,53 @@ from serving.protocols.json_values import BYTES_OF_A_VALUE
 from serving.protocols.open_inference import InferCall
 from serving.protocols.prediction_service import ModelService, PredictionService
 from serving.protocols.request_body import BodyReader
+from serving.protocols.wire import count_fields, parse_message
 
+T = TypeVar("T")
 log = logging.getLogger("serving")
 
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-# gRPC receives whole messages; this limits how many are in memory at once.
 MAX_CALLS = 32
+RECEIVING = 8  # messages that come in at once: gRPC takes them whole, so none is counted before it is there
+SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
+IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
-    """Turns exceptions into status codes, and counts requests."""
+    """Receives and parses requests within the limits, turns exceptions into codes, and counts requests.
+
+    gRPC would wait for a message without end, and parse it in the event loop. So each call is answered as if
+    its client streamed, which is the same to clients: its message is asked for here, with a time limit, comes
+    as bytes, and is parsed where bodies are.
+    """
+
+    def __init__(self, bodies: BodyReader, receive_seconds: float) -> None:
+        """Creates it.
+
+        Args:
+            bodies: counts the bytes in memory, and parses.
+            receive_seconds: time that a client has to send its message.
+        """
+        self._bodies, self._seconds = bodies, receive_seconds
+        self._places = asyncio.Semaphore(RECEIVING)
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
-        """Wraps the handler of a call."""
+        """Wraps the handler of a call; returns None for what is not offered."""
         handler = await continuation(details)
         if handler is None or handler.unary_unary is None:
-            return handler
+            return None
 
-        async def answered(request: Any, context: Any) -> Any:
+        async def answered(messages: Any, context: Any) -> Any:
             code, message = grpc.StatusCode.OK, ""
             try:
-                return await handler.unary_unary(request, context)
+                return await self._answer(handler, context)
             except Refused as error:
                 code, message = CODES[error.status], error.message
             except NotImplementedError:
@@ -65,11 +85,42 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 code, message = grpc.StatusCode.INTERNAL, "internal error; the server's log says more"
             finally:
                 REQUESTS.labels("grpc", code.name).inc()
-            await context.abort(code, message)
+            try:
+                await context.abort(code, message)
+            except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
+                raise asyncio.CancelledError from None
 
-        return grpc.unary_unary_rpc_method_handler(
-            answered, handler.request_deserializer, handler.response_serializer
-        )
+        return grpc.stream_unary_rpc_method_handler(answered, None, handler.response_serializer)
+
+    async def _answer(self, handler: Any, context: Any) -> Any:
+        kind = handler.request_deserializer.__self__  # the class of the message, of which this is FromString
+        data = await self._received(context)
+        with self._bodies.hold(len(data)):
+            values = await self._parse(count_fields, data, kind.DESCRIPTOR)
+            with self._bodies.hold(values * BYTES_OF_A_VALUE):
+                request = await self._parse(parse_message, data, kind)
+                del data  # what is in it was copied
+                return await handler.unary_unary(request, context)
+
+    async def _parse(self, function: Callable[[bytes, Any], T], data: bytes, kind: Any) -> T:
+        """Calls a function where bodies are parsed; at once for a short message, as those for health are."""
+        if len(data) <= SHORT:
+            return function(data, kind)
+        return await self._bodies.parse(function, data, kind)
+
+    async def _received(self, context: Any) -> bytes:
+        """The message of a client, as bytes."""
+        try:
+            return await asyncio.wait_for(self._next(context), self._seconds)
+        except asyncio.TimeoutError:
+            raise Refused(408, f"the request did not arrive within {self._seconds:g} s") from None
+
+    async def _next(self, context: Any) -> bytes:
+        async with self._places:
+            data = await context.read()
+        if not isinstance(data, bytes):
+            raise bad_request("the call has no message")
+        return data
 
 
 class Service(GRPCInferenceServiceServicer):
@@ -106,10 +157,8 @@ class Service(GRPCInferenceServiceServicer):
         start = time.perf_counter()
         number = version_in(request.model_version)
         self._description.require_served(request.model_name, number)
-        values = InferCall.values_of(request)
-        with self._bodies.hold(request.ByteSize() + values * BYTES_OF_A_VALUE):
-            call = await self._bodies.parse(InferCall.from_grpc, request)
-            answer = await self._predictor.run(call.to_grpc, call.pixels, number)
+        call = await self._bodies.parse(InferCall.from_grpc, request)
+        answer = await self._predictor.run(call.to_grpc, call.pixels, number)
         LATENCY.labels("grpc").observe(time.perf_counter() - start)
         return answer
 
@@ -134,8 +183,10 @@ def create_grpc_server(
     inference: Service,
     prediction: PredictionService,
     models: ModelService,
+    interceptor: Interceptor,
     address: str,
     max_body: int,
+    max_connections: int,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Binds a server that does not serve yet; returns the server and its port, or raises OSError.
@@ -144,16 +195,20 @@ def create_grpc_server(
         inference: the service of the Open Inference Protocol.
         prediction: TensorFlow Serving's service of predictions.
         models: TensorFlow Serving's service of versions.
+        interceptor: receives the requests of all three.
         address: host and port to listen on.
         max_body: limit for a message, in bytes.
+        max_connections: number of connections at once; one more is closed.
         credentials: certificate and key; None for no TLS.
     """
     options = [
         ("grpc.max_receive_message_length", max_body),
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
+        ("grpc.max_allowed_incoming_connections", max_connections),
+        ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
     ]
-    server = grpc.aio.server(interceptors=[Interceptor()], options=options, maximum_concurrent_rpcs=MAX_CALLS)
+    server = grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=MAX_CALLS)
     add_GRPCInferenceServiceServicer_to_server(inference, server)
     add_PredictionServiceServicer_to_server(prediction, server)
     add_ModelServiceServicer_to_server(models, server)

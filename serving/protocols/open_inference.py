@@ -22,15 +22,16 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 from kserve.protocol.infer_type import deserialize_bytes_tensor, serialize_byte_tensor, to_http_parameters
 from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
-from serving.errors import Refused, bad_request
+from serving.errors import bad_request
 from serving.model.image_size import pixels_of
 from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
 from serving.model.turns import Work
-from serving.protocols.json_values import MOST_VALUES, parse_json
+from serving.protocols.json_values import parse_json
 from serving.protocols.request_body import whole_number
 from serving.protocols.rest_v1 import decoded, refuse_bare_image
 
 HEADER_LENGTH = "inference-header-content-length"
+MOST_TENSORS = 1024  # of a gRPC request: each of a few bytes becomes objects of a kilobyte
 BASE64 = {"content_type": "base64"}
 # Exceptions that a malformed request raises while it is parsed.
 _KINDS: dict[type, str] = {list: "a list", str: "a string"}
@@ -73,18 +74,10 @@ class InferCall:
             raise bad_request("the body is not an inference request of the V2 protocol") from None
 
     @staticmethod
-    def values_of(request: ModelInferRequest) -> int:
-        """Counts the values of a gRPC request that are no raw bytes; refuses one of too many."""
-        lists = (value for tensor in request.inputs for _, value in tensor.contents.ListFields())
-        count = len(request.inputs) + sum(map(len, lists))
-        if count > MOST_VALUES:
-            message = f"the tensors hold more than {MOST_VALUES} values: send them as raw_input_contents"
-            raise Refused(413, message)
-        return count
-
-    @staticmethod
     def from_grpc(request: ModelInferRequest) -> InferCall:
         """Parses a gRPC request; refuses malformed ones."""
+        if len(request.inputs) > MOST_TENSORS or len(request.outputs) > MOST_TENSORS:
+            raise bad_request(f"the request has more than {MOST_TENSORS} inputs or outputs")
         raw = len(request.raw_input_contents)
         if raw and raw != len(request.inputs):
             raise bad_request(f"{len(request.inputs)} inputs, but {raw} raw_input_contents")

@@ -103,8 +103,8 @@ class PredictionService(PredictionServiceServicer):
         """Runs a prediction."""
         start = time.perf_counter()
         version = version_of(request.model_spec, self._name)
-        values = PredictCall.values_of(request)
-        with self._bodies.hold(request.ByteSize() + values * BYTES_OF_A_VALUE):
+        values = await self._bodies.parse(PredictCall.values_of, request)
+        with self._bodies.hold(values * BYTES_OF_A_VALUE):
             call = await self._bodies.parse(PredictCall.parse, request)
             answer = await self._predictor.run(call.answer, call.pixels, version)
         LATENCY.labels("grpc").observe(time.perf_counter() - start)

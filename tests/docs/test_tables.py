@@ -1,6 +1,8 @@
 """The tables in the pages are those of the code, and read without building the site."""
 
+from docs.generators import attacks
 from docs.generators.tables import MAKERS, filled, pages
+from tests.serving.hostile.attack import Attack
 
 
 def test_each_table_is_up_to_date():
@@ -17,3 +19,8 @@ def test_what_stands_between_the_marks_is_replaced_and_nothing_else():
     assert made.endswith("\n\n<!-- end -->\n\nafter\n")
     assert "stale text" not in made
     assert filled(made) == made
+
+
+def test_the_row_of_an_attack():
+    attack = Attack("a | b", lambda server: [], "413", "too large", "503 closed")
+    assert attacks.row(attack) == "| a \\| b | `413`, or `503`, or closed | `too large` |"

@@ -1,14 +1,13 @@
 """Sizes that headers claim, without decoding anything."""
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from serving.model.image_size import TOO_MANY, declared_pixels, unbounded_work
+from tests.serving.hostile.image_files import WORK, chunk, png, scans, sized
 
 
 def encoded(mode: str, file_format: str, **options: object) -> bytes:
@@ -36,15 +35,11 @@ def test_size_of_a_file_wherever_it_lies(kind: str, before: bytes):
 
 
 def test_the_largest_counts():
-    assert declared_pixels(FILES["grey PNG"] + bomb(2000, 3000) + FILES["RGB JPEG"]) == 6_000_000
-
-
-def bomb(width: int, height: int) -> bytes:
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", width, height, 8, 0, 0, 0, 0)
+    assert declared_pixels(FILES["grey PNG"] + png(size=(2000, 3000)) + FILES["RGB JPEG"]) == 6_000_000
 
 
 def test_a_claim_beyond_all_integers():
-    assert declared_pixels(bomb(2**32 - 1, 2**32 - 1)) == (2**32 - 1) ** 2
+    assert declared_pixels(png(size=(2**32 - 1, 2**32 - 1))) == (2**32 - 1) ** 2
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -65,45 +60,8 @@ def test_a_file_of_starts_alone_takes_no_square_of_time():
     assert declared_pixels(data) == TOO_MANY
 
 
-def chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-def png(*chunks: bytes, size: tuple[int, int] = (10, 10)) -> bytes:
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
-
-
-ZEROS = zlib.compress(bytes(30 << 20), 9)  # 30 KB
-PROGRESSIVE = encoded("RGB", "JPEG", progressive=True)
-SCAN = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
-
-
-def sized(jpeg: bytes, height: int, width: int) -> bytes:
-    """A progressive JPEG that claims another size."""
-    at = jpeg.index(b"\xff\xc2") + 5
-    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
-
-
 ATTACKS = {
-    "image data": (
-        png(chunk(b"IDAT", ZEROS)),
-        "a PNG of 10 x 10 pixels holds more image data",
-    ),
-    "image data in parts": (
-        png(*(chunk(b"IDAT", ZEROS[i : i + 100]) for i in range(0, len(ZEROS), 100))),
-        "a PNG of 10 x 10 pixels holds more image data",
-    ),
-    "texts": (png(*[chunk(b"zTXt", b"xmp\0\0" + ZEROS)] * 2), "the texts of a PNG have more than 8 MiB"),
-    "a profile": (png(chunk(b"iCCP", b"x\0\0" + ZEROS)), "the texts of a PNG"),
-    "texts of a language": (png(chunk(b"iTXt", b"x\0\1\0en\0\0" + ZEROS)), "the texts of a PNG"),
-    "chunks": (png(*[chunk(b"tEXt", b"")] * 100_001), "a PNG of too many chunks"),
-    "files": (png() * 17, "17 PNG files in one value"),
-    "scans": (PROGRESSIVE[:-2] + SCAN * 200 + b"\xff\xd9", "a JPEG of more than 100 scans"),
-    "scans over many pixels": (
-        sized(PROGRESSIVE[:-2] + SCAN * 85 + b"\xff\xd9", 3500, 3500),
-        "a JPEG of more than 20 scans over 12250000 pixels",
-    ),
+    **WORK,
     "segments": (b"\xff\xd8\xff" + b"\xff\xe1\0\2" * 100_001, "a JPEG of too many segments"),
 }
 
@@ -116,10 +74,9 @@ def test_work_that_no_header_promises_is_refused(kind: str, before: bytes):
 
 
 def test_a_small_jpeg_may_have_more_scans_than_a_large_one():
-    scans = PROGRESSIVE[:-2] + SCAN * 85 + b"\xff\xd9"
-    assert unbounded_work(scans) == ""
-    assert unbounded_work(sized(scans, 1000, 1000)) == ""
-    assert unbounded_work(sized(PROGRESSIVE[:-2] + SCAN * 5 + b"\xff\xd9", 60_000, 60_000)) == ""
+    assert unbounded_work(scans(85)) == ""
+    assert unbounded_work(sized(scans(85), 1000, 1000)) == ""
+    assert unbounded_work(sized(scans(5), 60_000, 60_000)) == ""
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import socket
@@ -19,7 +18,6 @@ from unet.tiling import Geometry
 pytestmark = pytest.mark.server
 
 MAX_HEADER_BYTES = 64 * 1024
-MAX_CONNECTIONS = 512
 
 
 @pytest.fixture
@@ -32,16 +30,6 @@ def roomy(exported: dict[int, Path], tmp_path: Path) -> Iterator[Server]:
         yield started
 
 
-def test_headers_without_end(server: Server):
-    connection = raw(server, b"GET / HTTP/1.1\r\n")
-    with contextlib.suppress(OSError):  # cut off while it still sends
-        for _ in range(100):
-            connection.sendall(b"X-Filler: " + b"x" * 10_000 + b"\r\n")
-    with contextlib.suppress(OSError):
-        assert everything(connection).startswith(b"HTTP/1.1 431 ")
-    assert server.get("/health/live") == {"live": True}
-
-
 @pytest.mark.parametrize(("size", "status"), [(MAX_HEADER_BYTES - 100, 200), (MAX_HEADER_BYTES + 100, 431)])
 def test_headers_that_come_at_once(server: Server, size: int, status: int):
     filler = b"X-Filler: " + b"x" * (size // 4) + b"\r\n"
@@ -50,25 +38,6 @@ def test_headers_that_come_at_once(server: Server, size: int, status: int):
     rest = size - len(sent) - lines * len(filler)
     sent += lines * filler + b"Y: " + b"y" * rest + b"\r\n\r\n"
     assert everything(raw(server, sent)).startswith(b"HTTP/1.1 %d " % status)
-
-
-def test_one_connection_too_many_is_told_so(server: Server):
-    with contextlib.ExitStack() as opened:
-        for _ in range(MAX_CONNECTIONS):
-            opened.enter_context(raw(server, b""))
-        answer = everything(raw(server, b""))
-        assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b"retry-after: 5" in answer
-        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {
-            "error": f"overloaded: {MAX_CONNECTIONS} connections are open"
-        }
-    wait_for(lambda: server.request("GET", "/health/live")[0] == 200, server)
-
-
-def test_what_is_no_http(server: Server):
-    answer = everything(raw(server, b"\x16\x03\x01 this is TLS, say\r\n\r\n"))
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert b"application/json" in answer
 
 
 @pytest.mark.parametrize(

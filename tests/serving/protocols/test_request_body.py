@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -34,40 +33,6 @@ def test_a_body_of_200_mb_is_refused_and_never_held(server: Server, in_chunks: b
     # 64 MiB may be there of a body of unknown length, and once more while they are joined.
     assert max(peak) - before < (150 if in_chunks else 40) * MEBIBYTE
     assert server.mask(GOOD)
-
-
-def test_a_body_that_is_announced_too_large_is_refused_before_it_is_sent(server: Server):
-    with raw(server, head(10**12)) as connection:
-        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
-
-
-# What JSON of a few bytes a value takes is bounded before it is parsed.
-CROWDS = {
-    "empty objects": (b"{}," * (8 * MEBIBYTE // 3) + b"{}", "holds more than 1048576 values"),
-    "lists": (b"[0]," * (8 * MEBIBYTE // 4) + b"0", "holds more than 1048576 values"),
-    "lists in lists": (b"[" * 500_000 + b"]" * 500_000, "depth limit"),
-}
-
-
-@pytest.mark.parametrize("kind", CROWDS)
-def test_many_values_take_no_memory_and_stop_nobody(server: Server, kind: str):
-    values, said = CROWDS[kind]
-    body = b'{"instances": [' + values + b"]}"
-    server.mask(GOOD)
-    before, peak, slowest = server.memory(), 0, 0.0
-    with ThreadPoolExecutor(3) as pool:
-        sent = [pool.submit(server.request, "POST", PREDICT, body) for _ in range(6)]
-        while not all(future.done() for future in sent):
-            start = time.monotonic()
-            assert server.get("/v2/health/live") == {"live": True}
-            slowest = max(slowest, time.monotonic() - start)
-            peak = max(peak, server.memory())
-    for future in sent:
-        status, _, answer = future.result()
-        assert status in (400, 413)
-        assert said in json.loads(answer)["error"]
-    assert slowest < 20
-    assert peak - before < 100 * MEBIBYTE  # of bodies: 24 MiB, and their blocks
 
 
 def test_the_values_behind_the_json_are_not_counted(server: Server):
