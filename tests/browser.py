@@ -64,6 +64,15 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._devtools("Emulation.setEmulatedMedia", {"features": features})
 
+    def download_to(self, folder: Path) -> None:
+        """Saves what pages let one download into a folder, without asking."""
+        self._devtools("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
+    def click(self, selector: str) -> None:
+        """Clicks the middle of an element, as a mouse does."""
+        found = self._call("POST", "/element", {"using": "css selector", "value": selector})
+        self._call("POST", f"/element/{found[ELEMENT]}/click", {})
+
     def errors(self) -> list[str]:
         """What the browser complained about since the last call."""
         entries = self._call("POST", "/se/log", {"type": "browser"})
