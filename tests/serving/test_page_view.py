@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,29 +114,120 @@ def test_probabilities(page: Browser, single: Server):
     np.testing.assert_array_equal(pixels(page, *SIZE)[share < 0.5], image[share < 0.5])
 
 
-def test_zoom_by_keyboard(page: Browser):
-    def percent() -> float:
-        return float(text(page, "zoom").split()[0])
+def percent(page: Browser) -> float:
+    """The zoom that the page tells."""
+    return float(text(page, "zoom").split()[0])
 
+
+def pointed(page: Browser) -> list[int]:
+    """Column and row of the pixel under the pointer, as the page tells them."""
+    return [int(number) for number in re.findall(r"(?<=[xy] )\d+", text(page, "at"))]
+
+
+def test_zoom_by_wheel_drag_and_pinch(page: Browser):
+    box = page.run("const box = document.getElementById('view').getBoundingClientRect(); return box.toJSON()")
+    x, y = round(box["x"] + 0.7 * box["width"]), round(box["y"] + 0.4 * box["height"])
+    page.wheel(x, y, 0)
+    fitted = percent(page)
+    page.drag((x, y), (x, y))
+    before = pointed(page)
+    page.wheel(x, y, -300)
+    wait_for(lambda: percent(page) > 1.5 * fitted)
+    page.drag((x, y), (x, y))
+    assert pointed(page) == before  # what is under the pointer stays there
+    page.drag((x, y), (x - 100, y - 50))
+    assert pointed(page) == before  # and goes with it
+    near = percent(page)
+    page.pinch(x, y, 40, 80)
+    wait_for(lambda: percent(page) == pytest.approx(2 * near, rel=0.01))
+
+
+def png_of_all_filters(image: NDArray[Any]) -> bytes:
+    """A PNG whose rows have the filters 0 to 4 in turns: encoders rarely choose some of them."""
+    height, width = image.shape[:2]
+    size = image[0, 0].nbytes
+    stored = image.astype(image.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8).astype(int)
+    padded = np.pad(stored, ((1, 0), (size, 0)))
+    left, above, corner = padded[1:, :-size], padded[:-1, size:], padded[:-1, :-size]
+    distances = np.abs([above - corner, left - corner, left + above - 2 * corner])
+    paeth = np.choose(distances.argmin(0), [left, above, corner])
+    predicted = np.stack([0 * left, left, above, (left + above) // 2, paeth])
+    kinds = np.arange(height) % 5
+    rows = np.column_stack([kinds, stored - predicted[kinds, np.arange(height)]]).astype(np.uint8)
+    header = struct.pack(">IIBB3x", width, height, 8 * image.dtype.itemsize, 2 if image.ndim == 3 else 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def test_png_files_are_read_to_the_bit(page: Browser):
+    gray = np.random.default_rng(1).integers(0, 65536, (12, 17), np.uint16)
+    rgb = np.random.default_rng(2).integers(0, 256, (12, 17, 3), np.uint8)
+    for image in (gray, rgb, rgb[..., 0]):
+        png = png_of_all_filters(image)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), image)
+        found = page.run(
+            "return import('./png.js').then(({ decodePng }) => decodePng(new Blob([new Uint8Array("
+            "arguments[0])]))).then((found) => ({ ...found, data: [...found.data] }))",
+            [*png],
+        )
+        assert (found["height"], found["width"]) == image.shape[:2]
+        np.testing.assert_array_equal(np.reshape(found["data"], image.shape), image)
+
+
+def test_masks_of_16_bits_and_in_colour(page: Browser):
+    script = """
+        const [data, channels, known] = arguments;
+        const mask = { width: 2, height: 2, channels, data };
+        return import("./classes.js").then(({ sortByClass }) => {
+            const { classes, indices } = sortByClass(mask, known);
+            return [[...indices], classes.map(({ name, count, colour }) => [name, count, colour])];
+        });
+    """
+    told = [
+        {"name": "a", "value": 256, "color": [1, 2, 3], "background": True},
+        {"name": "b", "value": 65535, "color": [4, 5, 6], "background": False},
+        {"name": "c", "value": 7, "color": None, "background": False},
+    ]
+    indices, classes = page.run(script, [65535, 256, 65535, 257], 1, told)
+    assert indices == [1, 0, 1, 3]  # what the card does not know comes last
+    assert [row[:2] for row in classes] == [["a", 1], ["b", 2], ["c", 0], ["value 257", 1]]
+    assert classes[1][2] == [4, 5, 6]
+    red, blue = [255, 0, 0], [0, 0, 255]
+    told = [
+        {"name": name, "value": value, "color": [9, 9, 9], "background": False}
+        for name, value in (("red", red), ("blue", blue))
+    ]
+    indices, classes = page.run(script, [*red, *blue, *blue, *blue], 3, told)
+    assert indices == [0, 1, 1, 1]
+    assert classes == [["red", 1, red], ["blue", 3, blue]]  # shown in the colours that the mask has
+    indices, classes = page.run(script, [9, 3, 9, 9], 1, [])
+    assert (indices, [row[:2] for row in classes]) == ([1, 0, 1, 1], [["value 3", 1], ["value 9", 3]])
+
+
+def test_zoom_by_keyboard(page: Browser):
     view(page, "mask")
     page.run("document.getElementById('view').focus()")
-    fitted, whole = percent(), settled(page)
+    fitted, whole = percent(page), settled(page)
     assert fitted == pytest.approx(100 * min(whole.shape[0] / SIZE[0], whole.shape[1] / SIZE[1]), abs=0.5)
     page.press("+")
     page.press("+")
-    assert percent() == pytest.approx(fitted * 1.25**2, abs=1)
+    assert percent(page) == pytest.approx(fitted * 1.25**2, abs=1)
     near = settled(page)
     # Enlarged pixels stay squares: there is no colour between those of the classes.
     assert {*map(tuple, near.reshape(-1, 4))} == {(*color, 255) for color in COLORS.tolist()}
     page.press("1")
-    assert percent() == 100
+    assert percent(page) == 100
     page.press("0")
     np.testing.assert_array_equal(settled(page), whole)
     for key in ("+", "+", "+", ARROW_RIGHT, ARROW_DOWN):
         page.press(key)
     moved = settled(page)
     page.press("-")
-    assert percent() == pytest.approx(fitted * 1.25**2, abs=1)
+    assert percent(page) == pytest.approx(fitted * 1.25**2, abs=1)
     assert (moved != near).any()
 
 
