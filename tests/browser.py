@@ -93,6 +93,12 @@ class Browser:
             self._devtools("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
         self._devtools("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
+    def offline(self, cut: bool) -> None:
+        """Cuts the network off, or lets it be again."""
+        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self._devtools("Network.enable", {})
+        self._devtools("Network.emulateNetworkConditions", {"offline": cut, **speed})
+
     def errors(self) -> list[str]:
         """What the browser complained about since the last call."""
         entries = self._call("POST", "/se/log", {"type": "browser"})

@@ -152,6 +152,18 @@ def test_cancel_and_try_again(page: Browser, single: Server, two: list[Path]):
     assert page.run("return document.activeElement.id") == "file"
 
 
+def test_a_server_that_does_not_answer(page: Browser, two: list[Path]):
+    page.offline(True)
+    try:
+        assert [row[1:] for row in choose(page, *two)] == [["failed", "The server does not answer."]] * 2
+        assert text(page, "served") == "The server does not answer."
+    finally:
+        page.offline(False)
+    page.click("#again")
+    assert [row[1] for row in ended(page, 2)] == ["done", "done"]
+    assert text(page, "served") == "unet, version 1"
+
+
 def test_a_folder_and_its_folders(page: Browser, two: list[Path], tmp_path: Path):
     folder = tmp_path / "plate"
     for name in ("well 10", "well 2", ".hidden"):
