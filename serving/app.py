@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import json
 import logging
 import re
@@ -31,11 +32,14 @@ from serving.protocols.rest_v1 import PredictRequest, metadata
 
 log = logging.getLogger("serving")
 
-PAGE = Path(__file__).parent / "page"
-PAGE_TYPES = {"": "index.html", "page.css": "page.css", "page.js": "page.js"}
-# The page loads nothing from other hosts, and other sites must not load the page.
+PAGE, INDEX = Path(__file__).parent / "page", "index.html"
+PAGE_TYPES = {".html": "html", ".css": "css", ".js": "javascript"}  # the rest of `text/`, by the suffix
+PAGE_FILES = {path.name: path for path in PAGE.iterdir() if path.suffix in PAGE_TYPES}
+# The page loads nothing from other hosts and runs nothing but its own files; its icon is an empty `data:`.
+# Other sites must not load the page.
 PAGE_HEADERS = {
-    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
@@ -81,6 +85,12 @@ class Addresses:
         require_model(model, self._name)
         with self._versions.current(version) as loaded:
             return metadata(model, loaded)
+
+    async def classes(self, model: str) -> dict[str, Any]:
+        """Returns the served version and what its card tells of its classes."""
+        require_model(model, self._name)
+        with self._versions.current() as loaded:
+            return {"version": str(loaded.version), "classes": loaded.classes}
 
     async def labels(self, model: str) -> Response:
         """Refuses the call: there are no labels."""
@@ -156,14 +166,13 @@ class Addresses:
 
     async def page(self, file: str = "") -> Response:
         """Returns the page on which users can try the model."""
-        if file not in PAGE_TYPES:
+        path = PAGE_FILES.get(file or INDEX)
+        if path is None:
             raise Refused(404, "there is nothing at this address")
-        name = PAGE_TYPES[file]
-        text = (PAGE / name).read_text(encoding="utf-8")
-        if name == "index.html":
-            text = text.replace('content="MODEL"', f"content={json.dumps(self._name)}")
-        kind = {"html": "html", "css": "css", "js": "javascript"}[name.rpartition(".")[2]]
-        return Response(text, headers=PAGE_HEADERS, media_type=f"text/{kind}")
+        text = path.read_text(encoding="utf-8")
+        if path.name == INDEX:
+            text = text.replace('content="MODEL"', f'content="{html.escape(self._name)}"')
+        return Response(text, headers=PAGE_HEADERS, media_type=f"text/{PAGE_TYPES[path.suffix]}")
 
 
 def create_metrics_app(addresses: Addresses, hosts: Collection[str]) -> ASGIApp:
@@ -203,6 +212,7 @@ def create_app(addresses: Addresses, hosts: Collection[str], metrics: bool = Tru
         "/v1/models/{model}": addresses.status,
         "/v1/models/{model}/versions/{version:digits}": addresses.version_status,
         "/v1/models/{model}/metadata": addresses.metadata,
+        "/v1/models/{model}/classes": addresses.classes,
         "/v1/models/{model}/versions/{version:digits}/metadata": addresses.metadata,
         **_health(addresses),
         "/v2": addresses.server,

@@ -64,6 +64,41 @@ class Browser:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self._devtools("Emulation.setEmulatedMedia", {"features": features})
 
+    def download_to(self, folder: Path) -> None:
+        """Saves what pages let one download into a folder, without asking."""
+        self._devtools("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+
+    def click(self, selector: str) -> None:
+        """Clicks the middle of an element, as a mouse does."""
+        found = self._call("POST", "/element", {"using": "css selector", "value": selector})
+        self._call("POST", f"/element/{found[ELEMENT]}/click", {})
+
+    def wheel(self, x: int, y: int, turned: int) -> None:
+        """Turns the wheel at a point of the window, towards the user if above 0."""
+        turn = {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": turned}
+        self._devtools("Input.dispatchMouseEvent", turn)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Drags with the mouse from one point of the window to another."""
+        for kind, (x, y), pressed in (
+            ("mousePressed", start, 1), ("mouseMoved", end, 1), ("mouseReleased", end, 0)
+        ):  # fmt: skip
+            button = {"button": "left", "buttons": pressed, "clickCount": 1}
+            self._devtools("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **button})
+
+    def pinch(self, x: int, y: int, before: int, after: int) -> None:
+        """Moves two fingers to the left and right of a point, from one distance of it to another."""
+        for kind, distance in (("touchStart", before), ("touchMove", after)):
+            points = [{"x": x - distance, "y": y, "id": 0}, {"x": x + distance, "y": y, "id": 1}]
+            self._devtools("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        self._devtools("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    def offline(self, cut: bool) -> None:
+        """Cuts the network off, or lets it be again."""
+        speed = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self._devtools("Network.enable", {})
+        self._devtools("Network.emulateNetworkConditions", {"offline": cut, **speed})
+
     def errors(self) -> list[str]:
         """What the browser complained about since the last call."""
         entries = self._call("POST", "/se/log", {"type": "browser"})

@@ -20,6 +20,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from serving.errors import Refused, bad_request
+from serving.model.card import classes_of
 from serving.model.image_size import declared_pixels, unbounded_work
 from serving.model.turns import Cancelled, Work
 from serving.model.warmup import warmup_requests
@@ -51,6 +52,7 @@ class LoadedModel:
         """
         self.version = int(folder.name)
         self._max_pixels = max_pixels
+        self.classes = classes_of(folder)
         # The functions are valid as long as the loaded object exists.
         self._model = tf.saved_model.load(str(folder))
         self._steps: Any = getattr(self._model, "steps", None)

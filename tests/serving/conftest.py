@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.serving.certificates import Certificate, self_signed
 from tests.serving.running import PYTHON, Server, Watched, free_port, running, wait_for
 
 VALUES = {1: (7, 100, 255), 2: (9, 101, 254)}  # of masks: what tells the two versions apart
+CLASSES = ["background", "nucleus", "border"]  # names in the card
 ROOMY = 3  # the first version again, with large tiles
 DEPTH = 2
 Exposed = tuple[Server, Watched]
@@ -88,6 +90,36 @@ def strict(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) 
     with running(command, folder / "unet", folder / "log", *flags, "--max-body-mib", "1") as started:
         yield started
         assert "Traceback" not in started.log()
+
+
+@pytest.fixture(scope="session")
+def single(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Version 1 with the card of a pushed model; a request beside another one is refused."""
+    folder = tmp_path_factory.mktemp("single")
+    shutil.copytree(exported[1], folder / "unet/1")
+    add_card(folder / "unet/1")
+    command = [str(PYTHON), "-m", "serving", "--concurrent", "1", "--queue", "0"]
+    with running(command, folder / "unet", folder / "log") as started:
+        yield started
+        assert "Traceback" not in started.log()
+
+
+def add_card(version: Path) -> None:
+    """Adds the training record and the card that a pushed model has."""
+    from unet.images.display import class_colors
+    from unet.registry.model_card import write_card
+    from unet.registry.records import TRAINING_RECORD
+
+    record = {
+        "classes": CLASSES,
+        "class_values": VALUES[1],
+        "class_colors": class_colors(len(CLASSES)),
+        "background": "first",
+    }
+    (version / TRAINING_RECORD).parent.mkdir(exist_ok=True)
+    (version / TRAINING_RECORD).write_text(json.dumps(record))
+    facts = {"data_sha256": "", "data_licence": "", "images": {}, "code": "", "configuration": ""}
+    write_card(version, int(version.name), facts, {})
 
 
 @pytest.fixture(scope="session")

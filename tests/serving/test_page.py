@@ -1,11 +1,10 @@
-"""The page, in a real browser."""
+"""The page, in a real browser: images go through the server, and what comes back is told."""
 
 from __future__ import annotations
 
 import io
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,164 +12,241 @@ import pytest
 from PIL import Image
 
 from tests.browser import Browser, browser
-from tests.serving.conftest import encoded, noise
-from tests.serving.running import Server, wait_for
+from tests.serving.conftest import CLASSES, VALUES, encoded, noise
+from tests.serving.limits import SLOW, head, raw
+from tests.serving.pages import choose, ended, legend, needs_browser, rows, shown, text
+from tests.serving.running import Server, b64, wait_for
 
-MISSING = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
-pytestmark = [
-    pytest.mark.server,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (see tools/browser.sh)"),
-]
+pytestmark = [pytest.mark.server, needs_browser]
 
-TAB, ARROW_RIGHT = "\ue004", "\ue014"  # of the WebDriver protocol
-PIXELS = """
-const canvas = document.getElementById(arguments[0]);
-const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-return [canvas.height, canvas.width, Array.from(data)];
-"""
+TAB = "\ue004"  # of the WebDriver protocol
+DONE = r"{} × {} pixels in [\d.]+ s\."
 
 
 @pytest.fixture(scope="module")
-def window(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("browser")) as opened:
         yield opened
 
 
 @pytest.fixture
-def page(window: Browser, server: Server) -> Browser:
-    window.emulate(1280, 900, "light")
-    window.open(server.url)
+def page(window: Browser, single: Server) -> Browser:
+    window.emulate(1280, 800, "light")
+    window.open(single.url)
     window.errors()
     return window
 
 
-def choose(page: Browser, path: Path) -> str:
-    """Chooses a file; what the page says when it is done."""
-    page.type("#file", str(path))
-    said = "return document.getElementById('message').textContent"
-    return wait_for(lambda: (text := page.run(said)).startswith(f"{path.name}: ") and text)
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / "first.png", tmp_path / "second.png"]
+    for path, image in zip(paths, (noise(40, 60), noise(50, 30)), strict=True):
+        path.write_bytes(encoded(image))
+    return paths
 
 
-def pixels(page: Browser, name: str) -> np.ndarray:
-    height, width, data = page.run(PIXELS, name)
-    return np.array(data, np.uint8).reshape(height, width, 4)
-
-
-def shown(page: Browser) -> bool:
-    return page.run("return !document.getElementById('result').hidden")
-
-
-def test_image_mask_and_overlay(page: Browser, tmp_path: Path, expected: Callable[[bytes, int], bytes]):
-    image = noise(40, 60)
-    path = tmp_path / "cells.png"
-    path.write_bytes(encoded(image))
-    assert re.fullmatch(r"cells\.png: 60 × 40 pixels in [\d.]+ s\.", choose(page, path))
-    assert shown(page)
-
-    mask = np.asarray(Image.open(io.BytesIO(expected(path.read_bytes(), 1))))
-    np.testing.assert_array_equal(pixels(page, "image")[..., 0], image)
-    painted = pixels(page, "mask")[..., :3].astype(int)
-    colors = {value: np.unique(painted[mask == value], axis=0).tolist() for value in np.unique(mask)}
-    assert all(len(found) == 1 for found in colors.values())  # one colour a class, and all of them differ
-    assert len({tuple(found[0]) for found in colors.values()}) == len(colors) > 1
-    overlay = pixels(page, "overlay")[..., :3]
-    background = mask == mask.min()
-    np.testing.assert_array_equal(overlay[background][:, 0], image[background])
-    assert (overlay[~background] != image[~background][:, None]).any(-1).mean() > 0.9
-
-    legend = page.run("return [...document.querySelectorAll('#legend li')].map((item) => item.textContent)")
-    shares = {value: 100 * (mask == value).mean() for value in np.unique(mask)}
-    assert legend == [f"value {value}: {share:.1f} %" for value, share in shares.items()]
-    assert page.run("return document.getElementById('save').download") == "cells-mask.png"
-    assert page.run("return document.getElementById('served').textContent") == "unet, version 1"
-    assert page.errors() == []
-
-
-def test_what_the_model_does_not_take_is_sent_as_plain_rgb(
-    page: Browser, tmp_path: Path, expected: Callable[[bytes, int], bytes]
+def test_two_images_give_the_masks_that_the_rest_call_gives(
+    page: Browser, single: Server, two: list[Path], tmp_path: Path
 ):
-    rgb = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
-    transparent = np.dstack([rgb, np.full((30, 50), 255, np.uint8)])
-    path = tmp_path / "transparent.png"
-    path.write_bytes(encoded(transparent))
-    assert "It was sent as an RGB PNG, without transparency." in choose(page, path)
-    mask = np.asarray(Image.open(io.BytesIO(expected(encoded(rgb), 1))))
-    painted = pixels(page, "mask")[..., :3]
-    for value in np.unique(mask):
-        assert len(np.unique(painted[mask == value], axis=0)) == 1
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    page.download_to(folder)
+    found = choose(page, *two)
+    assert [row[:2] for row in found] == [["first.png", "done"], ["second.png", "done"]]
+    assert re.fullmatch(DONE.format(60, 40), found[0][2])
+    page.click("#save-all")
+    names = {"first-mask.png", "second-mask.png"}
+    wait_for(lambda: {path.name for path in folder.iterdir()} == names)
+    for path in two:
+        assert (folder / f"{path.stem}-mask.png").read_bytes() == single.mask(path.read_bytes())
+    wait_for(lambda: text(page, "message") == "2 masks were saved.")
+    (folder / "first-mask.png").unlink()
+    assert text(page, "title") == "first.png"
+    page.click("#save")  # that of the image that is shown
+    wait_for(lambda: {path.name for path in folder.iterdir()} == names)
     assert page.errors() == []
 
 
-def test_errors_are_told_in_words(page: Browser, tmp_path: Path):
-    good, text, cut = (tmp_path / name for name in ("good.png", "text.txt", "cut.png"))
-    good.write_bytes(encoded(noise(40, 60)))
-    text.write_text("no image")
-    cut.write_bytes(good.read_bytes()[:900])
-    choose(page, good)
-    assert choose(page, text) == "text.txt: This browser cannot read it as an image."
+def test_what_cannot_be_read_is_told_beside_it_and_the_others_go_on(
+    page: Browser, single: Server, two: list[Path], tmp_path: Path
+):
+    cut, cmyk, tiff, words = (tmp_path / name for name in ("cut.png", "cmyk.jpg", "stack.tif", "words.txt"))
+    cut.write_bytes(two[0].read_bytes()[:900])
+    Image.new("CMYK", (8, 8)).save(cmyk)
+    Image.fromarray(noise(8, 8)).save(tiff)
+    words.write_text("no image")
+    found = choose(page, two[0], cut, cmyk, tiff, words, two[1])
+    assert [row[1] for row in found] == ["done", "failed", "failed", "failed", "failed", "done"]
+    assert found[1][2] == (
+        "The server refuses it: the file is damaged or cut short: Invalid PNG data, size 900."
+    )
+    _, answer = single.predict({"instances": [b64(cmyk.read_bytes())]})
+    assert found[2][2] == f"The server refuses it: {answer['error'].removeprefix('element 0: ')}."
+    assert "components of this JPEG: 4" in found[2][2]
+    assert found[3][2].startswith("This is a TIFF, which this page cannot read: ")
+    assert found[4][2] == "This browser cannot read it as an image."
+    assert text(page, "count") == "2 of 6 done, 4 refused"
+    assert text(page, "message").startswith("6 of 6: second.png: nucleus ")
+    assert text(page, "message").endswith("All ended: 2 of 6 done, 4 refused.")
+    page.click("#list li:nth-child(3) button")  # what the browser can show of it, it shows
+    wait_for(lambda: text(page, "title") == "cmyk.jpg" and shown(page, "view"))
+    assert text(page, "said") == found[2][2]
+    assert not shown(page, "legend")
+    assert not shown(page, "save")
+
+
+def test_the_counts_of_the_legend_are_those_of_numpy(page: Browser, single: Server, two: list[Path]):
+    choose(page, two[0])
+    mask = np.asarray(Image.open(io.BytesIO(single.mask(two[0].read_bytes()))))
+    counts = [int((mask == value).sum()) for value in VALUES[1]]
+    colors = ["rgb(0, 0, 0)", "rgb(230, 159, 0)", "rgb(86, 180, 233)"]
+    assert legend(page) == [
+        [name, f"{count:,}", f"{100 * count / mask.size:.2f}", color]
+        for name, count, color in zip(CLASSES, counts, colors, strict=True)
+    ]
+    told = ", ".join(
+        f"{name} {100 * count / mask.size:.1f} %" for name, count in zip(CLASSES[1:], counts[1:], strict=True)
+    )
+    assert text(page, "message") == f"1 of 1: first.png: {told}."
+    assert text(page, "served") == "unet, version 1"
+
+
+def test_a_model_without_a_card_has_values_for_names(page: Browser, server: Server, two: list[Path]):
+    page.open(server.url)
+    choose(page, two[0])
+    mask = np.asarray(Image.open(io.BytesIO(server.mask(two[0].read_bytes()))))
+    assert [row[:2] for row in legend(page)] == [
+        [f"value {value}", f"{(mask == value).sum():,}"] for value in np.unique(mask)
+    ]
+
+
+def test_a_busy_server_is_asked_again(page: Browser, single: Server, two: list[Path]):
+    def refusals() -> float:
+        found = re.search(r'^serving_requests_total\{.*status="503"\} (\S+)', single.get("/metrics"), re.M)
+        return float(found[1]) if found else 0.0
+
+    before = refusals()
+    with raw(single, head(len(SLOW)) + SLOW.encode()):  # nobody else is let in meanwhile
+        wait_for(lambda: "\nserving_predictions_running 1.0" in single.get("/metrics"))
+        page.type("#file", "\n".join(map(str, two)))
+        wait_for(lambda: rows(page)[:1] and "busy" in rows(page)[0][2])
+        assert [row[1] for row in rows(page)] == ["running", "waiting"]
+        assert rows(page)[0][2] == "The server is busy: asking again in 1 s."
+        assert refusals() > before
+    assert [row[1] for row in ended(page, 2)] == ["done", "done"]
+
+
+def test_cancel_and_try_again(page: Browser, single: Server, two: list[Path]):
+    with raw(single, head(len(SLOW)) + SLOW.encode()):
+        wait_for(lambda: "\nserving_predictions_running 1.0" in single.get("/metrics"))
+        page.type("#file", "\n".join(map(str, two)))
+        wait_for(lambda: rows(page)[:1] and "busy" in rows(page)[0][2])
+        page.click("#cancel")
+        assert [row[1:] for row in ended(page, 2)] == [["cancelled", "Cancelled."]] * 2
+    assert text(page, "count") == "0 of 2 done, 2 cancelled"
+    page.click("#again")
+    assert [row[1] for row in ended(page, 2)] == ["done", "done"]
+    page.click("#clear")
+    assert rows(page) == []
     assert not shown(page)
-    assert choose(page, cut) == (
-        "cut.png: The server refuses it: the file is damaged or cut short: Invalid PNG data, size 900."
-    )
-    assert page.run("return document.getElementById('message').className") == "bad"
-    choose(page, good)
-    assert shown(page)
+    assert page.run("return document.activeElement.id") == "file"
 
 
-def test_dropped_files(page: Browser):
-    page.run(
-        """
-        const image = new Uint8Array(arguments[0]);
+def test_a_server_that_does_not_answer(page: Browser, two: list[Path]):
+    page.offline(True)
+    try:
+        assert [row[1:] for row in choose(page, *two)] == [["failed", "The server does not answer."]] * 2
+        assert text(page, "served") == "The server does not answer."
+    finally:
+        page.offline(False)
+    page.click("#again")
+    assert [row[1] for row in ended(page, 2)] == ["done", "done"]
+    assert text(page, "served") == "unet, version 1"
+
+
+def test_a_folder_and_its_folders(page: Browser, two: list[Path], tmp_path: Path):
+    folder = tmp_path / "plate"
+    for name in ("well 10", "well 2", ".hidden"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "first.png").write_bytes(two[0].read_bytes())
+    (folder / "notes.txt").write_text("no image")
+    page.type("#folder", str(folder))
+    assert [row[:2] for row in ended(page, 2)] == [
+        ["plate/well 2/first.png", "done"],
+        ["plate/well 10/first.png", "done"],
+    ]
+    assert page.run("return document.getElementById('save').download") == "plate_well 2_first-mask.png"
+
+
+def test_dropped_and_pasted_files(page: Browser):
+    script = """
         const transfer = new DataTransfer();
-        transfer.items.add(new File([image], "dropped.png"));
-        document.getElementById("drop").dispatchEvent(
-            new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
-    """,
-        list(encoded(noise(20, 20))),
-    )
-    wait_for(lambda: shown(page))
-    assert page.run("return document.getElementById('image').getAttribute('aria-label')") == (
-        "The image dropped.png, 20 by 20 pixels"
-    )
+        for (const name of arguments[1]) transfer.items.add(new File([new Uint8Array(arguments[0])], name));
+        const details = { bubbles: true, cancelable: true };
+        document.getElementById("drop").dispatchEvent(arguments[2] === "drop"
+            ? new DragEvent("drop", { ...details, dataTransfer: transfer })
+            : new ClipboardEvent("paste", { ...details, clipboardData: transfer }));
+    """
+    image = list(encoded(noise(20, 20)))
+    page.run(script, image, ["one.png", "two.png"], "drop")
+    assert [row[:2] for row in ended(page, 2)] == [["one.png", "done"], ["two.png", "done"]]
+    page.run(script, image, ["pasted.png"], "paste")
+    assert ended(page, 3)[2][:2] == ["pasted.png", "done"]
+    assert text(page, "title") == "one.png"  # what is looked at stays
 
 
-def test_keyboard(page: Browser, tmp_path: Path):
-    path = tmp_path / "cells.png"
-    path.write_bytes(encoded(noise(40, 60)))
-    choose(page, path)
+def test_what_the_model_does_not_take_is_sent_as_plain_rgb(page: Browser, single: Server, tmp_path: Path):
+    rgb = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
+    path = tmp_path / "transparent.png"
+    path.write_bytes(encoded(np.dstack([rgb, np.full((30, 50), 255, np.uint8)])))
+    assert choose(page, path)[0][2].endswith(" It was sent as an RGB PNG, without transparency.")
+    mask = np.asarray(Image.open(io.BytesIO(single.mask(encoded(rgb)))))
+    assert [row[1] for row in legend(page)] == [f"{(mask == value).sum():,}" for value in VALUES[1]]
+
+
+def test_the_order_of_the_focus(page: Browser, two: list[Path]):
+    choose(page, *two)
     page.run("document.activeElement.blur()")
     focused = []
-    for _ in range(3):
+    for _ in range(14):
         page.press(TAB)
-        focused.append(page.run("return document.activeElement.id"))
-    assert focused == ["file", "strength", "save"]
-    before = pixels(page, "overlay")
-    page.run("document.getElementById('strength').focus()")
-    page.press(ARROW_RIGHT)
-    assert page.run("return document.getElementById('strength').value") == "46"
-    assert (pixels(page, "overlay") != before).any()
+        focused.append(
+            page.run(
+                "const at = document.activeElement; return at.id || at.name || at.textContent || at.type"
+            )
+        )
+    assert focused == [
+        "file", "folder", "save-all", "clear", "first.png done", "view", "opacity", "contrast", "view",
+        "out", "in", "fit", "actual", "checkbox",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 375, 1280])
-def test_widths_and_schemes(page: Browser, tmp_path: Path, width: int, scheme: str):
-    path = tmp_path / "an image with a name that is rather long, as names of files often are.png"
-    path.write_bytes(encoded(noise(300, 400)))
-    page.emulate(width, 800, scheme)
-    choose(page, path)
-    assert page.run("return document.documentElement.scrollWidth") <= width  # nothing to scroll sideways
-    ground, text = page.run(
-        "const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]"
+def test_everything_has_a_name_for_those_who_do_not_see_it(page: Browser, two: list[Path]):
+    choose(page, *two)
+    unnamed = page.run(
+        """
+        return [...document.querySelectorAll("button, input, select, canvas, progress, a, table, section")]
+            .filter((each) => each.checkVisibility() && !each.closest("[aria-hidden=true]"))
+            .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length ||
+                document.getElementById(each.getAttribute("aria-labelledby"))?.textContent))
+            .map((each) => each.outerHTML);
+        """
     )
-    bright = [sum(map(int, re.findall(r"\d+", color)[:3])) for color in (ground, text)]
-    assert (bright[0] > bright[1]) == (scheme == "light")
-    assert page.errors() == []
+    assert unnamed == []
+    live = page.run("const at = document.getElementById('message'); return [at.role, at.ariaLive]")
+    assert live == ["status", "polite"]
+    assert page.run("return document.getElementById('view').ariaLabel") == "Overlay of first.png"
 
 
-def test_nothing_comes_from_anywhere_else(page: Browser, server: Server):
+def test_nothing_comes_from_anywhere_else(page: Browser, single: Server):
     loaded = page.run("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert {url.split("/")[2] for url in loaded if not url.startswith("data:")} == {
-        f"127.0.0.1:{server.port}"
+        f"127.0.0.1:{single.port}"
     }
-    status, headers, _ = server.request("GET", "/")
-    assert (status, headers["content-security-policy"].split(";")[0]) == (200, "default-src 'self'")
+    status, headers, _ = single.request("GET", "/")
+    policy = headers["content-security-policy"].split("; ")
+    assert status == 200
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= {*policy}
+    assert "unsafe" not in headers["content-security-policy"]
+    script = "const inline = document.createElement('script'); inline.textContent = 'window.ran = 1';"
+    assert page.run(f"{script} document.body.append(inline); return window.ran ?? null") is None

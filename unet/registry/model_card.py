@@ -45,6 +45,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
         "output": "PNG of the same size, a value of `class_values` for each pixel",
         "classes": record.get("classes"),
         "class_values": record.get("class_values"),
+        "class_colors": record.get("class_colors"),  # those of the signature `colored`
         "background": record.get("background", "first"),
         "operating_point": record.get(OPERATING_POINT),
         "channels": record.get("channels"),

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from unet.export.saved_model import segmenter_of, write
 from unet.export.settings import ARGMAX, ExportSettings
+from unet.images.display import class_colors
 from unet.masks.labels import served_values
 from unet.metrics.operating_point import BINS, choose, histogram
 from unet.tiling import Geometry, tile_area
@@ -45,6 +46,7 @@ def export(
         "classes": list(settings.classes),
         "class_values": served_values(settings.classes),
         "labels": {"classes": settings.classes, "ignore": settings.ignore},  # in the masks of the data
+        "class_colors": class_colors(len(settings.classes), settings.first_foreground),
         "background": "first" if settings.first_foreground else "none",
         "channels": train.channels,
         "value_range": settings.value_range,  # clients need it to convert floating-point images

@@ -27,6 +27,7 @@ def test_its_record_has_what_answers_are_made_by(tiles, tmp_path, normalize, nor
     assert training_record(tmp_path / "1") == {
         "classes": ["background", "cell"],
         "class_values": [0, 255],
+        "class_colors": [[0, 0, 0], [230, 159, 0]],
         "labels": {"classes": {"background": 0, "cell": 255}, "ignore": 7},
         "background": "first",
         "channels": 1,
