@@ -75,7 +75,7 @@ format: setup   ## let ruff rewrite what it can
 
 # One universal file for both stacks (Python 3.10 and 3.11 to 3.13); naming no index, so that any mirror serves.
 UV_COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-	--python-version 3.10 --extra dev --extra polygons --extra remote --extra team pyproject.toml $(ARGS)
+	--python-version 3.10 --extra dev --extra polygons --extra remote --extra team --extra onnx pyproject.toml $(ARGS)
 
 # The environments beside .venv.
 UV_COMPILE_ALONE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \

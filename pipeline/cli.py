@@ -97,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from pipeline.publishing.kubeflow import compile_kubeflow
 
             return compile_kubeflow(options)
+        if options.command == "export":
+            from pipeline.publishing.onnx import export_onnx
+
+            return export_onnx(options.model, options.out, options.root)
         return _run_or_check(options)
     except KeyboardInterrupt:
         signals.settle()

@@ -152,7 +152,19 @@ def parser() -> argparse.ArgumentParser:
             "kubeflow", help="write a Kubeflow pipeline of the stages", epilog=EXPLAINED_OTHERS
         )
     )
+    formats = commands.add_parser(
+        "export", help="write a model in another format", epilog=EXPLAINED_OTHERS
+    ).add_subparsers(dest="format", metavar="FORMAT", required=True)
+    _add_onnx(
+        formats.add_parser("onnx", help="write the network for other runtimes", epilog=EXPLAINED_OTHERS)
+    )
     return top
+
+
+def _add_onnx(onnx: argparse.ArgumentParser) -> None:
+    onnx.add_argument("--out", required=True, type=Path, metavar="FILE", help="what to write, a .onnx file")
+    _add_model(onnx)
+    _add_root(onnx, Path("runs"))
 
 
 def _add_kubeflow(kubeflow: argparse.ArgumentParser) -> None:
@@ -241,10 +253,7 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--data", required=True, type=Path, metavar="DIR", help="folder with images and masks, as of run"
     )
-    evaluate.add_argument(
-        "--model", metavar="DIR|VERSION|RUN",
-        help="a SavedModel, a version under the root, or the id of a run (default: the last one pushed)",
-    )  # fmt: skip
+    _add_model(evaluate)
     _add_root(evaluate, Path("runs"))
     evaluate.add_argument(
         "--out", type=Path, metavar="DIR", help="also write evaluation.json, images.csv and report.html here"
@@ -267,6 +276,13 @@ def _add_configuration(command: argparse.ArgumentParser, data: str = "") -> None
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be repeated"
     )
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model", metavar="DIR|VERSION|RUN",
+        help="a SavedModel, a version under the root, or the id of a run (default: the last one pushed)",
+    )  # fmt: skip
 
 
 def _root(text: str) -> Path:

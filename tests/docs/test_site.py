@@ -57,7 +57,7 @@ def test_each_profile_and_command_has_a_section(site):
     known = [name for name, _, _ in commands.subcommands(parser())]
     told = re.findall(r"^ {4}(\w+)", parser().format_help(), re.MULTILINE)  # what --help lists
     assert told
-    assert {*told, "runs show", "runs export", "compile kubeflow"} == {*known}
+    assert {*told, "runs show", "runs export", "compile kubeflow", "export onnx"} == {*known}
     for name in known:
         assert f'id="{name.replace(" ", "-")}"' in read(site, "reference/commands")
 

@@ -159,6 +159,7 @@ def _network(training: Mapping[str, Any]) -> str:
 def _normalization(found: Mapping[str, Any] | None) -> str:
     if not found:
         return ""
+    scale = "values on the scale of 0 to 255 (16 bits divided by 257)"
     if found["over"] == "image":
-        return "each image to mean 0 and standard deviation 1"
-    return f"mean {found['mean']}, standard deviation {found['stddev']} on the scale of 0 to 255"
+        return f"(value - mean) / standard deviation, of each channel of each image; {scale}"
+    return f"(value - mean) / standard deviation: mean {found['mean']}, deviation {found['stddev']}; {scale}"

@@ -40,12 +40,22 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
                  "| iou_cell | 0.5000 |", "| learned from | train and eval |",
                  "| network | depth 4, 16 filters, stem of stride 2, batch normalization, folded into the "
                  "convolutions, residual blocks |",
-                 "| licence of the data | not stated |", "| iou_nothing | - |", "mean [10.0]"):  # fmt: skip
+                 "| licence of the data | not stated |", "| iou_nothing | - |",
+                 "| normalization | (value - mean) / standard deviation: mean [10.0], deviation [2.0]; "
+                 "values on the scale of 0 to 255 (16 bits divided by 257) |"):  # fmt: skip
         assert line in text
     renumber_card(tmp_path, 9)
     text = (tmp_path / "assets.extra" / "model_card.md").read_text()
     assert "# U-Net, version 9" in text
     assert "| a copy of | version 7, which a rollback brought back |" in text
+
+
+def test_a_card_of_a_model_that_normalizes_each_image(tmp_path: Path) -> None:
+    (tmp_path / TRAINING_RECORD).parent.mkdir()
+    (tmp_path / TRAINING_RECORD).write_text(json.dumps({"normalization": {"over": "image"}}))
+    write_card(tmp_path, 7, FACTS, {})
+    text = (tmp_path / "assets.extra" / "model_card.md").read_text()
+    assert "| (value - mean) / standard deviation, of each channel of each image; values on the scale" in text
 
 
 @pytest.mark.parametrize(
