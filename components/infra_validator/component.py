@@ -21,6 +21,7 @@ from tfx.utils import path_utils
 
 from components.infra_validator import probe as serving_probe
 from components.infra_validator import reference
+from components.infra_validator.child import run_child
 from unet.errors import ExportRejected
 from unet.images.channels import stored_rows
 from unet.preprocessing.decoding import counted_pixels
@@ -137,9 +138,7 @@ def probe(
     ]
     command += map(str, images)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, cwd=tempfile.gettempdir(), check=False
-        )
+        done = run_child(command, timeout)
     except subprocess.TimeoutExpired:
         raise ExportRejected(
             f"the exported model did not answer {len(images)} images in {timeout} s"
