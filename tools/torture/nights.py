@@ -203,7 +203,10 @@ class Story:
                 time.sleep(self.draw.uniform(1, 10))
             finally:
                 database.start()
-            self._ended(started.wait(), OK, INTERRUPTED)
+            done = started.wait()
+            self._ended(done, OK, INTERRUPTED)
+            if done.code == INTERRUPTED and "Interrupted: " not in done.text:
+                self._ends.pop()  # it met no database when it began: there is no run to tell of
         finally:
             started.kill()
 
