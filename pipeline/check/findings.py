@@ -194,9 +194,11 @@ def _print_problems(problems: Sequence[Problem], report: Report, console: Consol
     table.add_column("Found", ratio=3, overflow="fold")
     table.add_column("What to do", ratio=4, overflow="fold")
     for alike in causes.values():
-        files = [_shorten(problem.path, report.data) for problem in alike[:_FILES_A_ROW]]
-        if len(alike) > _FILES_A_ROW:
-            files.append(f"and {len(alike) - _FILES_A_ROW} more (check --json)")
+        # A problem of each page of a file names the file once.
+        every = list(dict.fromkeys(_shorten(problem.path, report.data) for problem in alike))
+        files = every[:_FILES_A_ROW]
+        if len(every) > _FILES_A_ROW:
+            files.append(f"and {len(every) - _FILES_A_ROW} more (check --json)")
         different = len({problem.found for problem in alike}) > 1
         found = alike[0].found + (" (the first of them)" if different else "")
         cells = ("\n".join(map(_printable, files)), _printable(found), _printable(alike[0].advice))

@@ -73,6 +73,18 @@ def test_masks_of_other_colors_with_one_remedy_share_a_row(tmp_path: Path) -> No
     assert "(the first of them)" in text
 
 
+def test_a_file_is_named_once_for_all_its_pages(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+        stack = np.arange(5 * 32 * 32, dtype=np.uint16).reshape(5, 32, 32) % 3
+        tifffile.imwrite(
+            tmp_path / part / "a.tif", stack.astype(np.uint8), photometric="minisblack", metadata=None
+        )
+    report = run(tmp_path)
+    assert len(report.problems) == 5
+    assert printed(report, 400).count("masks/a.tif") == 1
+
+
 def test_printed_commands_repeat_what_was_given(tmp_path: Path) -> None:
     write_cells(tmp_path, 6, (32, 32))
     (tmp_path / "masks").rename(tmp_path / "truth")
