@@ -149,14 +149,13 @@ def _run_or_check(options: argparse.Namespace) -> int:
         return BAD_INPUT
     if options.command == "check":
         from pipeline.commands.check import check_command
-        from pipeline.terminal.command import command as pasted
 
         return check_command(
             config,
             Root.at(options.root),
             as_json=options.json,
             skip_bad=options.skip_bad,
-            run=pasted("run", *_shared(options)),
+            arguments=_shared(options),
         )
     if options.print_config:
         print(profile.to_toml(config))

@@ -20,7 +20,7 @@ from rich.text import Text
 from pipeline.check.estimates import Estimate
 from pipeline.check.proposals import Proposal
 from pipeline.config import profile
-from pipeline.terminal.command import command
+from pipeline.terminal.command import command, without_settings
 from pipeline.terminal.console import make_console
 from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
@@ -144,17 +144,19 @@ class Report:
         return json.dumps(content, indent=2)
 
 
-def print_report(report: Report, console: Console, run: str = "") -> None:
+def print_report(report: Report, console: Console, arguments: Sequence[str] | None = None) -> None:
     """Prints a table of all problems, if there are any, and a summary.
 
     Args:
         report: the report of `check`.
         console: the console to print to.
-        run: the command that trains on these data; the proposed settings are added to it.
+        arguments: words of the command line that `check` and `run` share, which the printed commands repeat;
+            None for the data alone.
     """
+    given = ["--data", str(report.data)] if arguments is None else list(arguments)
     if report.problems:
         _print_problems(report.problems, report, console)
-        _print_commands(report, console)
+        _print_commands(report, given, console)
     if report.skipped:
         console.print(Text(f"Skipped, {_count(len(report.skipped), 'problem')}:"))
         _print_problems(report.skipped, report, console)
@@ -170,34 +172,42 @@ def print_report(report: Report, console: Console, run: str = "") -> None:
         for proposal in report.proposals:
             table.add_row(Text(f"{proposal.key} = {proposal.value}"), Text(proposal.current), proposal.reason)
         console.print(table)
-        changes = [f"--set {shlex.quote(f'{p.key}={p.value}')}" for p in report.proposals if p.changes]
+        changes = [word for p in report.proposals if p.changes for word in ("--set", f"{p.key}={p.value}")]
         if changes and report.ok:
             factor = report.training_time
             shown = f"{factor:.1f}" if factor >= 1 else f"{factor:.2g}"
             times = "" if shown in ("1.0", "1") else f", for a training about {shown} times as long"
             console.print(f"To take them{times}:", markup=False)
-            console.print(f"  {' '.join(filter(None, [run, *changes]))}", markup=False, soft_wrap=True)
+            taken = [*without_settings(given, report.proposed), *changes]
+            console.print(f"  {command('run', *taken)}", markup=False, soft_wrap=True)
 
 
 def _print_problems(problems: Sequence[Problem], report: Report, console: Console) -> None:
     """Prints a row for each cause: its files, one of the values found, and the remedy."""
     causes: dict[tuple[str, str], list[Problem]] = defaultdict(list)
     for problem in problems:
-        causes[re.sub(r"\d+", "0", problem.found), re.sub(r"\d+", "0", problem.advice)].append(problem)
+        # What is found in brackets, as the values of a mask and their pixels, differs from file to file.
+        causes[_kind(problem.found.partition("(")[0]), _kind(problem.advice)].append(problem)
     table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1))
     # Names fold instead of being cut: the log of a build server cannot be widened.
     table.add_column("File", ratio=3, overflow="fold")
     table.add_column("Found", ratio=3, overflow="fold")
     table.add_column("What to do", ratio=4, overflow="fold")
     for alike in causes.values():
-        files = [_shorten(problem.path, report.data) for problem in alike[:_FILES_A_ROW]]
-        if len(alike) > _FILES_A_ROW:
-            files.append(f"and {len(alike) - _FILES_A_ROW} more (check --json)")
+        # A problem of each page of a file names the file once.
+        every = list(dict.fromkeys(_shorten(problem.path, report.data) for problem in alike))
+        files = every[:_FILES_A_ROW]
+        if len(every) > _FILES_A_ROW:
+            files.append(f"and {len(every) - _FILES_A_ROW} more (check --json)")
         different = len({problem.found for problem in alike}) > 1
         found = alike[0].found + (" (the first of them)" if different else "")
         cells = ("\n".join(map(_printable, files)), _printable(found), _printable(alike[0].advice))
         table.add_row(*map(Text, cells))
     console.print(table)
+
+
+def _kind(text: str) -> str:
+    return re.sub(r"\d+", "0", text)
 
 
 def _print_classes(summary: DataSummary, console: Console) -> None:
@@ -213,11 +223,12 @@ def _print_classes(summary: DataSummary, console: Console) -> None:
     console.print(table)
 
 
-def _print_commands(report: Report, console: Console) -> None:
-    """Prints the `--set` options of the advice unwrapped, so that they can be copied."""
+def _print_commands(report: Report, given: Sequence[str], console: Console) -> None:
+    """Prints the `--set` options of the advice after what was given, unwrapped to be copied."""
     settings = dict.fromkeys(m[0] for p in report.problems for m in _COMMAND.finditer(p.advice))
     for setting in list(settings)[:3]:
-        line = f"  {command('check', '--data', report.data)} {setting}"
+        names = [word.partition("=")[0] for word in shlex.split(setting)[1::2]]
+        line = f"  {command('check', *without_settings(given, names))} {setting}"
         console.print(_printable(line), markup=False, soft_wrap=True)
 
 

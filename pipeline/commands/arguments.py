@@ -89,8 +89,9 @@ def parser() -> argparse.ArgumentParser:
         "average", help="export the mean of several models, as of k-fold training", epilog=EXPLAINED_OTHERS
     )
     average.add_argument(
-        "--model", action="append", default=[], metavar="DIR|VERSION",
-        help="a SavedModel, a folder of versions (its newest), or a version under the root; repeat it",
+        "--model", action="append", default=[], metavar="DIR|VERSION|RUN",
+        help="a SavedModel, a folder of versions (its newest), a version under the root, or the id of a run; "
+        "repeat it",
     )  # fmt: skip
     average.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="folder of versions to add it to"
@@ -233,9 +234,9 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the masks")
     _add_root(predict, Path("runs"))
     predict.add_argument(
-        "--model", action="append", default=[], metavar="DIR|VERSION",
-        help="a SavedModel, or a version under the root (default: the last one pushed); given again: their "
-        "mean probabilities",
+        "--model", action="append", default=[], metavar="DIR|VERSION|RUN",
+        help="a SavedModel, a version under the root, or the id of a run (default: the last one pushed); "
+        "given again: their mean probabilities",
     )  # fmt: skip
     predict.add_argument(
         "--probabilities", action="store_true", help="also write NAME.CLASS.png, 16-bit grey"

@@ -20,7 +20,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     """Writes a model version that predicts the mean of the models' probabilities.
 
     Args:
-        models: folders of SavedModels or of versions, or numbers of versions under `root`.
+        models: folders of SavedModels or of versions, numbers of versions under `root`, or ids of runs.
         out: folder of versions from which a server loads, created if missing; it must not be that of `root`,
             into which runs push. Nothing is written if its newest version is this mean already.
         root: root folder of the pipeline.
@@ -29,7 +29,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
     """
-    folders, problems = find_models(models, Root.at(root).serving)
+    folders, problems = find_models(models, Root.at(root))
     if len(set(folders)) < len(folders):
         problems.append("a model is given twice")
     if len(folders) == 1 and not test_time_augmentation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from pipeline.check.check import check
 from pipeline.check.findings import print_report
@@ -15,8 +16,18 @@ from pipeline.terminal.console import make_console
 from unet.errors import BadInput
 
 
-def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, run: str) -> int:
-    """Prints the report, as JSON on request, and returns the exit code; `run` is the command that trains."""
+def check_command(
+    config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, arguments: Sequence[str]
+) -> int:
+    """Prints the report, as JSON on request, and returns the exit code.
+
+    Args:
+        config: what a run would do.
+        root: where a run would put what it makes, and where earlier ones keep their splits.
+        as_json: print JSON instead of tables.
+        skip_bad: leave out what is wrong with single files.
+        arguments: words of the command line that `run` accepts, too.
+    """
     try:
         named_start(config, root)
     except BadInput as error:
@@ -27,5 +38,5 @@ def check_command(config: PipelineConfig, root: Root, *, as_json: bool, skip_bad
     if as_json:
         print(report.to_json())
     else:
-        print_report(report, make_console(sys.stdout), run)
+        print_report(report, make_console(sys.stdout), arguments)
     return OK if report.ok else BAD_INPUT

@@ -38,8 +38,8 @@ class Request:
         inputs: image files, folders whose files are all images, and globs.
         out: folder of the outputs; created where missing.
         root: root folder; without `models`, its last pushed model predicts.
-        models: folders of SavedModels or of versions, or numbers of versions under `root`; the probabilities
-            of several models are averaged.
+        models: folders of SavedModels or of versions, numbers of versions under `root`, or ids of runs; the
+            probabilities of several models are averaged.
         probabilities: whether to write `OUT/NAME.CLASS.png`, too, in 16-bit gray: 65535 is a probability of
             1.
         overlay: whether to write `OUT/NAME.overlay.png`, too.
@@ -71,7 +71,7 @@ def predict(request: Request) -> int:
     Raises:
         OSError: the outputs cannot be written.
     """
-    models, problems = find_models(request.models, Root.at(request.root).serving)
+    models, problems = find_models(request.models, Root.at(request.root))
     record, more = _record(models, problems)
     tasks, unusable = find_tasks(request.inputs, request.out)
     names = tuple(record.get("classes", ())) if request.probabilities else ()

@@ -124,7 +124,7 @@ def run(
         if afresh:
             with ReadingProgress():
                 report = check(config, root, skip_bad=skip_bad)
-            print_report(report, console)
+            print_report(report, console, [w for w in arguments if w != "--rebaseline"] or None)
             if report.problems:
                 if begun:
                     lease.end(root)

@@ -10,14 +10,15 @@ from pipeline.terminal.command import command
 from unet.registry.versions import newest_version, version_number, versions
 
 
-def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path], list[str]]:
+def find_models(given: Sequence[str | Path], root: Root) -> tuple[list[Path], list[str]]:
     """Returns the folders of the given models, and a message for each model that does not exist.
 
     Args:
-        given: folders of SavedModels, folders of versions (the newest one is used), or numbers of versions;
-            if empty, the newest version is used.
-        serving: folder of the versions.
+        given: folders of SavedModels, folders of versions (the newest one is used), numbers of versions, or
+            ids of runs, of which "latest" is the newest; if empty, the newest version is used.
+        root: root folder of the pipeline.
     """
+    serving = root.serving
     if not given:
         version = newest_version(serving)
         if version is None:
@@ -35,6 +36,9 @@ def find_models(given: Sequence[str | Path], serving: Path) -> tuple[list[Path],
             if number not in versions(serving):
                 listed = ", ".join(map(str, versions(serving))) or "none"
                 problems.append(f"{serving}: no version {text}; there are: {listed}")
+        elif not path.exists() and path.name == text:
+            path, more = _model_of_run(text, root)
+            problems += more
         elif (newest := newest_version(path)) and not (path / "saved_model.pb").is_file():
             path /= str(newest)
         elif not (path / "saved_model.pb").is_file():
@@ -47,13 +51,10 @@ def find_model(given: str | None, root: Root) -> tuple[Path, list[str]]:
     """Returns the folder of one model, and a message if it does not exist.
 
     Args:
-        given: folder of a SavedModel or of versions, number of a version, id of a run, or "latest" for the
-            newest run; None for the newest version.
+        given: the model, as `find_models` takes it; None for the newest version.
         root: root folder of the pipeline.
     """
-    if given and not Path(given).exists() and version_number(given) is None and Path(given).name == given:
-        return _model_of_run(given, root)
-    found, problems = find_models([given] if given else [], root.serving)
+    found, problems = find_models([given] if given else [], root)
     return (found or [root.serving])[0], problems
 
 

@@ -42,6 +42,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
         if shown:
             groups.append({"title": title, "images": shown})
     shown_kinds = _kinds(classes, artifacts.first)
+    ignores = artifacts.run.config.get("ignore") is not None
     colors = class_colors(len(classes), artifacts.first)
     lettered = pictures.is_lettered(len(classes), artifacts.first)
     return {
@@ -50,6 +51,8 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
             (name, _hex(color), class_letter(i, artifacts.first) if lettered else "")
             for i, (name, color) in enumerate(zip(classes, colors, strict=True))
         ],
+        "ignored": [("ignored", _hex(pictures.NOT_COUNTED), "")] if ignores else [],
+        "counted": "foreground pixels, true or predicted" if artifacts.first else "pixels",
         "lettered": lettered,
         "errors": [(label, _hex(pictures.ERROR_COLORS[kind]), "") for kind, label in shown_kinds.items()],
         "black": BLACK,

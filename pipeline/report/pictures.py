@@ -26,7 +26,7 @@ ERROR_COLORS = {
     TOO_MUCH: (86, 180, 233),
     OTHER: (204, 121, 167),
 }
-_NOT_COUNTED = (128, 128, 128)
+NOT_COUNTED = (128, 128, 128)
 _RIGHT, _WRONG = 0.35, 0.85  # opacities
 _QUALITY = 82  # quality of JPEGs
 _UNLETTERED = 7  # classes that colors alone tell apart: those of Okabe and Ito
@@ -92,7 +92,7 @@ def photograph(pixels: NDArray[np.uint8]) -> str:
 def mask(indices: NDArray[np.uint8], classes: int, first: int = 1) -> str:
     """Encodes class indices, [H, W], as a data URI in the colors of the classes; ignored pixels are gray."""
     colors = class_colors(max(classes, 2), first)
-    return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*_NOT_COUNTED, 255)})
+    return _indexed(indices, {**dict(enumerate((*c, 255) for c in colors)), IGNORE: (*NOT_COUNTED, 255)})
 
 
 def is_lettered(classes: int, first: int = 1) -> bool:
@@ -178,7 +178,7 @@ def _indexed(indices: NDArray[np.uint8], colors: Mapping[int, Sequence[int]]) ->
     table = np.zeros(256, np.uint8)
     table[used] = np.arange(len(used))
     image = Image.fromarray(table[indices]).convert("P")
-    found = [colors.get(int(index), (*_NOT_COUNTED, 255)) for index in used]
+    found = [colors.get(int(index), (*NOT_COUNTED, 255)) for index in used]
     image.putpalette([value for color in found for value in color[:3]])
     out = io.BytesIO()
     image.save(out, "PNG", optimize=True, transparency=bytes(color[3] for color in found))

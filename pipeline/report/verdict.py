@@ -134,9 +134,13 @@ def difference(value: float | None, before: float | None) -> float | None:
 
 def main_metrics(verdict: Verdict) -> list[dict[str, str]]:
     """Returns the main metrics in large type."""
-    first = ["foreground_iou", *(check["metric"] for check in verdict["checks"]), "pixel_error"]
+    asked = (check["metric"] for check in verdict["checks"])
+    names = list(dict.fromkeys(["foreground_iou", *asked, "pixel_error"]))
+    means = [verdict["metrics"].get(name) for name in ("foreground_iou", "mean_iou")]
+    if "mean_iou" in names and means[0] == means[1]:  # as they are without a background
+        names.remove("foreground_iou")
     tiles = []
-    for name in list(dict.fromkeys(first))[:_KEY_METRICS]:
+    for name in names[:_KEY_METRICS]:
         values = verdict["metrics"].get(name)
         if values:
             change = difference(values["value"], values["baseline"])

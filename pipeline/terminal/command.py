@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -41,6 +41,19 @@ def command(*words: object) -> str:
         words: name of the command, and its arguments.
     """
     return command_of([*_pasted_program(), *map(str, words)])
+
+
+def without_settings(arguments: Sequence[str], names: Collection[str]) -> list[str]:
+    """The words of a command line without `--set NAME=...` for any of the names, which are given anew."""
+    words = list(arguments)
+    kept = []
+    while words:
+        word = words.pop(0)
+        if word == "--set" and words and words[0].partition("=")[0].strip() in names:
+            words.pop(0)
+        else:
+            kept.append(word)
+    return kept
 
 
 def part_command(stage: str, run_id: str, arguments: Sequence[str]) -> str:

@@ -44,7 +44,7 @@ def test_a_training_declined_if_its_end_is_worse_by_more_than_chance(scores, dec
     ("select_by", "best"), [("foreground_iou", 10), ("pixel_error", 20), ("iou_border", 30)]
 )
 def test_the_best_step_is_that_of_the_metric_that_was_chosen(select_by: str, best: int):
-    curves = {
+    curves: dict[str, list[float]] = {
         "steps": [10, 10, 10],
         "val_foreground_iou": [0.9, 0.8, 0.8],
         "val_pixel_error": [0.3, 0.1, 0.2],

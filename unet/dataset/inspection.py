@@ -11,7 +11,7 @@ from typing import Any
 from unet import progress
 from unet.dataset.cache import InspectionCache
 from unet.dataset.parallel import in_order
-from unet.dataset.sample import Problem, Sample
+from unet.dataset.sample import Problem, Sample, split_named
 from unet.files import hash_of, read_and_hash
 from unet.images import raster
 from unet.images.capacity import cores
@@ -110,7 +110,7 @@ def inspect(
         masks = [(s.mask, s.page or 0) for s, r in zip(samples, results, strict=True) if id(r) in ids]
         shapes = _shapes(masks, max_pixels)
         by_values = mask_advice.advise_on_all(all_mask_stats, label_map, shapes)
-        beside = {folder for mask, _ in masks for folder in (mask.parent, mask.parent.parent)}
+        beside = {folder for mask, _ in masks for folder in _beside(mask)}
         found = find_class_map(sorted(beside, key=lambda folder: (-len(folder.parts), folder)))
         for_all = (found and mask_advice.advise_class_map(all_mask_stats, found)) or by_values
         if for_all:
@@ -121,6 +121,12 @@ def inspect(
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},
         all_mask_stats,
     )
+
+
+def _beside(mask: Path) -> Sequence[Path]:
+    """The folders that may hold a class map: up to the one of the data, which folders of splits lie in."""
+    in_split = any(split_named(folder.name) for folder in mask.parents[:2])
+    return mask.parents[: 3 if in_split else 2]
 
 
 @dataclass(frozen=True)

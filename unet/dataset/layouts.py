@@ -172,6 +172,9 @@ def _split_folders(folder: Path, names: Iterable[str], where: Path, find: Callab
 def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
     problems: list[Problem] = []
     found = {}
+    # One of the two may have another name, as images/ and labels/.
+    if not parts.keys() >= set(_PARTS) and (form := find_folders(folder, parts.values())):
+        return [], [form.problem(folder)]
     for part in _PARTS:
         if part in parts:
             found[part] = files_of(parts[part], problems, mask_suffix=mask_suffix)

@@ -186,6 +186,9 @@ class Finding:
             f"{self.count} images and masks pair up but for a constant part of their names: {self.example}"
         )
         advice = f"name that part (* is what the two have in common): {self.option}"
+        if self.option.count('/*"') == 2:  # the names are equal as they are
+            found = f"{self.count} images and masks in folders of other names: {self.example}"
+            advice = f"name the folders (* is the name that the two have in common): {self.option}"
         if "mask_suffix" in self.option:
             advice = f"name what the masks have after the names of their images: {self.option}"
         return Problem(str(folder), found, advice, of_the_set=True)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from unet.images.display import BLACK, WHITE
 
-NOTE = f"image: gray, contrast stretched (percentile {BLACK:g} black, {WHITE:g} white)"
+NOTE = f"image: grey, contrast stretched (percentile {BLACK:g} black, {WHITE:g} white)"
 _NARROWEST = 160  # pixels; below a smaller image the legend is wider than the image
 _LETTERS = 70  # about so many letters fit into a line, where the size of the letters has no limit
 _SMALLEST, _LARGEST = 11, 48  # height of the letters in pixels

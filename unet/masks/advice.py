@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from unet.images.raster import ImageError
-from unet.masks.background import background_first
+from unet.masks.background import background_first, is_void
 from unet.masks.labels import INSTANCES, LabelMap, Value, is_color
 from unet.masks.shapes import Shape, are_objects, is_thin
 from unet.masks.values import MaskStats, color_of, number_of
@@ -130,13 +130,18 @@ def advise_class_map(
         for mask_stats in all_mask_stats
         for value in mask_stats.counts
     }
-    void = _VOC_VOID if in_color else 255
+    void, told = (_VOC_VOID if in_color else 255), ""
     left = values - numbers
+    named = [name for name in classes if is_void(name)]
+    if len(named) == 1 and not left and len(classes) > 2:  # the file itself says which pixels are of no class
+        value = classes.pop(named[0])
+        void, told = (int(value[1:], 16) if isinstance(value, str) else value), f", and ignore its {named[0]}"
+        left = {void}
     if left - {void} or any("'" in name or "/" in name or name.startswith(".") for name in classes):
         return None
     setting = f"classes={_as_setting_of_any_names(classes)}"
     option = f"""--set 'ignore="#{void:06x}"'""" if in_color else f"--set ignore={void}"
-    return f"take the classes of {path.name}: --set '{setting}'" + (f" {option}" if left else "")
+    return f"take the classes of {path.name}{told}: --set '{setting}'" + (f" {option}" if left else "")
 
 
 def _as_setting_of_any_names(classes: Mapping[str, Value]) -> str:

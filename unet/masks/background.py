@@ -21,12 +21,19 @@ _NAMES = {
     *("hintergrund", "fond", "fondo", "sfondo", "fundo", "achtergrond", "bakgrund", "baggrund", "arkaplan"),
     *("фон", "背景", "배경"),
 }
+# What tools call pixels that nobody gave a class.
+_VOID_NAMES = {"void", "ignore", "ignored", "unlabeled", "unlabelled", "dontcare"}
 _BARE = re.compile("[A-Za-z0-9_-]+")
 
 
 def is_background(name: str) -> bool:
     """Whether the name of a class says that it is the background."""
     return "".join(c for c in name.casefold() if c.isalpha()) in _NAMES
+
+
+def is_void(name: str) -> bool:
+    """Whether the name of a class says that its pixels are of no class."""
+    return "".join(c for c in name.casefold() if c.isalpha()) in _VOID_NAMES
 
 
 def background_first(classes: Mapping[str, Value]) -> dict[str, Value]:

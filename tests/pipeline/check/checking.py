@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def found(report: Report) -> dict[str, str]:
     return {problem.path.removeprefix(f"{report.data}/"): problem.found for problem in report.problems}
 
 
-def printed(report: Report, width: int = 80) -> str:
+def printed(report: Report, width: int = 80, arguments: Sequence[str] | None = None) -> str:
     out = io.StringIO()
-    print_report(report, Console(file=out, width=width))
+    print_report(report, Console(file=out, width=width), arguments)
     return out.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,43 @@ def test_files_with_one_cause_share_a_row(tmp_path: Path) -> None:
         line for line in printed(report, width=40).splitlines() if "--set" in line and "check" in line
     ]
     assert command.endswith("--set 'classes={background=0, foreground=1}'")
+
+
+def test_masks_of_other_colors_with_one_remedy_share_a_row(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    for i, path in enumerate(sorted((tmp_path / "masks").iterdir())):
+        mask = np.zeros((32, 32, 3), np.uint8)
+        mask[4 : 9 + i], mask[20:25] = (255, 0, 0), (0, 0, 255 if i < 3 else 0)
+        Image.fromarray(mask).save(path)
+    text = printed(run(tmp_path), width=400)
+    assert text.count("a mask in colour") == 1
+    assert "(the first of them)" in text
+
+
+def test_a_file_is_named_once_for_all_its_pages(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+        stack = np.arange(5 * 32 * 32, dtype=np.uint16).reshape(5, 32, 32) % 3
+        tifffile.imwrite(
+            tmp_path / part / "a.tif", stack.astype(np.uint8), photometric="minisblack", metadata=None
+        )
+    report = run(tmp_path)
+    assert len(report.problems) == 5
+    assert printed(report, 400).count("masks/a.tif") == 1
+
+
+def test_printed_commands_repeat_what_was_given(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    (tmp_path / "masks").rename(tmp_path / "truth")
+    for path in (tmp_path / "truth").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) // 255).save(path)
+    pairs = ["--set", 'pairs=["images/*", "truth/*"]', "--set", "seed=3"]
+    given = ["--data", str(tmp_path), "--root", "else where", *pairs]
+    report = run(tmp_path, pairs=("images/*", "truth/*"))
+    text = printed(report, 400, [*given, "--set", "classes={background=0, cell=255}"])
+    [line] = [line for line in text.splitlines() if "run_pipeline.py check" in line]
+    words = shlex.split(line)
+    assert words[words.index("check") + 1 :] == [*given, "--set", "classes={background=0, foreground=1}"]
 
 
 def test_printed_commands_have_a_value(tmp_path: Path) -> None:

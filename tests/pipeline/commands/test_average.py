@@ -52,7 +52,7 @@ def test_it_is_a_version_that_predicts_as_the_models_do_together(
         ([], "a single model is its own mean"),
         (["--model", "1", "--model", "1"], "a model is given twice"),
         (["--model", "1", "--model", "9"], "no version 9; there are: 1, 2"),
-        (["--model", "1", "--model", "nowhere"], "nowhere: not a SavedModel"),
+        (["--model", "1", "--model", "nowhere"], "nowhere: no folder of this name, and no run"),
     ],
 )
 def test_bad_arguments_are_said_at_once(

@@ -13,60 +13,65 @@ from tests.pipeline.recorded_runs import COMPLETE, RecordedRuns
 
 
 @pytest.fixture
-def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Versions 9 and 10; relative paths are found beside them."""
-    for version in ("9", "10"):
-        (tmp_path / "serving" / version).mkdir(parents=True)
-        (tmp_path / "serving" / version / "saved_model.pb").touch()
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
+    """A root with versions 9 and 10; relative paths are found in it."""
     monkeypatch.chdir(tmp_path)
-    return Path("serving")
+    root = Root(Path())
+    for version in ("9", "10"):
+        (root.serving / version).mkdir(parents=True)
+        (root.serving / version / "saved_model.pb").touch()
+    return root
 
 
 @pytest.mark.parametrize(
     ("given", "models"),
     [
-        ([], ["serving/10"]),  # the newest, as numbers are ordered
-        (["9"], ["serving/9"]),
-        (["9", "10"], ["serving/9", "serving/10"]),
-        (["serving"], ["serving/10"]),
-        (["serving/9"], ["serving/9"]),
+        ([], ["serving/unet/10"]),  # the newest, as numbers are ordered
+        (["9"], ["serving/unet/9"]),
+        (["9", "10"], ["serving/unet/9", "serving/unet/10"]),
+        (["serving/unet"], ["serving/unet/10"]),
+        (["serving/unet/9"], ["serving/unet/9"]),
     ],
 )
 def test_models_are_named_by_version_by_folder_or_by_the_folder_of_versions(
-    serving: Path, given: list[str], models: list[str]
+    root: Root, given: list[str], models: list[str]
 ):
-    assert find_models(given, serving) == ([Path(model) for model in models], [])
+    assert find_models(given, root) == ([Path(model) for model in models], [])
 
 
-def test_a_folder_whose_name_is_a_number_comes_before_the_version_of_that_number(serving: Path):
+def test_a_folder_whose_name_is_a_number_comes_before_the_version_of_that_number(root: Root):
     Path("9").mkdir()
     Path("9", "saved_model.pb").touch()
-    assert find_models(["9"], serving) == ([Path("9")], [])
+    assert find_models(["9"], root) == ([Path("9")], [])
 
 
-def test_a_model_that_holds_a_number_is_a_model_and_no_folder_of_versions(serving: Path):
-    Path("serving/9/1").mkdir()
-    Path("serving/9/1/saved_model.pb").touch()
-    assert find_models(["serving/9"], serving) == ([Path("serving/9")], [])
+def test_a_model_that_holds_a_number_is_a_model_and_no_folder_of_versions(root: Root):
+    Path("serving/unet/9/1").mkdir()
+    Path("serving/unet/9/1/saved_model.pb").touch()
+    assert find_models(["serving/unet/9"], root) == ([Path("serving/unet/9")], [])
 
 
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ("7", "serving: no version 7; there are: 9, 10"),
-        ("nowhere", "nowhere: not a SavedModel: give the folder that holds saved_model.pb"),
+        ("7", "serving/unet: no version 7; there are: 9, 10"),
+        ("no/where", "no/where: not a SavedModel: give the folder that holds saved_model.pb"),
         (".", ".: not a SavedModel: give the folder that holds saved_model.pb"),
     ],
 )
-def test_what_is_no_model_is_told(serving: Path, given: str, problem: str):
-    assert find_models([given], serving)[1] == [problem]
+def test_what_is_no_model_is_told(root: Root, given: str, problem: str):
+    assert find_models([given], root)[1] == [problem]
 
 
 def test_where_no_version_is_there_the_advice_says_how_to_get_one(tmp_path: Path):
-    models, [problem] = find_models([], tmp_path)
+    models, [problem] = find_models([], Root(tmp_path))
     assert models == []
-    assert problem.startswith(f"{tmp_path}: no model was pushed yet: run `{command('run')}` first")
-    assert find_models(["3"], tmp_path)[1] == [f"{tmp_path}: no version 3; there are: none"]
+    assert problem.startswith(
+        f"{Root(tmp_path).serving}: no model was pushed yet: run `{command('run')}` first"
+    )
+    assert find_models(["3"], Root(tmp_path))[1] == [
+        f"{Root(tmp_path).serving}: no version 3; there are: none"
+    ]
 
 
 def test_a_run_is_named_by_its_id(tmp_path: Path):
@@ -82,6 +87,7 @@ def test_a_run_is_named_by_its_id(tmp_path: Path):
     assert find_model("20261125-010000", recorded.root) == (path, [])
     [problem] = find_model("latest", recorded.root)[1]
     assert problem == "run 20261125-020000 has no model: it ended before one was trained (failed)"
+    assert find_models(["20261125-010000"] * 2, recorded.root) == ([path] * 2, [])
     [problem] = find_model("nowhere", recorded.root)[1]
     assert problem.startswith("nowhere: no folder of this name, and no run: ")
     [problem] = find_model("no/where", recorded.root)[1]

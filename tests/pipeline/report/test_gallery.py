@@ -42,3 +42,23 @@ def test_a_damaged_picture_spares_the_others(make: Callable[..., Made], file: st
     found = page(made)
     assert "cannot be read" in found.text["images"]
     assert "Best" in found.text["images"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "ignored", "counted"),
+    [
+        ({}, [], "foreground pixels, true or predicted"),
+        ({"background": "none"}, [], "pixels"),
+        ({"ignore": 255}, ["ignored"], "foreground pixels, true or predicted"),
+    ],
+)
+def test_what_counts_is_told(
+    make: Callable[..., Made], settings: dict[str, object], ignored: list[str], counted: str
+):
+    made = make()
+    made.run.config.update(settings)
+    text = page(made).text["images"]
+    assert f"of the {counted}" in text
+    assert ("ignored" in text) == bool(ignored)
+    found = build(RunArtifacts(made.root, made.run))
+    assert [name for name, _, _ in found["ignored"]] == ignored

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.report.artifacts import RunArtifacts
-from pipeline.report.verdict import build, difference
+from pipeline.report.verdict import build, difference, main_metrics
 from tests.pipeline.report.conftest import Made
 from tests.pipeline.report.pages import page
 from unet.evaluation.results import read_verdict, write_verdict
@@ -76,3 +76,16 @@ def test_a_bound_says_on_which_side_it_is(make: Callable[..., Made], kind: str, 
     write_verdict(folder, {**verdict, "checks": [check]})
     [row] = build(RunArtifacts(made.root, made.run))["checks"]
     assert (row["bound"], row["of"]) == (bound, "change" if kind == "drop" else "")
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_one_metric_under_two_names_is_shown_once_in_large_type(make: Callable[..., Made], same: bool):
+    verdict = read_verdict(make().folder("Evaluator", "evaluation"))
+    assert verdict
+    verdict["checks"][0]["metric"] = "mean_iou"
+    verdict["metrics"]["mean_iou"] = verdict["metrics"]["foreground_iou"].copy()
+    if not same:
+        verdict["metrics"]["mean_iou"]["value"] = 0.125
+    labels = [tile["label"] for tile in main_metrics(verdict)]
+    assert ("Foreground IoU" in labels) == (not same)
+    assert "Mean IoU" in labels

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.terminal.command import CHECKOUT, command, command_of, in_checkout
+from pipeline.terminal.command import CHECKOUT, command, command_of, in_checkout, without_settings
 
 
 def test_a_command_is_quoted():
     words = shlex.split(command_of(["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]))
     assert words[1:] == ["run_pipeline.py", "run", "--set", "thresholds={ iou = 0.5 }"]
+
+
+def test_a_setting_that_is_given_anew_is_left_out():
+    words = ["--data", "d", "--set", "classes={a=0}", "--set", "ignore=3", "--set", "classes = {b=0}"]
+    assert without_settings(words, ["classes"]) == ["--data", "d", "--set", "ignore=3"]
+    assert without_settings(words, []) == words
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])

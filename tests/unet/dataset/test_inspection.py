@@ -138,3 +138,19 @@ def test_pages_of_a_stack_are_told_apart(tmp_path: Path, cache: Path) -> None:
         facts = look(tmp_path, cache).facts
         assert [f.mean for f in facts] == pytest.approx((pages.mean((1, 2)) / 257).tolist())
         assert len({f.content for f in facts}) == 4
+
+
+@pytest.mark.parametrize("where", ["{split}/masks", "masks/{split}"])
+def test_a_class_map_beside_folders_of_splits_is_found(tmp_path: Path, cache: Path, where: str) -> None:
+    for split in ("train", "val", "test"):
+        for part, top in (("images", 200), ("masks", 2)):
+            folder = tmp_path / where.format(split=split).replace("masks", part)
+            folder.mkdir(parents=True)
+            Image.fromarray(
+                np.arange(900, dtype=np.uint16).reshape(30, 30).astype(np.uint8) % (top + 1)
+            ).save(folder / f"{split}.png")
+    (tmp_path / "classes.txt").write_text("field\nwater\nroad\n")
+    problems = [problem for found in look(tmp_path, cache).problems.values() for problem in found]
+    assert {problem.advice for problem in problems} == {
+        "take the classes of classes.txt: --set 'classes={field=0, water=1, road=2}'"
+    }

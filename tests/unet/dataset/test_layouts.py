@@ -250,6 +250,8 @@ def test_masks_of_cellpose_beside_its_other_files(tmp_path: Path) -> None:
         ("img_{}", "mask_{}", ("img_*", "mask_*")),
         ("{}_img", "{}_lbl", ("*_img", "*_lbl")),
         ("photos/{}", "annotations/{}", ("photos/*", "annotations/*")),
+        ("images/{}", "labels/{}", ("images/*", "labels/*")),
+        ("photos/{}", "masks/{}", ("photos/*", "masks/*")),
         ("Images/IMG{}", "Masks/GT{}", ("Images/img*", "Masks/gt*")),
     ],
 )
@@ -261,6 +263,8 @@ def test_names_that_pair_but_for_a_constant_part_get_one_setting(
     samples, [problem] = find_samples(tmp_path)
     assert samples == []
     assert problem.of_the_set
+    same_names = (image + mask).count("/{}") == 2 and len(Path(image).name) == len(Path(mask).name)
+    assert ("folders of other names" in problem.found) == same_names
     assert problem.advice.endswith(f"""--set 'pairs=["{pairs[0]}", "{pairs[1]}"]'""")
     samples, problems = find_samples(tmp_path, pairs=pairs)
     assert problems == []
@@ -270,6 +274,19 @@ def test_names_that_pair_but_for_a_constant_part_get_one_setting(
         assert (sample.image.stem, sample.mask.stem) == tuple(
             Path(form.format(number)).name for form in (image, mask)
         )
+
+
+def test_folders_of_splits_with_other_names_inside_get_one_setting(tmp_path: Path) -> None:
+    splits = ("train", "val", "test")
+    touch(tmp_path, *(f"{s}/{p}/{s}_{i}.tif" for s in splits for p in ("images", "labels") for i in range(2)))
+    samples, problems = find_samples(tmp_path)
+    assert samples == []
+    assert {problem.advice.partition("--set ")[2] for problem in problems} == {
+        """'pairs=["images/*", "labels/*"]'"""
+    }
+    samples, problems = find_samples(tmp_path, pairs=("images/*", "labels/*"))
+    assert problems == []
+    assert [sample.split for sample in samples] == ["test"] * 2 + ["train"] * 2 + ["eval"] * 2
 
 
 def test_a_file_without_partner_is_no_constant_part(tmp_path: Path) -> None:

@@ -192,3 +192,31 @@ def test_classes_of_a_file_beside_the_masks(
 ) -> None:
     advice = advise_class_map([mask_stats(mask)], (Path("classes.json"), classes))
     assert advice == (setting and f"take the classes of classes.json: --set {setting}")
+
+
+@pytest.mark.parametrize(
+    ("mask", "classes", "settings"),
+    [
+        (numbered(2), {"void": 0, "tree": 1, "car": 2}, "--set 'classes={tree=1, car=2}' --set ignore=0"),
+        (rim(1, 255), {"sky": 0, "car": 1, "Void": 255}, "--set 'classes={sky=0, car=1}' --set ignore=255"),
+        (rim(1, 255), {"void": 0, "car": 1}, "--set 'classes={void=0, car=1}' --set ignore=255"),
+        (disc(9, 1), {"ignore": 0, "car": 1}, "--set 'classes={ignore=0, car=1}'"),
+    ],
+    ids=["the first", "the last", "another void, too", "one class would be left"],
+)
+def test_a_class_that_a_file_calls_void_is_ignored(
+    mask: np.ndarray, classes: dict[str, int], settings: str
+) -> None:
+    advice = advise_class_map([mask_stats(mask)], (Path("classes.json"), classes))
+    assert advice is not None
+    assert advice.endswith(f": {settings}")
+
+
+def test_a_void_color_of_a_labelmap_is_ignored() -> None:
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    pixels[3], pixels[6] = (255, 0, 0), (224, 224, 192)
+    classes = {"void": "#e0e0c0", "road": "#000000", "car": "#ff0000"}
+    advice = advise_class_map([mask_stats(pixels)], (Path("labelmap.txt"), classes))
+    assert advice == "take the classes of labelmap.txt, and ignore its void: --set " + (
+        """'classes={road="#000000", car="#ff0000"}' --set 'ignore="#e0e0c0"'"""
+    )

@@ -7,7 +7,14 @@ import shlex
 import pytest
 
 from pipeline.config.profile import parse_overrides
-from unet.masks.background import background_first, first_foreground, foreground, is_background, question
+from unet.masks.background import (
+    background_first,
+    first_foreground,
+    foreground,
+    is_background,
+    is_void,
+    question,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +28,12 @@ def test_names_of_the_background(name: str) -> None:
 @pytest.mark.parametrize("name", ["foreground", "backbone", "sky", "other", "0", "background noise"])
 def test_names_of_other_classes(name: str) -> None:
     assert not is_background(name)
+    assert not is_void(name)
+
+
+@pytest.mark.parametrize("name", ["void", "Void", "__ignore__", "unlabeled", "unlabelled", "don't care"])
+def test_names_of_pixels_of_no_class(name: str) -> None:
+    assert is_void(name)
 
 
 @pytest.mark.parametrize(
