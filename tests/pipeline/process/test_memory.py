@@ -48,7 +48,7 @@ def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails():
     assert gc.isenabled()
     with memory.uncollected():
         collections = [generation["collections"] for generation in gc.get_stats()]
-        kept = [[] for _ in range(100_000)]
+        kept: list[list[int]] = [[] for _ in range(100_000)]
         with memory.uncollected():
             pass
         assert [generation["collections"] for generation in gc.get_stats()] == collections
