@@ -1,12 +1,13 @@
 """Settings that TensorFlow reads once, at its import; a cache folder of the tests' own; tiny models."""
 
 import fcntl
+import gc
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # What earlier checks found lies in the user's cache folder; tests must neither use nor fill that one.
 _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports the tests without the search for garbage, which takes a third of that time: all of it stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,12 @@ def root(tmp_path_factory: pytest.TempPathFactory, export_tiny: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
+def load(root: Path) -> Callable[[int], unet_pipeline.Model]:
+    """Loads a version of the root, once."""
+    return functools.cache(lambda version: unet_pipeline.Model.load(version, root))
+
+
+@pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cells")
     write_cells(folder, 8, (96, 80))
@@ -64,35 +72,39 @@ def saved(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def by_command(root: Path, version: int, path: Path, out: Path) -> tuple[np.ndarray, np.ndarray]:
-    """What the command writes: class values, and probabilities as 16 bits."""
-    done = call("predict", path, "--root", root, "--model", version, "--out", out, "--probabilities")
-    assert done.returncode == 0, done.stderr
-    maps = [
-        np.asarray(Image.open(out / f"{path.stem}.{name}.png")) for name in ("background", "cell", "other")
-    ]
-    return np.asarray(Image.open(out / f"{path.stem}.png")), np.stack(maps, -1)
+ARRAYS = [
+    (1, noise(70, 50)),
+    (1, noise(5, 131, dtype=np.uint16)),
+    (1, noise(33, 40, 3)),
+    (2, noise(40, 40).astype(np.float32) / 127.5 - 1),
+    (2, -(noise(9, 8) // 255).astype(np.int32)),
+    (3, noise(33, 40, 3, dtype=np.uint16)),
+]
+
+
+@pytest.fixture(scope="module")
+def commanded(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a file of each array, and with what the command writes for it, once for each version."""
+    folder = tmp_path_factory.mktemp("commanded")
+    for version in (1, 2, 3):
+        files = [saved(folder / f"{i}.tif", array) for i, (v, array) in enumerate(ARRAYS) if v == version]
+        done = call("predict", *files, "--root", root, "--model", version, "--out", folder, "--probabilities")
+        assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.mark.parametrize(
-    ("version", "array"),
-    [
-        (1, noise(70, 50)),
-        (1, noise(5, 131, dtype=np.uint16)),
-        (1, noise(33, 40, 3)),
-        (2, noise(40, 40).astype(np.float32) / 127.5 - 1),
-        (2, -(noise(9, 8) // 255).astype(np.int32)),
-        (3, noise(33, 40, 3, dtype=np.uint16)),
-    ],
-    ids=lambda value: f"{value.dtype}-{value.shape}" if isinstance(value, np.ndarray) else "",
+    "number", range(len(ARRAYS)), ids=[f"{array.dtype}-{array.shape}" for _, array in ARRAYS]
 )
 def test_an_array_is_predicted_to_the_bit_as_its_file(
-    root: Path, tmp_path: Path, version: int, array: np.ndarray
+    commanded: Path, load: Callable[[int], unet_pipeline.Model], number: int
 ) -> None:
-    path = saved(tmp_path / "a.tif", array)
-    values, maps = by_command(root, version, path, tmp_path / "out")
-    model = unet_pipeline.Model.load(version, root)
-    for source in (array, path):
+    names = ("background", "cell", "other")
+    values = np.asarray(Image.open(commanded / f"{number}.png"))
+    maps = np.stack([np.asarray(Image.open(commanded / f"{number}.{name}.png")) for name in names], -1)
+    version, array = ARRAYS[number]
+    model = load(version)
+    for source in (array, commanded / f"{number}.tif"):
         indices = model.predict(source)
         assert indices.dtype == np.uint8
         np.testing.assert_array_equal(np.array([0, 100, 255])[indices], values)
@@ -102,7 +114,9 @@ def test_an_array_is_predicted_to_the_bit_as_its_file(
         np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-4)
 
 
-def test_an_array_is_predicted_to_the_bit_as_a_server_does(root: Path) -> None:
+def test_an_array_is_predicted_to_the_bit_as_a_server_does(
+    root: Path, load: Callable[[int], unet_pipeline.Model]
+) -> None:
     import tensorflow as tf
 
     array = noise(61, 90)
@@ -112,7 +126,7 @@ def test_an_array_is_predicted_to_the_bit_as_a_server_does(root: Path) -> None:
     encoded = tf.constant([file.getvalue()])
     png = signatures["serving_default"](image_bytes=encoded)["mask_bytes"][0].numpy()
     maps = signatures["probabilities"](image_bytes=encoded)["probabilities_bytes"][0].numpy()
-    model = unet_pipeline.Model.load(1, root)
+    model = load(1)
     found = np.array([0, 100, 255])[model.predict(array)]
     np.testing.assert_array_equal(found, np.asarray(Image.open(io.BytesIO(png))))
     for index, data in enumerate(maps):
@@ -120,13 +134,16 @@ def test_an_array_is_predicted_to_the_bit_as_a_server_does(root: Path) -> None:
         np.testing.assert_array_equal(np.rint(share * 65535), np.asarray(Image.open(io.BytesIO(data))))
 
 
-def test_models_are_found_as_the_commands_find_them(root: Path) -> None:
+def test_models_are_found_as_the_commands_find_them(
+    root: Path, load: Callable[[int], unet_pipeline.Model]
+) -> None:
     newest = root / "serving" / "unet" / "3"
-    for given in (None, 3, "3", newest, newest.parent):
+    assert load(3).folders == [newest]
+    for given in (None, "3", newest, newest.parent):
         assert unet_pipeline.Model.load(given, root).folders == [newest]
     model = unet_pipeline.Model.load([1, 1], root)
     assert (model.classes, model.channels) == (["background", "cell", "other"], 1)
-    alone = unet_pipeline.Model.load(1, root)
+    alone = load(1)
     image = noise(40, 40)
     mean, one = (m.predict(image, probabilities=True) for m in (model, alone))
     np.testing.assert_allclose(mean, one, atol=2e-5)
@@ -155,15 +172,15 @@ def test_a_model_that_is_not_there_is_one_sentence(root: Path, given: Any, sente
     ],
 )
 def test_an_image_that_cannot_be_used_is_one_sentence(
-    root: Path, version: int, image: Any, sentence: str
+    load: Callable[[int], unet_pipeline.Model], version: int, image: Any, sentence: str
 ) -> None:
     with pytest.raises(BadInput, match=sentence) as caught:
-        unet_pipeline.Model.load(version, root).predict(image)
+        load(version).predict(image)
     assert "\n" not in str(caught.value)
 
 
-def test_what_lists_of_numbers_mean(root: Path) -> None:
-    model = unet_pipeline.Model.load(2, root)
+def test_what_lists_of_numbers_mean(load: Callable[[int], unet_pipeline.Model]) -> None:
+    model = load(2)
     np.testing.assert_array_equal(model.predict([[0, 1], [1, 0]]), model.predict(np.array([[0, 1], [1, 0]])))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.config.settings import PipelineConfig
 from pipeline.history.executions import require_readable
 from pipeline.metadata.place import place_of
-from pipeline.process import log
+from pipeline.process import log, memory
 from pipeline.process.exit_codes import OK
 from pipeline.root import Root
 from pipeline.terminal.console import make_console, make_table
@@ -41,8 +41,9 @@ def explain_run(
     with log.captured(Path(os.devnull)) as terminal:
         console = make_console(terminal)
         console.print("Loading TensorFlow and TFX", style="dim")
-        from pipeline import graph
-        from pipeline.reuse import reasons
+        with memory.uncollected():
+            from pipeline import graph
+            from pipeline.reuse import reasons
 
         pipeline = graph.create_pipeline(config, root, skip, rebaseline)
         table = make_table()

@@ -253,9 +253,9 @@ class _Work:
         """Loads what takes long to load, and runs the graph; `before` are earlier runs, oldest first."""
         with contextlib.suppress(OSError):
             self.console.print("Loading TensorFlow and TFX", style="dim")
-        from pipeline import graph
-        from pipeline.engine import runner
-
+        with memory.uncollected():
+            from pipeline import graph
+            from pipeline.engine import runner
         record, options = self._record, self._record.options
         pipeline = graph.create_pipeline(
             config, self._root, options.get("skip"), options.get("rebaseline", False)

@@ -1,8 +1,9 @@
-"""Memory: what there is, what a part of this process took, and whether the kernel killed for lack of it."""
+"""Memory: what there is, what a part of this process took, its garbage, and kills for lack of memory."""
 
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,21 @@ def reset_peak() -> bool:
     except OSError:  # another system, or a container that may not
         return False
     return True
+
+
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Does without the search for garbage within the block, such as the imports of large libraries.
+
+    What they make stays, and Python would look through all of it again and again as it grows.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def peak_mb() -> int:

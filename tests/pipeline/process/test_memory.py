@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,21 @@ def test_the_peak_counts_from_the_reset():
     assert high >= before + 150
     memory.reset_peak()
     assert memory.peak_mb() <= high - 150
+
+
+def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails():
+    assert gc.isenabled()
+    with memory.uncollected():
+        collections = [generation["collections"] for generation in gc.get_stats()]
+        kept: list[list[int]] = [[] for _ in range(100_000)]
+        with memory.uncollected():
+            pass
+        assert [generation["collections"] for generation in gc.get_stats()] == collections
+    assert gc.isenabled()
+    assert len(kept) == 100_000
+    with pytest.raises(ModuleNotFoundError), memory.uncollected():
+        raise ModuleNotFoundError
+    assert gc.isenabled()
 
 
 def test_where_nothing_is_told_there_is_nothing(tmp_path, monkeypatch):

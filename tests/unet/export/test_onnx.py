@@ -13,7 +13,6 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from unet.export.average import average
 from unet.export.onnx import convert, metadata
 from unet.export.saved_model import write
 from unet.network import create_unet
@@ -38,6 +37,27 @@ def session(converted: onnx.ModelProto) -> onnxruntime.InferenceSession:
     )
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, export_tiny: Any) -> tuple[Path, onnx.ModelProto]:
+    """A model of gray images, each normalised by its own numbers, that was never pushed."""
+    folder = export_tiny(tmp_path_factory.mktemp("plain") / "model")
+    return folder, convert(folder)
+
+
+POINT = {"aim": "dice", "threshold": 0.25}
+
+
+@pytest.fixture(scope="module")
+def carded(tmp_path_factory: pytest.TempPathFactory, export_tiny: Any) -> tuple[Path, onnx.ModelProto]:
+    """A version of colour images, normalised over its data and resized, that decides by a threshold."""
+    folder = export_tiny(tmp_path_factory.mktemp("carded") / "model", channels=3, normalization=DATASET)
+    record = training_record(folder) | {"operating_point": POINT, "scale": 0.5}  # the network is the same
+    (folder / "assets.extra/training.json").write_text(json.dumps(record))
+    facts = {"data_sha256": "ab", "data_licence": "CC0 1.0", "images": {"train": 3}, "code": "c"}
+    write_card(folder, 7, {**facts, "configuration": "d"}, {"iou": 0.5})
+    return folder, convert(folder)
+
+
 def assert_equal(folder: Path, converted: onnx.ModelProto) -> None:
     """Of several batches and sides, some of them not square."""
     network, runtime = tf.saved_model.load(str(folder)).signatures["network"], session(converted)
@@ -54,41 +74,45 @@ def assert_equal(folder: Path, converted: onnx.ModelProto) -> None:
         assert expected.std() > 0.01  # a network that answers alike everywhere would prove nothing
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"channels": 3, "normalization": DATASET},
-        {"geometry": {"depth": 1, "stem_stride": 2}},
-        {"recipe": {"decoder": "paper", "residual": True, "normalization_layer": "batch"}},
-    ],
-    ids=["three channels", "stem", "residual and normalized"],
-)
-def test_it_answers_as_the_signature_does(tmp_path: Path, export_tiny: Any, change: dict[str, Any]) -> None:
-    folder = export_tiny(tmp_path / "model", **change)
-    converted = convert(folder)
-    assert_equal(folder, converted)
-    assert {node.op_type for node in converted.graph.node} <= OPERATIONS | {"Add"}
+def assert_nothing_needless(converted: onnx.ModelProto, operations: set[str]) -> None:
+    """Only these operations, and no constant that none of them reads."""
+    assert {node.op_type for node in converted.graph.node} <= operations
     read = {name for node in converted.graph.node for name in node.input}
     assert {constant.name for constant in converted.graph.initializer} <= read
 
 
-def test_a_mean_of_published_networks(tmp_path: Path, export_tiny: Any) -> None:
-    record = training_record(export_tiny(tmp_path / "any")) | {"geometry": Geometry(4).record}
+def test_it_answers_as_the_signature_does(
+    plain: tuple[Path, onnx.ModelProto], carded: tuple[Path, onnx.ModelProto]
+) -> None:
+    for folder, converted in (plain, carded):
+        assert_equal(folder, converted)
+        assert_nothing_needless(converted, OPERATIONS)
+
+
+def test_a_stem_residual_connections_and_normalization(tmp_path: Path, export_tiny: Any) -> None:
+    recipe = {"decoder": "paper", "residual": True, "normalization_layer": "batch"}
+    folder = export_tiny(tmp_path / "model", geometry={"depth": 1, "stem_stride": 2}, recipe=recipe)
+    converted = convert(folder)
+    assert_equal(folder, converted)
+    assert_nothing_needless(converted, OPERATIONS | {"Add"})
+
+
+def test_a_mean_of_published_networks_and_of_all_symmetries(tmp_path: Path, export_tiny: Any) -> None:
+    change = {"geometry": Geometry(1).record, "test_time_augmentation": True}
+    record = training_record(export_tiny(tmp_path / "any")) | change
     keras.utils.set_random_seed(1)
-    networks = [create_unet((None, None, 1), classes=3, base_filters=2, dropout=0.5) for _ in range(2)]
+    networks = [
+        create_unet((None, None, 1), classes=3, base_filters=2, depth=1, dropout=0.5) for _ in range(2)
+    ]
     write(networks, record, tmp_path / "model")
-    assert_equal(tmp_path / "model", convert(tmp_path / "model"))
+    converted = convert(tmp_path / "model")
+    assert_equal(tmp_path / "model", converted)
+    [told] = [entry for entry in converted.metadata_props if entry.key == "test_time_augmentation"]
+    assert json.loads(told.value) is True
 
 
-def test_test_time_augmentation(tmp_path: Path, export_tiny: Any) -> None:
-    average([export_tiny(tmp_path / "one")], tmp_path / "turned", test_time_augmentation=True)
-    converted = convert(tmp_path / "turned")
-    assert_equal(tmp_path / "turned", converted)
-    assert json.loads(metadata(tmp_path / "turned")["test_time_augmentation"]) is True
-
-
-def test_other_sides_are_refused_by_the_runtime(tmp_path: Path, export_tiny: Any) -> None:
-    runtime, geometry = session(convert(export_tiny(tmp_path / "model"))), Geometry(2)
+def test_other_sides_are_refused_by_the_runtime(plain: tuple[Path, onnx.ModelProto]) -> None:
+    runtime, geometry = session(plain[1]), Geometry(2)
     valid = geometry.smallest + geometry.step
     wrong = [geometry.smallest - geometry.step, *(valid + more for more in range(1, geometry.step))]
     for height, width in [(side, valid) for side in wrong] + [(valid, side) for side in wrong]:
@@ -96,18 +120,12 @@ def test_other_sides_are_refused_by_the_runtime(tmp_path: Path, export_tiny: Any
             runtime.run(None, {"patches": np.zeros((1, height, width, 1), np.float32)})
 
 
-def test_the_file_says_how_to_use_it(tmp_path: Path, export_tiny: Any) -> None:
-    point = {"aim": "dice", "threshold": 0.25}
-    folder = export_tiny(tmp_path / "model", channels=3, normalization=DATASET)
-    record = training_record(folder) | {"operating_point": point, "scale": 0.5}  # the network is the same
-    (folder / "assets.extra/training.json").write_text(json.dumps(record))
-    facts = {"data_sha256": "ab", "data_licence": "CC0 1.0", "images": {"train": 3}, "code": "c"}
-    write_card(folder, 7, {**facts, "configuration": "d"}, {"iou": 0.5})
-    converted = convert(folder)
+def test_the_file_says_how_to_use_it(carded: tuple[Path, onnx.ModelProto]) -> None:
+    folder, converted = carded
     told = {entry.key: entry.value for entry in converted.metadata_props}
     parsed = {
         "classes": ["background", "cell", "other"], "class_values": [0, 100, 255], "background": "first",
-        "channels": 3, "normalization": DATASET, "scale": 0.5, "operating_point": point, "max_area": 2**22,
+        "channels": 3, "normalization": DATASET, "scale": 0.5, "operating_point": POINT, "max_area": 2**22,
         "test_time_augmentation": False,
         "geometry": {"depth": 2, "stem_stride": 1, "halo": 20, "step": 4, "smallest": 44,
                      "output_smaller_by": 40},
@@ -129,8 +147,8 @@ def test_the_file_says_how_to_use_it(tmp_path: Path, export_tiny: Any) -> None:
     assert sizes == [["batch", "height", "width", 3], ["batch", "output_height", "output_width", 3]]
 
 
-def test_each_image_by_its_own_numbers(tmp_path: Path, export_tiny: Any) -> None:
-    told = metadata(export_tiny(tmp_path / "model"))
+def test_each_image_by_its_own_numbers(plain: tuple[Path, onnx.ModelProto]) -> None:
+    told = metadata(plain[0])
     assert "of each channel of the whole image before it is padded" in told["input"]
     assert (told["version"], told["licence_of_the_data"]) == ("not pushed", "not stated")
     assert "resized" not in told["input"]

@@ -28,16 +28,53 @@ def train(tiles, checkpoints=None, **changes):
     return fit(network, settings, tiles, tiles, "test", checkpoints=checkpoints)
 
 
-def test_it_learns_and_the_same_seed_gives_the_same_weights(tiles):
-    (first, curves), (second, _) = train(tiles), train(tiles)
-    assert curves["loss"][-1] < curves["loss"][0]
-    assert max(curves["val_foreground_iou"]) > 0.5
-    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+# Building and tracing take most of the time of a training, whatever its steps: tests compare with this one.
+WHOLE = {"steps": 25, "validate_every": 10, "schedule": "constant"}
+
+
+class Steps(logging.Handler):
+    """Keeps the steps that trainings report."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def emit(self, record):
+        self.done.append(record.step)
+
+
+@pytest.fixture(scope="module")
+def whole(tiles):
+    """A training of `WHOLE` that nothing stops: its network, curves and steps."""
+    with shown_by(steps := Steps()):
+        network, curves = train(tiles, **WHOLE)
+    return network, curves, steps.done
+
+
+@pytest.fixture(scope="module")
+def learned(tiles):
+    return train(tiles)
+
+
+def assert_same(found, expected):
+    """Compares networks and curves of trainings to the bit."""
+    assert found[1] == expected[1]
+    for a, b in zip(found[0].get_weights(), expected[0].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles):
-    best, curves = train(tiles)
+def test_it_learns(learned):
+    _, curves = learned
+    assert curves["loss"][-1] < curves["loss"][0]
+    assert max(curves["val_foreground_iou"]) > 0.5
+
+
+def test_the_same_seed_gives_the_same_weights(tiles, whole):
+    assert_same(train(tiles, **WHOLE), whole)
+
+
+def test_the_best_weights_are_kept_and_score_what_the_curve_says(tiles, learned):
+    best, curves = learned
     confusion = WholeImageValidation(best, tiles, SETTINGS).confusion()
     assert confusion.sum() == 2 * 32 * 32
     score = confusion[1, 1] / (confusion[1].sum() + confusion[:, 1].sum() - confusion[1, 1])
@@ -56,10 +93,8 @@ def test_a_refit_returns_the_last_weights_and_scores_no_image_that_it_learned_fr
         np.testing.assert_array_equal(kept, last)
 
 
-def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(tiles, caplog):
-    with caplog.at_level("INFO", "unet.progress"):
-        _, curves = train(tiles, steps=25, validate_every=10)
-    steps = [record.step for record in caplog.records if record.name == "unet.progress"]
+def test_the_budget_of_steps_is_kept_where_validations_do_not_divide_it(whole):
+    _, curves, steps = whole
     assert steps == list(range(1, 26))
     assert len(curves["val_foreground_iou"]) == 3
 
@@ -76,10 +111,20 @@ def test_a_loss_that_is_no_number_stops_the_training_and_names_the_images(tiles,
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimizer": "adamw", "clip": 1.0, "schedule": "polynomial"},
-        {"optimizer": "sgd", "momentum": 0.99, "schedule": "constant"},
-        {"loss": {"dice": 1.0, "focal": 0.5, "tversky": 0.5}, "class_weights": "balanced"},
-        {"class_weights": {"cell": 3.0}, "precision": "mixed_bfloat16"},
+        {
+            "optimizer": "adamw",
+            "clip": 1.0,
+            "schedule": "polynomial",
+            "loss": {"dice": 1.0, "focal": 0.5, "tversky": 0.5},
+            "class_weights": "balanced",
+        },
+        {
+            "optimizer": "sgd",
+            "momentum": 0.99,
+            "schedule": "constant",
+            "class_weights": {"cell": 3.0},
+            "precision": "mixed_bfloat16",
+        },
         {"precision": "mixed_float16"},
     ],
 )
@@ -111,60 +156,57 @@ class Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"optimizer": "adam"},
-        {
-            "optimizer": "sgd",
-            "base_filters": 4,
-            "depth": 1,
-            "stem_stride": 2,
-            "normalization_layer": "batch",
-            "residual": True,
-        },
-    ],
-    ids=["adam", "sgd and further layers"],
-)
-def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, changes):
-    whole, curves = train(tiles, validate_every=20, **changes)
-    checkpoints, saved = Checkpoints(tmp_path / "here"), Checkpoints.save
+def assert_going_on_changes_nothing(tiles, folder, monkeypatch, expected, changes):
+    """Kills a training at step 20, which goes on, and once more when nothing is left to do."""
+    checkpoints, saved = Checkpoints(folder / "here"), Checkpoints.save
 
     def save_and_die(self, step, *content):
         saved(self, step, *content)
-        if step == 60:
+        if step == 20:
             raise Killed
 
     monkeypatch.setattr(Checkpoints, "save", save_and_die)
     with pytest.raises(Killed):
-        train(tiles, checkpoints, validate_every=20, **changes)
+        train(tiles, checkpoints, **changes)
     monkeypatch.undo()
-    again, more = train(tiles, checkpoints, validate_every=20, **changes)
-    assert more == curves
-    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    _, same = train(tiles, checkpoints, validate_every=20, **changes)
-    assert same == curves  # nothing was left to do
+    with shown_by(steps := Steps()):
+        assert_same(train(tiles, checkpoints, **changes), expected)
+        assert steps.done == [21, 22, 23, 24, 25]
+        _, same = train(tiles, checkpoints, **changes)
+    assert same == expected[1]
+    assert steps.done == [21, 22, 23, 24, 25]
 
 
-def test_a_training_of_more_steps_goes_on_and_is_the_one_of_all_steps(tiles, tmp_path, caplog):
-    constant = {"schedule": "constant", "validate_every": 10}
-    whole, curves = train(tiles, steps=40, **constant)
+def test_a_training_that_went_on_is_the_one_that_was_never_stopped(tiles, tmp_path, monkeypatch, whole):
+    assert_going_on_changes_nothing(tiles, tmp_path, monkeypatch, whole, WHOLE)
+
+
+def test_another_optimizer_layers_and_schedule_go_on_alike(tiles, tmp_path, monkeypatch):
+    changes = {
+        **WHOLE,
+        "schedule": "cosine",
+        "optimizer": "sgd",
+        "base_filters": 4,
+        "depth": 1,
+        "stem_stride": 2,
+        "normalization_layer": "batch",
+        "residual": True,
+    }
+    expected = train(tiles, **changes)
+    assert_going_on_changes_nothing(tiles, tmp_path, monkeypatch, expected, changes)
+
+
+def test_a_training_of_more_steps_goes_on_and_is_the_one_of_all_steps(tiles, tmp_path, whole):
     checkpoints = Checkpoints(tmp_path / "here")
-    train(tiles, checkpoints, steps=25, **constant)
-    with caplog.at_level("INFO", "unet.progress"):
-        again, more = train(tiles, checkpoints, steps=40, **constant)
-    steps = [record.step for record in caplog.records if record.name == "unet.progress"]
-    assert steps == list(range(21, 41))  # the validation at 25 is none of a training of 40 steps
-    assert more == curves
-    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    train(tiles, checkpoints, **WHOLE | {"steps": 15})
+    with shown_by(steps := Steps()):
+        again = train(tiles, checkpoints, **WHOLE)
+    assert steps.done == list(range(11, 26))  # the validation at 15 is none of a training of 25 steps
+    assert_same(again, whole)
 
 
-def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkeypatch):
+def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkeypatch, whole):
     """Within an epoch, at its last step, while it is validated, and at the last step of all."""
-    changes = {"steps": 25, "validate_every": 10}
-    whole, curves = train(tiles, **changes)
     checkpoints, measure = Checkpoints(tmp_path / "here"), WholeImageValidation.confusion
     asked: list[int | str] = []
     waiting: list[int | str] = [3, 10, 17, "validation", 25]
@@ -187,17 +229,15 @@ def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkey
         for left in range(5, 0, -1):
             assert len(waiting) == left
             with pytest.raises(KeyboardInterrupt):
-                train(tiles, checkpoints, **changes)
-        again, more = train(tiles, checkpoints, **changes)
+                train(tiles, checkpoints, **WHOLE)
+        again = train(tiles, checkpoints, **WHOLE)
     assert asked == [3, 10, 17, "validation", 25]
-    assert more == curves
-    for a, b in zip(whole.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(again, whole)
     assert not progress.request()  # nothing is at work that would end by itself
 
 
 def test_it_stops_early_when_nothing_improves(tiles):
-    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=5, patience=2)
+    _, curves = train(tiles, learning_rate=1e-12, steps=200, validate_every=2, patience=2)
     assert len(curves["steps"]) == 3
 
 
