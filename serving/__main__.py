@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+from serving.listener import Listener
 from serving.settings import parse
 from serving.tls import tls_warnings
 
@@ -39,7 +40,7 @@ def main() -> int:
     os._exit(0)
 
 
-def listen(host: str, port: int, flag: str) -> socket.socket:
+def listen(host: str, port: int, flag: str) -> Listener:
     """Binds a socket.
 
     Args:
@@ -50,7 +51,7 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
     Raises:
         OSError: the address cannot be bound; the message is a sentence.
     """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener = Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
