@@ -106,6 +106,8 @@ async def serve(settings: Settings, listener: Listener, watched: Listener | None
         f"{host}:{settings.grpc_port}",
         settings.max_body,
         connections,
+        settings.receive_seconds,
+        settings.request_seconds,
         grpc_credentials(settings.tls_certificate, settings.tls_key) if tls else None,
     )
 
