@@ -19,7 +19,7 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, at its import
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a line for each thing that a stranger gets wrong
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else a line for each bad request
     for sentence in tls_warnings(settings.tls_certificate, settings.tls_key):
         logging.getLogger("serving").warning(sentence)
     try:

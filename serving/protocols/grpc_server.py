@@ -40,7 +40,8 @@ CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 MAX_CALLS = 32
-STREAMS = 256  # calls of one connection, those that are refused included; more wait at the client
+STREAMS = 64  # calls of one connection, those that are refused included; more wait at the client
+MAX_METADATA = 8192  # bytes of the header of a call: few bytes of HPACK can be many
 RECEIVING = 8  # messages that come in at once: gRPC takes them whole, so none is counted before it is there
 SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
 IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
@@ -226,6 +227,7 @@ def create_grpc_server(
         ("grpc.max_connection_age_grace_ms", int((2 * receive_seconds + request_seconds) * 1000)),
         # Calls that are begun and taken back count, too, until they are dealt with.
         ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA),
     ]
     server = grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=MAX_CALLS)
     add_GRPCInferenceServiceServicer_to_server(inference, server)
