@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 
+from serving.listener import Listener
 from serving.settings import parse
 from serving.tls import tls_warnings
 
@@ -16,8 +17,9 @@ def main() -> int:
     """Serves until a signal stops it, then returns 0; 1 if it cannot start, 2 for wrong arguments."""
     settings = parse()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, at its import
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a line for each thing that a stranger gets wrong
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else a line for each bad request
     for sentence in tls_warnings(settings.tls_certificate, settings.tls_key):
         logging.getLogger("serving").warning(sentence)
     try:
@@ -39,7 +41,7 @@ def main() -> int:
     os._exit(0)
 
 
-def listen(host: str, port: int, flag: str) -> socket.socket:
+def listen(host: str, port: int, flag: str) -> Listener:
     """Binds a socket.
 
     Args:
@@ -50,7 +52,7 @@ def listen(host: str, port: int, flag: str) -> socket.socket:
     Raises:
         OSError: the address cannot be bound; the message is a sentence.
     """
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener = Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 NO_LABELS = "there are no version labels: without one, the served version answers"
 MOST_CHARACTERS = 1000  # of a message
 
@@ -32,3 +35,15 @@ def require_model(asked: str, name: str) -> None:
     """Refuses a request for another model than the one that is served."""
     if asked != name:
         raise Refused(404, f"there is no model {asked!r}, only {name!r}")
+
+
+def without_paths(reason: str, folder: Path) -> str:
+    """What clients are told of why a version cannot be loaded: paths only from the folder of versions on.
+
+    Args:
+        reason: the message of an error.
+        folder: folder of the versions.
+    """
+    told = reason.replace(f"{folder}/", "").replace(f"{folder.resolve()}/", "")
+    told = re.sub(r"(?<![\w.])/(?:[^\s/'\":]+/)+", "", told)  # of any other path, the name is left
+    return re.sub(r"\bb(?=['\"])", "", told)  # TensorFlow writes some paths as Python's bytes

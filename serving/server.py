@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
-import resource
 import signal
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from serving.app import Addresses, create_app, create_metrics_app
+from serving.listener import REFUSED, WATCHERS, Listener, most_connections
 from serving.memory import Releaser
 from serving.model.loaded import LoadedModel
 from serving.model.predictor import Predictor
@@ -34,10 +33,7 @@ BACKLOG = 2048  # connections that wait to be accepted; uvicorn's default
 log = logging.getLogger("serving")
 
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that none is closed while in use
-MAX_CONNECTIONS = 512  # of each protocol
-WATCHERS = 32  # connections for metrics and health, on a port of their own
 SECONDS_TO_CANCEL = 10.0
-OTHER_FILES = 128  # that are open beside connections: the model's, libraries', gRPC's
 
 
 class HttpServer(uvicorn.Server):
@@ -47,17 +43,6 @@ class HttpServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Installs no signal handlers."""
         yield
-
-
-def _connections() -> int:
-    """How many connections of each protocol there may be: fewer where the process may open few files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * MAX_CONNECTIONS + OTHER_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        return max(1, (soft - OTHER_FILES) // 2)
-    return MAX_CONNECTIONS
 
 
 def _http_server(settings: Settings, app: ASGIApp, connections: int, tls: bool) -> HttpServer:
@@ -77,7 +62,7 @@ def _http_server(settings: Settings, app: ASGIApp, connections: int, tls: bool) 
     )
 
 
-async def serve(settings: Settings, listener: socket.socket, watched: socket.socket | None = None) -> None:
+async def serve(settings: Settings, listener: Listener, watched: Listener | None = None) -> None:
     """Serves until a signal stops it.
 
     Args:
@@ -109,7 +94,8 @@ async def serve(settings: Settings, listener: socket.socket, watched: socket.soc
     description = Description(settings.name, versions)
     addresses = Addresses(settings.name, description, versions, predictor, bodies)
     hosts, tls = settings.known_hosts, bool(settings.tls_certificate)
-    connections = _connections()
+    connections = most_connections()
+    listener.most = connections + REFUSED
     http = _http_server(settings, create_app(addresses, hosts, watched is None), connections, tls)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     grpc, grpc_port = create_grpc_server(
@@ -120,6 +106,8 @@ async def serve(settings: Settings, listener: socket.socket, watched: socket.soc
         f"{host}:{settings.grpc_port}",
         settings.max_body,
         connections,
+        settings.receive_seconds,
+        settings.request_seconds,
         grpc_credentials(settings.tls_certificate, settings.tls_key) if tls else None,
     )
 
@@ -134,6 +122,7 @@ async def serve(settings: Settings, listener: socket.socket, watched: socket.soc
     # The printed address must accept connections: clients wait until uvicorn starts a moment later.
     listener.listen(BACKLOG)
     if watched:
+        watched.most = WATCHERS + REFUSED
         watcher = _http_server(settings, create_metrics_app(addresses, hosts), WATCHERS, tls=False)
         watching = asyncio.create_task(watcher.serve([watched]))
         watched.listen(BACKLOG)

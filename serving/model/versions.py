@@ -7,12 +7,13 @@ import gc
 import hashlib
 import logging
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from serving.errors import Refused
+from serving.errors import Refused, without_paths
 from serving.metrics import LOADS, MODEL_VERSION
 from serving.model.loaded import LoadedModel
 
@@ -20,13 +21,14 @@ log = logging.getLogger("serving")
 
 # Name, size and time of every file of a version; a broken version is tried again only if these change.
 Fingerprint = frozenset[tuple[str, int, int]]
+MOST_DIGITS = 18  # of a version: more do not fit into 64 bits, and no client could ask for it
 
 
 def find_versions(folder: Path) -> dict[int, Fingerprint]:
     """Returns the versions in a folder: numbered folders with a saved_model.pb; others are ignored."""
     found = {}
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name.isascii() and entry.name.isdigit() and str(int(entry.name)) == entry.name:
+        if re.fullmatch(rf"0|[1-9][0-9]{{0,{MOST_DIGITS - 1}}}", entry.name):
             with contextlib.suppress(OSError):  # the version may be removed meanwhile
                 if (entry / "saved_model.pb").is_file():
                     found[int(entry.name)] = _fingerprint(entry)
@@ -41,7 +43,7 @@ def content_of(version: Path) -> str:
             of_file = hashlib.sha256()
             while block := file.read(1 << 20):
                 of_file.update(block)
-        digest.update(f"{path.relative_to(version)} {of_file.hexdigest()}\n".encode())
+        digest.update(os.fsencode(path.relative_to(version)) + f" {of_file.hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
@@ -174,7 +176,8 @@ class Versions:
             model = kept.as_version(version) if kept else self._load(self._folder / str(version))
         except Exception as error:  # a broken model can raise any exception
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            self._broken = {**self._broken, version: (fingerprint, reason)}
+            told = without_paths(reason, self._folder)
+            self._broken = {**self._broken, version: (fingerprint, told)}
             other = f"version {self.version} stays" if self.version is not None else "there is no other"
             log.error("version %d cannot be loaded; %s: %s", version, other, reason)
             LOADS.labels("failed").inc()

@@ -40,9 +40,19 @@ CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 MAX_CALLS = 32
+STREAMS = 64  # calls of one connection, those that are refused included; more wait at the client
+MAX_METADATA = 8192  # bytes of the header of a call: few bytes of HPACK can be many
 RECEIVING = 8  # messages that come in at once: gRPC takes them whole, so none is counted before it is there
 SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
 IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
+
+
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Whether a record of gRPC's is more than that a client went away while it was answered."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_news)
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
@@ -187,6 +197,8 @@ def create_grpc_server(
     address: str,
     max_body: int,
     max_connections: int,
+    receive_seconds: float,
+    request_seconds: float,
     credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """Binds a server that does not serve yet; returns the server and its port, or raises OSError.
@@ -199,6 +211,8 @@ def create_grpc_server(
         address: host and port to listen on.
         max_body: limit for a message, in bytes.
         max_connections: number of connections at once; one more is closed.
+        receive_seconds: time that a client has to send a message, and to read its answer.
+        request_seconds: time between the two.
         credentials: certificate and key; None for no TLS.
     """
     options = [
@@ -207,6 +221,13 @@ def create_grpc_server(
         ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
         ("grpc.max_allowed_incoming_connections", max_connections),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
+        # After the first, clients connect again by themselves. Nothing else ends a call whose answer is not
+        # read, which counts among those at once.
+        ("grpc.max_connection_age_ms", int(receive_seconds * 1000)),
+        ("grpc.max_connection_age_grace_ms", int((2 * receive_seconds + request_seconds) * 1000)),
+        # Calls that are begun and taken back count, too, until they are dealt with.
+        ("grpc.max_concurrent_streams", STREAMS),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA),
     ]
     server = grpc.aio.server(interceptors=[interceptor], options=options, maximum_concurrent_rpcs=MAX_CALLS)
     add_GRPCInferenceServiceServicer_to_server(inference, server)

@@ -10,6 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from serving.metrics import REQUESTS
 
 MAX_HEADER_BYTES = 64 * 1024
+PART = (
+    8 * 1024
+)  # bytes that are parsed at once: each 18 of them may be a request, of some kilobytes in memory
 PHRASES = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -34,9 +37,13 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
         _unparsed = 0  # bytes of headers that have not ended
         _fields = 0  # bytes of those that have
         _in_headers = True
+        _rest = b""  # not parsed yet, as earlier requests of this connection wait for their answers
+        _closing: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
+            # Whatever the client leaves unread starts the timer: closing would wait for it without end.
+            transport.set_write_buffer_limits(high=0)
             if len(self.connections) > max_connections:
                 self._refuse(503, f"overloaded: {max_connections} connections are open", retry_after=5)
                 return
@@ -44,8 +51,10 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._stop_timer()
-            if self._unread:
-                self._unread.cancel()
+            for timer in (self._unread, self._closing):
+                if timer:
+                    timer.cancel()
+            self._rest = b""
             super().connection_lost(exc)
 
         def pause_writing(self) -> None:
@@ -59,6 +68,18 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
             super().resume_writing()
 
         def data_received(self, data: bytes) -> None:
+            """Parses what came, as long as no request waits behind another one."""
+            data, self._rest = self._rest + data, b""
+            for start in range(0, len(data), PART):
+                if self.pipeline:
+                    self._rest = data[start:]
+                    self.flow.pause_reading()
+                    return
+                if self.transport.is_closing():
+                    return
+                self._parse(data[start : start + PART])
+
+        def _parse(self, data: bytes) -> None:
             if self._in_headers:
                 # Part of the body can arrive with the headers: count only what remains after parsing.
                 if self._unparsed > MAX_HEADER_BYTES:
@@ -66,6 +87,25 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
                     return
                 self._unparsed += len(data)
             super().data_received(data)
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.transport.is_closing():
+                self._close()
+            elif self.pipeline:
+                self.flow.pause_reading()  # uvicorn would read on, and never catch up
+            elif self._rest:
+                self.loop.call_soon(self.data_received, b"")
+
+        def timeout_keep_alive_handler(self) -> None:
+            super().timeout_keep_alive_handler()
+            self._close()
+
+        def _close(self) -> None:
+            """Closes the connection, also where the client neither reads nor ends its side (of TLS)."""
+            self.transport.close()
+            if self._closing is None:
+                self._closing = self.loop.call_later(receive_seconds, self.transport.abort)
 
         def on_message_begin(self) -> None:
             self._start_timer()
@@ -113,8 +153,10 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
                 self._timer = None
 
         def _late(self) -> None:
-            if self.cycle is not None and self.cycle.response_started:
-                self.transport.close()  # the request has been refused, but the client keeps sending
+            if self.pipeline:
+                self._start_timer()  # nothing is read until the earlier requests are answered
+            elif self.cycle is not None and self.cycle.response_started:
+                self._close()  # the request has been refused, but the client keeps sending
             else:
                 self._refuse(408, f"the request did not arrive within {receive_seconds:g} s")
 
@@ -132,6 +174,6 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
             if self.cycle is not None and not self.cycle.response_complete:
                 self.cycle.disconnected = True  # readers of the body stop waiting
                 self.cycle.message_event.set()
-            self.transport.close()
+            self._close()
 
     return LimitedProtocol

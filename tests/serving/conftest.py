@@ -137,7 +137,7 @@ def exposed(
     shutil.copytree(exported[1], folder / "unet/1")
     watched = Watched(free_port())
     flags = ("--tls-certificate", str(certificate.path), "--tls-key", str(certificate.key))
-    command = [str(PYTHON), "-m", "serving", "--metrics-port", str(watched.port)]
+    command = [str(PYTHON), "-m", "serving", "--metrics-port", str(watched.port), "--receive-seconds", "5"]
     with running(command, folder / "unet", folder / "log", *flags, ready=False) as started:
         wait_for(lambda: watched.request("GET", "/health/ready")[0] == 200, started)
         yield started, watched

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from serving.errors import MOST_CHARACTERS, Refused, require_model
+from serving.errors import MOST_CHARACTERS, Refused, require_model, without_paths
 
 
 def test_another_model_is_not_found():
@@ -17,3 +19,19 @@ def test_another_model_is_not_found():
 def test_what_a_client_sent_makes_no_message_without_end():
     assert Refused(400, "x" * MOST_CHARACTERS).message == "x" * MOST_CHARACTERS
     assert Refused(400, "x" * 10**6).message == "x" * MOST_CHARACTERS + " ..."
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "Cannot parse file b'/models/unet/7/saved_model.pb': bad",
+            "Cannot parse file '7/saved_model.pb': bad",
+        ),
+        ("no files for /models/unet/7/variables/variables", "no files for 7/variables/variables"),
+        ("[Errno 13] Permission denied: '/etc/secret/key.pem'", "[Errno 13] Permission denied: 'key.pem'"),
+        ("must be 3/4 of it, or and/or", "must be 3/4 of it, or and/or"),
+    ],
+)
+def test_strangers_are_told_no_folders(reason: str, told: str):
+    assert without_paths(reason, Path("/models/unet")) == told

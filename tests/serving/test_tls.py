@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -24,7 +25,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 from serving.tls import tls_mistakes, tls_warnings
 from tests.serving.certificates import Certificate, expired, self_signed
 from tests.serving.conftest import Exposed, encoded, noise
-from tests.serving.running import PATIENCE, ROOT, b64
+from tests.serving.running import PATIENCE, ROOT, b64, wait_for
 
 IMAGE = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"
@@ -128,3 +129,30 @@ def test_nobody_is_answered_without_tls(exposed: Exposed):
         with pytest.raises(grpc.RpcError) as refused:
             PredictionServiceStub(channel).Predict(PredictRequest(model_spec={"name": "unet"}), 5)
         assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certificate: Certificate):
+    server, watched = exposed
+
+    def files() -> int:
+        return int(re.findall(rb"^process_open_fds (\d+)", watched.request("GET", "/metrics")[2], re.M)[0])
+
+    before = files()
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    with contextlib.ExitStack() as opened:
+        for _ in range(20):
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+            opened.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
+        assert files() >= before + 20
+        wait_for(lambda: files() <= before, server)
+
+
+def test_connections_without_tls_leave_room_for_health(exposed: Exposed):
+    server, watched = exposed
+    with contextlib.ExitStack() as opened:
+        for _ in range(600):
+            opened.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+        closed = opened.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE))
+        with contextlib.suppress(ConnectionResetError):
+            assert closed.recv(1) == b""  # it is one too many, and would else be waited for
+        assert watched.request("GET", "/health/live")[0] == 200

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.serving.hostile import connections, image_files, json_texts, messages
+from tests.serving.hostile import connections, frames, image_files, json_texts, messages
 from tests.serving.hostile.attack import Attack
 
 MOST_MEMORY = 3 * 2**29  # bytes of the server of the tests, of which a tiny model and TensorFlow take 0.6 GiB
@@ -10,5 +10,5 @@ GROUPS: dict[str, list[Attack]] = {
     "Images": image_files.ATTACKS,
     "JSON": json_texts.ATTACKS,
     "HTTP": connections.ATTACKS,
-    "gRPC": messages.ATTACKS,
+    "gRPC": messages.ATTACKS + frames.ATTACKS,
 }

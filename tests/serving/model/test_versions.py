@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import shutil
 import threading
 import time
@@ -33,6 +35,7 @@ def folder(exported: dict[int, Path], tmp_path_factory: pytest.TempPathFactory) 
     (folder / "97").write_text("a file")
     shutil.copytree(exported[1], folder / ".pushing-99")
     shutil.copytree(exported[1], folder / "007")
+    shutil.copytree(exported[1], folder / ("9" * 19))  # beyond 64 bits
     return folder
 
 
@@ -67,7 +70,10 @@ def first(started: Server, folder: Path, exported: dict[int, Path]) -> int:
 
 def place(model: Path, folder: Path, *warmup: bytes) -> int:
     """Puts a model into the folder at once, under a new number, which is returned."""
-    number = max([100, *(int(path.name) for path in folder.iterdir() if path.name.isdigit())]) + 1
+    number = (
+        max([100, *(int(path.name) for path in folder.iterdir() if re.fullmatch("[0-9]{1,9}", path.name))])
+        + 1
+    )
     hidden = shutil.copytree(model, folder / ".new")
     if warmup:
         write_warmup(hidden, *warmup)
@@ -167,11 +173,18 @@ def test_a_broken_version_never_replaces_a_good_one(
     wait_for(lambda: started.states().get(cut) == "END", started)
     assert started.states() == {cut: "END", empty: "END", first: "AVAILABLE"}
     (state,) = started.get(f"/v1/models/unet/versions/{cut}")["model_version_status"]
-    assert state["status"]["error_message"]
+    told = state["status"]["error_message"]
+    assert told
+    assert str(folder) in started.log()  # in full there, and for strangers without folders
+    (state,) = started.get(f"/v1/models/unet/versions/{empty}")["model_version_status"]
+    for text in (told, state["status"]["error_message"]):
+        assert str(folder.parent) not in text
+        assert not re.search(r"\bb'", text)
     assert started.mask(IMAGE) == expected(IMAGE, 1)
     assert started.get("/health/ready") == {"ready": True}
 
-    # Mended, it is tried again.
+    # Mended, it is tried again; names of files need not be text.
+    (folder / str(cut) / os.fsdecode(b"\xff")).touch()
     shutil.copytree(exported[2], folder / str(cut), dirs_exist_ok=True)
     wait_for(serving(started, cut), started)
     assert started.mask(IMAGE) == expected(IMAGE, 2)

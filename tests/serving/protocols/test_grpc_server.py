@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.serving.conftest import encoded, noise
-from tests.serving.running import PYTHON, Server, answers
+from tests.serving.hostile.frames import unread
+from tests.serving.hostile.messages import STATUS, called, field
+from tests.serving.running import PYTHON, Server, answers, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -87,3 +89,11 @@ def test_grpc(server: Server, masks: list[bytes], tmp_path_factory: pytest.TempP
         assert (kind, found) == (kind, code)
         assert words in message
     assert "Traceback" not in server.log()
+
+
+def test_answers_that_nobody_reads_end_with_their_connection(strict: Server):
+    asked = called(field(1, field(1, b"x")), STATUS)
+    with unread(strict, calls=32):
+        assert wait_for(lambda: [reply.status for reply in asked(strict)] == ["RESOURCE_EXHAUSTED"], strict)
+        assert wait_for(lambda: [reply.status for reply in asked(strict)] == ["NOT_FOUND"], strict)
+    assert "Traceback" not in strict.log()

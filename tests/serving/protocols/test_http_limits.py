@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.serving.conftest import DEPTH, ROOMY
-from tests.serving.limits import GOOD, MEBIBYTE, everything, gauge, head, raw
+from tests.serving.limits import GOOD, MEBIBYTE, SLOW, everything, gauge, head, raw
 from tests.serving.running import PYTHON, Server, running, wait_for
 from unet.tiling import Geometry
 
@@ -74,3 +76,45 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(roomy: Server):
     length = int(answer.partition(b"content-length: ")[2].partition(b"\r\n")[0])
     assert length > 5 * MEBIBYTE  # fits into no buffer
     assert len(answer) < length
+
+
+def test_an_answer_that_nearly_fits_into_buffers_keeps_no_connection(strict: Server):
+    """The rest of it is too little to stop the server from writing, and is never sent."""
+    before = gauge(strict, "process_open_fds")
+    ask = b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n"
+    connections = []
+    for count in range(6, 480, 8):  # of answers of 7 KB: steps of less than the mark at which asyncio stops
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", strict.port))
+        connection.sendall((ask + b"\r\n") * count + ask + b"Connection: close\r\n\r\n")
+        connections.append(connection)
+    wait_for(lambda: gauge(strict, "process_open_fds") == before, strict)
+    for connection in connections:
+        connection.close()
+
+
+def test_requests_one_behind_the_other_wait_as_bytes(strict: Server):
+    """Each takes kilobytes once it is parsed, and reading on after each answer would never end."""
+
+    def most_memory() -> int:
+        status = Path(f"/proc/{strict.process.pid}/status").read_text()
+        return int(re.findall(r"^VmHWM:\s+(\d+) kB", status, re.M)[0]) * 1024
+
+    def send(connection: socket.socket) -> None:
+        body = SLOW.encode()
+        connection.sendall(head(len(body)) + body + b"GET /x HTTP/1.1\r\n\r\n" * 20_000)
+
+    before = most_memory()
+    connections = [raw(strict, b"") for _ in range(40)]
+    threads = [threading.Thread(target=send, args=[connection]) for connection in connections]
+    for thread in threads:
+        thread.start()
+    answers = [connection.recv(12) for connection in connections]  # each is answered
+    assert {*answers} <= {b"HTTP/1.1 503", b"HTTP/1.1 504"}
+    for connection, thread in zip(connections, threads, strict=True):
+        connection.shutdown(socket.SHUT_RDWR)
+        connection.close()
+        thread.join()
+    assert most_memory() - before < 256 * MEBIBYTE
+    assert strict.mask(GOOD)
