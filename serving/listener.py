@@ -10,9 +10,8 @@ from typing import Any
 MAX_CONNECTIONS = 512  # of each protocol
 WATCHERS = 32  # connections for metrics and health, on a port of their own
 REFUSED = 32  # further connections of a port at once, which are told that they are too many
-OTHER_FILES = (
-    128  # that are open beside connections: the model's, libraries', gRPC's; and the two lines above
-)
+# Files that are open beside connections: the model's, libraries', gRPC's; and the two lines above.
+OTHER_FILES = 128
 
 
 def most_connections() -> int:
