@@ -1,5 +1,6 @@
 """The nights are those of the seed; each requirement of a morning can fail; the client notes every answer."""
 
+import contextlib
 import itertools
 import json
 import random
@@ -134,7 +135,8 @@ def test_what_a_killed_night_left_is_found_after_one_that_ended(tmp_path):
     whole.mkdir(parents=True)
     (whole / "weights").write_bytes(b"12345")
     (tmp_path / "runs" / "1").mkdir(parents=True)
-    with sqlite3.connect(tmp_path / "metadata.sqlite") as store:
+    # The second is a transaction, and closes nothing.
+    with contextlib.closing(sqlite3.connect(tmp_path / "metadata.sqlite")) as store, store:
         store.execute("CREATE TABLE Artifact (uri TEXT, state INTEGER)")
         store.execute("INSERT INTO Artifact VALUES (?, 2)", (str(whole),))
     tidy(tmp_path)

@@ -1,5 +1,6 @@
 """What the torture draws depends on the seed alone; its requirements can fail; its table is Markdown."""
 
+import contextlib
 import gzip
 import importlib.metadata
 import random
@@ -95,7 +96,8 @@ def test_what_is_in_service_must_have_the_bytes_of_an_artifact(tmp_path):
 
 
 def test_what_finished_twice_is_counted_but_for_what_always_runs(tmp_path):
-    with sqlite3.connect(tmp_path / "metadata.sqlite") as store:
+    # The second is a transaction, and closes nothing.
+    with contextlib.closing(sqlite3.connect(tmp_path / "metadata.sqlite")) as store, store:
         store.execute("CREATE TABLE Type (id INTEGER, name TEXT)")
         store.execute("CREATE TABLE Execution (type_id INTEGER, last_known_state INTEGER)")
         store.executemany(

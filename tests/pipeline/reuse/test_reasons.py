@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -69,11 +70,11 @@ def test_what_the_driver_keeps_out_of_the_key_is_no_reason():
 
 
 def test_the_copy_holds_what_is_committed_and_the_source_stays(tmp_path: Path):
-    source = sqlite3.connect(tmp_path / "a")
-    source.execute("CREATE TABLE t (x)")
-    source.execute("INSERT INTO t VALUES (1)")
-    source.commit()
-    source.execute("INSERT INTO t VALUES (2)")  # of a run at work
-    _copy(tmp_path / "a", tmp_path / "b")
-    assert sqlite3.connect(tmp_path / "b").execute("SELECT x FROM t").fetchall() == [(1,)]
-    source.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "a")) as source:
+        source.execute("CREATE TABLE t (x)")
+        source.execute("INSERT INTO t VALUES (1)")
+        source.commit()
+        source.execute("INSERT INTO t VALUES (2)")  # of a run at work
+        _copy(tmp_path / "a", tmp_path / "b")
+    with contextlib.closing(sqlite3.connect(tmp_path / "b")) as copy:
+        assert copy.execute("SELECT x FROM t").fetchall() == [(1,)]
