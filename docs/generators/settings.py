@@ -42,6 +42,8 @@ def type_in_words(annotation: Any) -> str:
         key, value = arguments
         keys = type_in_words(key) if get_origin(key) is Literal else "name"
         return f"table: {keys} = {type_in_words(value)}"
+    if origin is list:
+        return f"list: {type_in_words(arguments[0])}"
     if origin is tuple:
         return f"two of: {type_in_words(arguments[0])}"
     if hasattr(annotation, "__metadata__"):  # Annotated
