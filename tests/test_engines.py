@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -46,13 +47,14 @@ def make(data: Path, root: Path, beam: dict[str, Any], run_id: str = "one") -> d
     place = Root.at(root)
     place.path.mkdir(exist_ok=True)
     states: dict[str, str] = {}
-    runner.run(
-        graph.create_pipeline(config, place),
-        run_id,
-        on_end=lambda node: states.update({node.name: node.state}),
-        only=[*STAGES["ingest"], *STAGES["transform"]],
-        beam=config.beam,
-    )
+    with mock.patch.object(sys, "argv", ["run_pipeline.py"]):  # TFX reads it for flags: of pytest, -v is one
+        runner.run(
+            graph.create_pipeline(config, place),
+            run_id,
+            on_end=lambda node: states.update({node.name: node.state}),
+            only=[*STAGES["ingest"], *STAGES["transform"]],
+            beam=config.beam,
+        )
     return states
 
 
