@@ -238,8 +238,10 @@ def test_a_run_and_its_scores(cells: Path, tmp_path: Path, capsys: pytest.Captur
     assert low <= value <= high
 
 
+# A kernel heeds the interruption, also where the tests were started in the background and so ignore it.
 CELL = """
-import sys, unet_pipeline
+import signal, sys, unet_pipeline
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     unet_pipeline.train(sys.argv[1], sys.argv[2], steps=10**5)
 except KeyboardInterrupt:

@@ -131,6 +131,7 @@ def test_nobody_is_answered_without_tls(exposed: Exposed):
         assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
+@pytest.mark.server
 def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certificate: Certificate):
     server, watched = exposed
 
@@ -147,6 +148,7 @@ def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certific
         wait_for(lambda: files() <= before, server)
 
 
+@pytest.mark.server
 def test_connections_without_tls_leave_room_for_health(exposed: Exposed):
     server, watched = exposed
     with contextlib.ExitStack() as opened:
