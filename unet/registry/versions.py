@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -41,9 +42,10 @@ class Withdrawn(Exception):
 def version_number(name: str) -> int | None:
     """The version that the name of a folder stands for; None if it stands for none.
 
-    Servers read ASCII digits only: `"²".isdigit()` is true, too, but is no number.
+    Servers read ASCII digits only, and no more of them than fit into 64 bits: nothing that is pushed after a
+    longer one would be served.
     """
-    return int(name) if name.isascii() and name.isdigit() and str(int(name)) == name else None
+    return int(name) if re.fullmatch(r"0|[1-9][0-9]{0,17}", name) else None
 
 
 def versions(folder: Path) -> list[int]:

@@ -70,10 +70,8 @@ def first(started: Server, folder: Path, exported: dict[int, Path]) -> int:
 
 def place(model: Path, folder: Path, *warmup: bytes) -> int:
     """Puts a model into the folder at once, under a new number, which is returned."""
-    number = (
-        max([100, *(int(path.name) for path in folder.iterdir() if re.fullmatch("[0-9]{1,9}", path.name))])
-        + 1
-    )
+    names = (path.name for path in folder.iterdir())
+    number = max([100, *(int(name) for name in names if re.fullmatch("[0-9]{1,18}", name))]) + 1
     hidden = shutil.copytree(model, folder / ".new")
     if warmup:
         write_warmup(hidden, *warmup)
