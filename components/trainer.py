@@ -133,12 +133,12 @@ def checkpoint_name(settings: TrainSettings, start: str, train: Tiles, validatio
 def best_step(curves: Curves, select_by: str) -> dict[str, int | bool]:
     """Returns the number of `steps` of a training, and the step after which its weights were best.
 
+    `declined` says whether the last validations were clearly worse than the best one: by more than they
+    differ from one another by chance.
+
     Args:
         curves: values by name, one for each validation.
         select_by: metric of the eval images by which the weights were chosen.
-
-    `declined` says whether the last validations were clearly worse than the best one: by more than they
-    differ from one another by chance.
     """
     steps = np.cumsum(curves["steps"])
     # As the validation chooses: the first of equal scores, and the very first if every score is NaN.

@@ -28,12 +28,16 @@ _BARE = re.compile("[A-Za-z0-9_-]+")
 
 def is_background(name: str) -> bool:
     """Whether the name of a class says that it is the background."""
-    return "".join(c for c in name.casefold() if c.isalpha()) in _NAMES
+    return _letters(name) in _NAMES
 
 
 def is_void(name: str) -> bool:
     """Whether the name of a class says that its pixels are of no class."""
-    return "".join(c for c in name.casefold() if c.isalpha()) in _VOID_NAMES
+    return _letters(name) in _VOID_NAMES
+
+
+def _letters(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalpha())
 
 
 def background_first(classes: Mapping[str, Value]) -> dict[str, Value]:

@@ -204,7 +204,8 @@ def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], 
     Raises:
         TrainingFailed: no trial has a score; the message lists the outcomes of the trials.
     """
-    scored = [row for row in rows if row.score is not None]
+    metric = settings.select_by
+    scored = [(row, goodness(metric, row.score)) for row in rows if row.score is not None]
     lost = {status: [row for row in rows if row.status == status] for status in (NOT_FINITE, FAILED)}
     told = ", ".join(f"{len(found)} {status}" for status, found in lost.items() if found)
     if not scored:
@@ -215,11 +216,8 @@ def choose(rows: list[Trial], settings: TrainSettings) -> tuple[dict[str, Any], 
             advice.append(f"{failed[-1].reason}: lower patch, batch_size or base_filters")
         raise TrainingFailed(f"no trial of {len(rows)} can be used ({told}); {'; '.join(advice)}")
     # Hyperband's longest trials are the best of the shorter ones, and more similar to a complete training.
-    metric = settings.select_by
-    best = max(scored, key=lambda row: (row.steps, goodness(metric, row.score or 0.0)))
-    if not any(
-        goodness(metric, row.score or 0.0) for row in scored
-    ):  # a rare class takes more steps to learn
+    best, _ = max(scored, key=lambda pair: (pair[0].steps, pair[1]))
+    if not any(good for _, good in scored):  # a rare class takes more steps to learn
         choice = {"learning_rate": settings.learning_rate}
         found = "foreground" if metric == "foreground_iou" else metric
         reason = f"{describe(choice)}, the configured one: no trial found any {found}"
