@@ -24,11 +24,7 @@ for module in ("pydantic", "rich", "numpy", "PIL", "tensorflow", "tfx"):
     if find_spec(module) is None:
         explain_missing("This Python (%s) has no module %r." % (sys.executable, module))
 
-from pipeline.process.environment import prepare  # noqa: E402
-
-prepare()
-
-from pipeline.cli import main  # noqa: E402
+from pipeline.cli import command  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

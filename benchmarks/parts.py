@@ -3,14 +3,14 @@
     python benchmarks/parts.py
     python benchmarks/parts.py --repeats 3
 
-Tiny synthetic cells, so that little else is measured: five processes load Python, TensorFlow and TFX where
-one does. Whole runs and runs in parts take turns, each from an empty root, then again on the same data.
+Tiny synthetic cells, so that little else is measured: five processes import TensorFlow and TFX where one
+does. What a process takes that does nothing else is measured, too. Whole runs and runs in parts take turns,
+each from an empty root, then again on the same data.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -32,26 +32,34 @@ SETTINGS = (
 )  # fmt: skip
 
 
+IMPORTS = """
+import gc
+from pipeline.process import environment, memory
+environment.prepare()
+from pipeline.commands import run
+with memory.uncollected():
+    from pipeline import graph
+    from pipeline.engine import runner
+gc.freeze()
+"""
+
+
 def spent(words: Sequence[object]) -> tuple[float, float]:
-    """Runs a command; returns its seconds, and the processor seconds of it and what it started."""
+    """Runs Python; returns its seconds, and the processor seconds of it and what it started."""
     start, before = time.monotonic(), os.times()
-    done = subprocess.run(
-        [sys.executable, CHECKOUT / "run_pipeline.py", *map(str, words)], text=True, capture_output=True
-    )
+    done = subprocess.run([sys.executable, *map(str, words)], text=True, capture_output=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     after = os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return time.monotonic() - start, used
 
 
-def night(data: Path, root: Path, run_id: str, in_parts: bool) -> tuple[float, float, float]:
-    """Runs the pipeline once; returns seconds, processor seconds and seconds of loading of all processes."""
+def night(data: Path, root: Path, run_id: str, in_parts: bool) -> tuple[float, float]:
+    """Runs the pipeline once; returns seconds and processor seconds of all processes."""
     words = ["run", "--data", data, "--root", root, *(w for one in SETTINGS for w in ("--set", one))]
     parts = [["--only", stage, "--run-id", run_id] for stage in stages.NAMES] if in_parts else [[]]
-    both = [spent([*words, *part]) for part in parts]
-    record = json.loads(max((root / "runs").glob("*/run.json")).read_text())
-    loading = record["components"].get("(loading)", {}).get("seconds", 0.0)
-    return sum(wall for wall, _ in both), sum(used for _, used in both), loading
+    both = [spent(["run_pipeline.py", *words, *part]) for part in parts]
+    return sum(wall for wall, _ in both), sum(used for _, used in both)
 
 
 def main() -> None:
@@ -59,20 +67,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     repeats = parser.parse_args().repeats
-    found: dict[tuple[str, bool], list[tuple[float, float, float]]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         write_cells(Path(folder, "data"), 8, (96, 96), seed=1)
         for repeat in range(repeats):
+            found.setdefault("the imports alone", []).append(spent(["-c", IMPORTS]))
             for in_parts in (False, True):
                 root = Path(folder, f"root-{repeat}-{in_parts}")
                 for what in ("everything new", "nothing new"):
                     told = night(Path(folder, "data"), root, what.replace(" ", "-"), in_parts)
-                    found.setdefault((what, in_parts), []).append(told)
-    print(f"{'':24}{'seconds':>10}{'processor s':>14}{'of it loading, s':>18}")
-    for (what, in_parts), rows in found.items():
-        wall, used, loading = (statistics.median(column) for column in zip(*rows, strict=True))
-        name = f"{what}, {'five parts' if in_parts else 'one run'}"
-        print(f"{name:28}{wall:6.1f}{used:14.1f}{loading:18.1f}", flush=True)
+                    name = f"{what}, {'five parts' if in_parts else 'one run'}"
+                    found.setdefault(name, []).append(told)
+    print(f"{'':24}{'seconds':>10}{'processor s':>14}")
+    for name, rows in found.items():
+        wall, used = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"{name:28}{wall:6.1f}{used:14.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -116,9 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def command() -> int:
-    """Runs the command of an installed package, `unet-pipeline`, and returns its exit code."""
+    """Runs the command of a whole process, such as `unet-pipeline`, and returns its exit code."""
     environment.prepare()
-    return main()
+    try:
+        return main()
+    finally:
+        gc.freeze()  # else Python would look through all of TensorFlow and TFX for garbage, for 2 s
 
 
 def _shared(options: argparse.Namespace) -> list[str]:

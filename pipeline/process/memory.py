@@ -28,13 +28,15 @@ def reset_peak() -> bool:
 def uncollected() -> Iterator[None]:
     """Does without the search for garbage within the block, such as the imports of large libraries.
 
-    What they make stays, and Python would look through all of it again and again as it grows.
+    What they make stays: Python would look through all of it again and again as it grows, and later for each
+    full search.
     """
     was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_on:
             gc.enable()
 

@@ -54,6 +54,7 @@ def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails():
         assert [generation["collections"] for generation in gc.get_stats()] == collections
     assert gc.isenabled()
     assert len(kept) == 100_000
+    assert not any(found is kept for found in gc.get_objects())  # no later search looks at what was made
     with pytest.raises(ModuleNotFoundError), memory.uncollected():
         raise ModuleNotFoundError
     assert gc.isenabled()
