@@ -213,8 +213,13 @@ def smallest_area(geometry: Geometry) -> int:
     return (geometry.smallest + geometry.step) ** 2
 
 
+def fine_area(geometry: Geometry) -> int:
+    """Pixels of a tile of whose sides two thirds are output: 2.25 times the work, and soon done."""
+    return (6 * geometry.halo) ** 2
+
+
 def plan_image(
-    height: Int, width: Int, max_area: int, geometry: Geometry, xp: Any = None
+    height: Int, width: Int, max_area: Int, geometry: Geometry, xp: Any = None
 ) -> tuple[Axis, Axis]:
     """Finds the tiling of an image with the least work among all tilings of bounded memory.
 
@@ -225,7 +230,8 @@ def plan_image(
     Args:
         height: height of the image in pixels, an int or an int32 scalar tensor; at least 1.
         width: width of the image in pixels, an int or an int32 scalar tensor; at least 1.
-        max_area: largest input of a tile in pixels, at least `smallest_area(geometry)`.
+        max_area: largest input of a tile in pixels, at least `smallest_area(geometry)`, an int or an int32
+            scalar tensor, which is not checked.
         geometry: geometry of the network.
         xp: the module that computes: `tensorflow` returns tensors; None: numpy.
 
@@ -235,7 +241,7 @@ def plan_image(
     Raises:
         ValueError: `max_area` is too small.
     """
-    if max_area < smallest_area(geometry):
+    if isinstance(max_area, int) and max_area < smallest_area(geometry):
         raise ValueError(f"max_area must be at least {smallest_area(geometry)} pixels. Received: {max_area=}")
     xp = xp or importlib.import_module("numpy")
     arange = xp.arange if hasattr(xp, "arange") else xp.range

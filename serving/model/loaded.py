@@ -117,7 +117,7 @@ class LoadedModel:
     ) -> dict[str, tf.Tensor]:
         """Answers for one image; other requests take their turns between its tiles."""
         tile, end = (getattr(self._steps, f"{name}_{part}") for part in ("tile", "end"))
-        begun = work.run(lambda: self._steps.begin(image, tf.constant(called)))
+        begun = work.run(lambda: self._steps.begin(image, tf.constant(called), tf.constant(work.fine)))
         seen, mean, stddev = begun["pixels"], begun["mean"], begun["stddev"]
         rows, columns = int(begun["rows"]), int(begun["columns"])
         height, width = seen.shape[:2]
@@ -126,7 +126,7 @@ class LoadedModel:
         for i in range(rows):
             left = 0
             for j in range(columns):
-                index = tf.constant(i), tf.constant(j)
+                index = tf.constant(i), tf.constant(j), begun["area"]
                 predict = functools.partial(tile, seen, mean, stddev, *index)
                 part = work.take_turn(predict, pixels // (rows * columns)).numpy()  # [h, w, K]
                 if joined is None:

@@ -1,15 +1,18 @@
 """Which request runs next, and how one is ended: requests run in steps, which take turns.
 
 The one with the fewest pixels left is next, so that a small image does not wait behind large ones; a tiny one
-does not even wait for the end of the tile of a large one. So that no large one is passed over for ever, the
-oldest is next once three times the work of its step went before it.
+does not even wait for the end of the tile of a large one. For a while after it the tiles of large ones are
+fine, and their operations short. So that no large one is passed over for ever, the oldest is next once three
+times the work of its step went before it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -20,6 +23,7 @@ T = TypeVar("T")
 PATIENCE = 3  # how many times its own step the oldest request lets go before it
 SMALL = 1 << 20  # pixels up to which a request is small
 TINY = 1 << 18  # pixels up to which it runs beside another: a part of a second of the cores
+FINE_SECONDS = 30.0  # after a tiny request, for which the tiles of larger ones are fine
 PAUSE_SECONDS = 10.0  # that large requests wait at most while a version is loaded
 LEAST = 1 << 16  # pixels that a step counts for at least: the smallest image costs some time, too
 _ages = itertools.count()
@@ -45,6 +49,11 @@ class Work:
         self._turns, self._cancelled = turns, False
         self._lock = threading.Lock()
         self._manager: cancellation.CancellationManager | None = None
+
+    @property
+    def fine(self) -> bool:
+        """Whether its steps had better be short: it is not tiny, and requests come that are."""
+        return self.pixels > TINY and self._turns is not None and self._turns.tiny_lately
 
     def cancel(self) -> None:
         """Ends the work: at the next operation of TensorFlow, or where it waits."""
@@ -139,6 +148,12 @@ class Turns:
         self._order = Order()
         self._running: list[Work] = []
         self._only_small = False
+        self._tiny_until = -math.inf
+
+    @property
+    def tiny_lately(self) -> bool:
+        """Whether a tiny request came in the last half minute."""
+        return time.monotonic() < self._tiny_until
 
     @contextlib.contextmanager
     def only_small(self) -> Iterator[None]:
@@ -167,6 +182,8 @@ class Turns:
             Cancelled: the work was cancelled meanwhile.
         """
         with self._lock:
+            if work.pixels <= TINY:
+                self._tiny_until = time.monotonic() + FINE_SECONDS
             work.woken.clear()
             self._order.add(work)
             self._grant()

@@ -121,9 +121,9 @@ class Segmenter(tf.Module):
         self._logits = lambda x: traced(x)
         # Signatures share these traces, too: what they add is small, so that a model is exported and loaded
         # in less time. A client's tensors are no integers.
-        self.begin = _traced_once(self._begin, channels, [])
         constants, number = tf.TensorSpec([channels], tf.float32), tf.TensorSpec([], tf.int32)
-        self.tile = _traced_once(self._tile, channels, [constants, constants, number, number])
+        self.begin = _traced_once(self._begin, channels, [number])
+        self.tile = _traced_once(self._tile, channels, [constants, constants, number, number, number])
         pixels = [tf.TensorSpec([None, None, channels], tf.uint16)]
         self.class_indices_fn = tf.function(self.class_indices, input_signature=pixels, autograph=False)
         predict = tf.function(
@@ -182,7 +182,8 @@ class Segmenter(tf.Module):
         Returns:
             The converted output, [H, W, K].
         """
-        seen, mean, stddev, rows, cols = self.begin(pixels)
+        area = tf.constant(self.max_area)
+        seen, mean, stddev, rows, cols = self.begin(pixels, area)
         convert, kind = self.of_tiles(finish, dtype, of_probabilities)
 
         def strip(i: tf.Tensor) -> tf.Tensor:
@@ -190,18 +191,21 @@ class Segmenter(tf.Module):
 
             def part(j: tf.Tensor) -> tf.Tensor:
                 # [w, h, K]: tiles are joined along the first axis
-                return tf.transpose(convert(self.tile(seen, mean, stddev, i, j)), [1, 0, 2])
+                return tf.transpose(convert(self.tile(seen, mean, stddev, i, j, area)), [1, 0, 2])
 
             return tf.transpose(_join(cols, part, kind), [1, 0, 2])  # [h, >= W, K]
 
         joined = _join(rows, strip, kind)[: tf.shape(seen)[0], : tf.shape(seen)[1]]
         return self.end(joined, tf.shape(pixels)[0], tf.shape(pixels)[1], finish, dtype)
 
-    def _begin(self, pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _begin(
+        self, pixels: tf.Tensor, area: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """What is done once for an image, before its tiles.
 
         Args:
             pixels: the image, [H, W, channels].
+            area: largest input of a tile in pixels.
 
         Returns:
             The image as the network sees it, [scaled H, scaled W, channels]; mean and standard deviation for
@@ -209,11 +213,17 @@ class Segmenter(tf.Module):
         """
         seen = resize_image(pixels, self.scale)
         mean, stddev = self._constants or moments(pixel_sums(seen))  # [channels] each
-        rows, cols = self._plan(tf.shape(seen))
+        rows, cols = self._plan(tf.shape(seen), area)
         return seen, tf.convert_to_tensor(mean), tf.convert_to_tensor(stddev), rows.count, cols.count
 
     def _tile(
-        self, seen: tf.Tensor, mean: tf.Tensor, stddev: tf.Tensor, i: tf.Tensor, j: tf.Tensor
+        self,
+        seen: tf.Tensor,
+        mean: tf.Tensor,
+        stddev: tf.Tensor,
+        i: tf.Tensor,
+        j: tf.Tensor,
+        area: tf.Tensor,
     ) -> tf.Tensor:
         """What the tile of row i and column j contributes to the network's output: [h, w, classes].
 
@@ -223,9 +233,10 @@ class Segmenter(tf.Module):
             stddev: standard deviation for the normalisation, [channels].
             i: index of the row of tiles.
             j: index of the column of tiles.
+            area: largest input of a tile in pixels, the same for all tiles of an image.
         """
         geometry, shape = self.geometry, tf.shape(seen)
-        rows, cols = self._plan(shape)
+        rows, cols = self._plan(shape, area)
         context = seen
         for axis, (index, side, size) in enumerate(((i, rows, shape[0]), (j, cols, shape[1]))):
             mirrored = tiling.mirror_index(-geometry.halo, side.padded_size(geometry), size, tf)
@@ -235,9 +246,9 @@ class Segmenter(tf.Module):
         outputs = self._logits(((x - mean) / stddev)[None])[0]  # [out h, out w, classes]
         return outputs[: rows.kept(i, geometry), : cols.kept(j, geometry)]
 
-    def _plan(self, shape: tf.Tensor) -> tuple[tiling.Axis, tiling.Axis]:
+    def _plan(self, shape: tf.Tensor, area: tf.Tensor) -> tuple[tiling.Axis, tiling.Axis]:
         """The tiles along the height and along the width of an image."""
-        return tiling.plan_image(shape[0], shape[1], self.max_area, self.geometry, tf)
+        return tiling.plan_image(shape[0], shape[1], area, self.geometry, tf)
 
     def of_tiles(
         self, finish: PerTensor, dtype: tf.DType | np.dtype, of_probabilities: bool

@@ -3,7 +3,8 @@
 A call of a SavedModel ends when it ends. So the exported model holds, as its attribute `steps`, functions
 that together are a signature: `begin` decodes an image, `<signature>_tile` predicts one of its tiles, and
 `<signature>_end` encodes what the tiles gave. They are the parts that the signature itself consists of, so
-both give the same bytes. They are no signatures: no server offers them to clients.
+both give the same bytes. Who has something else to do soon may ask `begin` for fine tiles: that changes
+probabilities by float rounding alone. They are no signatures: no server offers them to clients.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from unet.export.graph import PerTensor, Segmenter
+from unet.tiling import fine_area
 
 
 class Answer(NamedTuple):
@@ -53,11 +55,14 @@ class Steps(tf.Module):
         super().__init__(name="steps")
         text = tf.TensorSpec([], tf.string)
         number = tf.TensorSpec([], tf.int32)
+        smaller = min(segmenter.max_area, fine_area(segmenter.geometry))
 
-        def begin(encoded: tf.Tensor, name: tf.Tensor) -> dict[str, tf.Tensor]:
+        def begin(encoded: tf.Tensor, name: tf.Tensor, fine: tf.Tensor) -> dict[str, tf.Tensor]:
             pixels = decode(encoded, name)  # [H, W, channels]
-            seen, mean, stddev, rows, columns = segmenter.begin(pixels)
+            area = tf.where(fine, smaller, segmenter.max_area)
+            seen, mean, stddev, rows, columns = segmenter.begin(pixels, area)
             return {
+                "area": area,
                 "pixels": seen,  # [scaled H, scaled W, channels]
                 "mean": mean,
                 "stddev": stddev,
@@ -67,7 +72,7 @@ class Steps(tf.Module):
                 "width": tf.shape(pixels)[1],
             }
 
-        self.begin = _function(begin, text, text)
+        self.begin = _function(begin, text, text, tf.TensorSpec([], tf.bool))
         seen = tf.TensorSpec([None, None, segmenter.channels], tf.uint16)
         constants = tf.TensorSpec([segmenter.channels], tf.float32)
         for signature, answer in answers.items():
@@ -83,7 +88,8 @@ class Steps(tf.Module):
                 found = segmenter.end(joined, height, width, answer.finish, answer.dtype)  # [H, W, K]
                 return {answer.name: answer.encode(found)}
 
-            setattr(self, f"{signature}_tile", _function(tile, seen, constants, constants, number, number))
+            numbers = number, number, number
+            setattr(self, f"{signature}_tile", _function(tile, seen, constants, constants, *numbers))
             setattr(self, f"{signature}_end", _function(end, joined, number, number))
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from serving.errors import Refused
 from serving.model.loaded import LoadedModel
 from serving.model.turns import Cancelled, Work
-from tests.serving.conftest import encoded, noise
+from tests.serving.conftest import ROOMY, encoded, noise
 
 TAKES = "input 'x' takes float32 of shape [any, 2]"
 
@@ -141,6 +141,21 @@ def test_the_tiles_of_an_exported_model_take_turns_and_give_the_bytes_of_the_sig
     assert {key: value.tolist() for key, value in answer.items()} == {
         key: value.numpy().tolist() for key, value in whole.items()
     }
+
+
+class Fine(Stopping):
+    """Tiny requests take turns with it."""
+
+    fine = True
+
+
+def test_beside_tiny_requests_a_large_image_has_fine_tiles_and_the_same_mask(exported: dict[int, Path]):
+    model, image = LoadedModel(exported[ROOMY], 10**6), encoded(noise(300, 200))
+    works = Stopping(), Fine()
+    whole, fine = (model.call("serving_default", {"image_bytes": [image]}, work) for work in works)
+    assert works[0].turns == 1
+    assert works[1].turns > 4
+    assert whole == fine
 
 
 def test_a_large_image_ends_at_the_tile_at_which_it_is_cancelled(exported: dict[int, Path]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,48 +17,71 @@ from unet.network import create_unet
 from unet.tiling import Geometry, smallest_area
 
 
-@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, 0.5)])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Normalises each image by itself and cuts it into small tiles; of another scale, or a threshold, too."""
-    path = tmp_path_factory.mktemp("model") / "1"
+def exported(folder: Path, scale: float, threshold: float | None, area: int) -> Any:
+    """A loaded model that normalises each image by itself."""
+    path = folder / "1"
     geometry = Geometry(DEPTH)
-    scale, threshold = request.param
     trained, values = network(1), [*VALUES]
     if threshold is not None:
         shape = (None, None, 1)
         trained = create_unet(shape, classes=2, base_filters=4, depth=DEPTH, activation=None)
         values = [*VALUES[:2]]
-    area = smallest_area(geometry)
     whole = Segmenter(trained, geometry, 1, None, None, values, area, scale, threshold=threshold)
     export(whole, path)
     return tf.saved_model.load(str(path))
+
+
+@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, 0.5)])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Cuts an image into small tiles; of another scale, or a threshold, too."""
+    scale, threshold = request.param
+    return exported(tmp_path_factory.mktemp("model"), scale, threshold, smallest_area(Geometry(DEPTH)))
+
+
+def in_steps(model: Any, signature: str, image: bytes, fine: bool) -> tuple[dict[str, tf.Tensor], int]:
+    """The answer for one image, and the number of its tiles."""
+    found = model.steps.begin(tf.constant(image), tf.constant("element 0"), tf.constant(fine))
+    tile, rows, columns = (
+        getattr(model.steps, f"{signature}_tile"),
+        *(range(int(found[key])) for key in ("rows", "columns")),
+    )
+    constants = [found[key] for key in ("pixels", "mean", "stddev")]
+    parts = [
+        np.concatenate([tile(*constants, tf.constant(i), tf.constant(j), found["area"]) for j in columns], 1)
+        for i in rows
+    ]
+    height, width = found["pixels"].shape[:2]
+    joined = tf.constant(np.concatenate(parts)[:height, :width])
+    answer = getattr(model.steps, f"{signature}_end")(joined, found["height"], found["width"])
+    return answer, len(rows) * len(columns)
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "colored", "probabilities"])
 def test_the_steps_give_the_bytes_of_the_signature(model: Any, signature: str) -> None:
     counts = []
     for image in (png(noise(70, 95, 1)), pillow(noise(41, 33, 3), "JPEG"), png(noise(1, 1, 1))):
-        found = model.steps.begin(tf.constant(image), tf.constant("element 0"))
-        tile, rows, columns = (
-            getattr(model.steps, f"{signature}_tile"),
-            *(range(int(found[key])) for key in ("rows", "columns")),
-        )
-        constants = [found[key] for key in ("pixels", "mean", "stddev")]
-        parts = [
-            np.concatenate([tile(*constants, tf.constant(i), tf.constant(j)) for j in columns], 1)
-            for i in rows
-        ]
-        height, width = found["pixels"].shape[:2]
-        joined = tf.constant(np.concatenate(parts)[:height, :width])
-        answer = getattr(model.steps, f"{signature}_end")(joined, found["height"], found["width"])
+        answer, tiles = in_steps(model, signature, image, fine=False)
         (name,) = answer
         whole = model.signatures[signature](image_bytes=tf.constant([image]))[name]
         assert np.array_equal(answer[name], whole[0])
-        counts.append(len(rows) * len(columns))
+        counts.append(tiles)
     assert counts[0] > 1
     assert counts[-1] == 1
 
 
+def test_fine_tiles_are_more_and_the_probabilities_are_the_same(tmp_path: Path) -> None:
+    model = exported(tmp_path, 1.0, None, 2**22)
+    image = png(noise(150, 95, 1))
+    (whole, one), (fine, many) = (in_steps(model, "probabilities", image, fine) for fine in (False, True))
+    assert one == 1
+    assert many > 1
+    (name,) = whole
+    for encoded, other in zip(whole[name].numpy(), fine[name].numpy(), strict=True):
+        values = [tf.io.decode_png(each, dtype=tf.uint16).numpy().astype(int) for each in (encoded, other)]
+        assert np.ptp(values[0]) > 1000
+        assert abs(values[0] - values[1]).max() <= 2  # of 65535
+
+
 def test_a_bad_image_is_refused_by_the_name_it_is_given(model: Any) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="picture 7"):
-        model.steps.begin(tf.constant(b"no image"), tf.constant("picture 7"))
+        model.steps.begin(tf.constant(b"no image"), tf.constant("picture 7"), tf.constant(False))
