@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -29,8 +30,10 @@ def main() -> int:
         )
         listen(settings.host, settings.grpc_port, "--grpc-port").close()  # a check: gRPC binds it later
         print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
+        gc.disable()  # what is imported stays: Python need not look through it again and again as it grows
         from serving.server import serve  # takes seconds, so only after all checks
 
+        gc.enable()
         asyncio.run(serve(settings, listener, watched))
     except OSError as error:
         print(f"serving: {error}", file=sys.stderr)
