@@ -1,46 +1,57 @@
 // The chosen files: what is sent of them, and how they are shown.
 
-import { asPlainPng, decodePng, isPng, kindOf } from "./png.js";
+import { asPlainPng, decodePng, encodePng, isPng, kindOf } from "./png.js";
 import { Refusal } from "./server.js";
+import { decodeTiff, isTiff } from "./tiff.js";
 
 const [BLACK, WHITE] = [0.01, 0.997]; // shares of the values below what is shown as black, as white
 
 /**
- * Opens a file: `{ bitmap, deep, sent, note }`. The bitmap is upright, as the model answers, and null where
- * the browser cannot show the file; `deep` says that its values have 16 bits; `sent` is what goes to the
- * server, and `note` says what was changed about it.
+ * Opens a file: `{ bitmap, exact, sent, note }`. The bitmap is upright, as the model answers, and null where
+ * the browser cannot show the file; `exact` gives the values of an image of 16 bits, and is null for others;
+ * `sent` is what goes to the server, and `note` says what was changed about it.
  */
 export async function open(file) {
   const head = new Uint8Array(await file.slice(0, 26).arrayBuffer().catch(() => {
     throw new Refusal("The file cannot be read.");
   }));
+  if (isTiff(head)) return openTiff(file);
   const bitmap = await createImageBitmap(file).catch(() => null);
   const jpeg = { depth: 8, plain: head[0] === 0xff && head[1] === 0xd8 };
   const { depth, plain } = isPng(head) ? kindOf(head) : jpeg;
-  const deep = plain && depth === 16;
+  const exact = plain && depth === 16 ? () => decodePng(file) : null;
   // Grey and RGB, PNG or JPEG, go to the server byte for byte; of these it takes no other.
-  if (plain) return { bitmap, deep, sent: async () => file, note: "" };
+  if (plain) return { bitmap, exact, sent: async () => file, note: "" };
   const note = "It was sent as an RGB PNG, without transparency.";
-  if (bitmap) return { bitmap, deep, sent: () => asPlainPng(bitmap), note };
-  if (isTiff(head)) {
-    throw new Refusal("This is a TIFF, which this page cannot read: save it as a PNG of 8 or 16 bits.");
-  }
+  if (bitmap) return { bitmap, exact, sent: () => asPlainPng(bitmap), note };
   throw new Refusal("This browser cannot read it as an image.");
 }
 
-function isTiff(head) {
-  const start = String.fromCharCode(...head.subarray(0, 4));
-  return ["II*\0", "MM\0*", "II+\0", "MM\0+"].includes(start); // the last two of more than 4 GB
+async function openTiff(file) {
+  const values = await decodeTiff(file);
+  const { width, height, channels, data, pages } = values;
+  const deep = data instanceof Uint16Array;
+  const shown = new ImageData(width, height);
+  for (let i = 0; i < width * height; i++) {
+    for (let c = 0; c < 3; c++) shown.data[4 * i + c] = data[i * channels + (c % channels)] >> (deep ? 8 : 0);
+    shown.data[4 * i + 3] = 255;
+  }
+  return {
+    bitmap: await createImageBitmap(shown),
+    exact: deep ? async () => values : null,
+    sent: () => encodePng(values),
+    note: `It was sent as a PNG of the same values${pages > 1 ? `, the first of ${pages} pages` : ""}.`,
+  };
 }
 
-/** The image with its contrast stretched, on a canvas; of 16 bits all are looked at. */
-export async function stretched(file, bitmap, deep) {
+/** The image with its contrast stretched, on a canvas, by its values as they are where `exact` gives them. */
+export async function stretched(bitmap, exact) {
   const { width, height } = bitmap;
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   const shown = context.getImageData(0, 0, width, height);
-  const exact = deep ? await decodePng(file) : null;
-  if (exact && exact.width === width && exact.height === height) fill(shown.data, exact);
+  const values = exact && (await exact());
+  if (values && values.width === width && values.height === height) fill(shown.data, values);
   else fill(shown.data, { channels: 4, data: shown.data });
   context.putImageData(shown, 0, 0);
   return context.canvas;

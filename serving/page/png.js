@@ -79,19 +79,27 @@ export async function asPlainPng(bitmap) {
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
-  const rows = new Uint8Array(height * (1 + 3 * width)); // each row begins with its filter, 0: none
-  for (let y = 0, from = 0, to = 0; y < height; y++) {
-    to++;
-    for (let x = 0; x < width; x++, from += 4, to += 3) {
-      rows[to] = data[from];
-      rows[to + 1] = data[from + 1];
-      rows[to + 2] = data[from + 2];
-    }
+  const rgb = new Uint8Array(width * height * 3);
+  for (let from = 0, to = 0; to < rgb.length; from += 4, to += 3) {
+    rgb[to] = data[from];
+    rgb[to + 1] = data[from + 1];
+    rgb[to + 2] = data[from + 2];
   }
+  return encodePng({ width, height, channels: 3, data: rgb });
+}
+
+/** The PNG of what `decodePng` returns. */
+export async function encodePng({ width, height, channels, data }) {
+  const deep = data instanceof Uint16Array;
+  const bytes = deep ? apart(data) : data;
+  const length = bytes.length / height;
+  const rows = new Uint8Array(height * (1 + length)); // each row begins with its filter, 0: none
+  for (let y = 0; y < height; y++) rows.set(bytes.subarray(y * length, (y + 1) * length), y * (length + 1) + 1);
   const header = new DataView(new ArrayBuffer(13));
   header.setUint32(0, width);
   header.setUint32(4, height);
-  header.setUint16(8, 0x0802); // 8 bits, RGB
+  header.setUint8(8, deep ? 16 : 8);
+  header.setUint8(9, Number(Object.keys(VALUES).find((type) => VALUES[type] === channels)));
   const zlib = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
   const parts = [
     new Uint8Array(START),
@@ -100,6 +108,12 @@ export async function asPlainPng(bitmap) {
     ...chunk("IEND", new Uint8Array()),
   ];
   return new Blob(parts, { type: "image/png" });
+}
+
+function apart(values) {
+  const bytes = new Uint8Array(2 * values.length);
+  for (let i = 0; i < values.length; i++) [bytes[2 * i], bytes[2 * i + 1]] = [values[i] >> 8, values[i] & 255];
+  return bytes;
 }
 
 function chunk(name, data) {

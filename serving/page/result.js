@@ -14,7 +14,7 @@ export class Result {
   image = null;
   #served;
   #viewer;
-  #shown = {}; // of the image: bitmap, deep, sent, sorted, stretched, tint, maps (PNGs), map (that of mapOf)
+  #shown = {}; // of the image: bitmap, exact, sent, sorted, stretched, tint, maps (PNGs), map (that of mapOf)
   #turn = 0; // what a later image has overtaken is not shown
   #drawing = 0; // nor what a later setting has overtaken
   #hidden = new Set(); // names of classes
@@ -87,7 +87,7 @@ export class Result {
     element("for-opacity").hidden = view !== "overlay" && view !== PROBABILITIES;
     element("for-contrast").hidden = view === "mask" || !bitmap;
     element("opacity").value = this.#opacities[view] ?? 100;
-    element("contrast").checked = this.#contrast ?? this.#shown.deep ?? false;
+    element("contrast").checked = this.#contrast ?? Boolean(this.#shown.exact);
     document.querySelector("output[for=from]").textContent = Number(element("from").value).toFixed(2);
     document.querySelector("output[for=opacity]").textContent = `${element("opacity").value} %`;
     element("view").setAttribute("aria-label", `${LABELS[view]} of ${this.image.name}`);
@@ -122,9 +122,9 @@ export class Result {
   }
 
   async #picture() {
-    const { bitmap, deep } = this.#shown;
+    const { bitmap, exact } = this.#shown;
     if (!element("contrast").checked) return bitmap;
-    return (this.#shown.stretched ??= await stretched(this.image.file, bitmap, deep));
+    return (this.#shown.stretched ??= await stretched(bitmap, exact));
   }
 
   // The probabilities of the chosen class, asked for once for each image.

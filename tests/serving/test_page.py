@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from tests.browser import Browser, browser
@@ -73,7 +74,7 @@ def test_what_cannot_be_read_is_told_beside_it_and_the_others_go_on(
     cut, cmyk, tiff, words = (tmp_path / name for name in ("cut.png", "cmyk.jpg", "stack.tif", "words.txt"))
     cut.write_bytes(two[0].read_bytes()[:900])
     Image.new("CMYK", (8, 8)).save(cmyk)
-    Image.fromarray(noise(8, 8)).save(tiff)
+    Image.fromarray(noise(8, 8).astype(np.float32)).save(tiff)
     words.write_text("no image")
     found = choose(page, two[0], cut, cmyk, tiff, words, two[1])
     assert [row[1] for row in found] == ["done", "failed", "failed", "failed", "failed", "done"]
@@ -83,7 +84,10 @@ def test_what_cannot_be_read_is_told_beside_it_and_the_others_go_on(
     _, answer = single.predict({"instances": [b64(cmyk.read_bytes())]})
     assert found[2][2] == f"The server refuses it: {answer['error'].removeprefix('element 0: ')}."
     assert "components of this JPEG: 4" in found[2][2]
-    assert found[3][2].startswith("This is a TIFF, which this page cannot read: ")
+    assert found[3][2] == (
+        "Of TIFFs this page reads grey and RGB of 8 or 16 bits; this one has 32 bits for a value: "
+        "save it as a PNG."
+    )
     assert found[4][2] == "This browser cannot read it as an image."
     assert text(page, "count") == "2 of 6 done, 4 refused"
     assert text(page, "message").startswith("6 of 6: second.png: nucleus ")
@@ -202,6 +206,22 @@ def test_what_the_model_does_not_take_is_sent_as_plain_rgb(page: Browser, single
     assert choose(page, path)[0][2].endswith(" It was sent as an RGB PNG, without transparency.")
     mask = np.asarray(Image.open(io.BytesIO(single.mask(encoded(rgb)))))
     assert [row[1] for row in legend(page)] == [f"{(mask == value).sum():,}" for value in VALUES[1]]
+
+
+def test_a_tiff_is_sent_as_a_png_of_its_values(page: Browser, single: Server, tmp_path: Path):
+    image = noise(30, 50).astype(np.uint16) * 199
+    path, cut, packed = (tmp_path / name for name in ("stack.tif", "cut.tif", "packed.tif"))
+    tifffile.imwrite(path, np.stack([image, image // 2]), photometric="minisblack")
+    cut.write_bytes(path.read_bytes()[:900])
+    Image.fromarray(noise(8, 8)).save(packed, compression="tiff_lzw")
+    damaged = bytearray(packed.read_bytes())
+    damaged[8:20] = bytes(range(250, 238, -1))  # its words are not
+    packed.write_bytes(damaged)
+    found = choose(page, path, cut, packed)
+    assert found[0][2].endswith(" It was sent as a PNG of the same values, the first of 2 pages.")
+    mask = np.asarray(Image.open(io.BytesIO(single.mask(encoded(image)))))
+    assert [row[1] for row in legend(page)] == [f"{(mask == value).sum():,}" for value in VALUES[1]]
+    assert [row[2] for row in found[1:]] == ["The TIFF is damaged or cut short."] * 2
 
 
 def test_the_order_of_the_focus(page: Browser, two: list[Path]):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -176,6 +177,51 @@ def test_png_files_are_read_to_the_bit(page: Browser):
         )
         assert (found["height"], found["width"]) == image.shape[:2]
         np.testing.assert_array_equal(np.reshape(found["data"], image.shape), image)
+
+
+TIFFS: list[dict[str, Any]] = [
+    {"compression": packed, "predictor": predictor, "tile": tile, "byteorder": order, "rowsperstrip": rows}
+    for packed, predictor, tile, order, rows in (
+        (None, False, None, "<", None),
+        (None, False, (16, 32), ">", None),
+        ("lzw", False, None, "<", 50),
+        ("lzw", True, (64, 48), ">", None),
+        ("zlib", True, None, ">", 50),
+        ("zlib", False, (64, 48), "<", None),
+        ("packbits", False, None, "<", None),
+    )
+]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_tiff_files_are_read_to_the_bit(page: Browser, tmp_path: Path, kind: type, channels: int):
+    noise = np.random.default_rng(1).integers(0, np.iinfo(kind).max + 1, (73, 111, channels), kind)
+    noise[:40] = noise[3]  # words that come again
+    image = noise if channels == 3 else noise[..., 0]
+    for stored in TIFFS:
+        tifffile.imwrite(
+            tmp_path / "image.tif", image, photometric="rgb" if channels == 3 else None, **stored
+        )
+        found = page.run(
+            "return import('./tiff.js').then(({ decodeTiff }) => decodeTiff(new Blob([new Uint8Array("
+            "arguments[0])]))).then((found) => ({ ...found, data: [...found.data] }))",
+            [*(tmp_path / "image.tif").read_bytes()],
+        )
+        assert (found["height"], found["width"], found["pages"]) == (73, 111, 1)
+        np.testing.assert_array_equal(np.reshape(found["data"], image.shape), image, str(stored))
+
+
+def test_a_tiff_is_shown_with_its_contrast_stretched(page: Browser, tmp_path: Path):
+    image = (np.arange(40 * 60, dtype=np.uint16).reshape(SIZE) + 100) % 4096
+    tifffile.imwrite(tmp_path / "deep.tif", image)
+    choose(page, tmp_path / "deep.tif")
+    page.click("#list li:nth-child(2) button")
+    wait_for(lambda: text(page, "title") == "deep.tif" and page.run("return contrast.checked"))
+    view(page, "image")
+    low, high = np.percentile(image, [1, 99.7])
+    expected = np.clip((image - low) / (high - low), 0, 1) * 255
+    assert abs(pixels(page, *SIZE)[..., 0] - expected).max() <= 1
 
 
 def test_masks_of_16_bits_and_in_colour(page: Browser):
