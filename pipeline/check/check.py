@@ -18,6 +18,7 @@ from unet.dataset.pairing import lists_beside
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
 from unet.dataset.settings import ReadSettings
+from unet.dataset.split_lists import find_lists
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.capacity import cores
@@ -89,6 +90,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         training_time(proposed, config),
         None if problems else estimate(facts, split_of, config, channels),
         _not_read(config.data, samples),
+        _lists(config.data, samples),
     )
 
 
@@ -97,6 +99,12 @@ def _not_read(data: Path, samples: Sequence[Sample]) -> list[str]:
     if any(sample.split for sample in samples):
         return []
     return [path.relative_to(data).as_posix() for path in lists_beside(data)]
+
+
+def _lists(data: Path, samples: Sequence[Sample]) -> str:
+    """The lists in a data folder that declare the splits, in words; empty if none do."""
+    lists = find_lists(data, samples)
+    return str(lists) if lists and lists.samples == samples else ""
 
 
 def inspected(

@@ -104,6 +104,7 @@ class Report:
         training_time: duration of a training with the proposals, as a multiple of the current one.
         estimate: the needs of a run on the images; None if they cannot be used.
         not_read: files beside the images that list splits and are not read.
+        lists: the lists that declare the splits, in words; empty if none do.
     """
 
     data: Path
@@ -116,6 +117,7 @@ class Report:
     training_time: float
     estimate: Estimate | None
     not_read: list[str] = dataclasses.field(default_factory=list)
+    lists: str = ""
 
     @property
     def ok(self) -> bool:
@@ -266,6 +268,8 @@ def _summary_lines(report: Report) -> list[str]:
     if summary.splits:
         order = [split for split in (*SPLITS, SERVING, "left out") if split in summary.splits]
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
+    if report.lists:
+        lines.append(f"Lists:   {report.lists}; what no list names is not used")
     for copy, kept in report.copies[:_LISTED]:
         lines.append(f"Left out: {copy}, the same image as {kept}, which is in another split")
     if len(report.copies) > _LISTED:
