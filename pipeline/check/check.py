@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.check.estimates import estimate
 from pipeline.check.findings import DataSummary, Report
 from pipeline.check.proposals import propose, training_time
+from pipeline.check.sequences import membranes
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
@@ -75,10 +76,12 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         found = f"{example} has {strange[0]} channels, the network is to see {channels}"
         advice = "choose channels that all images have: --set 'use_channels=[...]'"
         problems.append(Problem(str(config.data), found, advice, of_the_set=True))
-    proposed = []
+    proposed, like_isbi = [], False
     if proposals and split_of and not problems:
         usable = {fact.name for fact in facts}
-        proposed = propose([s for s in samples if s.name in usable], facts, settings, config)
+        used = [s for s in samples if s.name in usable]
+        proposed = propose(used, facts, settings, config)
+        like_isbi = not config.segment_scores and membranes(used, facts, settings)
     return Report(
         config.data,
         problems,
@@ -91,6 +94,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         None if problems else estimate(facts, split_of, config, channels),
         _not_read(config.data, samples),
         _lists(config.data, samples),
+        like_isbi,
     )
 
 

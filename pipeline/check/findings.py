@@ -105,6 +105,7 @@ class Report:
         estimate: the needs of a run on the images; None if they cannot be used.
         not_read: files beside the images that list splits and are not read.
         lists: the lists that declare the splits, in words; empty if none do.
+        like_isbi: whether the images look like those of the profile isbi2012; see `sequences.membranes`.
     """
 
     data: Path
@@ -118,6 +119,7 @@ class Report:
     estimate: Estimate | None
     not_read: list[str] = dataclasses.field(default_factory=list)
     lists: str = ""
+    like_isbi: bool = False
 
     @property
     def ok(self) -> bool:
@@ -281,6 +283,9 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(
             "          column split of a manifest.csv (image,mask,split), or into train/, val/, test/"
         )
+    if report.like_isbi:
+        lines.append("Alike:   grey slices, cells parted by thin lines: --profile isbi2012 is for such, too,")
+        lines.append("         another way to train than what is proposed, with settings of its own")
     if report.estimate:
         lines.append(f"A run:   {report.estimate}")
     return lines
