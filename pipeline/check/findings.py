@@ -24,6 +24,7 @@ from pipeline.terminal.command import command, without_settings
 from pipeline.terminal.console import make_console
 from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
+from unet.masks.background import question
 from unet.masks.values import MaskStats
 
 _LISTED = 6  # sizes or names that the summary lists; it counts the others
@@ -233,7 +234,17 @@ def _print_commands(report: Report, given: Sequence[str], console: Console) -> N
     for setting in list(settings)[:3]:
         names = [word.partition("=")[0] for word in shlex.split(setting)[1::2]]
         line = f"  {command('check', *without_settings(given, names))} {setting}"
-        console.print(_printable(line), markup=False, soft_wrap=True)
+        for answer in _backgrounds(setting, given):
+            console.print(_printable(f"{line}{answer}"), markup=False, soft_wrap=True)
+
+
+def _backgrounds(setting: str, given: Sequence[str]) -> list[str]:
+    """What the line of a setting may end with: the answers about the background, where it would be asked."""
+    values = profile.parse_overrides(shlex.split(setting)[1::2])
+    answered = "background" in values or any(word.startswith("background=") for word in given)
+    if answered or "classes" not in values or not question(values["classes"]):
+        return [""]
+    return [" --set background=first", " --set background=none"]
 
 
 def _summary_lines(report: Report) -> list[str]:

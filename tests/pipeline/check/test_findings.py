@@ -123,3 +123,21 @@ def test_masks_that_show_0_as_white_are_named(tmp_path: Path) -> None:
     assert report.ok
     assert "6 of one bit show 0 as white" in printed(report, width=120)
     assert report.summary.class_shares["background"] > 0.5
+
+
+def test_classes_without_a_background_are_proposed_with_both_answers(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    for path in (tmp_path / "masks").iterdir():
+        mask = np.asarray(Image.open(path)) // 255
+        mask[:3] = 2
+        Image.fromarray(mask).save(path)
+    (tmp_path / "classes.json").write_text(json.dumps({"road": 0, "car": 1, "sky": 2}))
+    report = run(tmp_path)
+    lines = [line for line in printed(report, 400).splitlines() if "run_pipeline.py check" in line]
+    classes = "--set 'classes={road=0, car=1, sky=2}'"
+    assert [line.partition(" --set ")[2] for line in lines] == [
+        f"{classes[6:]} --set background={answer}" for answer in ("first", "none")
+    ]
+    given = ["--data", str(tmp_path), "--set", "background=none"]
+    [line] = [line for line in printed(report, 400, given).splitlines() if "run_pipeline.py check" in line]
+    assert line.endswith(f"--set background=none {classes}")
