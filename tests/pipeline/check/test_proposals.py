@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.check.check import check
-from pipeline.check.proposals import Proposal, training_time
+from pipeline.check.proposals import Proposal, _patch_size, training_time
 from pipeline.config.profile import load
 from pipeline.root import Root
+from unet.tiling import Geometry
 
 
 def proposed(folder: Path, **settings: Any) -> dict[str, Proposal]:
@@ -119,3 +122,25 @@ def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
     assert set(values) == {"normalize", "scale", "loss", "base_filters", "patch_size", "tile_stride", "steps"}
     assert all(p.reason for p in values.values())
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+@given(side=st.floats(1, 6000))
+@example(side=260.0)
+@example(side=512.0)
+def test_a_proposed_patch_is_legal_and_learns_from_as_much_as_the_default(
+    depth: int, stem_stride: int, side: float
+) -> None:
+    geometry = Geometry(depth, stem_stride)
+    patch, why = _patch_size(side, geometry)
+    assert geometry.is_valid_size(patch)
+    output = geometry.output_size(patch)
+    assert output >= min(round(side), 260)
+    smaller = patch - geometry.step  # would show less
+    assert smaller < geometry.smallest or geometry.output_size(smaller) < max(260, 444 - 2 * geometry.halo)
+    if "mirrored" in why:
+        assert smaller < geometry.smallest or geometry.output_size(smaller) < round(side)
+    else:
+        assert round(side) > output - geometry.step
+    load(overrides={"depth": depth, "stem_stride": stem_stride, "patch_size": patch, "tile_stride": 512})
