@@ -41,7 +41,7 @@ class DataSummary:
     counts images, too, with copies and images of no fold under "left out"; it is empty if the images cannot
     be split. `class_images` counts, for each class and split, the images that show the class.
     `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images are mixed.
-    `white_is_zero` counts the 1-bit masks that show 0 as white.
+    `white_is_zero` counts the 1-bit masks that show 0 as white. `blank` names the images of one value.
     """
 
     images: int
@@ -54,6 +54,7 @@ class DataSummary:
     class_images: dict[str, dict[str, int]]
     odd_channels: list[str]
     white_is_zero: int
+    blank: list[str]
 
     @classmethod
     def of(
@@ -87,6 +88,7 @@ class DataSummary:
             },
             odd_channels=min(by_channels[3], by_channels[1], key=len) if set(by_channels) == {1, 3} else [],
             white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
+            blank=[fact.name for fact in facts if not fact.stddev],
         )
 
 
@@ -263,9 +265,8 @@ def _summary_lines(report: Report) -> list[str]:
     depths = [f"{count} of {depth} bits" for depth, count in summary.bit_depths.items()]
     lines += [f"Sizes:   {sizes}", f"Kind:    {', '.join(kinds)}; {', '.join(depths)}"]
     if odd := summary.odd_channels:
-        more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
         kind = "Colour" if summary.channels[3] <= summary.channels[1] else "Grey"
-        lines.append(f"{kind} among the others: {', '.join(odd[:_LISTED])}{more}")
+        lines.append(f"{kind} among the others: {_some(odd)}")
         lines.append('         channels = "auto" makes all of them colour; --set channels=1 makes them grey')
     shares = [f"{name} {share:.1%}" for name, share in summary.class_shares.items()]
     if summary.ignored_share:
@@ -283,10 +284,16 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
     if report.lists:
         lines.append(f"Lists:   {report.lists}; what no list names is not used")
-    for copy, kept in report.copies[:_LISTED]:
-        lines.append(f"Left out: {copy}, the same image as {kept}, which is in another split")
-    if len(report.copies) > _LISTED:
-        lines.append(f"          and {len(report.copies) - _LISTED} more copies")
+    copies: dict[str, list[str]] = defaultdict(list)
+    for copy, kept in report.copies:
+        copies[kept].append(copy)
+    for kept, others in list(copies.items())[:_LISTED]:
+        lines.append(f"Left out: {_some(others)}, the same image as {kept}, which is in another split")
+    if len(copies) > _LISTED:
+        lines.append(f"          and copies of {len(copies) - _LISTED} more")
+    if summary.blank:
+        counted = _count(len(summary.blank), "image")
+        lines.append(f"Blank:   {counted} of one value in all pixels: {_some(summary.blank)}")
     if report.not_read:
         lines.append(
             f"Not read: {', '.join(report.not_read[:_LISTED])}; to use such splits, put them into the"
@@ -300,6 +307,11 @@ def _summary_lines(report: Report) -> list[str]:
     if report.estimate:
         lines.append(f"A run:   {report.estimate}")
     return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def _count(number: int, noun: str) -> str:

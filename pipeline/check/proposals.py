@@ -122,7 +122,8 @@ def _upright(samples: Sequence[Sample], settings: ReadSettings, config: Pipeline
 
 
 def _normalize(facts: Sequence[SampleStats]) -> tuple[str, str]:
-    means, deviations = [f.mean for f in facts], [f.stddev for f in facts]
+    seen = [f for f in facts if f.stddev] or facts  # images of one value have no exposure
+    means, deviations = [f.mean for f in seen], [f.stddev for f in seen]
     spread = statistics.pstdev(means) / max(statistics.median(deviations), 1e-6)
     text = f"the means of the images vary by {spread:.2f} of a deviation of their pixels: exposures "
     if spread > _EXPOSURES:

@@ -58,6 +58,14 @@ def test_normalize_follows_the_exposures(tmp_path: Path) -> None:
     assert proposed(tmp_path / "different")["normalize"].value == '"image"'
 
 
+def test_images_of_one_value_have_no_exposure(tmp_path: Path) -> None:
+    write_discs(tmp_path, 96, 20)
+    for i in range(6, 12):
+        Image.new("L", (96, 96), i).save(tmp_path / f"images/{i}.png")
+        Image.new("L", (96, 96)).save(tmp_path / f"masks/{i}.png")
+    assert proposed(tmp_path)["normalize"].value == '"dataset"'
+
+
 def test_windows_fit_small_images(tmp_path: Path) -> None:
     write_discs(tmp_path, 96, 20)
     patch = proposed(tmp_path)["patch_size"]
