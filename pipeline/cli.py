@@ -143,11 +143,15 @@ def further_options(options: argparse.Namespace) -> list[str]:
 def _run_or_check(options: argparse.Namespace) -> int:
     from pipeline.config import profile
 
+    doubt = None
     try:
         overrides = profile.parse_overrides(options.set)
         if options.data:
             overrides["data"] = options.data
-        config = profile.load(options.profile, overrides)
+        if options.command == "check":
+            config, doubt = profile.load_with_doubt(options.profile, overrides)
+        else:
+            config = profile.load(options.profile, overrides)
     except profile.ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
@@ -160,6 +164,7 @@ def _run_or_check(options: argparse.Namespace) -> int:
             as_json=options.json,
             skip_bad=options.skip_bad,
             arguments=_shared(options),
+            doubt=doubt,
         )
     if options.print_config:
         print(profile.to_toml(config))

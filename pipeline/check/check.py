@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.check.estimates import estimate
 from pipeline.check.findings import DataSummary, Report
 from pipeline.check.proposals import propose, training_time
+from pipeline.check.sequences import membranes
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
 from unet.dataset import splits
@@ -18,6 +19,7 @@ from unet.dataset.pairing import lists_beside
 from unet.dataset.plan import assign_splits, find, images_in_service
 from unet.dataset.sample import SERVING, Problem, Sample
 from unet.dataset.settings import ReadSettings
+from unet.dataset.split_lists import find_lists
 from unet.errors import BadInput
 from unet.images import raster
 from unet.images.capacity import cores
@@ -74,10 +76,12 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         found = f"{example} has {strange[0]} channels, the network is to see {channels}"
         advice = "choose channels that all images have: --set 'use_channels=[...]'"
         problems.append(Problem(str(config.data), found, advice, of_the_set=True))
-    proposed = []
+    proposed, like_isbi = [], False
     if proposals and split_of and not problems:
         usable = {fact.name for fact in facts}
-        proposed = propose([s for s in samples if s.name in usable], facts, settings, config)
+        used = [s for s in samples if s.name in usable]
+        proposed = propose(used, facts, settings, config)
+        like_isbi = not config.segment_scores and membranes(used, facts, settings)
     return Report(
         config.data,
         problems,
@@ -89,6 +93,8 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         training_time(proposed, config),
         None if problems else estimate(facts, split_of, config, channels),
         _not_read(config.data, samples),
+        _lists(config.data, samples),
+        like_isbi,
     )
 
 
@@ -97,6 +103,12 @@ def _not_read(data: Path, samples: Sequence[Sample]) -> list[str]:
     if any(sample.split for sample in samples):
         return []
     return [path.relative_to(data).as_posix() for path in lists_beside(data)]
+
+
+def _lists(data: Path, samples: Sequence[Sample]) -> str:
+    """The lists in a data folder that declare the splits, in words; empty if none do."""
+    lists = find_lists(data, samples)
+    return str(lists) if lists and lists.samples == samples else ""
 
 
 def inspected(

@@ -24,6 +24,7 @@ from pipeline.terminal.command import command, without_settings
 from pipeline.terminal.console import make_console
 from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import SERVING, SPLITS, Problem
+from unet.masks.background import question
 from unet.masks.values import MaskStats
 
 _LISTED = 6  # sizes or names that the summary lists; it counts the others
@@ -40,7 +41,7 @@ class DataSummary:
     counts images, too, with copies and images of no fold under "left out"; it is empty if the images cannot
     be split. `class_images` counts, for each class and split, the images that show the class.
     `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images are mixed.
-    `white_is_zero` counts the 1-bit masks that show 0 as white.
+    `white_is_zero` counts the 1-bit masks that show 0 as white. `blank` names the images of one value.
     """
 
     images: int
@@ -53,6 +54,7 @@ class DataSummary:
     class_images: dict[str, dict[str, int]]
     odd_channels: list[str]
     white_is_zero: int
+    blank: list[str]
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class DataSummary:
             },
             odd_channels=min(by_channels[3], by_channels[1], key=len) if set(by_channels) == {1, 3} else [],
             white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
+            blank=[fact.name for fact in facts if not fact.stddev],
         )
 
 
@@ -104,6 +107,8 @@ class Report:
         training_time: duration of a training with the proposals, as a multiple of the current one.
         estimate: the needs of a run on the images; None if they cannot be used.
         not_read: files beside the images that list splits and are not read.
+        lists: the lists that declare the splits, in words; empty if none do.
+        like_isbi: whether the images look like those of the profile isbi2012; see `sequences.membranes`.
     """
 
     data: Path
@@ -116,6 +121,8 @@ class Report:
     training_time: float
     estimate: Estimate | None
     not_read: list[str] = dataclasses.field(default_factory=list)
+    lists: str = ""
+    like_isbi: bool = False
 
     @property
     def ok(self) -> bool:
@@ -229,7 +236,17 @@ def _print_commands(report: Report, given: Sequence[str], console: Console) -> N
     for setting in list(settings)[:3]:
         names = [word.partition("=")[0] for word in shlex.split(setting)[1::2]]
         line = f"  {command('check', *without_settings(given, names))} {setting}"
-        console.print(_printable(line), markup=False, soft_wrap=True)
+        for answer in _backgrounds(setting, given):
+            console.print(_printable(f"{line}{answer}"), markup=False, soft_wrap=True)
+
+
+def _backgrounds(setting: str, given: Sequence[str]) -> list[str]:
+    """What the line of a setting may end with: the answers about the background, where it would be asked."""
+    values = profile.parse_overrides(shlex.split(setting)[1::2])
+    answered = "background" in values or any(word.startswith("background=") for word in given)
+    if answered or "classes" not in values or not question(values["classes"]):
+        return [""]
+    return [" --set background=first", " --set background=none"]
 
 
 def _summary_lines(report: Report) -> list[str]:
@@ -248,9 +265,8 @@ def _summary_lines(report: Report) -> list[str]:
     depths = [f"{count} of {depth} bits" for depth, count in summary.bit_depths.items()]
     lines += [f"Sizes:   {sizes}", f"Kind:    {', '.join(kinds)}; {', '.join(depths)}"]
     if odd := summary.odd_channels:
-        more = f" and {len(odd) - _LISTED} more" if len(odd) > _LISTED else ""
         kind = "Colour" if summary.channels[3] <= summary.channels[1] else "Grey"
-        lines.append(f"{kind} among the others: {', '.join(odd[:_LISTED])}{more}")
+        lines.append(f"{kind} among the others: {_some(odd)}")
         lines.append('         channels = "auto" makes all of them colour; --set channels=1 makes them grey')
     shares = [f"{name} {share:.1%}" for name, share in summary.class_shares.items()]
     if summary.ignored_share:
@@ -266,10 +282,18 @@ def _summary_lines(report: Report) -> list[str]:
     if summary.splits:
         order = [split for split in (*SPLITS, SERVING, "left out") if split in summary.splits]
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
-    for copy, kept in report.copies[:_LISTED]:
-        lines.append(f"Left out: {copy}, the same image as {kept}, which is in another split")
-    if len(report.copies) > _LISTED:
-        lines.append(f"          and {len(report.copies) - _LISTED} more copies")
+    if report.lists:
+        lines.append(f"Lists:   {report.lists}; what no list names is not used")
+    copies: dict[str, list[str]] = defaultdict(list)
+    for copy, kept in report.copies:
+        copies[kept].append(copy)
+    for kept, others in list(copies.items())[:_LISTED]:
+        lines.append(f"Left out: {_some(others)}, the same image as {kept}, which is in another split")
+    if len(copies) > _LISTED:
+        lines.append(f"          and copies of {len(copies) - _LISTED} more")
+    if summary.blank:
+        counted = _count(len(summary.blank), "image")
+        lines.append(f"Blank:   {counted} of one value in all pixels: {_some(summary.blank)}")
     if report.not_read:
         lines.append(
             f"Not read: {', '.join(report.not_read[:_LISTED])}; to use such splits, put them into the"
@@ -277,9 +301,17 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(
             "          column split of a manifest.csv (image,mask,split), or into train/, val/, test/"
         )
+    if report.like_isbi:
+        lines.append("Alike:   grey slices, cells parted by thin lines: --profile isbi2012 is for such, too,")
+        lines.append("         another way to train than what is proposed, with settings of its own")
     if report.estimate:
         lines.append(f"A run:   {report.estimate}")
     return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
 def _count(number: int, noun: str) -> str:

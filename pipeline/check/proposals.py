@@ -31,6 +31,8 @@ _EXPOSURES = 0.25  # threshold of the spread of the images' means, in standard d
 _SMALLEST = 8  # pixels across: one or two 2x2 poolings away from a single pixel
 _RARE = 0.05  # share of the pixels below which a class counts as rare
 _FILTERS_COST = 1.3  # exponent: twice the filters make a step 2.5 times as long on a processor
+_PATCH = 444  # least size of a patch of large images: that of the default settings
+_OUTPUT = 260  # least size of its output, which is that of the default: deep networks lose more at the border
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
 
 
@@ -120,7 +122,8 @@ def _upright(samples: Sequence[Sample], settings: ReadSettings, config: Pipeline
 
 
 def _normalize(facts: Sequence[SampleStats]) -> tuple[str, str]:
-    means, deviations = [f.mean for f in facts], [f.stddev for f in facts]
+    seen = [f for f in facts if f.stddev] or facts  # images of one value have no exposure
+    means, deviations = [f.mean for f in seen], [f.stddev for f in seen]
     spread = statistics.pstdev(means) / max(statistics.median(deviations), 1e-6)
     text = f"the means of the images vary by {spread:.2f} of a deviation of their pixels: exposures "
     if spread > _EXPOSURES:
@@ -158,7 +161,7 @@ def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, st
 
 def _patch_size(side: float, geometry: Geometry) -> tuple[int, str]:
     _, needed = geometry.nearest_valid_size(round(side) + 2 * geometry.halo)
-    default = geometry.nearest_valid_size(444)[1]
+    default = geometry.nearest_valid_size(max(_PATCH, 2 * geometry.halo + _OUTPUT))[1]
     if needed < default:
         return needed, f"images are about {side:.0f} pixels wide here: a larger patch holds mirrored borders"
     output = geometry.output_size(default)

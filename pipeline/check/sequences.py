@@ -16,11 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unet.dataset.sample import Sample
+from unet.dataset.inspection import SampleStats
+from unet.dataset.sample import BLOCK_PREFIX, Sample
 from unet.dataset.settings import ReadSettings
+from unet.dataset.splits import block_size
 from unet.images.capacity import cores
 from unet.images.formats import read_raster
 from unet.images.memory import one_at_a_time
+from unet.masks.shapes import measure_file
 
 _LEAST = 12  # images; fewer make no useful blocks
 _PAIRS = 24  # neighbours that are compared
@@ -28,7 +31,8 @@ _SIDE = 32  # pixels of the thumbnails that are compared
 _ALIKE = 0.6  # how far apart neighbours are at most, as a share of how far apart other images are
 _MOSTLY = 0.8  # share of the neighbours that must be closer to each other than to another image
 _SERIES = 6  # least number of series that are taken as groups; fewer make too coarse splits
-_BLOCKS = 10  # number of blocks that is proposed
+_MASKS = 8  # number of masks in which lines are looked for
+_LINE, _CELL = 0.2, 0.4  # share of the pixels deep inside: largest in lines, least in what they part
 _NUMBER = re.compile(r"(.*?)([0-9]+)([^0-9]*)", re.DOTALL)
 PATTERN = "^.*[^0-9]"  # the name without the number at its end
 
@@ -66,8 +70,29 @@ def grouping(samples: Sequence[Sample], settings: ReadSettings) -> tuple[str, st
     plain = all(head and not tail for head, tail in series)
     if len(series) >= _SERIES and plain and largest <= 0.4 * len(samples):
         return "group_pattern", f'"{PATTERN}"', f"{why}each of the {len(series)} series stays in one split"
-    size = max(2, len(samples) // _BLOCKS)
+    size = block_size(len(samples))
     return "slices_per_group", f"{size}", f"{why}blocks keep a test image's neighbours out of training"
+
+
+def membranes(samples: Sequence[Sample], facts: Sequence[SampleStats], settings: ReadSettings) -> bool:
+    """Whether images look like those of ISBI 2012: a grey stack, thin lines of value 0 between cells.
+
+    Args:
+        samples: the usable samples; up to 8 of their masks are read.
+        facts: their statistics.
+        settings: how the masks are read.
+    """
+    of_a_stack = any(s.stack or s.group.startswith(BLOCK_PREFIX) for s in samples) or grouping(
+        samples, settings
+    )
+    if not of_a_stack or set(settings.classes.values()) != {0, 255} or any(f.channels != 1 for f in facts):
+        return False
+    masks = samples[:: max(1, len(samples) // _MASKS)][:_MASKS]
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        shapes = pool.map(lambda s: measure_file(s.mask, s.page or 0, settings.max_pixels), masks)
+        found = [(mask[0], mask[max(mask)]) for mask in shapes if len(mask) == 2 and 0 in mask]
+    like = [line.pixels < cell.pixels and line.core < _LINE < _CELL < cell.core for line, cell in found]
+    return sum(like) > len(masks) / 2
 
 
 def _thumbnail(sample: Sample, settings: ReadSettings) -> NDArray[np.float64]:

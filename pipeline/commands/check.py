@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 
@@ -13,11 +14,18 @@ from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
+from unet.dataset.sample import Problem
 from unet.errors import BadInput
 
 
 def check_command(
-    config: PipelineConfig, root: Root, *, as_json: bool, skip_bad: bool, arguments: Sequence[str]
+    config: PipelineConfig,
+    root: Root,
+    *,
+    as_json: bool,
+    skip_bad: bool,
+    arguments: Sequence[str],
+    doubt: str | None = None,
 ) -> int:
     """Prints the report, as JSON on request, and returns the exit code.
 
@@ -27,6 +35,7 @@ def check_command(
         as_json: print JSON instead of tables.
         skip_bad: leave out what is wrong with single files.
         arguments: words of the command line that `run` accepts, too.
+        doubt: what is to be decided about the background; see `unet.masks.background.question`.
     """
     try:
         named_start(config, root)
@@ -35,6 +44,10 @@ def check_command(
         return BAD_INPUT
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
+    if doubt:
+        found, _, advice = doubt.partition("; ")
+        problem = Problem(str(config.data), found, advice, of_the_set=True)
+        report = dataclasses.replace(report, problems=[problem, *report.problems])
     if as_json:
         print(report.to_json())
     else:

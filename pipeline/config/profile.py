@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.config.settings import PipelineConfig
+from unet.masks.background import question
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -56,6 +57,26 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
         values["data"] = path.parent / Path(values["data"]).expanduser()
     source = f"{path} and --set" if overrides else str(path)
     return validated({**values, **(overrides or {})}, source)
+
+
+def load_with_doubt(profile: str, overrides: Mapping[str, Any]) -> tuple[PipelineConfig, str | None]:
+    """Reads a configuration as `load` does; a doubt about the background alone stops nothing.
+
+    Returns:
+        The configuration, with the first class as the background in doubt, and what is to be decided.
+    """
+    try:
+        return load(profile, overrides), None
+    except ConfigError:
+        if "background" in overrides:
+            raise
+        try:
+            config = load(profile, {**overrides, "background": "first"})
+        except ConfigError:
+            config = None  # there are other mistakes, and all of them are told
+        if config is None or not (doubt := question(config.classes)):
+            raise
+        return config, doubt
 
 
 # Former names of settings, which profiles and scripts may still use.

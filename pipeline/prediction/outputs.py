@@ -18,6 +18,7 @@ from unet.images.reader import decode, encode_png
 from unet.inference.inputs import InputImage, read
 from unet.inference.large_tiff import write_tiff
 from unet.inference.model import Model, Segmented, class_indices, class_values
+from unet.inference.world_file import world_file
 from unet.masks.background import first_foreground
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def write_answers(
         segmented = model.segment(picture, bool(outputs.probabilities), progress)
         indices = segmented.indices
         _write_segmented(task, model, segmented, outputs, out)
+    if place := world_file(task.image, task.page or 0):
+        _write(out / task.name(".tfw" if task.large else ".pgw"), place)
     if indices is None:
         return
     first = first_of(model.record)

@@ -32,6 +32,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
                     "score": number(row["score"]),
                     "panels": [],
                     "errors": "",
+                    "stretched": row.get("stretched", True),  # older evaluations do not tell, and did so
                     "note": "",
                 }
                 try:
@@ -41,6 +42,7 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
                 shown.append(entry)
         if shown:
             groups.append({"title": title, "images": shown})
+    stretched = sum(row.get("stretched", True) for row in rows)
     shown_kinds = _kinds(classes, artifacts.first)
     ignores = artifacts.run.config.get("ignore") is not None
     colors = class_colors(len(classes), artifacts.first)
@@ -55,6 +57,9 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
         "counted": "foreground pixels, true or predicted" if artifacts.first else "pixels",
         "lettered": lettered,
         "errors": [(label, _hex(pictures.ERROR_COLORS[kind]), "") for kind, label in shown_kinds.items()],
+        "scored": "foreground IoU" if artifacts.first else "mean IoU",
+        "stretched": stretched,
+        "all_stretched": stretched == len(rows),
         "black": BLACK,
         "white": WHITE,
     }

@@ -10,12 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.terminal.console import make_table
+from pipeline.terminal.verdict import in_its_words
 from unet.evaluation.results import Check, ImageRow, Number, Verdict
 from unet.metrics.names import LOWER_IS_BETTER
 
 WORST = 20  # images that are listed
 _OF_A_CLASS = ("iou", "dice", "precision", "recall", "boundary_f1")
-_OF_AN_IMAGE = ("foreground_iou", "mean_iou", "pixel_error", "boundary_f1")
+_OF_AN_IMAGE = {
+    "foreground_iou": "foreground IoU",
+    "mean_iou": "mean IoU",
+    "pixel_error": "pixel error",
+    "boundary_f1": "boundary F1",
+}
 _NAME = 40  # columns; longer names are broken
 _ENDS = (("value", ".4f"), ("low", ".3f"), ("high", ".3f"))
 
@@ -33,13 +39,14 @@ def print_scores(
         first: index of the first class that counts.
         console: the console to print to.
     """
+    verdict = in_its_words(verdict)
     count = verdict["images"]
     console.print(Text(f"{model} on {count} image{'' if count == 1 else 's'} of {data}\n"), soft_wrap=True)
     console.print(_overall(verdict))
     console.print()
     console.print(_classes(verdict, first))
     console.print()
-    console.print(_images(rows))
+    console.print(_images(rows, first))
     if len(rows) > WORST:
         console.print(Text(f"The worst {WORST} of {len(rows)}; all of them: --out", "dim"), soft_wrap=True)
     if verdict["checks"]:
@@ -94,11 +101,12 @@ def _classes(verdict: Verdict, first: int) -> Table:
     return table
 
 
-def _images(rows: Sequence[ImageRow]) -> Table:
+def _images(rows: Sequence[ImageRow], first: int) -> Table:
     """A row for each of the worst images, the worst first; those without a score last."""
-    table = _table("image", "size", "foreground IoU", "mean IoU", "pixel error", "boundary F1")
+    names = list(_OF_AN_IMAGE)[0 if first else 1 :]  # without a background the first two are the same
+    table = _table("image", "size", *(_OF_AN_IMAGE[name] for name in names))
     for row in sorted(rows, key=_badness)[:WORST]:
-        cells = [_number(row["metrics"][name], ".4f") for name in _OF_AN_IMAGE]
+        cells = [_number(row["metrics"][name], ".4f") for name in names]
         table.add_row(*map(Text, (row["name"], f"{row['width']} x {row['height']}", *cells)))
     return table
 

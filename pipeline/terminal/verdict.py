@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +20,11 @@ _STATES = {
     "rebaselined": "not compared:",
 }
 _KINDS = ("iou", "dice", "precision", "recall", "boundary_f1")  # of metrics that each class has
+_OVER_ALL = {  # what metrics of the foreground are where every class counts, the longest name first
+    "foreground_iou_p10": "mean_iou (p10)",
+    "foreground_iou": "mean_iou",
+    "foreground_dice": "mean_dice",
+}
 _NAME = 20  # columns; longer names are broken
 CHANCE = "pass: may be chance"
 _STYLES = {"FAIL": "red", "pass": "green", CHANCE: "yellow"}
@@ -27,6 +32,7 @@ _STYLES = {"FAIL": "red", "pass": "green", CHANCE: "yellow"}
 
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """Prints the block; ASCII alone, so that any terminal shows it."""
+    verdict = in_its_words(verdict)
     good, count, baseline = verdict["blessed"], verdict["images"], verdict["baseline"]
     console.print(Text(f"Gate: {'blessed' if good else 'not blessed'}", "bold green" if good else "bold red"))
     images = f"{count} test image{'' if count == 1 else 's'}"
@@ -38,6 +44,24 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         console.print(_class_table(verdict))
         console.print()
     console.print(Text(("Because " if not good else "") + verdict["reason"]))
+
+
+def in_its_words(verdict: Verdict) -> Verdict:
+    """The verdict itself, or, without a background, one that has each mean once and names no foreground."""
+    if _has_background(verdict):
+        return verdict
+    reason = verdict["reason"]
+    for name, over_all in _OVER_ALL.items():
+        reason = reason.replace(name, over_all)
+    checks: Any = [
+        {**check, "metric": _OVER_ALL.get(check["metric"], check["metric"])} for check in verdict["checks"]
+    ]
+    metrics = {_OVER_ALL.get(name, name): metric for name, metric in verdict["metrics"].items()}
+    return {**verdict, "reason": reason, "checks": checks, "metrics": metrics}
+
+
+def _has_background(verdict: Verdict) -> bool:
+    return f"boundary_f1_{verdict['classes'][0]}" not in verdict["metrics"]  # whose outlines nobody measures
 
 
 def _table(verdict: Verdict) -> Table:
@@ -53,7 +77,7 @@ def _table(verdict: Verdict) -> Table:
     table.add_column(last, overflow="fold")
     demanded = {check["metric"] for check in verdict["checks"] if not check["slice"]}
     rows = [_check_row(check) for check in verdict["checks"]]
-    hidden = demanded | _doubles(verdict["classes"]) | _by_class(verdict)
+    hidden = demanded | _doubles(verdict) | _by_class(verdict)
     rows += [_metric_row(verdict, name) for name in verdict["metrics"] if name not in hidden]
     for row in rows:
         table.add_row(*map(Text, row), style=_STYLES.get(row[-1].partition(",")[0], ""))
@@ -89,9 +113,11 @@ def _by_class(verdict: Verdict) -> set[str]:
     return {f"{kind}_{name}" for kind in _KINDS for name in classes} & verdict["metrics"].keys()
 
 
-def _doubles(classes: Sequence[str]) -> set[str]:
-    """Metrics that say of two classes what another one has said."""
-    return {f"{kind}_{classes[1]}" for kind in ("iou", "dice", "boundary_f1")} if len(classes) == 2 else set()
+def _doubles(verdict: Verdict) -> set[str]:
+    """Metrics of one class beside a background, which say what those over all classes have said."""
+    if len(classes := verdict["classes"]) != 2 or not _has_background(verdict):
+        return set()
+    return {f"{kind}_{classes[1]}" for kind in ("iou", "dice", "boundary_f1")}
 
 
 def _check_row(check: Check) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from unet.masks.reader import count_classes, read_mask_stats
 from unet.masks.shapes import Shape, measure_file
 from unet.masks.values import MaskStats
 
+_ONE_VALUE = "it has one value in all pixels, another one than others: store the class of each pixel"
 _MEASURED = 16  # masks with undeclared values in which shapes are measured
 
 
@@ -116,6 +117,8 @@ def inspect(
         if for_all:
             is_objects = for_all.startswith(mask_advice.EACH_AN_OBJECT)
             _advise(undeclared, for_all, "numbers of objects" if is_objects else None)
+        else:  # each of them alone would get classes of its own
+            _advise([r for r in undeclared if r.mask_stats and len(r.mask_stats.counts) == 1], _ONE_VALUE)
     return Inspection(
         [r.facts for r in results if r.facts],
         {s.name: r.problems for s, r in zip(samples, results, strict=True) if r.problems},

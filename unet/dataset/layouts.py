@@ -8,6 +8,8 @@
 | two folders | images/ and masks/, each perhaps with train/, val/ and test/ |
 | patterns | the setting `pairs`: two patterns with one * each |
 | pairs | NAME.png beside NAME_mask.png; two multi-page TIFFs are a pair, too |
+
+Where neither folders nor a manifest tell the splits, lists such as train.txt and val.txt may.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from unet.dataset.sample import (
     unreadable,
 )
 from unet.dataset.spans import TwoFolders, find_spans, is_pattern
+from unet.dataset.split_lists import with_listed_splits
 from unet.images import raster
 from unet.images.formats import count_pages, pages_per_image
 
@@ -69,6 +72,7 @@ def find_samples(
     if not is_pattern(folder):
         samples, problems = _find(folder, mask_suffix, pairs)
         samples = _grouped(samples, slices_per_group, group_pattern)
+        samples, problems = _listed(folder, samples, problems)
     else:
         samples, problems, spans = [], [], {}
         try:
@@ -80,8 +84,9 @@ def find_samples(
             problems.append(Problem(str(error.path), str(error), advice, of_the_set=True))
         for span, path in spans.items():
             found, more = _find(path, mask_suffix, pairs)
+            found, more = _listed(path, _grouped(found, slices_per_group, group_pattern), more)
             problems += more
-            for sample in _grouped(found, slices_per_group, group_pattern):
+            for sample in found:
                 is_block = sample.group.startswith(BLOCK_PREFIX)
                 group = sample.group.removeprefix(BLOCK_PREFIX)
                 # A group named by the user may continue in the next span; a group made of a sample may not.
@@ -93,6 +98,13 @@ def find_samples(
             problems = [Problem(str(folder), "no folder matches this pattern", advice)]
     samples.sort(key=lambda sample: natural_key(sample.name))
     return samples, problems + _torn_groups(folder, samples)
+
+
+def _listed(folder: Path, samples: list[Sample], problems: list[Problem]) -> Found:
+    """Samples with the splits of lists; a manifest is the list of what it names."""
+    if not samples or folder.is_file() or any((folder / name).is_file() for name in NAMES):
+        return samples, problems
+    return with_listed_splits(folder, samples, problems)
 
 
 def _find(folder: Path, mask_suffix: str, pairs: tuple[str, str] | None) -> Found:

@@ -300,22 +300,23 @@ def _require_all_splits(counts: Mapping[str, int], samples: Sequence[Sample]) ->
     groups = {sample.group for sample in samples}
     verb = "is" if len(groups) == 1 else "are"
     needed = f"train, eval and test need a group each and there {verb} {len(groups)}"
+    blocks = f"for example --set slices_per_group={block_size(len(samples))}"
     if len(groups) >= len(SPLITS):
         advice = "add images, or change the splits of the manifest, of the folders or the remembered ones"
     elif len(samples) < len(SPLITS):
         advice = f"{needed}: add images"
     elif all(group.startswith(BLOCK_PREFIX) for group in groups):
-        advice = f"{needed}: lower slices_per_group, for example --set slices_per_group={_block(samples)}"
+        advice = f"{needed}: lower slices_per_group, {blocks}"
     elif any(sample.stack for sample in samples):
-        advice = f"{needed}: split the stack in blocks, for example --set slices_per_group={_block(samples)}"
+        advice = f"{needed}: split the stack in blocks, {blocks}"
     else:
         advice = f"{needed}: add images, or make smaller groups"
     raise EmptySplit(f"the {' and '.join(empty)} split would be empty (images: {found}); {advice}")
 
 
-def _block(samples: Sequence[Sample]) -> int:
-    """Number of slices per block that gives about ten blocks, or at least three."""
-    return max(1, len(samples) // 10)
+def block_size(slices: int) -> int:
+    """Number of slices in each of about five blocks; the fewer blocks, the fewer neighbours in two splits."""
+    return max(1, round(slices / 5))
 
 
 def missing_classes(rows: Iterable[tuple[str | None, Mapping[str, int]]]) -> list[tuple[str, str]]:

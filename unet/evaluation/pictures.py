@@ -12,12 +12,13 @@ from PIL import Image
 
 from unet.evaluation.results import BLACK, PICTURES, WHITE, ImageRow
 from unet.images.channels import is_stacked
-from unet.images.display import stretch_table
+from unet.images.display import stretch_table, used_range
 from unet.images.reader import to_grayscale
 from unet.images.stacking import composite
 
 SCORE = "foreground_iou"
 EACH = 3  # number of images of each role: worst, median, best
+_ENOUGH = 0.5  # share of the possible values that an image must use to be shown as it is
 LONGEST_SIDE = 768  # largest height or width of a picture in pixels
 
 
@@ -60,15 +61,16 @@ def write_pictures(
     height, width = ground_truth.shape
     scale = min(1, LONGEST_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    picture_of_image, stretched = _visible(pixels)
     shown = {
-        "image.jpg": Image.fromarray(_stretched(pixels)).resize(size, Image.Resampling.BOX),
+        "image.jpg": Image.fromarray(picture_of_image).resize(size, Image.Resampling.BOX),
         "ground_truth.png": Image.fromarray(ground_truth).resize(size, Image.Resampling.NEAREST),
         "predicted.png": Image.fromarray(predicted).resize(size, Image.Resampling.NEAREST),
         "probability.png": Image.fromarray((probability >> 8).astype(np.uint8)).resize(
             size, Image.Resampling.BOX
         ),
     }
-    row = dict(picked)
+    row = {**picked, "stretched": stretched}
     for name, picture in shown.items():
         file = f"{number}-{name}"
         picture.save(where / file, quality=85)
@@ -76,14 +78,27 @@ def write_pictures(
     return row
 
 
-def _stretched(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Stretches the contrast, [H, W] or [H, W, 3]; percentiles of the grey values become black and white."""
+def _visible(pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
+    """The picture of an image, [H, W] or [H, W, 3], and whether its contrast is stretched to be seen."""
     pixels, channels = composite(pixels), pixels.shape[-1]
     if is_stacked(channels):  # each by itself: the brightness of one does not depend on that of another
-        planes = [stretch_table(plane, BLACK, WHITE)[plane] for plane in np.moveaxis(pixels, -1, 0)]
-        return np.stack(planes, -1) if len(planes) > 1 else planes[0]
+        found = [_table(plane) for plane in np.moveaxis(pixels, -1, 0)]
+        planes = [table[pixels[..., i]] for i, (table, _) in enumerate(found)]
+        return np.stack(planes, -1) if len(planes) > 1 else planes[0], any(
+            stretched for _, stretched in found
+        )
     gray = to_grayscale(pixels) if pixels.shape[-1] == 3 else pixels[..., 0]
-    return stretch_table(gray, BLACK, WHITE)[pixels if pixels.shape[-1] == 3 else gray]
+    table, stretched = _table(gray)
+    return table[pixels if pixels.shape[-1] == 3 else gray], stretched
+
+
+def _table(gray: NDArray[Any]) -> tuple[NDArray[np.uint8], bool]:
+    """The shown value of each stored one: stretched if the image uses a small part of the possible ones."""
+    largest = np.iinfo(gray.dtype).max
+    low, high = used_range(gray, BLACK, WHITE)
+    if high - low < _ENOUGH * largest:
+        return stretch_table(gray, BLACK, WHITE), True
+    return (np.arange(largest + 1) // ((largest + 1) // 256)).astype(np.uint8), False
 
 
 def _is_number(value: float | None) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-from typing_extensions import TypedDict  # below Python 3.12 pydantic takes no other
+from typing_extensions import NotRequired, TypedDict  # below Python 3.12 pydantic takes no other
 
 from unet.files import atomic_write
 
@@ -144,7 +144,10 @@ class ImageRow(TypedDict):
 
 
 class ExamplePicture(TypedDict):
-    """Files of one test image in the folder of pictures, see `unet.evaluation.pictures`."""
+    """Files of one test image in the folder of pictures, see `unet.evaluation.pictures`.
+
+    `stretched`: whether the picture of the image has another contrast than the image; True if it is missing.
+    """
 
     role: Literal["worst", "median", "best"]
     name: str
@@ -153,6 +156,7 @@ class ExamplePicture(TypedDict):
     ground_truth: str
     predicted: str
     probability: str
+    stretched: NotRequired[bool]
 
 
 def read_verdict(folder: str | Path) -> Verdict | None:

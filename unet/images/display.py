@@ -75,10 +75,15 @@ def stretch_table(gray: NDArray[Any], black: float, white: float) -> NDArray[np.
     Returns:
         The displayed values, uint8 [256] or [65536] by the type of `gray`.
     """
-    some = gray.reshape(-1)[:: max(1, gray.size // _LOOKED_AT)]
-    low, high = np.percentile(some, [black, white])
+    low, high = used_range(gray, black, white)
     values = np.arange(np.iinfo(gray.dtype).max + 1)
     return (np.clip((values - low) / max(high - low, 1), 0, 1) * 255).astype(np.uint8)
+
+
+def used_range(gray: NDArray[Any], black: float, white: float) -> tuple[float, float]:
+    """The two percentiles of grey values that `stretch_table` makes black and white."""
+    low, high = np.percentile(gray.reshape(-1)[:: max(1, gray.size // _LOOKED_AT)], [black, white])
+    return float(low), float(high)
 
 
 # Black is the background. Then the colour-blind-safe palette of Okabe and Ito 2008 (jfly.uni-koeln.de/color),

@@ -57,7 +57,7 @@ def question(classes: Mapping[str, Value]) -> str | None:
         )
     if len(classes) > 2:
         return (
-            f"no class is called background, and metrics would leave out the first one, {first!r}: if it is"
+            f"no class is called background, and metrics would leave out the first one, {first!r}; if it is"
             " only what lies between the others, --set background=first; if all classes count,"
             " --set background=none"
         )

@@ -123,3 +123,46 @@ def test_masks_that_show_0_as_white_are_named(tmp_path: Path) -> None:
     assert report.ok
     assert "6 of one bit show 0 as white" in printed(report, width=120)
     assert report.summary.class_shares["background"] > 0.5
+
+
+def test_classes_without_a_background_are_proposed_with_both_answers(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (32, 32))
+    for path in (tmp_path / "masks").iterdir():
+        mask = np.asarray(Image.open(path)) // 255
+        mask[:3] = 2
+        Image.fromarray(mask).save(path)
+    (tmp_path / "classes.json").write_text(json.dumps({"road": 0, "car": 1, "sky": 2}))
+    report = run(tmp_path)
+    lines = [line for line in printed(report, 400).splitlines() if "run_pipeline.py check" in line]
+    classes = "--set 'classes={road=0, car=1, sky=2}'"
+    assert [line.partition(" --set ")[2] for line in lines] == [
+        f"{classes[6:]} --set background={answer}" for answer in ("first", "none")
+    ]
+    given = ["--data", str(tmp_path), "--set", "background=none"]
+    [line] = [line for line in printed(report, 400, given).splitlines() if "run_pipeline.py check" in line]
+    assert line.endswith(f"--set background=none {classes}")
+
+
+def test_blank_slices_are_told_once(tmp_path: Path) -> None:
+    write_cells(tmp_path, 20, (32, 32))
+    for i in range(8, 20):
+        Image.new("L", (32, 32), 9).save(tmp_path / f"images/cell_{i:03d}.png")
+    report = run(tmp_path)
+    assert report.ok
+    lines = printed(report, 200).splitlines()
+    names = ", ".join(f"cell_{i:03d}" for i in range(8, 14))
+    assert [line for line in lines if line.startswith("Blank")] == [
+        f"Blank:   12 images of one value in all pixels: {names} and 6 more"
+    ]
+    assert sum("the same image as" in line for line in lines) == 1
+    assert len(report.copies) > 1
+
+
+def test_masks_of_one_value_each_get_one_advice_and_no_classes(tmp_path: Path) -> None:
+    write_cells(tmp_path, 24, (32, 32))
+    for i in range(24):
+        Image.new("L", (32, 32), 2 * i + 1).save(tmp_path / f"masks/cell_{i:03d}.png")
+    report = run(tmp_path)
+    assert len({problem.advice for problem in report.problems}) == 1
+    assert "one value in all pixels" in report.problems[0].advice
+    assert "--set" not in printed(report, 200)

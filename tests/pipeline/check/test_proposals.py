@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.check.check import check
-from pipeline.check.proposals import Proposal, training_time
+from pipeline.check.proposals import Proposal, _patch_size, training_time
 from pipeline.config.profile import load
 from pipeline.root import Root
+from unet.tiling import Geometry
 
 
 def proposed(folder: Path, **settings: Any) -> dict[str, Proposal]:
@@ -53,6 +56,14 @@ def test_normalize_follows_the_exposures(tmp_path: Path) -> None:
     write_discs(tmp_path / "different", 160, 20, range(0, 150, 30))
     assert proposed(tmp_path / "same")["normalize"].value == '"dataset"'
     assert proposed(tmp_path / "different")["normalize"].value == '"image"'
+
+
+def test_images_of_one_value_have_no_exposure(tmp_path: Path) -> None:
+    write_discs(tmp_path, 96, 20)
+    for i in range(6, 12):
+        Image.new("L", (96, 96), i).save(tmp_path / f"images/{i}.png")
+        Image.new("L", (96, 96)).save(tmp_path / f"masks/{i}.png")
+    assert proposed(tmp_path)["normalize"].value == '"dataset"'
 
 
 def test_windows_fit_small_images(tmp_path: Path) -> None:
@@ -119,3 +130,25 @@ def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
     assert set(values) == {"normalize", "scale", "loss", "base_filters", "patch_size", "tile_stride", "steps"}
     assert all(p.reason for p in values.values())
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2])
+@pytest.mark.parametrize("depth", [2, 3, 4, 5])
+@given(side=st.floats(1, 6000))
+@example(side=260.0)
+@example(side=512.0)
+def test_a_proposed_patch_is_legal_and_learns_from_as_much_as_the_default(
+    depth: int, stem_stride: int, side: float
+) -> None:
+    geometry = Geometry(depth, stem_stride)
+    patch, why = _patch_size(side, geometry)
+    assert geometry.is_valid_size(patch)
+    output = geometry.output_size(patch)
+    assert output >= min(round(side), 260)
+    smaller = patch - geometry.step  # would show less
+    assert smaller < geometry.smallest or geometry.output_size(smaller) < max(260, 444 - 2 * geometry.halo)
+    if "mirrored" in why:
+        assert smaller < geometry.smallest or geometry.output_size(smaller) < round(side)
+    else:
+        assert round(side) > output - geometry.step
+    load(overrides={"depth": depth, "stem_stride": stem_stride, "patch_size": patch, "tile_stride": 512})

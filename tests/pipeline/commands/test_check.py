@@ -48,3 +48,20 @@ def test_names_are_whole_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_tensorflow_is_not_imported() -> None:
     code = "import sys, pipeline.commands.check; assert 'tensorflow' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_background_in_doubt_is_asked_about_with_everything_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "600")
+    write_cells(tmp_path, 6)
+    (tmp_path / "masks/cell_000.png").unlink()
+    words = ["--data", str(tmp_path), "--set", "classes={road=0, rim=1, car=255}"]
+    assert main(["check", *words]) == 2
+    told = capsys.readouterr().out
+    assert "no class is called background, and metrics would leave out the first one, 'road'" in told
+    assert "image without mask" in told
+    commands = [shlex.split(line)[2:] for line in told.splitlines() if "run_pipeline.py check" in line]
+    assert commands == [["check", *words, "--set", f"background={answer}"] for answer in ("first", "none")]
+    assert main(commands[1]) == 2
+    assert "no class is called background" not in capsys.readouterr().out

@@ -300,3 +300,13 @@ def test_errors_and_finished_work_need_no_tensorflow(root: Path, photos: Path, t
         command = [sys.executable, "-c", code, "predict", *words, "--out", out, "--root", root]
         done = subprocess.run([*map(str, command)], cwd=CHECKOUT, capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stderr
+
+
+def test_a_mask_gets_a_world_file_where_its_image_lies_on_a_map(root: Path, tmp_path: Path) -> None:
+    tags = [(33550, 12, 3, (2.0, 2.0, 0.0), True), (33922, 12, 6, (0.0, 0.0, 0.0, 10.0, 20.0, 0.0), True)]
+    tifffile.imwrite(tmp_path / "map.tif", noise(30, 40), extratags=tags)
+    tifffile.imwrite(tmp_path / "cell.tif", noise(30, 40))
+    assert predict(root, tmp_path / "map.tif", tmp_path / "cell.tif", "--out", tmp_path / "out") == 0
+    assert written(tmp_path / "out") == {"map.png", "map.pgw", "cell.png"}
+    lines = (tmp_path / "out/map.pgw").read_text().split()
+    assert list(map(float, lines)) == [2, 0, 0, -2, 11, 19]

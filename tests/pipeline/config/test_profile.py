@@ -49,3 +49,14 @@ def test_broken_toml_names_the_file_and_line(tmp_path):
 def test_data_of_a_users_profile_is_relative_to_it(tmp_path):
     (tmp_path / "mine.toml").write_text('data = "cells"')
     assert profile.load(str(tmp_path / "mine.toml")).data == tmp_path / "cells"
+
+
+def test_a_doubt_about_the_background_alone_stops_no_check():
+    classes = {"road": 0, "car": 1, "sky": 2}
+    config, doubt = profile.load_with_doubt("default", {"classes": classes})
+    assert list(config.classes) == list(classes)
+    assert "'road'" in (doubt or "")
+    assert profile.load_with_doubt("default", {"classes": classes, "background": "none"})[1] is None
+    for wrong in ({"classes": classes, "depth": 99}, {"classes": classes, "background": "last"}):
+        with pytest.raises(profile.ConfigError):
+            profile.load_with_doubt("default", wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -27,10 +28,30 @@ def test_the_legend_has_letters_where_the_pictures_have(make: Callable[..., Made
     assert ("bear its letter" in page(made).text["images"]) == bool(letters)
 
 
-def test_that_the_contrast_is_stretched_is_told(make: Callable[..., Made]):
-    text = page(make()).text
-    assert "percentile 0.5 of the values is black, 99.7 is white" in text["images"]
-    assert "contrast, which is stretched" in text["samples"]
+def test_that_the_contrast_of_patches_is_stretched_is_told(make: Callable[..., Made]):
+    assert "contrast, which is stretched" in page(make()).text["samples"]
+
+
+@pytest.mark.parametrize(
+    ("which", "told", "marked"),
+    [
+        ([True, True], "The contrast of the images is", 0),
+        ([True, False], "of some images", 1),
+        ([False], "", 0),
+    ],
+)
+def test_stretched_contrast_is_told_where_it_was_done(
+    make: Callable[..., Made], which: list[bool], told: str, marked: int
+):
+    made = make()
+    index = made.folder("Evaluator", "evaluation") / "pictures" / "index.json"
+    rows = json.loads(index.read_text())
+    shown = [{**rows[i % len(rows)], "stretched": stretched} for i, stretched in enumerate(which)]
+    index.write_text(json.dumps(shown))
+    text = page(made).text["images"]
+    assert told in text
+    assert ("percentile 0.5 of the values is black, 99.7 is white" in text) == bool(told)
+    assert text.count("contrast stretched") == marked
 
 
 @pytest.mark.parametrize(
@@ -60,5 +81,6 @@ def test_what_counts_is_told(
     text = page(made).text["images"]
     assert f"of the {counted}" in text
     assert ("ignored" in text) == bool(ignored)
+    assert ("foreground IoU" in text) == ("background" not in settings)
     found = build(RunArtifacts(made.root, made.run))
     assert [name for name, _, _ in found["ignored"]] == ignored

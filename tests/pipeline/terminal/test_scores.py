@@ -71,3 +71,26 @@ def test_the_worst_images_come_first_and_those_without_a_score_last() -> None:
     lines = shown([row(f"{i:03d}", i / 100) for i in range(WORST + 2)])
     assert lines[-2].startswith(f"{WORST - 1:03d} ")
     assert lines[-1] == f"The worst {WORST} of {WORST + 2}; all of them: --out"
+
+
+def test_without_a_background_the_mean_iou_is_shown_once_and_no_foreground() -> None:
+    names = ["foreground_iou", "mean_iou", "foreground_dice", "mean_dice", "foreground_iou_p10"]
+    names += [f"{kind}_{name}" for kind in ("iou", "dice", "precision", "recall") for name in ("road", "sky")]
+    names += ["boundary_f1", "boundary_f1_road", "boundary_f1_sky"]
+    value = {"value": 0.4, "low": 0.3, "high": 0.5, "baseline": None}
+    found = dict.fromkeys(names, value)
+    demanded = check("foreground_iou", False)
+    verdict: Any = {"blessed": False, "reason": "foreground_iou is 0.4000", "classes": ["road", "sky"]}
+    verdict |= {"images": 1, "checks": [demanded], "metrics": found}
+    out = io.StringIO()
+    print_scores(Path("m"), Path("d"), verdict, [row("a", 0.5)], 0, Console(file=out, width=100))
+    lines = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert "foreground" not in out.getvalue()
+    assert [line for line in lines if line.startswith("mean_")] == [
+        "mean_iou 0.4000 0.300 0.500 >= 0.75 NOT MET",
+        "mean_dice 0.4000 0.300 0.500",
+        "mean_iou (p10) 0.4000 0.300 0.500",
+    ]
+    assert "image size mean IoU pixel error boundary F1" in lines
+    assert "a 40 x 30 0.5000 0.1000" in lines
+    assert lines[-1] == "Not met: mean_iou is 0.4000"

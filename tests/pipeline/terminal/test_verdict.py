@@ -150,3 +150,16 @@ def test_no_drop_at_all_is_a_plain_zero():
     lines = text(80, [check(**{**DROP, "bound": 0.0})])
     assert any(" >= 0 " in line for line in lines)
     assert not any("-0 " in line for line in lines)
+
+
+def test_without_a_background_the_mean_iou_is_shown_once_and_no_foreground():
+    found = verdict([check(passed=False)], blessed=False)
+    names = ("foreground_iou", "mean_iou", "foreground_dice", "mean_dice", "foreground_iou_p10")
+    value = {"value": 0.4, "low": 0.3, "high": 0.5, "baseline": 0.5}
+    found |= {"classes": ["road", "sky"], "reason": "foreground_iou is 0.4000"}
+    found["metrics"] = dict.fromkeys([*names, "boundary_f1_road", "iou_sky", "boundary_f1_sky"], value)
+    out = io.StringIO()
+    print_verdict(found, Console(file=out, width=80))
+    assert "foreground" not in out.getvalue()
+    assert out.getvalue().count("mean_iou ") == 3  # demanded, its tenth percentile, the reason
+    assert "iou_sky " in out.getvalue()  # which no other metric says

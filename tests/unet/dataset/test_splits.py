@@ -202,7 +202,7 @@ def test_a_split_that_copies_alone_fill_is_refused() -> None:
 
 def test_one_stack_is_to_be_split_in_blocks() -> None:
     pages = [Sample(f"s-{i}", Path("s"), Path("m"), "s", page=i, stack="s") for i in range(50)]
-    with pytest.raises(BadInput, match="--set slices_per_group=5"):
+    with pytest.raises(BadInput, match="--set slices_per_group=10"):
         assign(pages)
 
 

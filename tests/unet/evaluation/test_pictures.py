@@ -60,6 +60,34 @@ def test_pictures_fit_a_page_and_keep_their_classes(tmp_path, shape, dtype, size
     assert row["name"] == "a/b"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "low", "high", "stretched"),
+    [
+        (np.uint8, 0, 256, False),
+        (np.uint8, 60, 200, False),
+        (np.uint8, 90, 150, True),
+        (np.uint16, 0, 4096, True),  # 12 bits in 16
+        (np.uint16, 0, 65536, False),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_only_images_that_use_few_values_are_stretched(tmp_path, dtype, low, high, stretched, channels):
+    # A ramp of blocks, so that JPEG changes no value by much.
+    ramp = np.linspace(low, high - 1, 32).astype(dtype).repeat(16)
+    pixels = np.broadcast_to(ramp[None, :, None], (64, 512, channels))
+    mask, probability = np.zeros((64, 512), np.uint8), np.zeros((64, 512), np.uint16)
+    picked = {"role": "worst", "name": "a", "score": 0.1}
+    row = pictures.write_pictures(tmp_path, 0, picked, pixels, mask, mask, probability)
+    assert row["stretched"] == stretched
+    found = load(tmp_path / "pictures" / row["image"])[32, 8::16].astype(int)  # [blocks] or [blocks, 3]
+    expected = (
+        np.interp(ramp[8::16], [low, high - 1], [0, 255])
+        if stretched
+        else ramp[8::16] / (np.iinfo(dtype).max + 1) * 256
+    )
+    assert abs(found.reshape(32, -1)[:, 0] - expected).max() < 6
+
+
 def load(path):
     with Image.open(path) as picture:
         return np.asarray(picture)
