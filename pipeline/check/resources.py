@@ -1,4 +1,4 @@
-"""Compares what a run needs with what there is: memory, disk, open files, folders that can be written."""
+"""Compares what a run needs (`estimates`) with memory, disk, open files, and folders that can be written."""
 
 from __future__ import annotations
 

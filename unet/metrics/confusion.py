@@ -1,8 +1,11 @@
 """The metrics of a confusion matrix: IoU, Dice, precision, recall and pixel error.
 
 The trainer's validation, the Evaluator, the report and the commands call these functions, so that equal
-masks always get equal values. They accept many matrices at once, as the bootstrap requires. For other
-metrics see `unet.metrics.boundary`, `unet.metrics.calibration` and `unet.metrics.segments`.
+masks always get equal values. They accept many matrices at once, as the bootstrap requires.
+
+The pixels are counted elsewhere: of test images by the signature `evaluate` of the exported model
+(`unet.export.signatures`), of eval images by `unet.training.validation`. For other metrics see
+`unet.metrics.boundary`, `unet.metrics.calibration` and `unet.metrics.segments`.
 """
 
 from __future__ import annotations

@@ -96,6 +96,8 @@ class SegmentationLoss(keras.losses.Loss):
 def pixel_weights(y_true: tf.Tensor, class_weights: Sequence[float], border_weight: float) -> tf.Tensor:
     """Weight w(x) of each pixel by the paper's equation 2, [B, H, W] float32; 0 for `IGNORE`.
 
+    Its border term, exp(-(d_1 + d_2)^2 / (2 sigma^2)), was made by `unet.masks.weight_map`, in ExampleGen.
+
     Args:
         y_true: ground truth, [B, H, W, 1 or 2]: class indices or `IGNORE`, and optionally the border term in
             steps of 1/255.
