@@ -181,10 +181,10 @@ def test_what_would_run_is_explained_and_what_is_forced_runs_anew(place, monkeyp
     assert "Tuner runs search.tune_steps 100 is now 99" in lines
     assert "Trainer runs reads hyperparameters of Tuner, which runs" in lines
     assert sorted((place / "root").rglob("*")) == before  # nothing was written
-    done = command(place, "run", "--data", str(place / "data"), "--force", "Evaluator")
+    done = command(place, "run", "--data", str(place / "data"), "--force", "ExampleValidator")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = last_summary(place)
-    assert not summary["components"]["Evaluator"]["cached"]
+    assert not summary["components"]["ExampleValidator"]["cached"]
     assert summary["components"]["Trainer"]["cached"]
     done = command(place, "run", "--data", str(place / "data"), "--from", "Nothing")
     assert done.returncode == 2
