@@ -462,14 +462,15 @@ def test_a_run_in_five_parts_goes_on_after_an_interruption(place):
         assert versions(place) == before
     assert "Waiting for its next part" in last_report(place, done)
 
-    evaluation = max((root / "artifacts" / "Evaluator" / "evaluation").iterdir(), key=lambda p: int(p.name))
-    shutil.rmtree(evaluation)  # what is lost between two parts is made again
+    [anomalies] = (root / "artifacts" / "ExampleValidator" / "anomalies").iterdir()
+    shutil.rmtree(anomalies)  # what is lost between two parts is made again
     (place / "away").rename(place / "data")
     done = part(place, "push", **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Gone: {evaluation}" in done.stdout
+    assert f"Gone: {anomalies}" in done.stdout
     found = last_summary(place)
     assert found["status"] == "pushed"
+    assert not found["components"]["ExampleValidator"]["cached"]
     assert [*before, Path(found["pushed"])] == versions(place)
     assert newest_run(place).name == "night+1"
     assert not (root / ".lease").exists()
