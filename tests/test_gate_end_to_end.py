@@ -132,6 +132,10 @@ def test_a_verdict_says_what_was_demanded_and_what_was_found(refused):
     place, done = refused.again(), refused.told
     assert done.returncode == 3, done.stdout + done.stderr
     assert "Gate: not blessed" in done.stdout
+    assert "the threshold is 1.0000" in done.stdout
+    summary = json.loads((place / "root" / "runs" / last_run(place) / "summary.json").read_text())
+    assert summary["status"] == "not_blessed"
+    assert versions(place) == []
     assert "3 test images; not compared: no other model was blessed before" in done.stdout
     verdict = verdict_of(place)
     assert [check["passed"] for check in verdict["checks"]] == [True, False]

@@ -139,7 +139,7 @@ def test_models_are_found_as_the_commands_find_them(
 ) -> None:
     newest = root / "serving" / "unet" / "3"
     assert load(3).folders == [newest]
-    for given in (None, "3", newest, newest.parent):
+    for given in (None, newest):
         assert unet_pipeline.Model.load(given, root).folders == [newest]
     model = unet_pipeline.Model.load([1, 1], root)
     assert (model.classes, model.channels) == (["background", "cell", "other"], 1)
