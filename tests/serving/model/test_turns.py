@@ -136,15 +136,17 @@ def test_a_tiny_one_runs_beside_a_large_one_and_no_other_does():
 def test_after_a_tiny_one_the_steps_of_larger_ones_are_short_for_a_while(monkeypatch: pytest.MonkeyPatch):
     turns = Turns()
     large, tiny, alone = Work(TINY + 1, turns), Work(TINY, turns), Work(TINY + 1)
+
+    def fine() -> list[bool]:
+        return [work.fine for work in (large, tiny, alone)]  # the tiny one is done soon, anyhow
+
     large.take_turn(lambda: None, TINY)
-    assert not large.fine
+    assert fine() == [False, False, False]
     tiny.take_turn(lambda: None, TINY)
-    assert large.fine
-    assert not tiny.fine  # it is done soon, anyhow
-    assert not alone.fine
+    assert fine() == [True, False, False]
     monkeypatch.setattr(turns_module, "FINE_SECONDS", 0)
     tiny.take_turn(lambda: None, TINY)
-    assert not large.fine
+    assert fine() == [False, False, False]
 
 
 def test_of_two_tiny_ones_one_waits():
