@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.prediction.models import find_models
+from pipeline.process import memory
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from unet.registry.records import ModelError, common_record, mean_record, training_record
@@ -58,7 +59,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
 
     out.mkdir(parents=True, exist_ok=True)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), memory.uncollected():
         warnings.simplefilter("ignore")  # warnings of libraries at their import
         from unet.export import average as mean
 

@@ -15,6 +15,7 @@ from pipeline.config.settings import PipelineConfig
 from pipeline.history.record import REPORT
 from pipeline.prediction.models import find_model
 from pipeline.prediction.reading import config_of_model, parse_thresholds
+from pipeline.process import memory
 from pipeline.process.exit_codes import BAD_INPUT, NOT_BLESSED, OK
 from pipeline.report.page import evaluation
 from pipeline.report.scores import Scores
@@ -87,7 +88,8 @@ def evaluate(request: EvaluateRequest) -> int:
     images: list[gate.ImageScores] = []
     with PredictionProgress(len(samples)) as progress:
         try:
-            loaded = Model(model)
+            with memory.uncollected():
+                loaded = Model(model)
             progress.begin()
             for sample in samples:
                 progress.start(sample.name)

@@ -20,7 +20,7 @@ from pipeline.prediction.outputs import (
 )
 from pipeline.prediction.record import PredictionRecord
 from pipeline.prediction.tasks import Outputs, collisions, find_tasks
-from pipeline.process import signals
+from pipeline.process import memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.root import Root
 from pipeline.terminal.predict_progress import PredictionProgress
@@ -97,7 +97,8 @@ def predict(request: Request) -> int:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
     with PredictionProgress(len(todo)) as progress:
         try:
-            model = Model(*models, scratch=request.out) if todo else None
+            with memory.uncollected():
+                model = Model(*models, scratch=request.out) if todo else None
             progress.begin()
             with coco_file(outputs, request.out, record) as coco:
                 for task in tasks:
