@@ -72,7 +72,8 @@ def _beside(place: Place, draw: random.Random, name: str) -> str:
         after = at_work(place.root, before) if run.alive else "its end"
         try:
             spoke(run.wait(), 0)
-            spoke(other, *codes)
+            # Whoever begins so late that the run has ended meanwhile may do what he would do without one.
+            spoke(other, *codes, *([0] if after == "its end" else []))
         except NotHeld as error:
             raise NotHeld(f"from {component} to {after}: {error}") from None
     finally:
