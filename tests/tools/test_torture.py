@@ -16,7 +16,7 @@ import pytest
 from pipeline.config.settings import PipelineConfig
 from tools.torture import __main__ as torture
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
-from tools.torture.cases import NotHeld, Row, generator, instants, table
+from tools.torture.cases import NotHeld, Row, TooLate, generator, instants, table
 from tools.torture.kept_promises import finished, in_service, require, spoke
 from tools.torture.place import CHECKOUT, Done, Place
 
@@ -195,3 +195,23 @@ def test_a_case_that_breaks_does_not_hold_and_ends_nothing(tmp_path: Path):
 
     case = torture.Case("kills", "a", "b", broken)
     assert torture.attempt(case, place, 1, 0) == ("**the case broke: OSError: no such thing**", False)
+
+
+@pytest.mark.parametrize(
+    ("misses", "expected"), [(2, ("seen", True)), (9, ("**3 times too late: by 9**", False))]
+)
+def test_a_case_whose_instant_is_missed_is_tried_again(
+    tmp_path: Path, misses: int, expected: tuple[str, bool]
+):
+    place, tried = Place(tmp_path / "place"), []
+    place.root.mkdir()
+    place.keep()
+
+    def late(place: Place, draw: random.Random) -> str:
+        tried.append(draw.random())
+        if len(tried) <= misses:
+            raise TooLate(f"by {misses}")
+        return "seen"
+
+    assert torture.attempt(torture.Case("kills", "a", "b", late), place, 1, 0) == expected
+    assert len(tried) == 3

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
-from tools.torture.cases import Case, NotHeld, Row, Skipped, generator, table
+from tools.torture.cases import Case, NotHeld, Row, Skipped, TooLate, generator, table
 from tools.torture.kept_promises import live_outputs
 from tools.torture.place import Place, first_run
 
@@ -30,6 +30,7 @@ CHAPTERS = {
     "edits": edits,
 }
 SEED = 2015
+TRIES = 3  # of a case whose instant is missed
 
 
 def cases(chapter: str, place: Place, quick: bool, every_file: bool) -> Iterator[Case]:
@@ -49,20 +50,25 @@ def cases(chapter: str, place: Place, quick: bool, every_file: bool) -> Iterator
 
 
 def attempt(case: Case, place: Place, seed: int, number: int) -> tuple[str, bool | None]:
-    """Tries a case on the place as the first run left it.
+    """Tries a case on the place as the first run left it, up to three times where its instant is missed.
 
     Returns:
         What was found, and whether the promise was kept; None if the case was skipped.
     """
-    place.restore()
-    try:
-        return case.attempt(place, generator(seed, case.chapter, case.name, case.done, number)), True
-    except Skipped as reason:
-        return str(reason), None
-    except NotHeld as error:
-        return f"**{error}**", False
-    except Exception as error:  # a case that breaks must not take the others with it
-        return f"**the case broke: {type(error).__name__}: {error}**", False
+    late = ""
+    for _ in range(TRIES):
+        place.restore()
+        try:
+            return case.attempt(place, generator(seed, case.chapter, case.name, case.done, number)), True
+        except TooLate as instant:
+            late = str(instant)
+        except Skipped as reason:
+            return str(reason), None
+        except NotHeld as error:
+            return f"**{error}**", False
+        except Exception as error:  # a case that breaks must not take the others with it
+            return f"**the case broke: {type(error).__name__}: {error}**", False
+    return f"**{TRIES} times too late: {late}**", False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,6 +14,10 @@ class NotHeld(AssertionError):
     """A promise was not kept; the message says what was found instead."""
 
 
+class TooLate(Exception):
+    """A busy machine passed the instant that a case waited for; the message says which."""
+
+
 class Skipped(Exception):
     """A case cannot be tried on this machine; the message says why."""
 
@@ -26,7 +30,7 @@ class Case:
         chapter: name of the chapter.
         name: what is tried.
         done: what was done, for the table.
-        attempt: does it and returns what was found; raises `NotHeld` or `Skipped`.
+        attempt: does it and returns what was found; raises `NotHeld`, `TooLate` or `Skipped`.
     """
 
     chapter: str

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools.torture.cases import Case, NotHeld
+from tools.torture.cases import Case, NotHeld, TooLate
 from tools.torture.kept_promises import LIVE, in_service, query, require, spoke
 from tools.torture.place import Place, at_work, newest_record, wait_until
 from unet.images.reader import encode_png, read_image
@@ -90,7 +90,8 @@ def _changed(
 
     try:
         wait_until(lambda: not run.alive or reading(), 300)
-        require(run.alive, f"the run ended before {READER} worked: {run.wait().last}")
+        if not run.alive:
+            raise TooLate(f"the run ended before {READER} worked: {run.wait().last}")
         change(path, other, reading, seconds, draw)
         done = run.wait()
     finally:
@@ -150,7 +151,8 @@ def _swap(path: Path, other: Path, reading: Callable[[], bool], seconds: float, 
             time.sleep(SWAP * draw.random())
         swaps += 1
     before.unlink()
-    require(swaps > 0, "nothing was swapped: the data had been read by then")
+    if not swaps:
+        raise TooLate("nothing was swapped: the data had been read by then")
 
 
 def _put(path: Path, content: Path) -> None:

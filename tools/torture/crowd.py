@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 
-from tools.torture.cases import Case, NotHeld
+from tools.torture.cases import Case, NotHeld, TooLate
 from tools.torture.kept_promises import finished, in_service, require, spoke
 from tools.torture.place import Place, at_work, wait_until
 
@@ -67,13 +67,15 @@ def _beside(place: Place, draw: random.Random, name: str) -> str:
     run = place.start("run", "--force")
     try:
         wait_until(lambda: not run.alive or at_work(place.root, before) == component, 300)
-        require(run.alive, f"the run ended before {component} worked: {run.wait().last}")
+        if not run.alive:
+            raise TooLate(f"the run ended before {component} worked: {run.wait().last}")
         other = place.command(*(given.get(word, word) for word in words))
         after = at_work(place.root, before) if run.alive else "its end"
         try:
             spoke(run.wait(), 0)
-            # Whoever begins so late that the run has ended meanwhile may do what he would do without one.
-            spoke(other, *codes, *([0] if after == "its end" else []))
+            if after == "its end" and other.code not in codes:
+                raise TooLate(f"the run ended before `{name}` did")
+            spoke(other, *codes)
         except NotHeld as error:
             raise NotHeld(f"from {component} to {after}: {error}") from None
     finally:

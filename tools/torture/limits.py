@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from tools.torture.cases import Case, Skipped
+from tools.torture.cases import Case, Skipped, TooLate
 from tools.torture.kept_promises import in_service, require, spoke
 from tools.torture.place import Place, at_work, newest_record, wait_until
 
@@ -68,7 +68,8 @@ def _none_left(place: Place, component: str, draw: random.Random) -> str:
     try:
         wait_until(lambda: not run.alive or at_work(place.root, runs) in (component, None), 300)
         where = at_work(place.root, runs)
-        require(run.alive and where is not None, f"the run ended before {component} worked: {where}")
+        if not (run.alive and where is not None):
+            raise TooLate(f"the run ended before {component} worked: {where}")
         lower(run.process.pid, draw.randrange(9))
         done = run.wait()
     finally:
