@@ -66,8 +66,10 @@ def test_all_problems_are_listed_and_nothing_is_written(folder, tmp_path_factory
 
 
 KERAS = """
-import runpy, sys
-runpy.run_path(sys.argv[1])
+import contextlib, io, runpy, sys
+sys.argv = sys.argv[1:] + ["--help"]
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    runpy.run_path(sys.argv[0], run_name="__main__")
 import keras
 print(keras.backend.backend(), keras.config.floatx(), keras.config.image_data_format())
 """
