@@ -25,7 +25,7 @@ def check_command(
     as_json: bool,
     skip_bad: bool,
     arguments: Sequence[str],
-    doubt: str | None = None,
+    doubt: tuple[str, str] | None = None,
 ) -> int:
     """Prints the report, as JSON on request, and returns the exit code.
 
@@ -35,7 +35,7 @@ def check_command(
         as_json: print JSON instead of tables.
         skip_bad: leave out what is wrong with single files.
         arguments: words of the command line that `run` accepts, too.
-        doubt: what is to be decided about the background; see `unet.masks.background.question`.
+        doubt: what is unclear about the background, and what to do; see `unet.masks.background.question`.
     """
     try:
         named_start(config, root)
@@ -45,8 +45,7 @@ def check_command(
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
     if doubt:
-        found, _, advice = doubt.partition("; ")
-        problem = Problem(str(config.data), found, advice, of_the_set=True)
+        problem = Problem(str(config.data), *doubt, of_the_set=True)
         report = dataclasses.replace(report, problems=[problem, *report.problems])
     if as_json:
         print(report.to_json())

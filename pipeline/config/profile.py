@@ -59,11 +59,13 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
     return validated({**values, **(overrides or {})}, source)
 
 
-def load_with_doubt(profile: str, overrides: Mapping[str, Any]) -> tuple[PipelineConfig, str | None]:
+def load_with_doubt(
+    profile: str, overrides: Mapping[str, Any]
+) -> tuple[PipelineConfig, tuple[str, str] | None]:
     """Reads a configuration as `load` does; a doubt about the background alone stops nothing.
 
     Returns:
-        The configuration, with the first class as the background in doubt, and what is to be decided.
+        The configuration, with the first class as the background in doubt, and `question` about the classes.
     """
     try:
         return load(profile, overrides), None

@@ -74,7 +74,7 @@ class PipelineConfig(
     def conflicts(self) -> Iterator[str]:
         """Yields a sentence for each contradiction between settings of several sections."""
         if self.background == "auto" and (doubt := question(self.classes)):
-            yield doubt
+            yield "; ".join(doubt)
         if self.background == "none" and self.border_weight:
             yield 'border_weight weighs the background between objects, and background = "none": set only one'
         if self.background == "none" and self.segment_scores:

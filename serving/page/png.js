@@ -99,7 +99,7 @@ export async function encodePng({ width, height, channels, data }) {
   header.setUint32(0, width);
   header.setUint32(4, height);
   header.setUint8(8, deep ? 16 : 8);
-  header.setUint8(9, Number(Object.keys(VALUES).find((type) => VALUES[type] === channels)));
+  header.setUint8(9, channels === 3 ? 2 : 0); // the colour type, as in VALUES
   const zlib = new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate"));
   const parts = [
     new Uint8Array(START),

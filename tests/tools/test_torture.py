@@ -16,9 +16,9 @@ import pytest
 from pipeline.config.settings import PipelineConfig
 from tools.torture import __main__ as torture
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
-from tools.torture.cases import NotHeld, Row, TooLate, generator, instants, table
+from tools.torture.cases import NotHeld, Row, generator, instants, table
 from tools.torture.kept_promises import finished, in_service, require, spoke
-from tools.torture.place import CHECKOUT, Done, Place
+from tools.torture.place import CHECKOUT, Done, Place, TooLate
 
 
 def test_instants_are_those_of_the_seed_and_spread_over_the_component():

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
-from tools.torture.cases import Case, NotHeld, Row, Skipped, TooLate, generator, table
+from tools.torture.cases import Case, NotHeld, Row, Skipped, generator, table
 from tools.torture.kept_promises import live_outputs
-from tools.torture.place import Place, first_run
+from tools.torture.place import Place, TooLate, first_run
 
 CHAPTERS = {
     "nights": nights,  # the longest cases first

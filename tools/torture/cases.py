@@ -14,10 +14,6 @@ class NotHeld(AssertionError):
     """A promise was not kept; the message says what was found instead."""
 
 
-class TooLate(Exception):
-    """A busy machine passed the instant that a case waited for; the message says which."""
-
-
 class Skipped(Exception):
     """A case cannot be tried on this machine; the message says why."""
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tools.torture.cases import Case, NotHeld, TooLate
+from tools.torture.cases import Case, NotHeld
 from tools.torture.kept_promises import LIVE, in_service, query, require, spoke
-from tools.torture.place import Place, at_work, newest_record, wait_until
+from tools.torture.place import Place, TooLate, at_work, newest_record, until_at_work
 from unet.images.reader import encode_png, read_image
 from unet.masks.labels import LabelMap
 from unet.masks.reader import read_mask
@@ -89,9 +89,7 @@ def _changed(
         return run.alive and at_work(place.root, runs) == READER
 
     try:
-        wait_until(lambda: not run.alive or reading(), 300)
-        if not run.alive:
-            raise TooLate(f"the run ended before {READER} worked: {run.wait().last}")
+        until_at_work(run, place.root, runs, READER)
         change(path, other, reading, seconds, draw)
         done = run.wait()
     finally:

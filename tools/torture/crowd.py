@@ -7,9 +7,9 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 
-from tools.torture.cases import Case, NotHeld, TooLate
+from tools.torture.cases import Case, NotHeld
 from tools.torture.kept_promises import finished, in_service, require, spoke
-from tools.torture.place import Place, at_work, wait_until
+from tools.torture.place import Place, TooLate, at_work, until_at_work
 
 STARTS, STARTS_QUICK = 20, 5
 BESIDE: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {  # command -> its words, exit codes that may be
@@ -66,14 +66,12 @@ def _beside(place: Place, draw: random.Random, name: str) -> str:
     given = {"IMAGE": str(place.data / "images" / "cell_001.png"), "OUT": str(place.folder / "masks")}
     run = place.start("run", "--force")
     try:
-        wait_until(lambda: not run.alive or at_work(place.root, before) == component, 300)
-        if not run.alive:
-            raise TooLate(f"the run ended before {component} worked: {run.wait().last}")
+        until_at_work(run, place.root, before, component)
         other = place.command(*(given.get(word, word) for word in words))
         after = at_work(place.root, before) if run.alive else "its end"
         try:
             spoke(run.wait(), 0)
-            if after == "its end" and other.code not in codes:
+            if after == "its end" and other.code == 0 and 0 not in codes:
                 raise TooLate(f"the run ended before `{name}` did")
             spoke(other, *codes)
         except NotHeld as error:

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
-from tools.torture.cases import Case, Skipped, TooLate
+from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, spoke
-from tools.torture.place import Place, at_work, newest_record, wait_until
+from tools.torture.place import Place, newest_record, until_at_work
 
 LEVELS = (8, 16, 32, 64, 128, 255)  # open files; a run needs 256
 COMPONENTS = ("Transform", "Trainer", "Evaluator", "Pusher")
@@ -66,10 +66,7 @@ def _none_left(place: Place, component: str, draw: random.Random) -> str:
     words = ("run", "--from", component)
     run = place.start(*words)
     try:
-        wait_until(lambda: not run.alive or at_work(place.root, runs) in (component, None), 300)
-        where = at_work(place.root, runs)
-        if not (run.alive and where is not None):
-            raise TooLate(f"the run ended before {component} worked: {where}")
+        until_at_work(run, place.root, runs, component)
         lower(run.process.pid, draw.randrange(9))
         done = run.wait()
     finally:

@@ -35,6 +35,10 @@ SETTINGS = {
 }
 
 
+class TooLate(Exception):
+    """A busy machine passed the instant that a case waited for; the message says which."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Done:
     """The end of a command: exit code, standard output and error; the code is None past its bound."""
@@ -222,6 +226,13 @@ def at_work(root: Path, before: set[Path]) -> str | None:
     if not record.get("nodes"):
         return "(loading)"
     return next((name for name in record["nodes"] if name not in record["components"]), None)
+
+
+def until_at_work(run: Started, root: Path, before: set[Path], component: str) -> None:
+    """Waits until a run that was not there before is in a component; raises `TooLate` if it ends first."""
+    wait_until(lambda: not run.alive or at_work(root, before) == component, 300)
+    if not run.alive:
+        raise TooLate(f"the run ended before {component} worked: {run.wait().last}")
 
 
 def wait_until(true: Any, seconds: float) -> bool:

@@ -45,21 +45,22 @@ def background_first(classes: Mapping[str, Value]) -> dict[str, Value]:
     return {name: classes[name] for name in sorted(classes, key=lambda name: not is_background(name))}
 
 
-def question(classes: Mapping[str, Value]) -> str | None:
-    """What the user has to decide before the first of these classes can be left out; None if it is clear."""
+def question(classes: Mapping[str, Value]) -> tuple[str, str] | None:
+    """What is unclear about leaving out the first of these classes, and what to do; None if it is clear."""
     first, *others = classes
     if is_background(first):
         return None
     if any(map(is_background, others)):
         return (
-            f"the first class is the background, which metrics leave out, but that is {first!r} here; put"
-            f" the background first: --set {shlex.quote(f'classes={_written(background_first(classes))}')}"
+            f"the first class is the background, which metrics leave out, but that is {first!r} here",
+            "put the background first: "
+            f"--set {shlex.quote(f'classes={_written(background_first(classes))}')}",
         )
     if len(classes) > 2:
         return (
-            f"no class is called background, and metrics would leave out the first one, {first!r}; if it is"
-            " only what lies between the others, --set background=first; if all classes count,"
-            " --set background=none"
+            f"no class is called background, and metrics would leave out the first one, {first!r}",
+            "if it is only what lies between the others, --set background=first; if all classes count, "
+            "--set background=none",
         )
     return None
 

@@ -54,7 +54,7 @@ def test_a_background_that_is_not_first_gets_the_line_that_puts_it_first() -> No
         {"nucleus": 255, "background": 0},
         {"my 'car'": "#ff0000", "road": "#00ff00", "Background": "#000000"},
     ):
-        asked = question(classes) or ""
+        asked = "; ".join(question(classes) or ())
         assert repr(next(iter(classes))) in asked
         [line] = shlex.split(asked.partition("--set ")[2])
         proposed = parse_overrides([line])["classes"]
@@ -64,7 +64,7 @@ def test_a_background_that_is_not_first_gets_the_line_that_puts_it_first() -> No
 
 
 def test_classes_without_a_background_are_asked_about() -> None:
-    asked = question({"road": 0, "sky": 1, "car": 2}) or ""
+    asked = "; ".join(question({"road": 0, "sky": 1, "car": 2}) or ())
     assert "--set background=none" in asked
     assert "--set background=first" in asked
 
