@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import math
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +30,26 @@ _CROP = 2048  # side in pixels of the measured part of a mask
 _TILT = 15  # degrees by which a photograph may be rotated at most
 _EXPOSURES = 0.25  # threshold of the spread of the images' means, in standard deviations of their pixels
 _SMALLEST = 8  # pixels across: one or two 2x2 poolings away from a single pixel
+_THINNEST = 4  # pixels that the narrowest class keeps where images are made smaller
+_NEAR = 0.8  # scales above are not worth their blur
 _RARE = 0.05  # share of the pixels below which a class counts as rare
 _FILTERS_COST = 1.3  # exponent: twice the filters make a step 2.5 times as long on a processor
 _PATCH = 444  # least size of a patch of large images: that of the default settings
 _OUTPUT = 260  # least size of its output, which is that of the default: deep networks lose more at the border
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """The objects of a class.
+
+    Attributes:
+        diameter: of a typical object as a circle, in pixels.
+        width: how wide they are, in pixels: of a line its width, of a circle 0.4 diameters.
+    """
+
+    diameter: float
+    width: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +83,10 @@ def propose(
     """
     if not facts:
         return []
-    diameter = _object_diameter(samples, settings)
     normalize, why_normalize = _normalize(facts)
-    scale, why_scale = _scale(diameter, Geometry.of(config))
-    side = statistics.median(min(fact.height, fact.width) for fact in facts) * scale
+    side = statistics.median(min(fact.height, fact.width) for fact in facts)
+    scale, why_scale = _scale(_objects(samples, settings), side, Geometry.of(config))
+    side *= scale
     patch_size, why_patch_size = _patch_size(side, Geometry.of(config))
     stride, why_stride = _tile_stride(facts, scale)
     megapixels = sum(fact.height * fact.width for fact in facts) * scale**2 * config.shares["train"] / 1e6
@@ -131,13 +147,28 @@ def _normalize(facts: Sequence[SampleStats]) -> tuple[str, str]:
     return "dataset", text + "agree, and an empty image stays recognisable as one"
 
 
-def _scale(diameter: float | None, geometry: Geometry) -> tuple[float, str]:
+def _scale(objects: Mapping[str, Objects], side: float, geometry: Geometry) -> tuple[float, str]:
+    """Returns the proposed scale of images, of whose shorter sides `side` is typical, and the reason."""
     field = geometry.smallest
-    if diameter is None:
+    if not objects:
         return 1.0, "the foreground is no separate objects that could be too large or too small"
+    # Of several classes the middle one, or else the largest would decide about the rest.
+    diameter = statistics.median_low(found.diameter for found in objects.values())
     seen = f"objects are about {diameter:.0f} pixels across and the network sees about {field}"
     if diameter > field / 2:
-        return max(0.05, round(field / 2 / diameter, 2)), f"{seen}: twice the object should fit"
+        scale = max(0.05, round(field / 2 / diameter, 2))
+        thin = min(objects, key=lambda name: objects[name].width)
+        limits = {
+            _THINNEST / objects[thin].width: f"{thin} is about {objects[thin].width:.0f} pixels wide",
+            field / side: f"images are about {side:.0f} pixels wide",
+        }
+        limit = max(limits)
+        if scale >= limit:
+            return scale, f"{seen}: twice the object should fit"
+        seen += f", but {limits[limit]}"
+        if limit < _NEAR:
+            return math.ceil(100 * limit) / 100, f"{seen}: no smaller than that"
+        return 1.0, f"{seen}: too small to be made smaller"
     if diameter < _SMALLEST:
         return min(4.0, round(1.5 * _SMALLEST / diameter, 1)), f"{seen}: the poolings would lose them"
     return 1.0, f"{seen}: they fit, with what is around them"
@@ -196,24 +227,33 @@ def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[
     return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
 
 
-def _object_diameter(samples: Sequence[Sample], settings: ReadSettings) -> float | None:
-    """Returns the diameter in pixels of a typical object as a circle; None without separate objects."""
+def _objects(samples: Sequence[Sample], settings: ReadSettings) -> dict[str, Objects]:
+    """Measures the objects of each class; classes without separate objects are left out."""
     step = max(1, len(samples) // _MASKS)
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        areas = list(pool.map(lambda sample: _areas(sample, settings), samples[::step][:_MASKS]))
-    objects = np.concatenate([a for a, _ in areas]) if areas else np.empty(0)
-    if not objects.size:
-        return None
-    # The median over pixels: a thousand specks beside one organ do not set the size.
-    objects = np.sort(objects)
-    typical = objects[np.searchsorted(np.cumsum(objects), objects.sum() / 2)]
-    if typical > 0.25 * statistics.median(pixels for _, pixels in areas):
-        return None  # the object fills the image: tissue, membranes, sky
-    return float(2 * np.sqrt(typical / np.pi))
+        masks = list(pool.map(lambda sample: _measure(sample, settings), samples[::step][:_MASKS]))
+    found = {}
+    for name in {name: None for mask in masks for name in mask.areas}:
+        areas = np.sort(np.concatenate([mask.areas[name] for mask in masks if name in mask.areas]))
+        # The median over pixels: a thousand specks beside one organ do not set the size.
+        typical = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 2)]
+        if typical <= 0.25 * statistics.median(mask.pixels for mask in masks):  # or tissue, membranes, sky
+            sides = sum(mask.sides[name] for mask in masks if name in mask.areas)
+            found[name] = Objects(float(2 * np.sqrt(typical / np.pi)), float(2 * areas.sum() / sides))
+    return found
 
 
-def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], int]:
-    """Counts the pixels of each object in the center of a mask, and those of the center itself."""
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """The middle of a mask: pixels of it and of each object, and sides of pixels at borders, by class."""
+
+    pixels: int
+    areas: dict[str, NDArray[np.int64]]
+    sides: dict[str, int]
+
+
+def _measure(sample: Sample, settings: ReadSettings) -> _Measured:
+    """Measures the objects in the center of a mask."""
     with one_at_a_time():
         mask = read_mask(
             sample.mask, settings.label_map, page=sample.page or 0, max_pixels=settings.max_pixels
@@ -224,11 +264,20 @@ def _areas(sample: Sample, settings: ReadSettings) -> tuple[NDArray[np.int64], i
         instances = None if mask.instances is None else mask.instances[middle].copy()
         del mask
     if instances is not None:
-        areas = np.bincount(instances.reshape(-1))[1:]
+        labeled = {"an object": instances}
     else:
-        parts = [np.empty(0, np.int64)]
-        for index in range(settings.first_foreground, len(settings.classes)):
-            labels, count = ndimage.label(indices == index)
-            parts.append(np.bincount(labels.reshape(-1), minlength=count + 1)[1:])
-        areas = np.concatenate(parts)
-    return areas[areas > 0].astype(np.int64), indices.size
+        names = list(enumerate(settings.classes))[settings.first_foreground :]
+        labeled = {name: ndimage.label(indices == index)[0] for index, name in names}
+    areas = {name: np.bincount(labels.reshape(-1))[1:] for name, labels in labeled.items()}
+    areas = {name: found[found > 0].astype(np.int64) for name, found in areas.items()}
+    areas = {name: found for name, found in areas.items() if found.size}
+    return _Measured(indices.size, areas, {name: _sides(labeled[name]) for name in areas})
+
+
+def _sides(labels: NDArray[np.integer]) -> int:
+    """Counts the sides of pixels between an object and whatever is not this object, [H, W] of numbers."""
+    count = 0
+    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+        differ = one != other
+        count += int((differ & (one > 0)).sum() + (differ & (other > 0)).sum())
+    return max(1, count)

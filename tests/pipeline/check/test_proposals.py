@@ -51,6 +51,50 @@ def test_scale_brings_objects_to_a_size_the_network_sees(
     assert "pixels across" in scale.reason
 
 
+def write_classes(folder: Path, mask: Any) -> None:
+    """Six images that look like their mask of class numbers."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for number in range(6):
+        Image.fromarray((mask * 60 + number).astype(np.uint8)).save(folder / f"images/{number}.png")
+        Image.fromarray(mask.astype(np.uint8)).save(folder / f"masks/{number}.png")
+
+
+@pytest.mark.parametrize(("width", "scale"), [(3, 1.0), (6, 0.62), (15, 0.24)])
+def test_thin_lines_are_not_made_thinner_than_they_can_be_seen(
+    tmp_path: Path, width: int, scale: float
+) -> None:
+    """Vessels and the like are large as objects."""
+    y, x = np.mgrid[:1200, :1200]
+    write_classes(tmp_path, (x % 150 < width) | (y % 150 < width))
+    found = proposed(tmp_path, classes={"background": 0, "vessel": 1})["scale"]
+    assert float(found.value) == pytest.approx(scale, abs=0.02)  # 4 pixels are left of the width
+    assert "but vessel is about" in found.reason
+
+
+def test_the_largest_of_several_classes_does_not_decide_about_the_scale(tmp_path: Path) -> None:
+    y, x = np.mgrid[:1200, :1200]
+    house = (abs(x - 300) < 150) & (abs(y - 600) < 200)
+    cell = np.hypot(x % 100 - 50, y % 100 - 50) < 12
+    mask = np.where(house, 1, np.where(cell & (x > 600), 2, 0))
+    write_classes(tmp_path, mask)
+    classes = {"background": 0, "house": 1, "cell": 2}
+    found = proposed(tmp_path, classes=classes)["scale"]
+    assert (found.value, "about 24 pixels across" in found.reason) == ("1", True)
+    write_classes(tmp_path, np.minimum(mask, 1))  # without the cells
+    assert float(proposed(tmp_path, classes={"background": 0, "house": 1})["scale"].value) < 0.3
+
+
+@pytest.mark.parametrize(("side", "scale"), [(200, "1"), (280, "0.68")])
+def test_an_image_is_not_made_smaller_than_what_the_network_sees(
+    tmp_path: Path, side: int, scale: str
+) -> None:
+    y, x = np.mgrid[:side, :side]
+    write_classes(tmp_path, np.hypot(x - side / 2, y - side / 2) < 0.28 * side)
+    found = proposed(tmp_path, classes={"background": 0, "yolk": 1})["scale"]
+    assert (found.value, f"but images are about {side} pixels wide" in found.reason) == (scale, True)
+
+
 def test_normalize_follows_the_exposures(tmp_path: Path) -> None:
     write_discs(tmp_path / "same", 160, 20)
     write_discs(tmp_path / "different", 160, 20, range(0, 150, 30))
