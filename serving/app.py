@@ -27,7 +27,14 @@ from serving.model.versions import Versions
 from serving.protocols.description import Description, wants_ready
 from serving.protocols.json_values import parse_json
 from serving.protocols.open_inference import HEADER_LENGTH, InferCall
-from serving.protocols.request_body import DIGITS, BodyReader, require_json, while_connected, whole_number
+from serving.protocols.request_body import (
+    DIGITS,
+    BodyReader,
+    HeldResponse,
+    require_json,
+    while_connected,
+    whole_number,
+)
 from serving.protocols.rest_v1 import PredictRequest, metadata
 
 log = logging.getLogger("serving")
@@ -105,7 +112,7 @@ class Addresses:
             start = time.perf_counter()
             answer = await while_connected(request, self._predictor.run(call.answer, call.pixels, version))
         LATENCY.labels("rest").observe(time.perf_counter() - start)
-        return Response(answer, headers=JSON)
+        return HeldResponse(answer, JSON, self._bodies)
 
     async def infer(self, request: Request, model: str, version: int | None = None) -> Response:
         """Handles the Open Inference Protocol's infer call."""
@@ -121,7 +128,7 @@ class Addresses:
                 request, self._predictor.run(call.to_rest, call.pixels, version)
             )
         LATENCY.labels("rest").observe(time.perf_counter() - start)
-        return Response(answer, headers=headers)
+        return HeldResponse(answer, headers, self._bodies)
 
     async def ready(self) -> dict[str, bool]:
         """Returns 200 once a version is loaded, and 503 before that and while the server stops."""

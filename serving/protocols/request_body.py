@@ -1,15 +1,17 @@
-"""Reads the bodies of requests within the memory limits."""
+"""Reads the bodies of requests, and sends those of responses, within the memory limits."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from serving.errors import Refused, bad_request
 from serving.memory import Releaser
@@ -20,6 +22,7 @@ T = TypeVar("T")
 LARGE = 1 << 20  # bytes of a request after which memory is given back
 _UNSAID = ("", "application/x-www-form-urlencoded")  # content types that say nothing of the body
 BROWSERS = frozenset({"origin", "referer", "cookie"})  # headers, beside those whose names begin with Sec-
+PART = 1 << 18  # bytes of a response that are sent at once
 PARSERS = 2  # threads that parse bodies; the event loop never does
 
 
@@ -91,10 +94,10 @@ class BodyReader:
         return await asyncio.get_running_loop().run_in_executor(self._parsers, function, *arguments)
 
     @contextlib.contextmanager
-    def hold(self, count: int) -> Iterator[None]:
+    def hold(self, count: int, what: str = "request") -> Iterator[None]:
         """Counts bytes as in use until the context ends; refuses the request if the total is too large."""
         if count > self._max_bodies:
-            raise Refused(413, f"the request would take {count} bytes; at most {self._max_bodies} are there")
+            raise Refused(413, f"the {what} would take {count} bytes; at most {self._max_bodies} are there")
         if self._held + count > self._max_bodies:
             raise Refused(503, "overloaded: too many large requests at once", retry_after=1)
         self._held += count
@@ -109,6 +112,35 @@ class BodyReader:
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is too large: at most {self._max_body} bytes are accepted")
+
+
+class HeldResponse(Response):
+    """A response whose body counts as memory in use until the client has read it, but for the last part.
+
+    Clients that ask much and read nothing would fill the memory otherwise.
+    """
+
+    def __init__(self, content: bytes, headers: Mapping[str, str], bodies: BodyReader) -> None:
+        """Creates the response.
+
+        Args:
+            content: the body.
+            headers: the headers, besides the length.
+            bodies: counts the bytes in memory; refuses the response where there are too many.
+        """
+        super().__init__(content, headers=dict(headers))
+        self._bodies = bodies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the response; the connection takes a part only once the client has read those before."""
+        size = len(self.body)
+        with self._bodies.hold(size, "response"):
+            await send(
+                {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            )
+            for start in range(0, size, PART):
+                part = bytes(self.body[start : start + PART])
+                await send({"type": "http.response.body", "body": part, "more_body": start + PART < size})
 
 
 async def while_connected(request: Request, answer: Awaitable[T]) -> T:

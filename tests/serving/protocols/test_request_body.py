@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.serving.limits import GOOD, INFER, MEBIBYTE, PREDICT, gauge, head, raw
-from tests.serving.running import JSON, Server, b64, wait_for
+from tests.serving.running import JSON, PYTHON, Server, answers, b64, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -84,3 +84,66 @@ def test_another_content_type(server: Server, path: str, kind: str):
         400,
         {"error": f"the request needs the header 'Content-Type: application/json'; received: {kind}"},
     )
+
+
+# Two clients with a response each, of which the first reads nothing until it is told to.
+UNREAD = """
+import asyncio, json
+from serving.errors import Refused
+from serving.memory import Releaser
+from serving.metrics import BODIES
+from serving.protocols.request_body import PART, BodyReader, HeldResponse
+
+bodies = BodyReader(max_body=PART, max_bodies=4 * PART, releaser=Releaser())
+body = bytes(range(256)) * (3 * PART // 256) + b"end"
+
+def in_use():
+    return BODIES._value.get()
+
+async def main():
+    said, reads = {}, asyncio.Event()
+
+    async def sent_to(client, reads):
+        received = []
+
+        async def send(message):
+            received.append(message)
+            if message["type"] == "http.response.body":
+                await reads.wait()
+
+        try:
+            await HeldResponse(body, {"content-type": "text/plain"}, bodies)({}, None, send)
+        except Refused as error:
+            said[client] = [error.status, error.message, len(received)]
+        else:
+            whole = b"".join(message["body"] for message in received[1:])
+            said[client] = [whole == body, [message["more_body"] for message in received[1:]]]
+
+    slow = asyncio.ensure_future(sent_to("slow", reads))
+    await asyncio.sleep(0)
+    said["unread"] = in_use() == len(body)
+    at_once = asyncio.Event()
+    at_once.set()
+    await sent_to("beside it", at_once)
+    reads.set()
+    await slow
+    said["read"] = in_use()
+    await sent_to("after it", at_once)
+    bodies._max_bodies = PART
+    await sent_to("too large", at_once)
+    print(json.dumps(said))
+
+asyncio.run(main())
+"""
+
+
+def test_responses_that_nobody_reads_count_as_memory_in_use():
+    whole = [True, [True, True, True, False]]
+    assert answers(PYTHON, UNREAD) == {
+        "unread": True,
+        "beside it": [503, "overloaded: too many large requests at once", 0],
+        "slow": whole,
+        "read": 0,
+        "after it": whole,
+        "too large": [413, "the response would take 786435 bytes; at most 262144 are there", 0],
+    }
