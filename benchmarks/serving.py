@@ -1,28 +1,23 @@
-"""Measures the overhead of the server over the bare model, and the server under load.
+"""Measures the overhead of the server over the bare model, and small images beside large ones.
 
     python benchmarks/serving.py overhead
-    python benchmarks/serving.py load --minutes 3
     python benchmarks/serving.py mixed
 
 `overhead` times the same 512x512 image, alternating between a request to the server and a call of the
-SavedModel in a process with the same environment and settings. `load` sends a mix of valid, invalid and huge
-requests from eight clients while a new version is pushed every 20 s. It exits with 1 if a request was dropped
-or got a wrong status, or if the memory grew. `mixed` times images of 64 pixels alone and beside two clients
-that send images of 2,000 pixels, and then how long a pushed version, and a rollback, take to answer; it exits
-with 1 if the small images take more than three times as long (p95), a push 10 s or a rollback 5 s. All serve
-a copy of the newest version, on this machine alone, and end by themselves.
+SavedModel in a process with the same environment and settings. `mixed` times images of 64 pixels alone and
+beside two clients that send images of 2,000 pixels, and then how long a pushed version, and a rollback, take
+to answer; it exits with 1 if the small images take more than three times as long (p95), a push 10 s or a
+rollback 5 s. Both serve a copy of the newest version, on this machine alone, and end by themselves.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import collections
 import contextlib
 import http.client
 import io
 import json
-import random
 import re
 import shutil
 import statistics
@@ -40,8 +35,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PYTHON = CHECKOUT / ".venv-serving/bin/python"
 IMAGE = CHECKOUT / "data/nuclei/images/00071198d059.png"
 JSON = {"Content-Type": "application/json"}
-MOST_REQUESTS = 100_000
-PUSH_SECONDS = 20
+PREDICT = "/v1/models/unet:predict"
 
 # Loads the model as the server does and times one call for each line on its standard input.
 BARE = """
@@ -76,17 +70,18 @@ class Server:
             return self.send("GET", "/health/ready")[0] == 200
         return False
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        """Sends a request on a new connection; returns status and body of the response."""
+    def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
+        """Sends a request on a new connection; returns status, headers and body of the response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
             connection.request(method, path, body, JSON)
             response = connection.getresponse()
-            return response.status, response.read()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, headers, response.read()
 
     def mebibytes(self) -> float:
         """Returns the resident memory of the server in MiB."""
-        text = self.send("GET", "/metrics")[1].decode()
+        text = self.send("GET", "/metrics")[2].decode()
         return float(re.findall(r"^process_resident_memory_bytes (\S+)", text, re.M)[0]) / 2**20
 
 
@@ -144,7 +139,7 @@ def overhead(models: Path, rounds: int) -> int:
             bare.stdin.flush()
             times["bare"].append(float(bare.stdout.readline()))
             start = time.perf_counter()
-            connection.request("POST", "/v1/models/unet:predict", body, JSON)
+            connection.request("POST", PREDICT, body, JSON)
             response = connection.getresponse()
             response.read()
             times["server"].append(time.perf_counter() - start)
@@ -157,105 +152,6 @@ def overhead(models: Path, rounds: int) -> int:
     print(f"512x512, {rounds} rounds, p50:", ", ".join(f"{k} {v:.1f} ms" for k, v in medians.items()))
     print(f"overhead: {100 * (ratio - 1):.1f} %")
     return 0 if ratio <= 1.15 else 1
-
-
-# ---- Load ----
-
-
-def mix() -> list[tuple[str, float, int, bytes]]:
-    """Returns the kinds of requests: name, weight, expected status, body."""
-    small, cut = png(256), png(512)[:4000]
-    return [
-        ("256x256", 40, 200, request(small)),
-        ("512x512", 25, 200, request(png(512))),
-        ("four of 256x256", 10, 200, request(*[small] * 4)),
-        ("1500x1500", 3, 200, request(png(1500))),
-        ("garbage", 5, 400, request(b"garbage" * 100)),
-        ("cut short", 5, 400, request(cut)),
-        ("no JSON", 5, 400, b'{"instances": ['),
-        ("no instances", 5, 400, b'{"instances": []}'),
-        ("70 MB", 2, 413, bytes(70 * 10**6)),
-    ]
-
-
-class Load:
-    """Eight clients and the responses that they received."""
-
-    def __init__(self, server: Server, seconds: float) -> None:
-        self.server, self.end = server, time.monotonic() + seconds
-        self.kinds = mix()
-        self.statuses: collections.Counter[int] = collections.Counter()
-        self.wrong: list[str] = []
-        self.dropped: list[str] = []
-        self.times: dict[str, list[float]] = collections.defaultdict(list)
-        self._lock = threading.Lock()
-
-    def client(self, seed: int) -> None:
-        """Sends one request after the other until the end of the benchmark."""
-        chosen = random.Random(seed)
-        while time.monotonic() < self.end and sum(self.statuses.values()) < MOST_REQUESTS:
-            name, _, right, body = chosen.choices(self.kinds, [kind[1] for kind in self.kinds])[0]
-            start = time.perf_counter()
-            try:
-                status, answer = self.server.send("POST", "/v1/models/unet:predict", body)
-            except (OSError, http.client.HTTPException) as error:
-                self.dropped.append(f"{name}: {error!r}")
-                continue
-            with self._lock:
-                self.statuses[status] += 1
-                if status != right:
-                    self.wrong.append(f"{name}: {status} {answer[:200]!r}")
-                self.times[name].append(time.perf_counter() - start)
-
-
-def push_versions(folder: Path, load: Load) -> int:
-    """Pushes a new version every 20 s and removes all but the last two; returns the number of pushes."""
-    version = 1
-    while time.monotonic() + PUSH_SECONDS < load.end:
-        time.sleep(PUSH_SECONDS)
-        hidden = folder / ".pushing"
-        shutil.copytree(folder / str(version), hidden)
-        version += 1
-        hidden.rename(folder / str(version))
-        if version > 2:
-            shutil.rmtree(folder / str(version - 2))
-    return version - 1
-
-
-def under_load(models: Path, minutes: float, clients: int) -> int:
-    """Prints the clients' results and the memory over time; returns 1 if any of them is wrong."""
-    with serving(models) as (server, folder):
-        load = Load(server, 60 * minutes)
-        memory: list[float] = []
-        threads = [threading.Thread(target=load.client, args=[seed]) for seed in range(clients)]
-        pushed: list[int] = []
-        threads.append(threading.Thread(target=lambda: pushed.append(push_versions(folder, load))))
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(1)
-            memory.append(server.mebibytes())
-        (current,) = re.findall(
-            r"^serving_model_version (\S+)", server.send("GET", "/metrics")[1].decode(), re.M
-        )
-    print(
-        f"{clients} clients, {minutes:g} minutes, {sum(load.statuses.values())} answers, by status:", end=" "
-    )
-    print(", ".join(f"{status}: {count}" for status, count in sorted(load.statuses.items())))
-    print(f"versions pushed: {pushed[0]}; served at the end: {float(current):.0f}, of {pushed[0] + 1}")
-    for name, values in load.times.items():
-        values.sort()
-        p50, p99 = (1000 * values[min(len(values) - 1, int(len(values) * q))] for q in (0.5, 0.99))
-        print(f"  {name:16} {len(values):6} answers, p50 {p50:7.0f} ms, p99 {p99:7.0f} ms")
-    for title, found in (("dropped", load.dropped), ("another status", load.wrong)):
-        print(f"{title}: {len(found)}", *found[:5], sep="\n  ")
-    # Single requests cause peaks; a leak would raise the level, so thirds of the time are compared.
-    third = len(memory) // 3
-    levels = [statistics.median(memory[i * third : (i + 1) * third]) for i in range(3)]
-    print("memory, median of each third: " + ", ".join(f"{level:.0f}" for level in levels), end=" MiB; ")
-    print(f"at the start {memory[0]:.0f}, at the end {memory[-1]:.0f}, peak {max(memory):.0f} MiB")
-    flat = levels[2] < 1.1 * levels[1]
-    return 0 if not load.dropped and not load.wrong and flat else 1
 
 
 # ---- Mixed sizes ----
@@ -309,7 +205,7 @@ def timed(server: Server, body: bytes, rounds: int) -> list[float]:
     found = []
     for _ in range(rounds):
         start = time.perf_counter()
-        status, answer = server.send("POST", "/v1/models/unet:predict", body)
+        status, _, answer = server.send("POST", PREDICT, body)
         found.append(time.perf_counter() - start)
         assert status == 200, answer
     return found
@@ -327,19 +223,15 @@ def until_answered(server: Server, body: bytes, version: int) -> float:
 def main() -> int:
     """Parses the command line and runs a benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("what", choices=["overhead", "load", "mixed"])
+    parser.add_argument("what", choices=["overhead", "mixed"])
     parser.add_argument(
         "--models", type=Path, default=CHECKOUT / "runs/serving/unet", help="folder of versions"
     )
     parser.add_argument("--rounds", type=int, default=100, help="of the overhead, and of mixed sizes")
-    parser.add_argument("--minutes", type=float, default=3, help="of load")
-    parser.add_argument("--clients", type=int, default=8, help="of load")
     arguments = parser.parse_args()
     if arguments.what == "overhead":
         return overhead(arguments.models, arguments.rounds)
-    if arguments.what == "mixed":
-        return mixed(arguments.models, arguments.rounds)
-    return under_load(arguments.models, arguments.minutes, arguments.clients)
+    return mixed(arguments.models, arguments.rounds)
 
 
 if __name__ == "__main__":
