@@ -3,12 +3,15 @@
     make setup-peers
     python benchmarks/quality.py --sets nuclei --minutes 2 --seeds 0
     python benchmarks/quality.py --sets isbi --isbi ISBI --minutes 2,5,15 --seeds 0,1 --out quality
+    python benchmarks/quality.py --sets isbi --isbi ISBI --steps ours=2240,monai=1155 --methods ours,monai
 
 The same images to learn from, the same held-out images, the same cores, the same minutes of training for all,
 one method after the other. Ours is a run of the pipeline, whose held-out images are its test split; a peer
 learns from the train and the eval split. All are scored by the functions of the gate. Results are kept in
-OUT/results.json, and what is there is not measured again: sets, minutes or seeds may be added later. Then the
-table of all results is printed: the mean over folds and seeds, and the standard deviation between them.
+OUT/results.json, and what is there is not measured again: sets, minutes or seeds may be added later. On a
+machine that has other work, `--steps` takes the place of the clock: the steps that each method did in so many
+minutes on that machine when it was quiet, as earlier results tell. Then the table of all results is printed:
+the mean over folds and seeds, and the standard deviation between them.
 
 - `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn;
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
@@ -23,6 +26,9 @@ import argparse
 import csv
 import itertools
 import json
+import os
+import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -116,12 +122,15 @@ def held_out(folder: Path, classes: dict[str, int]) -> Iterator[tuple[str, NDArr
                 yield Path(row["image"]).stem, truth
 
 
-def ours(options: argparse.Namespace, name: str, folder: Path, minutes: float, seed: int, out: Path) -> dict:
+def ours(
+    options: argparse.Namespace, name: str, folder: Path, minutes: float, seed: int, out: Path
+) -> dict[str, Any]:
     """Runs the pipeline, and predicts the held-out images with and without test-time augmentation."""
     root = out / "root"
     run = ["run", "--data", folder, "--root", root, *OURS[name], *GATE, *options.set]
     classes = ", ".join(f"{label} = {value}" for label, value in CLASSES[name].items())
-    run += ["--set", f"classes={{{classes}}}", "--set", f"minutes={minutes}", "--set", f"seed={seed}"]
+    budget = f"steps={options.steps['ours']}" if "ours" in options.steps else f"minutes={minutes}"
+    run += ["--set", f"classes={{{classes}}}", "--set", budget, "--set", f"seed={seed}"]
     pipeline(*run)
     [summary] = (root / "runs").glob("*/summary.json")
     images = [folder / "images" / f"{stem}.png" for stem, _ in held_out(folder, CLASSES[name])]
@@ -151,20 +160,14 @@ def pipeline(*words: Any) -> None:
         sys.exit(f"{done.stdout}{done.stderr}\n{' '.join(map(str, words))}")
 
 
-def peer(method: str, name: str, folder: Path, minutes: float, seed: int, out: Path) -> dict:
+def peer(
+    options: argparse.Namespace, method: str, name: str, folder: Path, minutes: float, seed: int, out: Path
+) -> dict[str, Any]:
     """Trains a peer in its own environment."""
-    words = [
-        method,
-        folder,
-        "--classes",
-        json.dumps(CLASSES[name]),
-        "--minutes",
-        minutes,
-        "--seed",
-        seed,
-        "--out",
-        out,
-    ]
+    words = [method, folder, "--classes", json.dumps(CLASSES[name]), "--minutes", minutes, "--seed", seed]
+    if method in options.steps:
+        words += ["--steps", options.steps[method]]
+    words += ["--out", out]
     subprocess.run([PEERS, CHECKOUT / "benchmarks/peers/train.py", *map(str, words)], check=True)
     return json.loads((out / "facts.json").read_text())
 
@@ -187,6 +190,12 @@ def scores(name: str, folder: Path, out: Path) -> list[dict[str, float]]:
             values["v_rand"], values["v_info"] = segments.best(np.mean(each, 0))
         found.append({score: float(values[score]) for score in SCORES[name]})
     return found
+
+
+def processor() -> str:
+    """Returns the processor's name as Linux tells it, and the number of cores."""
+    names = re.findall(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def table(results: list[dict[str, Any]]) -> None:
@@ -214,6 +223,12 @@ def main() -> None:
     parser.add_argument("--isbi", type=Path, help="folder of ISBI 2012")
     parser.add_argument("--folds", help="numbers of folds, by commas (default: all but those of settings)")
     parser.add_argument("--minutes", default="5", help="minutes of training, by commas (default: 5)")
+    parser.add_argument(
+        "--steps",
+        default="",
+        metavar="METHOD=N,...",
+        help="steps by method, instead of the clock; --minutes names the time that they stand for",
+    )
     parser.add_argument("--seeds", default="0,1", help="by commas (default: 0,1)")
     parser.add_argument(
         "--methods", default=",".join(METHODS), help=f"by commas (default: {','.join(METHODS)})"
@@ -224,6 +239,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=CHECKOUT / "build/quality", help="default: build/quality")
     options = parser.parse_args()
     options.folds = [int(fold) for fold in options.folds.split(",")] if options.folds else None
+    steps = [words.split("=") for words in options.steps.split(",") if words]
+    options.steps = {method: int(number) for method, number in steps}
     options.set = [word for setting in options.set for word in ("--set", setting)]
     if "isbi" in options.sets and not options.isbi:
         parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")
@@ -249,8 +266,9 @@ def main() -> None:
                     if method == "ours":
                         facts = ours(options, name, folder, budget, seed, out)
                     else:
-                        facts = peer(method, name, folder, budget, seed, out)
+                        facts = peer(options, method, name, folder, budget, seed, out)
                     row = {**key, **facts, "seconds": round(time.monotonic() - began)}
+                    row["processor"] = processor()
                     row["scores"] = scores(name, folder, out)
                     print({**key, "steps": row["steps"]}, row["scores"], flush=True)
                     results.append(row)

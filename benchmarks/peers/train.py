@@ -94,6 +94,7 @@ def main() -> None:
         "--classes", type=json.loads, required=True, help="value in the masks by class, as JSON"
     )
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--steps", type=int, help="training steps, instead of minutes")
     parser.add_argument("--side", type=int, default=256, help="side of the patches (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -105,7 +106,13 @@ def main() -> None:
     peer = make(options.peer, images[0][1].shape[0], len(values), options.side)
     network = peer.network.to(memory_format=torch.channels_last).train()
     start, steps, highest = time.monotonic(), 0, peer.optimizer.param_groups[0]["lr"]
-    while (share := (time.monotonic() - start) / (60 * options.minutes)) < 1:
+
+    def progress() -> float:
+        if options.steps:
+            return steps / options.steps
+        return (time.monotonic() - start) / (60 * options.minutes)
+
+    while (share := progress()) < 1:
         peer.optimizer.param_groups[0]["lr"] = highest * peer.schedule(share)
         x, y = batch_of(images, peer.batch, options.side, generator)
         peer.optimizer.zero_grad()
