@@ -28,6 +28,6 @@ def test_the_row_of_an_attack():
 
 
 def test_the_row_of_a_call():
-    assert clients.row(Call("a | b", {"m": [MASK, None]})) == '| `a \\| b` | `{"m": [mask, None]}` |  |'
+    assert clients.row(Call("a | b", {"c": [MASK]})) == '| `a \\| b` | `{"c": [mask of image.png]}` |  |'
     assert clients.row(Call("a", ["b"], words="a list")) == "| `a` | a list |  |"
     assert clients.row(Call("a", status="404", says="no b")) == "| `a` | `404` | `no b` |"

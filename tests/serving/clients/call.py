@@ -13,7 +13,7 @@ class Mask:
     image: str
 
     def __repr__(self) -> str:
-        return "mask"
+        return f"mask of {self.image}"
 
 
 MASK, OTHER_MASK = Mask("image.png"), Mask("other.jpg")
