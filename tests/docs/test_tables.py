@@ -1,7 +1,8 @@
 """The tables in the pages are those of the code, and read without building the site."""
 
-from docs.generators import attacks
+from docs.generators import attacks, clients
 from docs.generators.tables import MAKERS, filled, pages
+from tests.serving.clients.call import MASK, Call
 from tests.serving.hostile.attack import Attack
 
 
@@ -24,3 +25,9 @@ def test_what_stands_between_the_marks_is_replaced_and_nothing_else():
 def test_the_row_of_an_attack():
     attack = Attack("a | b", lambda server: [], "413", "too large", "503 closed")
     assert attacks.row(attack) == "| a \\| b | `413`, or `503`, or closed | `too large` |"
+
+
+def test_the_row_of_a_call():
+    assert clients.row(Call("a | b", {"c": [MASK]})) == '| `a \\| b` | `{"c": [mask of image.png]}` |  |'
+    assert clients.row(Call("a", ["b"], words="a list")) == "| `a` | a list |  |"
+    assert clients.row(Call("a", status="404", says="no b")) == "| `a` | `404` | `no b` |"

@@ -1,4 +1,4 @@
-"""The client, as a program and as a function."""
+"""The client as a program; as a function: tests/serving/clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from serving.client import ServerError, segment
 from tests.serving.conftest import encoded, noise
 from tests.serving.running import ROOT, Server
 
@@ -31,17 +30,6 @@ def test_program(server: Server, tmp_path: Path, expected: Callable[[bytes, int]
     assert (tmp_path / "mask.png").read_bytes() == expected(IMAGE, 1)
 
 
-def test_a_proxy_is_not_asked_for_this_machine(
-    server: Server, monkeypatch: pytest.MonkeyPatch, expected: Callable[[bytes, int], bytes]
-):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    local = server.url.replace("127.0.0.1", "localhost")
-    assert segment(IMAGE, server.url) == segment(IMAGE, local) == expected(IMAGE, 1)
-    with pytest.raises(ServerError, match="Connection refused"):  # by the proxy
-        segment(IMAGE, "http://example.invalid")
-
-
 def test_program_says_what_is_wrong(server: Server, tmp_path: Path):
     (tmp_path / "text.png").write_text("no image")
     for image, url, words in (
@@ -53,11 +41,3 @@ def test_program_says_what_is_wrong(server: Server, tmp_path: Path):
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert words in done.stderr
     assert not (tmp_path / "mask.png").exists()
-
-
-def test_function(server: Server, expected: Callable[[bytes, int], bytes]):
-    assert segment(IMAGE, server.url) == expected(IMAGE, 1)
-    with pytest.raises(ServerError, match="no model 'x', only 'unet'"):
-        segment(IMAGE, server.url, model="x")
-    with pytest.raises(ServerError, match="is not answered at /metrics"):
-        segment(IMAGE, f"{server.url}/metrics?")

@@ -1,11 +1,10 @@
-"""TensorFlow Serving's REST interface, and what else is told by GET."""
+"""TensorFlow Serving's REST interface; its calls by curl: tests/serving/clients."""
 
 from __future__ import annotations
 
 import base64
 import io
 import json
-import subprocess
 from collections.abc import Callable
 
 import numpy as np
@@ -28,23 +27,6 @@ def decoded(values: list[dict[str, str]]) -> list[bytes]:
 @pytest.fixture(scope="module")
 def masks(expected: Callable[[bytes, int], bytes]) -> list[bytes]:
     return [expected(image, 1) for image in IMAGES]
-
-
-@pytest.mark.parametrize("signature", [{}, {"signature_name": "serving_default"}, {"signature_name": ""}])
-@pytest.mark.parametrize("named", [False, True])
-def test_rows(server: Server, masks: list[bytes], named: bool, signature: dict[str, str]):
-    rows = [{"image_bytes": b64(image)} if named else b64(image) for image in IMAGES]
-    status, answer = server.predict({"instances": rows, **signature})
-    assert (status, list(answer)) == (200, ["predictions"])
-    assert decoded(answer["predictions"]) == masks
-
-
-@pytest.mark.parametrize("named", [False, True])
-def test_columns(server: Server, masks: list[bytes], named: bool):
-    values = [b64(image) for image in IMAGES]
-    status, answer = server.predict({"inputs": {"image_bytes": values} if named else values})
-    assert (status, list(answer)) == (200, ["outputs"])
-    assert decoded(answer["outputs"]) == masks
 
 
 def test_another_signature(server: Server, masks: list[bytes]):
@@ -97,11 +79,8 @@ def test_requests_on_one_connection(server: Server, masks: list[bytes]):
     connection.close()
 
 
-@pytest.mark.parametrize("path", ["/v1/models/unet/metadata", "/v1/models/unet/versions/1/metadata"])
-def test_signatures(server: Server, path: str):
-    told = server.get(path)
-    assert told["model_spec"] == {"name": "unet", "signature_name": "", "version": "1"}
-    signatures = told["metadata"]["signature_def"]["signature_def"]
+def test_signatures(server: Server):
+    signatures = server.get("/v1/models/unet/metadata")["metadata"]["signature_def"]["signature_def"]
     assert set(signatures) >= {"serving_default", "probabilities", "tensors"}
     assert signatures["serving_default"]["inputs"] == {
         "image_bytes": {
@@ -114,40 +93,7 @@ def test_signatures(server: Server, path: str):
     assert signatures["serving_default"]["method_name"] == "tensorflow/serving/predict"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "words"),
-    [
-        ("GET", "/v1/models/unet/versions/9", "there is no version 9"),
-        ("GET", "/v1/models/unet/versions/9/metadata", "version 9 is not served, only 1"),
-        ("GET", "/v1/models/x/metadata", "there is no model 'x', only 'unet'"),
-        ("GET", "/v1/models/unet/labels/stable", "there are no version labels"),
-        ("GET", "/v1/models/unet/labels/stable/metadata", "there are no version labels"),
-        ("POST", "/v1/models/unet/labels/stable:predict", "there are no version labels"),
-    ],
-)
-def test_what_is_not_there(server: Server, method: str, path: str, words: str):
-    status, _, body = server.request(method, path)
-    assert (status, words in json.loads(body)["error"]) == (404, True)
-
-
-def test_one_version(server: Server):
-    assert server.get("/v1/models/unet/versions/1") == server.get("/v1/models/unet")
-
-
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}  # what `curl -d` says
-
-
-@pytest.mark.parametrize("headers", [{}, FORM])
-def test_a_program_need_not_say_that_it_sends_json(server: Server, headers: dict[str, str]):
-    content = json.dumps({"instances": [b64(IMAGES[0])]})
-    assert server.request("POST", PREDICT, content, headers)[0] == 200
-
-
-def test_curl_need_not_say_that_it_sends_json(server: Server, masks: list[bytes]):
-    content = json.dumps({"instances": [b64(IMAGES[0])]})
-    command = ["curl", "-sS", "--noproxy", "*", "-d", "@-", server.url + PREDICT]
-    done = subprocess.run(command, input=content, capture_output=True, text=True, timeout=60, check=True)
-    assert decoded(json.loads(done.stdout)["predictions"]) == masks[:1]
 
 
 @pytest.mark.parametrize("path", [PREDICT, "/v2/models/unet/infer"])
