@@ -59,7 +59,8 @@ class Server:
         with log.open("wb") as file:
             self.process = subprocess.Popen([*command, "--grpc-port", "0"], cwd=CHECKOUT, stderr=file)
         while not (found := re.search(r"127\.0\.0\.1:(\d+) ", log.read_text())) or not self.ready(found[1]):
-            if self.process.poll() is not None:
+            if self.process.poll() is not None or " ERROR " in log.read_text():
+                self.process.kill()
                 raise SystemExit(log.read_text())
             time.sleep(0.1)
 

@@ -55,7 +55,7 @@ class LoadedModel:
         self.classes = classes_of(folder)
         # The functions are valid as long as the loaded object exists.
         self._model = tf.saved_model.load(str(folder))
-        self._steps: Any = getattr(self._model, "steps", None)
+        self._steps = _steps_of(self._model)
         self._signatures = {
             name: Signature(function, function.structured_input_signature[1], function.structured_outputs)
             for name, function in self._model.signatures.items()
@@ -200,6 +200,14 @@ def _tensor(name: str, value: Any, spec: tf.TensorSpec) -> tf.Tensor:
     if not spec.shape.is_compatible_with(tensor.shape):
         raise bad_request(f"{takes}; received: {_shape(tensor.shape)}")
     return tensor
+
+
+def _steps_of(model: Any) -> Any:
+    """The attribute `steps` of a SavedModel; None if it has none that can be called as this server does."""
+    steps = getattr(model, "steps", None)
+    functions = getattr(getattr(steps, "begin", None), "concrete_functions", ())
+    takes = [spec.dtype for function in functions for spec in function.structured_input_signature[0]]
+    return steps if takes == [tf.string, tf.string, tf.bool] else None
 
 
 def _shape(shape: tf.TensorShape) -> str:

@@ -21,6 +21,7 @@ log = logging.getLogger("serving")
 
 # Name, size and time of every file of a version; a broken version is tried again only if these change.
 Fingerprint = frozenset[tuple[str, int, int]]
+_LONGEST = 500  # characters of why a version cannot be loaded: TensorFlow's errors may hold whole tensors
 MOST_DIGITS = 18  # of a version: more do not fit into 64 bits, and no client could ask for it
 
 
@@ -175,7 +176,7 @@ class Versions:
             kept = self._kept.get(content)
             model = kept.as_version(version) if kept else self._load(self._folder / str(version))
         except Exception as error:  # a broken model can raise any exception
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            reason = str(error).strip().partition("\n")[0][:_LONGEST] or type(error).__name__
             told = without_paths(reason, self._folder)
             self._broken = {**self._broken, version: (fingerprint, told)}
             other = f"version {self.version} stays" if self.version is not None else "there is no other"

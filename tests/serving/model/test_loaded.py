@@ -165,3 +165,27 @@ def test_a_large_image_ends_at_the_tile_at_which_it_is_cancelled(exported: dict[
             "serving_default", {"image_bytes": [encoded(noise(300, 300))]}, work
         )
     assert work.turns == 4
+
+
+class Stepper(tf.Module):
+    """A model of another origin, whose steps are called otherwise than those of an exported model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = tf.Module()
+        self.steps.begin = tf.function(lambda encoded: {}, input_signature=[tf.TensorSpec([], tf.string)])
+        self.steps.serving_default_tile = self.steps.begin
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def size(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"length": tf.strings.length(image_bytes)}
+
+
+def test_steps_of_another_kind_are_left_alone(tmp_path: Path):
+    stepper = Stepper()
+    tf.saved_model.save(stepper, str(tmp_path / "1"), {"serving_default": stepper.size})
+    image = encoded(noise(5, 7))
+    found = LoadedModel(tmp_path / "1", max_pixels=35).call(
+        "serving_default", {"image_bytes": [image]}, Work()
+    )
+    assert found["length"].tolist() == [len(image)]
