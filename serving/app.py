@@ -78,9 +78,10 @@ class Addresses:
         self._predictor, self._bodies = predictor, bodies
 
     async def status(self, model: str) -> dict[str, Any]:
-        """Returns the versions of the model and their states in TensorFlow Serving's format."""
+        """Returns the versions of the model and their states in TensorFlow Serving's format, and KServe's."""
         require_model(model, self._name)
-        return {"model_version_status": self._versions.status()}
+        ready = {"name": model, "ready": self._versions.version is not None}
+        return {"model_version_status": self._versions.status(), **ready}
 
     async def version_status(self, model: str, version: int) -> dict[str, Any]:
         """Returns the state of one version."""
@@ -171,6 +172,12 @@ class Addresses:
         encoder, content_type = exposition.choose_encoder(request.headers.get("accept", ""))
         return Response(encoder(REGISTRY), headers={"content-type": content_type})
 
+    async def root(self, request: Request) -> Response:
+        """Returns the page to browsers, and to others what clients of KServe V1 ask here: that it lives."""
+        if "text/html" in request.headers.get("accept", ""):
+            return await self.page()
+        return Response(json.dumps({"status": "alive"}), headers=JSON)
+
     async def page(self, file: str = "") -> Response:
         """Returns the page on which users can try the model."""
         path = PAGE_FILES.get(file or INDEX)
@@ -229,7 +236,7 @@ def create_app(addresses: Addresses, hosts: Collection[str], metrics: bool = Tru
         version: addresses.model,
         f"{version}/ready": addresses.model_ready,
         **({"/metrics": addresses.metrics} if metrics else {}),
-        "/": addresses.page,
+        "/": addresses.root,
         "/{file}": addresses.page,
     }.items():
         app.add_api_route(path, endpoint, methods=["GET"], response_model=None)

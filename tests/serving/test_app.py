@@ -25,8 +25,16 @@ def test_one_version_by_number(server: Server):
 
 def test_status(server: Server):
     state = {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
-    assert server.get("/v1/models/unet") == {"model_version_status": [state]}
+    ready = {"name": "unet", "ready": True}  # as KServe says it
+    assert server.get("/v1/models/unet") == {"model_version_status": [state], **ready}
     assert server.get("/v1/models/unet/versions/1") == {"model_version_status": [state]}
+
+
+def test_the_root_is_a_page_for_browsers_alone(server: Server):
+    assert server.get("/") == {"status": "alive"}  # KServe V1
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    status, headers, page = server.request("GET", "/", headers=browser)
+    assert (status, headers["content-type"], b"<html" in page) == (200, "text/html; charset=utf-8", True)
 
 
 def test_health(server: Server):

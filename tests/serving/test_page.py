@@ -263,7 +263,7 @@ def test_nothing_comes_from_anywhere_else(page: Browser, single: Server):
     assert {url.split("/")[2] for url in loaded if not url.startswith("data:")} == {
         f"127.0.0.1:{single.port}"
     }
-    status, headers, _ = single.request("GET", "/")
+    status, headers, _ = single.request("GET", "/", headers={"Accept": "text/html"})
     policy = headers["content-security-policy"].split("; ")
     assert status == 200
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= {*policy}

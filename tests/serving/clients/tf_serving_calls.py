@@ -151,6 +151,7 @@ def signatures(response):
 )  # fmt: skip
 
 MODEL = "http://127.0.0.1:8501/v1/models/unet"
+READY = {"name": "unet", "ready": True}  # which KServe's client asks for at the same address
 STATES = {
     "model_version_status": [
         {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
@@ -199,7 +200,7 @@ named_columns='{"inputs": {"image_bytes": ['$image', '$other']}}'
             {"predictions": [MASK, OTHER_MASK]},
         ),
         Call(posted("rows", options="--compressed "), {"predictions": [MASK, OTHER_MASK]}),
-        Call(f"curl {MODEL}", STATES),
+        Call(f"curl {MODEL}", {**STATES, **READY}),
         Call(f"curl {MODEL}/versions/1", STATES),
         Call(f"curl {MODEL}/metadata", SIGNATURES, words="the signatures"),
         Call(f"curl {MODEL}/versions/1/metadata", SIGNATURES, words="the signatures"),
