@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import collections
 import http.client
+import os
 import random
 import re
 import shutil
@@ -22,6 +23,7 @@ import threading
 import time
 from pathlib import Path
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
@@ -39,8 +41,8 @@ def shifted(version: Path, by: float) -> None:
     reader = tf.train.load_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
     tensors = {name: tf.constant(reader.get_tensor(name)) for name in sorted(shapes)}
-    # The variables are numbered from the input to the output.
-    biases = [name for name, shape in shapes.items() if shape == [2] and name.startswith("variables/")]
+    # The weights are numbered from the input to the output.
+    biases = [name for name, shape in shapes.items() if shape == [2] and "_weights/" in name]
     last = max(biases, key=lambda name: int(name.split("/")[1]))
     tensors[last] += tf.constant([0, by])
     shutil.rmtree(version / "variables")
@@ -145,7 +147,8 @@ def change_versions(folder: Path, sources: list[Path], load: Load) -> tuple[int,
     began = time.monotonic()
     while time.monotonic() + PUSH_SECONDS < load.end:
         time.sleep(PUSH_SECONDS)
-        if withdrawn < 2 and time.monotonic() - began > load.seconds * (withdrawn + 1) / 3:
+        due = withdrawn < 2 and time.monotonic() - began > load.seconds * (withdrawn + 1) / 3
+        if due and len(versions) > 1:
             bad = versions.pop()
             load.change(bad, versions[-1])
             (folder / str(bad)).rename(folder / f"{bad}.bad")

@@ -86,6 +86,7 @@ _GRAPH = (
     "base_filters",
     "geometry",
     "recipe",
+    "operating_point",
 )
 
 
@@ -94,8 +95,8 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     """Makes a tiny untrained model with its signatures and training record: `export_tiny(folder, seed=0)`.
 
     Other arguments change what the record says; `channels`, `scale`, `class_values`, `normalisation`,
-    `geometry`, and of the recipe `normalization_layer` and `residual` change the model with it. Each model
-    is exported once for all tests, of all processes, and copied.
+    `geometry`, `operating_point`, and of the recipe `normalization_layer` and `residual` change the model
+    with it. Each model is exported once for all tests, of all processes, and copied.
     """
     made = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -119,7 +120,7 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             "max_area": 2**22,
             "recipe": {"decoder": "paper"},
         } | change
-        graph = json.dumps([seed, *(record[name] for name in _GRAPH)])
+        graph = json.dumps([seed, *(record.get(name) for name in _GRAPH)])
         model = made / hashlib.sha256(graph.encode()).hexdigest()[:16]
         with (made / f"{model.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -143,6 +144,7 @@ def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
     from unet.export.folding import folded
     from unet.export.graph import Segmenter
     from unet.network import create_unet
+    from unet.registry.decision import decision_of
     from unet.tiling import Geometry
 
     keras.utils.set_random_seed(8 + seed)  # of these seeds few outputs are dead, and all classes occur
@@ -167,6 +169,7 @@ def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
         constants.get("stddev"),
         record["class_values"],
         scale=record["scale"],
+        decision=decision_of([record]),
     )
     signatures.export(segmenter, folder, record["max_pixels"])
 

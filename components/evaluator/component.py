@@ -20,7 +20,7 @@ from components.resolvers import baseline, mlmd
 from unet.errors import ImagesLost
 from unet.evaluation import gate, pictures
 from unet.evaluation.results import Verdict, write_images, write_picture_index, write_verdict
-from unet.evaluation.rows import threshold_of
+from unet.evaluation.rows import predicted_of
 from unet.evaluation.settings import GateSettings
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
@@ -112,8 +112,8 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str, f
         outputs = evaluate(examples=tf.constant([record]))
         maps = np.concatenate([decode(png) for png in outputs["probabilities_bytes"][0].numpy()], -1)
         predicted, confidence = measurement.most_likely(maps)
-        if (threshold := threshold_of(outputs)) is not None:
-            predicted = measurement.above(maps, threshold)
+        if (decided := predicted_of(outputs)) is not None:
+            predicted = decided
         foreground = np.minimum(maps.sum(-1, dtype=np.uint32), measurement.FULL).astype(np.uint16)
         written = pictures.write_pictures(
             folder,

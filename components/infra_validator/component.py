@@ -25,9 +25,11 @@ from components.infra_validator.child import run_child
 from unet.errors import ExportRejected
 from unet.images.channels import stored_rows
 from unet.preprocessing.decoding import counted_pixels
-from unet.registry.records import decision_threshold, training_record
+from unet.registry.decision import decision_of, scores
+from unet.registry.records import training_record
 
-# If the two best probabilities, or one and the threshold, are closer than this, float rounding decides.
+# If the two best probabilities, or one and the threshold, are closer than this, float rounding decides; of
+# two that have factors, if they are closer than this times the largest factor.
 CLOSE = 1e-4
 # Larger images are not sent, or not compared: the offline prediction takes as long as the served one.
 _SENT_PIXELS, _COMPARED_PIXELS = 4_000_000, 2_000_000
@@ -93,13 +95,12 @@ def write_expected(network: keras.Model, image: Path, record: dict[str, Any]) ->
     encoded = image.read_bytes()
     found = reference.expected_probabilities(network, encoded, record) if _is_small(encoded) else None
     if found is not None:
-        threshold = decision_threshold([record])
-        if threshold is None:
-            best = np.sort(found, -1)
-            indices, margin = found.argmax(-1), best[..., -1] - best[..., -2]
-        else:
-            indices, margin = found[..., 1] > threshold, np.abs(found[..., 1] - threshold)
-        np.savez(image.with_suffix(".npz"), indices=indices.astype(np.uint8), clear=margin > CLOSE)
+        decision = decision_of([record])
+        close = CLOSE if decision is None else CLOSE * decision.factors.max()
+        found = scores(found, decision)
+        best = np.sort(found, -1)
+        clear = best[..., -1] - best[..., -2] > close
+        np.savez(image.with_suffix(".npz"), indices=found.argmax(-1).astype(np.uint8), clear=clear)
 
 
 def _is_small(encoded: bytes) -> bool:

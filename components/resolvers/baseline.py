@@ -14,7 +14,7 @@ from tfx.utils import path_utils
 
 from components.resolvers import mlmd
 from unet.evaluation.results import Baseline
-from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS
+from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS, PREDICTED
 from unet.registry.records import training_record
 
 
@@ -99,6 +99,6 @@ def why_incomparable(model: Model, candidate: Model) -> str:
         return f"model {model.id} is damaged: {folder}"
     if theirs != classes:
         return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"
-    if not set(EVALUATE_OUTPUTS) <= set(signature.outputs):
+    if set(signature.outputs) - {PREDICTED} != set(EVALUATE_OUTPUTS):
         return f"model {model.id} was exported by a version of this project that evaluated in another way"
     return ""

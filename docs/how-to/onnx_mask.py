@@ -77,10 +77,11 @@ def main(model: str, image: str, mask: str) -> None:
     names = ("classes", "class_values", "channels", "normalization", "scale", "geometry", "operating_point")
     told = {name: json.loads(entries[name]) for name in names if name in entries}
     found = probabilities(session, told, read(image, told["channels"]))
-    if "operating_point" in told:
-        indices = (found[..., 1] > told["operating_point"]["threshold"]).astype(int)
+    point = told.get("operating_point", {})
+    if "threshold" in point:
+        indices = (found[..., 1] > point["threshold"]).astype(int)
     else:
-        indices = found.argmax(-1)
+        indices = (found * np.array(point.get("factors", 1), np.float32)).argmax(-1)
     values = np.array(told["class_values"])
     Image.fromarray(values.astype(np.uint8 if values.max() < 256 else np.uint16)[indices]).save(mask)
 

@@ -79,17 +79,18 @@ class PipelineConfig(
             yield 'border_weight weighs the background between objects, and background = "none": set only one'
         if self.background == "none" and self.segment_scores:
             yield 'segment_scores are of what a background parts, and background = "none": set only one'
-        if self.operating_point != ARGMAX and (len(self.classes) != 2 or self.background == "none"):
+        if ">=" in self.operating_point and (len(self.classes) != 2 or self.background == "none"):
+            without = " without a background" if self.background == "none" else ""
             yield (
                 f'operating_point = "{self.operating_point}" is a threshold between a background and one '
-                f'class; here are {", ".join(self.classes)}: set operating_point = "{ARGMAX}"'
+                f'class; here are {", ".join(self.classes)}{without}: set operating_point = "dice"'
             )
         if self.mask_values == "nearest" and INSTANCES in self.classes.values():
             yield 'mask_values = "nearest" and "instances" in classes contradict each other'
         if self.refit and self.operating_point != ARGMAX:
             yield (
-                f'operating_point = "{self.operating_point}" is a threshold chosen on the eval images, from '
-                "which refit = true learns: set only one"
+                f'operating_point = "{self.operating_point}" is chosen on the eval images, from which '
+                "refit = true learns: set only one"
             )
         known = [*SCALARS, *(FRACTION_PREFIX + name for name in self.classes)]
         for name in self.domains:

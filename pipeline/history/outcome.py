@@ -51,10 +51,18 @@ def training(model: Artifact) -> dict[str, Any]:
 
 def _point(record: Mapping[str, Any]) -> str:
     """Describes the chosen operating point; empty if the most likely class decides."""
-    point = record.get(OPERATING_POINT, {})
-    if why_not := point.get("why_not"):
-        return f"no threshold for {point['aim']}: {why_not}"
-    return f"threshold {point['threshold']:.4g} for {point['aim']}" if point else ""
+    point = record.get(OPERATING_POINT)
+    if not point:
+        return ""
+    kind = "threshold" if "threshold" in point else "factors"
+    if point["why_not"]:
+        return f"no {kind} for {point['aim']}: {point['why_not']}"
+    if kind == "threshold":
+        return f"threshold {point['threshold']:.4g} for {point['aim']}"
+    factors = zip(record["classes"], point["factors"], strict=True)
+    others = ", ".join(f"{name} {factor:.3g}" for name, factor in factors if factor != 1)
+    after, before = (point[key]["mean_dice"] for key in ("chosen", "argmax"))
+    return f"factors {others or 'of 1'} for {point['aim']}, {after:.3f} instead of {before:.3f}"
 
 
 def _weights(record: Mapping[str, Any]) -> str:

@@ -131,7 +131,7 @@ def _drawn(
         Panel("Errors", f"Errors in {name}: {words}", width, height, dimmed, pictures.errors(kinds)),
         Panel(
             "Probability",
-            f"Probability of {'any class but the first' if first else 'the predicted class'} in {name}",
+            f"Probability of {'any class but the first' if first else 'the likeliest class'} in {name}",
             width,
             height,
             pictures.ramp(probability),

@@ -83,15 +83,44 @@ def _operating_point(artifacts: RunArtifacts) -> dict[str, Any] | None:
     point = outcome.training(model).get(OPERATING_POINT) if model else None
     if not point:
         return None
-    about = "The threshold that serves this best on the eval images; the test images were not looked at."
+    table, chosen = _factors, "factors of the best mean Dice"
+    if "threshold" in point:
+        table, chosen = _threshold, "threshold that serves this best"
+    about = f"The {chosen} on the eval images; the test images were not looked at."
     if point["why_not"]:
-        about = f"Nothing could be chosen: {point['why_not']}. The likelier class decides."
-    names, chosen = ("precision", "recall", "dice"), point["chosen"]
-    rows = [
-        ("The likelier class", short(0.5), [number(point["argmax"][name]) for name in names]),
-        (f"Chosen for {point['aim']}", short(point["threshold"]), [number(chosen[name]) for name in names]),
-    ]
-    return {"class": artifacts.classes[-1], "about": about, "rows": rows}
+        about = f"Nothing could be chosen: {point['why_not']}. The likeliest class decides."
+    step = point.get("step", 1)
+    pixels = "all pixels" if step == 1 else f"one pixel in {step}"
+    return {**table(artifacts, point), "about": about, "pixels": pixels}
+
+
+def _threshold(artifacts: RunArtifacts, point: Mapping[str, Any]) -> dict[str, Any]:
+    names, before, after = ("precision", "recall", "dice"), point["argmax"], point["chosen"]
+    return {
+        "caption": f"how the model decides that a pixel is {artifacts.classes[-1]}",
+        "headings": ["Decision", "Threshold", "Precision", "Recall", "Dice"],
+        "rows": [
+            ("The likelier class", [short(0.5), *(number(before[name]) for name in names)]),
+            (
+                f"Chosen for {point['aim']}",
+                [short(point["threshold"]), *(number(after[name]) for name in names)],
+            ),
+        ],
+    }
+
+
+def _factors(artifacts: RunArtifacts, point: Mapping[str, Any]) -> dict[str, Any]:
+    classes, before, after = artifacts.classes, point["argmax"], point["chosen"]
+    each = zip(classes, point["factors"], before["dice"], after["dice"], strict=True)
+    mean = f"Mean without {classes[0]}" if artifacts.first else "Mean"
+    return {
+        "caption": "a pixel is of the class whose probability times its factor is highest",
+        "headings": ["Class", "Factor", "Dice of the likeliest class", "Dice as chosen"],
+        "rows": [
+            *((name, [short(factor), number(old), number(new)]) for name, factor, old, new in each),
+            (mean, ["", number(before["mean_dice"]), number(after["mean_dice"])]),
+        ],
+    }
 
 
 def _per_class(artifacts: RunArtifacts) -> dict[str, str]:

@@ -66,7 +66,8 @@ def masks(folder: Path, model: Path, image: np.ndarray) -> tuple[np.ndarray, np.
     [
         ({}, pattern(17, 13, kind=np.uint16)),  # by its own numbers, mirrored again and again
         ({"channels": 3, "normalization": DATASET | {"mean": [90.0, 100.0, 110.0], "stddev": [60.0] * 3},
-          "scale": 0.4}, pattern(301, 160)),  # gray to colors, resized
+          "scale": 0.4, "operating_point": {"aim": "dice", "factors": [0.8, 1.3, 1.0]}},
+         pattern(301, 160)),  # gray to colors, resized, by factors
     ],
     ids=["16 bits", "scale"],
 )  # fmt: skip

@@ -54,7 +54,7 @@ def write_pictures(
         ground_truth: class indices of the ground truth, [H, W]; `labels.IGNORE` where a pixel does not count.
         predicted: predicted class indices, [H, W].
         probability: times 65535, [H, W]: that of any class but the background, or, without a background,
-            that of the predicted class.
+            that of the most likely class.
     """
     where = folder / PICTURES
     where.mkdir(exist_ok=True)

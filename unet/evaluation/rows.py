@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unet.evaluation.slices import slices_of
 from unet.images.reader import decode
@@ -48,7 +49,7 @@ def image_row(
         bit_depth: bits per value of the image, 8 or 16.
         columns: the image's value of each declared column of the manifest, by name.
         outputs: outputs of the signature `evaluate` for the image: `confusion`, `probabilities_bytes`,
-            `ground_truth_bytes` and, of models that decide by one, `threshold`.
+            `ground_truth_bytes` and, of models with an operating point, `predicted_bytes`.
         how: how images are measured.
     """
     confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.class_count, how.class_count)
@@ -63,7 +64,7 @@ def image_row(
         how.tolerance,
         how.with_segments,
         how.first,
-        threshold_of(outputs),
+        predicted_of(outputs),
     )
     height, width = shape
     total = confusion.sum()
@@ -80,6 +81,11 @@ def image_row(
     }
 
 
-def threshold_of(outputs: Mapping[str, Any]) -> float | None:
-    """The threshold by which a model decides, from the outputs of its signature `evaluate` for an image."""
-    return float(np.asarray(outputs["threshold"]).item()) if "threshold" in outputs else None
+def predicted_of(outputs: Mapping[str, Any]) -> NDArray[np.uint8] | None:
+    """The mask of a model with an operating point, [H, W], from what its `evaluate` returns for an image.
+
+    None: the class of a pixel is the most likely one.
+    """
+    if "predicted_bytes" not in outputs:
+        return None
+    return decode(np.asarray(outputs["predicted_bytes"], object).item())[..., 0]

@@ -19,6 +19,7 @@ from unet import tiling
 from unet.images.depth import DEPTH_SCALE
 from unet.preprocessing.normalization import moments, pixel_sums
 from unet.preprocessing.resizing import resize, resize_image
+from unet.registry.decision import Decision, scores
 
 PerTensor = Callable[[tf.Tensor], tf.Tensor]
 
@@ -38,7 +39,7 @@ class Segmenter(tf.Module):
         scale: float = 1.0,
         test_time_augmentation: bool = False,
         first: int = 1,
-        threshold: float | None = None,
+        decision: Decision | None = None,
     ) -> None:
         """Builds the graph, which is traced at its first use.
 
@@ -59,8 +60,8 @@ class Segmenter(tf.Module):
             scale: factor by which images are resized for the network. Predictions have the original size; the
                 probabilities of the resized image are held in memory if the factor is not 1.
             first: index of the first class that counts, 0 without a background: for masks in colours.
-            threshold: of two classes, the probability of the second above which a pixel is of it; None takes
-                the class of the highest probability. Probabilities are not changed by it.
+            decision: how the class of a pixel follows from its probabilities, which are not changed by it;
+                None takes the most likely class.
 
         Raises:
             ValueError: the arguments do not fit together.
@@ -85,13 +86,13 @@ class Segmenter(tf.Module):
             raise ValueError(
                 f"`class_values` must be in 0..{highest}. Received: class_values={class_values!r}"
             )
-        if threshold is not None and not (classes == 2 and 0 <= threshold < 1):
-            raise ValueError(f"`threshold` is of two classes, in [0, 1). Received: {threshold=}, {classes=}")
+        if decision is not None and decision.factors.shape != (classes,):
+            raise ValueError(f"`decision` must be of {classes} classes. Received: {decision=}")
         tiling.plan_image(1, 1, max_area, geometry)  # raises for an impossible area
 
         self.geometry, self.scale = geometry, scale
         self.channels, self.classes, self.first = channels, classes, first
-        self.max_area, self.threshold = max_area, threshold
+        self.max_area, self.decision = max_area, decision
         self._constants = None
         if mean is not None and stddev is not None:
             constants = [np.broadcast_to(np.asarray(v, np.float32), [channels]) for v in (mean, stddev)]
@@ -112,7 +113,7 @@ class Segmenter(tf.Module):
             logits, softmax = self._logits, self._softmax
             self._logits = lambda x: _mean_over_flips(lambda turned: softmax(logits(turned)), x)
             self._softmax = tf.identity
-        elif threshold is not None:  # compared with probabilities, never with logits
+        elif decision is not None:  # of probabilities, never of logits
             logits, softmax = self._logits, self._softmax
             self._logits, self._softmax = lambda x: softmax(logits(x)), tf.identity
         patches = [tf.TensorSpec([None, None, None, channels], tf.float32)]
@@ -152,17 +153,15 @@ class Segmenter(tf.Module):
         return self.run(pixels, lambda outputs: tf.cast(self.decide(outputs), tf.uint8), tf.uint8)
 
     def decide(self, outputs: tf.Tensor) -> tf.Tensor:
-        """The model's class of each pixel, by its threshold, where it has one: the only place that decides.
+        """The model's class of each pixel: the only place that decides.
 
         Args:
             outputs: what `finish` of `run` gets, or probabilities, [h, w, classes].
 
         Returns:
-            Class indices, [h, w, 1] int32; of equal outputs the first class.
+            Class indices, [h, w, 1] int32; of equal scores the first class.
         """
-        if self.threshold is None:
-            return tf.argmax(outputs, -1, tf.int32)[..., None]  # [h, w, 1]
-        return tf.cast(outputs[..., 1:] > self.threshold, tf.int32)  # [h, w, 1]
+        return tf.argmax(scores(outputs, self.decision), -1, tf.int32)[..., None]  # [h, w, 1]
 
     def run(
         self,

@@ -144,7 +144,9 @@ def _input(record: Mapping[str, Any], geometry: Geometry) -> str:
 def _output(record: Mapping[str, Any], geometry: Geometry) -> str:
     decided = "the class of a pixel is the most probable one"
     if point := record.get(OPERATING_POINT):
-        decided = f"a pixel is of the second class where that is more probable than {point['threshold']}"
+        decided += " after each probability is multiplied by the factor of its class, see operating_point"
+        if "threshold" in point:
+            decided = f"a pixel is of the second class where that is more probable than {point['threshold']}"
     return (
         f"{OUTPUT}: float32 [batch, height - {2 * geometry.halo}, width - {2 * geometry.halo}, "
         f"{len(record['classes'])}], of the input without {geometry.halo} pixels at each side; {decided}."

@@ -14,7 +14,8 @@ from unet.export.folding import folded
 from unet.export.graph import Segmenter
 from unet.export.warmup import write_warmup
 from unet.masks.background import first_foreground
-from unet.registry.records import TRAINING_RECORD, decision_threshold
+from unet.registry.decision import decision_of
+from unet.registry.records import TRAINING_RECORD
 from unet.registry.versions import MODEL_NAME
 from unet.tiling import Geometry
 
@@ -39,7 +40,7 @@ def segmenter_of(networks: Sequence[keras.Model], record: Mapping[str, Any]) -> 
         max_area=record["max_area"],
         test_time_augmentation=record["test_time_augmentation"],
         first=first_foreground(record["background"]),
-        threshold=decision_threshold([record]),
+        decision=decision_of([record]),
     )
 
 

@@ -35,9 +35,10 @@ class ExportSettings(Section):
     )
     operating_point: str = Field(
         ARGMAX,
-        description="How a model of a background and one class decides: argmax, for the likelier; or by the "
-        "threshold of its probability that is best on the eval images for dice, precision>=0.9 or "
-        "recall>=0.9, with any number between 0 and 1.",
+        description="How a pixel's class follows from its probabilities: argmax, the likeliest; dice, for "
+        "the best mean Dice on the eval images, by a factor for each class or, of a background and one "
+        "class, by a threshold; of these two also precision>=0.9 or recall>=0.9, with any number between 0 "
+        "and 1.",
     )
 
     @field_validator("operating_point", mode="before")

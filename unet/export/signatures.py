@@ -25,7 +25,7 @@ TENSORS, NETWORK = "tensors", "network"
 EVALUATE = "evaluate"
 Signature = Callable[..., dict[str, tf.Tensor]]
 EVALUATE_OUTPUTS = ("confusion", "probabilities_bytes", "ground_truth_bytes")
-THRESHOLD = "threshold"  # a further output of `evaluate`, of models that decide by one
+PREDICTED = "predicted_bytes"  # a further output of `evaluate`, of models with an operating point
 
 
 def export(segmenter: Segmenter, path: str | PathLike[str], max_pixels: int | None = None) -> None:
@@ -61,8 +61,9 @@ def create_signatures(segmenter: Segmenter, max_pixels: int | None = None) -> di
       class indices) -> `confusion` [N, classes * classes] float64 pixel counts, row = ground truth, column =
       prediction (float32 is exact up to 2^24 only, fewer pixels than a large image has);
       `probabilities_bytes` [N, classes - 1] string, uncompressed PNGs as in `probabilities` of all classes
-      but the first; and `ground_truth_bytes` [N] string, the masks of the examples. A model that decides by
-      a threshold tells it, too: `threshold` [N] float32.
+      but the first; and `ground_truth_bytes` [N] string, the masks of the examples. A model that decides
+      otherwise than by the most likely class tells its masks, too: `predicted_bytes` [N] string,
+      uncompressed PNGs of class indices.
 
     Args:
         segmenter: graph that predicts.
@@ -83,35 +84,21 @@ def _traced(s: _Signatures) -> dict[str, Signature]:
     patches = tf.TensorSpec([None, None, None, channels], tf.float32, "patches")
     mask = tf.TensorSpec([], tf.string, "mask_bytes")
     maps = tf.TensorSpec([classes], tf.string, "probabilities_bytes")
+    evaluated = [
+        tf.TensorSpec([classes**2], tf.float64, "confusion"),
+        tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
+        tf.TensorSpec([], tf.string, "ground_truth_bytes"),
+    ]
+    if segmenter.decision is not None:
+        evaluated.append(tf.TensorSpec([], tf.string, PREDICTED))
     return {
         SERVE: _batch(s.mask_bytes, encoded, mask),
         COLORED: _batch(s.colored_bytes, encoded, mask),
         PROBABILITIES: _batch(s.probabilities_bytes, encoded, maps),
         TENSORS: tf.function(s.masks, input_signature=[arrays], autograph=False),
         NETWORK: tf.function(s.network, input_signature=[patches], autograph=False),
-        EVALUATE: _with_threshold(
-            segmenter.threshold,
-            examples,
-            _batch(
-                s.evaluate,
-                examples,
-                tf.TensorSpec([classes**2], tf.float64, "confusion"),
-                tf.TensorSpec([classes - 1], tf.string, "probabilities_bytes"),
-                tf.TensorSpec([], tf.string, "ground_truth_bytes"),
-            ),
-        ),
+        EVALUATE: _batch(s.evaluate, examples, *evaluated),
     }
-
-
-def _with_threshold(threshold: float | None, examples: tf.TensorSpec, evaluate: Signature) -> Signature:
-    """Adds the model's threshold, where it has one, to the outputs of `evaluate`."""
-    if threshold is None:
-        return evaluate
-
-    def told(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {**evaluate(examples), THRESHOLD: tf.fill(tf.shape(examples), threshold)}  # [N]
-
-    return tf.function(told, input_signature=[examples], autograph=False)
 
 
 class _Signatures:
@@ -196,7 +183,7 @@ class _Signatures:
         message = f"patches may have {most} pixels in all; these have:"
         return {"probabilities": self.segmenter.probabilities(checked(patches, area <= most, message, area))}
 
-    def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def evaluate(self, example: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, ...]:
         def both(probabilities: tf.Tensor) -> tf.Tensor:
             return tf.concat(  # [h, w, classes]
                 [tf.cast(decide(probabilities), tf.uint16), _sixteen_bits(probabilities[..., 1:])],
@@ -211,7 +198,11 @@ class _Signatures:
         stacked = self.segmenter.run(pixels, both, tf.uint16, of_probabilities=True)  # [H, W, classes]
         # Not compressed: the calling process decodes the maps immediately. [classes - 1]
         maps = _grayscale_pngs(stacked[..., 1:], self.segmenter.classes - 1, compression=0)
-        return self._count(stacked[..., :1], features["mask"], name), maps, features["mask"]
+        confusion = self._count(stacked[..., :1], features["mask"], name)
+        if self.segmenter.decision is None:
+            return confusion, maps, features["mask"]
+        predicted = tf.io.encode_png(tf.cast(stacked[..., :1], tf.uint8), compression=0)
+        return confusion, maps, features["mask"], predicted
 
     def _count(self, predicted: tf.Tensor, mask: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
         """Confusion matrix, [classes * classes], of predicted indices [H, W, 1] and the PNG of a mask."""

@@ -27,7 +27,8 @@ from unet.inference import tiled
 from unet.inference.inputs import InputImage, read, scaled
 from unet.inference.large_tiff import LARGE_PIXELS
 from unet.inference.scratch import scratch_array
-from unet.registry.records import _NEEDED, ModelError, common_record, decision_threshold, training_record
+from unet.registry.decision import decision_of, scores
+from unet.registry.records import _NEEDED, ModelError, common_record, training_record
 
 Source = str | Path | bytes | NDArray[Any]
 Progress = Callable[[float], None]
@@ -66,7 +67,7 @@ class Model:
                 raise ModelError(f"{path}: not a SavedModel: give the folder that holds saved_model.pb")
         self.record = common_record(paths)
         self._records = [training_record(path) for path in paths]
-        self._threshold = decision_threshold(self._records)
+        self._decision = decision_of(self._records)
         self._scratch = scratch
         tf = _tensorflow()
         self._errors = tf.errors.OpError
@@ -132,13 +133,15 @@ class Model:
         """
         import tensorflow as tf
 
-        if "evaluate" not in self._signatures[0]:
-            raise ModelError("the model has no signature `evaluate`: it was not exported by this pipeline")
+        evaluate = self._signatures[0].get("evaluate")
+        if evaluate is None or "threshold" in evaluate.structured_outputs:
+            found = "the model has no signature `evaluate` that this version knows"
+            raise ModelError(f"{found}: export it by a run of this version")
         given = {"image": image, "mask": mask}
         feature = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in given.items()}
         example = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
         try:
-            outputs = self._signatures[0]["evaluate"](examples=tf.constant([example]))
+            outputs = evaluate(examples=tf.constant([example]))
         except self._errors as error:
             raise ImageError(f"the model cannot answer ({error.message})", _ADVICE) from error
         return {name: values[0].numpy() for name, values in outputs.items()}
@@ -161,8 +164,7 @@ class Model:
         maps = scratch_array((classes, *shape), np.uint16, self._scratch) if probabilities else None
         for top, left, block in self._blocks(picture, progress):
             bottom, right = top + block.shape[0], left + block.shape[1]
-            decided = block.argmax(-1) if self._threshold is None else block[..., 1] > self._threshold
-            indices[top:bottom, left:right] = decided
+            indices[top:bottom, left:right] = scores(block, self._decision).argmax(-1)
             if maps is not None:
                 maps[:, top:bottom, left:right] = np.moveaxis(np.rint(block * 65535), -1, 0)
         return Segmented(indices, maps)

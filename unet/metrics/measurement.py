@@ -82,7 +82,7 @@ def measure(
     tolerance: int,
     with_segments: bool = False,
     first: int = 1,
-    threshold: float | None = None,
+    predicted: NDArray[np.uint8] | None = None,
 ) -> ImageStatistics:
     """Computes the statistics of a model's prediction for one image.
 
@@ -94,12 +94,11 @@ def measure(
         tolerance: tolerance of `boundary.boundary_counts` in pixels.
         with_segments: whether to compute the segment scores, too, which takes a second per image.
         first: index of the first class that counts.
-        threshold: threshold of a model that decides `above` one; None: the most likely class. The calibration
-            is that of the most likely class all the same: it is a property of the probabilities.
+        predicted: predicted class indices, [H, W]; None: the most likely classes. The calibration is that of
+            the most likely class all the same: it is a property of the probabilities.
     """
     classes = len(confusion)
     likely, confidence = most_likely(probabilities)
-    predicted = likely if threshold is None else above(probabilities, threshold)
     counted = ground_truth != ignore
     segments = np.zeros(_NO_SEGMENTS)
     if with_segments:
@@ -109,7 +108,9 @@ def measure(
         segments = np.stack([np.where(there, scores, 0), there])
     return ImageStatistics(
         np.asarray(confusion, np.float64),
-        boundary.boundary_counts(predicted, ground_truth, counted, classes, tolerance, first).astype(float),
+        boundary.boundary_counts(
+            likely if predicted is None else predicted, ground_truth, counted, classes, tolerance, first
+        ).astype(float),
         calibration.calibration_counts(confidence[counted], (likely == ground_truth)[counted]),
         segments,
     )
@@ -130,16 +131,6 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
     first = rest >= others
     predicted = np.where(first, 0, index).astype(np.uint8)
     return predicted, np.where(first, rest, others).astype(np.uint16)
-
-
-def above(probabilities: NDArray[np.uint16], threshold: float) -> NDArray[np.uint8]:
-    """Class of each pixel, [H, W], of two of which the second needs a probability above a threshold.
-
-    Args:
-        probabilities: probability of the second class, times 65535, [H, W, 1].
-        threshold: the threshold, from 0 to 1.
-    """
-    return (probabilities[..., 0] > threshold * FULL).astype(np.uint8)
 
 
 def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,7 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "pushed": card["pushed"],
     }
     if point := card.get("operating_point"):
-        above = f"{card['classes'][-1]} above a probability of {point['threshold']:.4g}"
-        rows["operating point"] = f"{above}, chosen for {point['aim']}"
+        rows["operating point"] = f"{_decision(point, card['classes'])}, chosen for {point['aim']}"
     if "rolled_back_to" in card:
         rows["a copy of"] = f"version {card['rolled_back_to']}, which a rollback brought back"
     if "promoted" in card:
@@ -138,6 +137,15 @@ def _markdown(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _decision(point: Mapping[str, Any], classes: Sequence[str]) -> str:
+    """Describes an operating point."""
+    if "threshold" in point:
+        return f"{classes[-1]} above a probability of {point['threshold']:.4g}"
+    factors = zip(classes, point["factors"], strict=True)
+    each = ", ".join(f"{name} {factor:.3g}" for name, factor in factors)
+    return f"the highest of the probabilities times {each}"
 
 
 def _cell(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,25 +73,31 @@ def mean_record(models: Sequence[Path], test_time_augmentation: bool) -> dict[st
     ]
     turned = test_time_augmentation or any(record["test_time_augmentation"] for record in records)
     found: dict[str, Any] = {"test_time_augmentation": turned, "mean_of": parts}
-    if (threshold := decision_threshold(records)) is not None:
-        found[OPERATING_POINT] = {"aim": _aim(records[0]), "threshold": threshold}
+    if point := operating_point(records):
+        found[OPERATING_POINT] = {"aim": _aim(records[0]), **point}
     return found
 
 
-def decision_threshold(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """The threshold by which a model decides between its two classes, or the mean of several models does.
+def operating_point(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """How a model decides, or the mean of several; None: by the most likely class.
 
-    Of several models it is the mean of their thresholds: each was chosen for the same aim on the eval split
-    of its own training, and no images are at hand on which another could be chosen.
+    Of several models it is the mean of their thresholds, or of each class the geometric mean of its factors,
+    as factors decide alike if all are multiplied by the same number. Each was chosen for the same aim on the
+    eval split of its own training, and no images are at hand on which another could be chosen.
 
     Args:
-        records: training records of the models.
+        records: training records of models of the same classes and for the same aim.
 
     Returns:
-        The probability of the second class above which a pixel is of it; None: the most likely class.
+        `threshold`, or `factors` of the classes; see `unet.registry.decision`.
     """
-    points = [record[OPERATING_POINT]["threshold"] for record in records if OPERATING_POINT in record]
-    return sum(points) / len(points) if points else None
+    points = [record[OPERATING_POINT] for record in records if OPERATING_POINT in record]
+    if not points:
+        return None
+    if "threshold" in points[0]:
+        return {"threshold": sum(point["threshold"] for point in points) / len(points)}
+    each = zip(*(point["factors"] for point in points), strict=True)  # those of a class together
+    return {"factors": [math.prod(factors) ** (1 / len(factors)) for factors in each]}
 
 
 def _aim(record: Mapping[str, Any]) -> str:

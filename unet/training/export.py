@@ -14,7 +14,7 @@ from unet.export.saved_model import segmenter_of, write
 from unet.export.settings import ARGMAX, ExportSettings
 from unet.images.display import class_colors
 from unet.masks.labels import served_values
-from unet.metrics.operating_point import BINS, choose, histogram
+from unet.metrics import class_factors, operating_point
 from unet.tiling import Geometry, tile_area
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles, validation_tiles
@@ -62,24 +62,45 @@ def export(
     }
     if how.operating_point != ARGMAX:
         predict = segmenter_of(networks, record).probabilities  # with test-time augmentation, if wanted
-        record["operating_point"] = choose_on_images(predict, validation, geometry, how.operating_point)
+        of = len(settings.classes), settings.first_foreground
+        record["operating_point"] = choose_on_images(predict, validation, geometry, how.operating_point, *of)
     write(networks, record, path)
 
 
 def choose_on_images(
-    predict: Callable[[tf.Tensor], tf.Tensor], tiles: Tiles, geometry: Geometry, aim: str
+    predict: Callable[[tf.Tensor], tf.Tensor],
+    tiles: Tiles,
+    geometry: Geometry,
+    aim: str,
+    classes: int = 2,
+    first: int = 1,
 ) -> dict[str, Any]:
-    """Chooses the threshold on whole images, in the size that the network sees; see `choose`.
+    """Chooses how a model decides on whole images, in the size that the network sees.
+
+    Of a background and one class it is a threshold, see `operating_point.choose`, and all pixels count. Else
+    it is a factor for each class, see `class_factors.choose`, by at most 4 million pixels at an even stride.
 
     Args:
-        predict: probabilities of normalised patches, [1, H, W, channels] -> [1, H', W', 2].
+        predict: probabilities of normalised patches, [1, H, W, channels] -> [1, H', W', classes].
         tiles: tiles of the images.
         geometry: geometry of the network.
         aim: the setting `operating_point`, which is not "argmax".
+        classes: number of classes.
+        first: index of the first class that counts: 1 after a background, 0 without one.
     """
-    counts = np.zeros((2, BINS + 1), np.int64)  # by true class
-    for x, ground_truth, rows, columns in validation_tiles(tiles, geometry):
-        found = predict(tf.constant(x, tf.float32))[0, :rows, :columns, 1].numpy()  # [rows, columns]
-        for label in (0, 1):  # what is ignored is neither
-            counts[label] += histogram(found[ground_truth == label])
-    return choose(counts[0], counts[1], aim)
+    parts = (
+        (predict(tf.constant(x, tf.float32))[0, :rows, :columns].numpy(), ground_truth)
+        for x, ground_truth, rows, columns in validation_tiles(tiles, geometry)
+    )  # [rows, columns, classes] and [rows, columns] each
+    if (classes, first) == (2, 1):
+        counts = np.zeros((2, operating_point.BINS + 1), np.int64)  # by true class
+        for found, ground_truth in parts:
+            for label in (0, 1):  # what is ignored is neither
+                counts[label] += operating_point.histogram(found[..., 1][ground_truth == label])
+        return operating_point.choose(counts[0], counts[1], aim)
+    sizes = zip(*(tiles.features[key] for key in ("name", "height", "width")), strict=True)
+    images = {name: int(height * width) for name, height, width in sizes}
+    sample = class_factors.Sample(sum(images.values()), classes)
+    for found, ground_truth in parts:
+        sample.add(found, ground_truth)
+    return class_factors.choose(sample, first)

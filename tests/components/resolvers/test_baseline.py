@@ -123,6 +123,10 @@ def age(model):
     (folder(model) / "saved_model.pb").write_bytes(saved(["confusion"]))
 
 
+def tell_a_threshold(model):
+    (folder(model) / "saved_model.pb").write_bytes(saved([*EVALUATE_OUTPUTS, "threshold"]))
+
+
 def change_classes(model):
     (folder(model) / TRAINING_RECORD).write_text(json.dumps({"classes": ["x", "y"]}))
 
@@ -144,6 +148,7 @@ def remove_weights(model):
         (empty, "model 2 is damaged"),
         (tear, "model 2 is damaged"),
         (age, "evaluated in another way"),
+        (tell_a_threshold, "evaluated in another way"),
         (change_classes, "has the classes x, y, this one a, b"),
     ],
 )

@@ -9,6 +9,12 @@ from pipeline.history.outcome import SERVED, note, outcome_of_part
 from unet.registry.records import TRAINING_RECORD
 
 
+def factors(values, why_not=""):
+    means = {"argmax": {"mean_dice": 0.45}, "chosen": {"mean_dice": 0.5123}}
+    point = {"aim": "dice", "factors": values, "why_not": why_not, **means}
+    return {"classes": ["sky", "road", "pole"], "operating_point": point}
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
@@ -25,6 +31,9 @@ from unet.registry.records import TRAINING_RECORD
             {"operating_point": {"aim": "precision>=0.9", "threshold": 0.5, "why_not": "too hard"}},
             "no threshold for precision>=0.9: too hard",
         ),
+        (factors([0.5, 1, 2**0.25]), "factors sky 0.5, pole 1.19 for dice, 0.512 instead of 0.450"),
+        (factors([1, 1, 1]), "factors of 1 for dice, 0.512 instead of 0.450"),
+        (factors([1, 1, 1], "nothing there"), "no factors for dice: nothing there"),
     ],
 )
 def test_a_training_says_where_it_started_and_how_classes_were_weighed(record, said, tmp_path):

@@ -198,18 +198,45 @@ def test_how_the_model_decides_is_told_with_what_it_changed(make: Callable[..., 
     made = with_record(make(), operating_point=POINT)
     found = training.curves(artifacts(made))["point"]
     assert found["rows"] == [
-        ("The likelier class", "0.5", ["0.800", "0.900", "0.847"]),
-        ("Chosen for precision>=0.9", "0.75", ["–", "0.700", "0.790"]),
+        ("The likelier class", ["0.5", "0.800", "0.900", "0.847"]),
+        ("Chosen for precision>=0.9", ["0.75", "–", "0.700", "0.790"]),
     ]
     text = page(made).text["curves"]
     assert "Chosen for precision>=0.9" in text
     assert "the test images were not looked at" in text
+    assert "all pixels together" in text
+
+
+@pytest.mark.parametrize(
+    ("step", "background", "pixels", "mean"),
+    [(1, "first", "all pixels together", "Mean without background"), (5, "none", "one pixel in 5", "Mean")],
+)
+def test_factors_are_told_with_the_dice_of_each_class(
+    make: Callable[..., Made], step: int, background: str, pixels: str, mean: str
+):
+    point = {
+        "aim": "dice", "factors": [1.0, 2**0.5, 1.0], "step": step, "why_not": "",
+        "argmax": {"mean_dice": 0.5, "dice": [0.95, 0.5, None]},
+        "chosen": {"mean_dice": 0.625, "dice": [0.9, 0.625, None]},
+    }  # fmt: skip
+    made = with_record(make(classes=["background", "cell", "wall"]), operating_point=point)
+    made.run.config["background"] = background
+    found = training.curves(artifacts(made))["point"]
+    assert found["rows"] == [
+        ("background", ["1", "0.950", "0.900"]),
+        ("cell", ["1.414", "0.500", "0.625"]),
+        ("wall", ["1", "–", "–"]),
+        (mean, ["", "0.500", "0.625"]),
+    ]
+    text = page(made).text["curves"]
+    assert "Dice of the likeliest class" in text
+    assert pixels in text
 
 
 def test_an_aim_out_of_reach_is_told(make: Callable[..., Made]):
     point = POINT | {"threshold": 0.5, "why_not": "no threshold reaches it"}
     found = training.curves(artifacts(with_record(make(), operating_point=point)))["point"]
-    assert found["about"] == "Nothing could be chosen: no threshold reaches it. The likelier class decides."
+    assert found["about"] == "Nothing could be chosen: no threshold reaches it. The likeliest class decides."
 
 
 def test_the_most_likely_class_needs_no_words(make: Callable[..., Made]):

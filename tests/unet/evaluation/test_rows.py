@@ -33,18 +33,18 @@ def test_it_has_the_statistics_of_the_image_and_its_slices() -> None:
     assert row["slices"] == ["size=small", "bit_depth=16", "foreground=high", "site=(none)"]
 
 
-def test_outlines_are_those_of_the_threshold_and_the_calibration_is_of_the_probabilities() -> None:
+def test_outlines_are_those_of_the_predicted_mask_and_the_calibration_is_of_the_probabilities() -> None:
     ground_truth = np.array([[0, 1, 1, 0]] * 3, np.uint8)
     cell = np.array([[1000, 20000, 20000, 1000]] * 3, np.uint16)
     told = outputs(ground_truth, [cell], np.diag([6.0, 6.0]))
     rows = [
         image_row("a", (3, 4), 8, {}, told | more, Measuring(2, IGNORE, 0))["measured"]
-        for more in ({}, {"threshold": np.array([0.25], np.float32)})
+        for more in ({}, {"predicted_bytes": np.array(encode_png(ground_truth), object)})
     ]
-    by_class, by_threshold = (ImageStatistics.stack([row]) for row in rows)
-    np.testing.assert_array_equal(boundary_f1(by_threshold.boundary), [[1.0]])
+    by_class, predicted = (ImageStatistics.stack([row]) for row in rows)
+    np.testing.assert_array_equal(boundary_f1(predicted.boundary), [[1.0]])
     assert boundary_f1(by_class.boundary)[0, 0] == 0
-    np.testing.assert_array_equal(by_threshold.calibration, by_class.calibration)
+    np.testing.assert_array_equal(predicted.calibration, by_class.calibration)
 
 
 def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:

@@ -155,6 +155,16 @@ def test_each_image_by_its_own_numbers(plain: tuple[Path, onnx.ModelProto]) -> N
     assert "the most probable one" in told["output"]
 
 
+def test_factors_decide_where_the_record_has_them(tmp_path: Path, export_tiny: Any) -> None:
+    point = {"aim": "dice", "factors": [1.0, 2.0, 0.5]}
+    told = metadata(export_tiny(tmp_path / "model", operating_point=point))
+    assert json.loads(told["operating_point"]) == point
+    assert (
+        "the most probable one after each probability is multiplied by the factor of its class"
+        in told["output"]
+    )
+
+
 def test_a_model_without_the_signature_is_refused(tmp_path: Path, export_tiny: Any) -> None:
     folder, other = export_tiny(tmp_path / "model"), tf.Module()
     other.double = tf.function(lambda x: {"y": 2 * x}, input_signature=[tf.TensorSpec([], tf.float32)])

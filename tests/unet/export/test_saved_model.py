@@ -13,13 +13,14 @@ import tensorflow as tf
 from components.infra_validator.component import write_expected
 from tests.unet.encoded_images import noise, png
 from tests.unet.export.segmenters import DEPTH, VALUES, area, network, segmenter
+from unet.evaluation.rows import predicted_of
 from unet.export.graph import Segmenter
 from unet.export.saved_model import segmenter_of, write
 from unet.export.warmup import WARMUP_REQUESTS
 from unet.images.display import PALETTE
 from unet.inference.model import Model
-from unet.metrics.measurement import above
 from unet.network import create_unet
+from unet.registry.decision import Decision, scores
 from unet.registry.records import TRAINING_RECORD
 from unet.tiling import Geometry
 
@@ -53,10 +54,10 @@ def test_a_model_answers_as_its_record_says_and_carries_it(
     assert len(requests) == 2  # the larger ones would be refused
 
 
-def record_of_two(**change: Any) -> dict[str, Any]:
+def record_of(count: int, **change: Any) -> dict[str, Any]:
     return {
-        "classes": ["background", "cell"],
-        "class_values": [0, 255],
+        "classes": ["background", "cell", "wall"][:count],
+        "class_values": [0, 100, 255][:count],
         "background": "first",
         "channels": 1,
         "normalization": {"over": "dataset", "mean": [100.0], "stddev": [60.0]},
@@ -71,51 +72,57 @@ def record_of_two(**change: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("activation", "change"),
-    [(None, {}), ("softmax", {"scale": 0.5})],
-    ids=["logits", "resized"],
+    ("count", "activation", "change"),
+    [(2, None, {}), (2, "softmax", {"scale": 0.5}), (3, None, {})],
+    ids=["threshold", "threshold, resized", "factors"],
 )
-def test_a_threshold_decides_alike_in_every_signature_in_tiles_and_in_the_reference(
-    activation: str | None, change: dict[str, Any], tmp_path: Path
+def test_an_operating_point_decides_alike_in_every_signature_in_tiles_and_in_the_reference(
+    count: int, activation: str | None, change: dict[str, Any], tmp_path: Path
 ) -> None:
     keras.utils.set_random_seed(8)
     shape = (None, None, 1)
     network = create_unet(
-        shape, classes=2, base_filters=4, depth=DEPTH, decoder="paper", activation=activation
+        shape, classes=count, base_filters=4, depth=DEPTH, decoder="paper", activation=activation
     )
     image = noise(70, 45, 1)
-    plain = segmenter_of([network], record_of_two(**change))
-    before = plain.predict(image)[..., 1]
-    threshold = float(np.quantile(before, 0.9))
-    record = record_of_two(**change, operating_point={"aim": "dice", "threshold": threshold})
+    plain = segmenter_of([network], record_of(count, **change))
+    before = plain.predict(image)
+    # A tenth of the pixels is of the last class.
+    if count == 2:
+        point: dict[str, Any] = {"threshold": float(np.quantile(before[..., 1], 0.9))}
+    else:
+        factor = 1 / np.quantile(before[..., 2] / before[..., :2].max(-1), 0.9)
+        point = {"factors": [1.0, 1.0, float(factor)]}
+    decision = Decision.of(point)
+    record = record_of(count, **change, operating_point={"aim": "dice", **point})
     write([network], record, tmp_path / "1")
     model = Model(tmp_path / "1")
     encoded = model.read(png(image))
 
-    cell = model.probabilities(image[..., 0])[..., 1]
-    np.testing.assert_allclose(cell, before, rtol=0, atol=1e-5)
-    expected = cell > threshold
-    clear = np.abs(cell - threshold) > 1e-5
-    assert 0.05 < expected.mean() < 0.15
+    found = model.probabilities(image[..., 0])
+    np.testing.assert_allclose(found, before, rtol=0, atol=1e-5)
+    expected = scores(found, decision).argmax(-1)
+    best = np.sort(scores(found, decision), -1)
+    clear = best[..., -1] - best[..., -2] > 1e-5 * decision.factors.max()
+    assert 0.05 < (expected == count - 1).mean() < 0.15
     assert clear.mean() > 0.9
-    served = model.mask(image[..., 0]) == 255
+    served = np.searchsorted(record["class_values"], model.mask(image[..., 0]))
     np.testing.assert_array_equal(served[clear], expected[clear])
-    assert (plain.segment(image) == 1).mean() != served.mean()
+    assert (plain.segment(image) != served).any()
     np.testing.assert_array_equal(model.segment(encoded).indices, expected)
     tensors = tf.saved_model.load(str(tmp_path / "1")).signatures["tensors"]
     masks = tensors(images=tf.constant(image[None], tf.float32))["masks"].numpy()
-    np.testing.assert_array_equal(masks[0][clear] == 255, expected[clear])
+    np.testing.assert_array_equal(masks[0][clear], np.array(record["class_values"])[expected][clear])
     maps = [tf.io.decode_png(data, dtype=tf.uint16)[..., 0] for data in model.served_probabilities(encoded)]
-    np.testing.assert_allclose(np.array(maps[1]) / 65535, before, rtol=0, atol=2e-5)
+    np.testing.assert_allclose(np.stack(maps, -1) / 65535, before, rtol=0, atol=2e-5)
 
-    ground_truth = noise(70, 45, 1) % 2
+    ground_truth = noise(70, 45, 1) % count
     outputs = model.evaluated(png(image), png(ground_truth))
-    pairs = ground_truth[..., 0].astype(int) * 2 + served
-    np.testing.assert_array_equal(outputs["confusion"], np.bincount(pairs.ravel(), minlength=4))
-    assert outputs["threshold"] == np.float32(threshold)
-    rounded = tf.io.decode_png(outputs["probabilities_bytes"][0], dtype=tf.uint16).numpy()
-    far = np.abs(cell - threshold) > 2 / 65535
-    np.testing.assert_array_equal(above(rounded, float(outputs["threshold"]))[far], expected[far])
+    pairs = ground_truth[..., 0].astype(int) * count + served
+    np.testing.assert_array_equal(outputs["confusion"], np.bincount(pairs.ravel(), minlength=count**2))
+    told = predicted_of(outputs)
+    assert told is not None
+    np.testing.assert_array_equal(told, served)
 
     (tmp_path / "image").write_bytes(png(image))
     softmax = network if activation else keras.Sequential([network, keras.layers.Softmax()])
@@ -125,6 +132,8 @@ def test_a_threshold_decides_alike_in_every_signature_in_tiles_and_in_the_refere
         np.testing.assert_array_equal(stored["indices"][stored["clear"]], served[stored["clear"]])
 
 
-def test_a_threshold_is_of_two_classes() -> None:
-    with pytest.raises(ValueError, match=r"`threshold` is of two classes, in \[0, 1\)"):
-        Segmenter(network(1), Geometry(DEPTH), 1, None, None, VALUES, threshold=0.5)
+def test_a_decision_is_of_the_classes_of_the_network() -> None:
+    with pytest.raises(ValueError, match="`decision` must be of 3 classes"):
+        Segmenter(
+            network(1), Geometry(DEPTH), 1, None, None, VALUES, decision=Decision.of({"threshold": 0.5})
+        )

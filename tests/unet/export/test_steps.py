@@ -13,29 +13,24 @@ from tests.unet.encoded_images import noise, pillow, png
 from tests.unet.export.segmenters import DEPTH, VALUES, network
 from unet.export.graph import Segmenter
 from unet.export.signatures import export
-from unet.network import create_unet
+from unet.registry.decision import Decision
 from unet.tiling import Geometry, smallest_area
 
 
-def exported(folder: Path, scale: float, threshold: float | None, area: int) -> Any:
+def exported(folder: Path, scale: float, decision: Decision | None, area: int) -> Any:
     """A loaded model that normalises each image by itself."""
     path = folder / "1"
-    geometry = Geometry(DEPTH)
-    trained, values = network(1), [*VALUES]
-    if threshold is not None:
-        shape = (None, None, 1)
-        trained = create_unet(shape, classes=2, base_filters=4, depth=DEPTH, activation=None)
-        values = [*VALUES[:2]]
-    whole = Segmenter(trained, geometry, 1, None, None, values, area, scale, threshold=threshold)
+    whole = Segmenter(network(1), Geometry(DEPTH), 1, None, None, VALUES, area, scale, decision=decision)
     export(whole, path)
     return tf.saved_model.load(str(path))
 
 
-@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, 0.5)])
+@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, [1, 0.5, 2])])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Cuts an image into small tiles; of another scale, or a threshold, too."""
-    scale, threshold = request.param
-    return exported(tmp_path_factory.mktemp("model"), scale, threshold, smallest_area(Geometry(DEPTH)))
+    """Cuts an image into small tiles; of another scale, or by factors, too."""
+    scale, factors = request.param
+    decision = Decision.of({"factors": factors}) if factors else None
+    return exported(tmp_path_factory.mktemp("model"), scale, decision, smallest_area(Geometry(DEPTH)))
 
 
 def in_steps(model: Any, signature: str, image: bytes, fine: bool) -> tuple[dict[str, tf.Tensor], int]:

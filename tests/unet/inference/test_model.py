@@ -109,13 +109,15 @@ def test_models_that_do_not_fit_together_are_refused(tmp_path: Path, folder: Pat
     assert predict([noise(9, 9)], other)[0].shape == (9, 9)  # alone it answers
 
 
-def test_a_model_without_the_signature_of_the_gate_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("also", [[], ["evaluate"]], ids=["none", "one of an earlier version"])
+def test_a_model_without_the_signature_of_the_gate_is_refused(tmp_path: Path, also: list[str]) -> None:
     module = tf.Module()
-    serve = tf.function(lambda image_bytes: {"mask_bytes": image_bytes})
+    given = tf.TensorSpec([None], tf.string)
+    serve = tf.function(lambda image_bytes: {"mask_bytes": image_bytes, "threshold": tf.constant(0.5)})
     tf.saved_model.save(
         module,
         str(tmp_path / "1"),
-        {"serving_default": serve.get_concrete_function(tf.TensorSpec([None], tf.string))},
+        dict.fromkeys(["serving_default", *also], serve.get_concrete_function(given)),
     )
     with pytest.raises(ModelError, match="no signature `evaluate`"):
         Model(tmp_path / "1").evaluated(b"", b"")

@@ -50,6 +50,17 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     assert "| a copy of | version 7, which a rollback brought back |" in text
 
 
+def test_a_card_tells_the_factors_of_the_classes(tmp_path: Path) -> None:
+    point = {"aim": "dice", "factors": [1.0, 2**0.5, 0.25]}
+    record = {"classes": ["sky", "road", "car"], "class_values": [0, 1, 2], "operating_point": point}
+    (tmp_path / TRAINING_RECORD).parent.mkdir()
+    (tmp_path / TRAINING_RECORD).write_text(json.dumps(record))
+    write_card(tmp_path, 7, FACTS, {})
+    assert json.loads((tmp_path / "assets.extra" / "model_card.json").read_text())["operating_point"] == point
+    said = "the highest of the probabilities times sky 1, road 1.41, car 0.25, chosen for dice"
+    assert f"| operating point | {said} |" in (tmp_path / "assets.extra" / "model_card.md").read_text()
+
+
 def test_a_card_of_a_model_that_normalizes_each_image(tmp_path: Path) -> None:
     (tmp_path / TRAINING_RECORD).parent.mkdir()
     (tmp_path / TRAINING_RECORD).write_text(json.dumps({"normalization": {"over": "image"}}))

@@ -12,9 +12,9 @@ from unet.registry.records import (
     TRAINING_RECORD,
     ModelError,
     common_record,
-    decision_threshold,
     digest,
     mean_record,
+    operating_point,
     training_record,
 )
 
@@ -118,8 +118,21 @@ def test_a_mean_decides_by_the_mean_of_the_thresholds(tmp_path: Path) -> None:
     models = [make_model(tmp_path / str(t), **point("dice", t)) for t in (0.25, 0.75, 0.875)]
     assert common_record(models) == training_record(models[0])
     assert mean_record(models, False)["operating_point"] == {"aim": "dice", "threshold": 0.625}
-    assert decision_threshold([training_record(models[1])]) == 0.75
-    assert decision_threshold([RECORD, RECORD]) is None
+    assert operating_point([training_record(models[1])]) == {"threshold": 0.75}
+    assert operating_point([RECORD, RECORD]) is None
+
+
+def test_the_mean_of_factors_is_the_geometric_one(tmp_path: Path) -> None:
+    points: list[dict[str, Any]] = [{"aim": "dice", "factors": [1.0, f]} for f in (1.0, 4.0)]
+    models = [make_model(tmp_path / f"factors {i}", operating_point=p) for i, p in enumerate(points)]
+    assert mean_record(models, False)["operating_point"] == {"aim": "dice", "factors": [1.0, 2.0]}
+    # What one model's factors have in common does not matter.
+    points.append({"factors": [3.0, 12.0]})
+    found = operating_point([{"operating_point": point} for point in points])
+    assert found is not None
+    assert found["factors"][1] / found["factors"][0] == pytest.approx(16 ** (1 / 3))
+    one = {"factors": [2 ** (k / 16) for k in range(-64, 65)]}
+    assert operating_point([{"operating_point": one}]) == one
 
 
 @pytest.mark.parametrize(("aim", "said"), [("recall>=0.9", "for recall>=0.9"), (None, "for argmax")])
