@@ -86,10 +86,10 @@ def backdrop(scene: Scene) -> None:
     """Draws the sky, and houses and trees along the road, the far ones first."""
     rng = scene.rng
     top, low = np.array(scene.color(120, 230, 25)), np.array(scene.color(170, 250, 10))
-    for y in range(HEIGHT):
-        shade = (top + (low - top) * min(1, y / scene.horizon)).astype(int)
+    for row in range(HEIGHT):
+        shade = (top + (low - top) * min(1, row / scene.horizon)).astype(int)
         red, green, blue = shade.tolist()
-        scene.polygon("sky", [(0, y), (WIDTH, y), (WIDTH, y + 1), (0, y + 1)], (red, green, blue))
+        scene.polygon("sky", [(0, row), (WIDTH, row), (WIDTH, row + 1), (0, row + 1)], (red, green, blue))
     for depth in np.linspace(0.95, 0.1, 12):
         for side in (-1, 1):
             x, y = scene.at(side * rng.uniform(2.0, 2.6), depth)
