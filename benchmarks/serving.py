@@ -73,7 +73,7 @@ class Server:
 
     def send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
         """Sends a request on a new connection; returns status, headers and body of the response."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=150)
         with contextlib.closing(connection):
             connection.request(method, path, body, JSON)
             response = connection.getresponse()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from serving.model.turns import SMALL, Cancelled, Order, Turns, Work
 from serving.model.versions import Versions
 
 T = TypeVar("T")
+PACE_SECONDS = 60.0  # over which the pace of large requests is measured
 # A function that computes a prediction with the model, in its own thread.
 Job = Callable[[LoadedModel, Work], T]
 
@@ -53,6 +55,10 @@ class Admission:
         """Makes the room of a request free."""
         self._inside.remove(work)
 
+    def large_left(self) -> int:
+        """Pixels that are still to be done of the large requests that wait or are in progress."""
+        return sum(work.remaining for work in (*self.waiting, *self._inside) if work.pixels > SMALL)
+
     def _fits(self, work: Work) -> bool:
         if work.pixels <= SMALL:
             return len(self._inside) < self._places
@@ -63,6 +69,39 @@ class Admission:
             and len(large) < self._places - kept
             and (not large or sum(large) + work.pixels <= self._max_pixels)
         )
+
+
+class Pace:
+    """How fast large requests are done, by those of the last minutes; what small ones take is not theirs."""
+
+    def __init__(self) -> None:
+        self._pixels = self._seconds = 0.0  # of which older ones count less and less
+        self._since: float | None = None  # when there were large ones, and none of them had ended yet
+
+    def begin(self, now: float) -> None:
+        """A large request has come."""
+        if self._since is None:
+            self._since = now
+
+    def end(self, now: float, done: int, others: bool) -> None:
+        """A large request has ended.
+
+        Args:
+            now: the time, in seconds.
+            done: pixels of it that were done.
+            others: whether there are other large ones.
+        """
+        if done and self._since is not None:  # what was left at once says nothing of the pace
+            seconds = now - self._since
+            kept = math.exp(-seconds / PACE_SECONDS)
+            self._pixels, self._seconds = kept * self._pixels + done, kept * self._seconds + seconds
+            self._since = now
+        if not others:
+            self._since = None
+
+    def seconds(self, pixels: int) -> float:
+        """How long so many pixels of large requests take; 0 as long as that is unknown."""
+        return pixels * self._seconds / self._pixels if self._pixels else 0.0
 
 
 class Predictor:
@@ -95,6 +134,7 @@ class Predictor:
         self._threads = ThreadPoolExecutor(concurrent, "prediction")
         self._admitted: dict[Work, asyncio.Future[None]] = {}  # of those that wait
         self._running: set[Work] = set()
+        self._pace, self._large = Pace(), 0  # large requests that wait or are in progress
 
     async def run(self, job: Job[T], pixels: int, version: int | None = None) -> T:
         """Runs `job` with the model that is served when its turn comes; returns its result.
@@ -111,6 +151,10 @@ class Predictor:
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
         work = Work(min(pixels, self._max_pixels), self._turns)  # `job` refuses more
+        with self._paced(work):
+            return await self._run(job, version, work, deadline)
+
+    async def _run(self, job: Job[T], version: int | None, work: Work, deadline: float) -> T:
         await self._admit(work)
         # The thread may outlive the caller, so it frees its place itself.
         done = asyncio.wrap_future(self._threads.submit(self._call, job, version, work))
@@ -128,6 +172,28 @@ class Predictor:
             raise
         except Cancelled:
             raise Refused(503, "the server is stopping", retry_after=2) from None
+
+    @contextlib.contextmanager
+    def _paced(self, work: Work) -> Iterator[None]:
+        """Refuses a large request that would be cancelled for those before it, and measures one that is not.
+
+        What comes before may take half of the time limit, so that the other half is left for itself.
+        """
+        if work.pixels <= SMALL:
+            yield
+            return
+        time = asyncio.get_running_loop().time
+        wait = self._pace.seconds(self._admission.large_left())
+        if wait > self._seconds / 2:
+            after = min(60, math.ceil(wait - self._seconds / 2))
+            raise Refused(503, f"overloaded: large images of {wait:.0f} s wait already", retry_after=after)
+        self._pace.begin(time())
+        self._large += 1
+        try:
+            yield
+        finally:
+            self._large -= 1
+            self._pace.end(time(), work.pixels - work.remaining, others=self._large > 0)
 
     def cancel_all(self) -> None:
         """Cancels all running predictions when the server stops."""

@@ -106,6 +106,9 @@ class Order:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[Work]:
+        return iter(self._waiting)
+
     def add(self, work: Work) -> None:
         """Lets a work wait."""
         self._waiting.add(work)

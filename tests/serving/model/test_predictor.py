@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from serving.model.predictor import Admission
+from serving.model.predictor import Admission, Pace
 from serving.model.turns import Work
 from tests.serving.conftest import encoded, noise
 from tests.serving.limits import GOOD, PREDICT, SLOW, gauge, head, raw
-from tests.serving.running import Server, b64, wait_for
+from tests.serving.running import PYTHON, Server, answers, b64, wait_for
 
 pytestmark = pytest.mark.server
 MEGAPIXEL = 1 << 20
@@ -29,11 +29,11 @@ def test_a_prediction_that_takes_too_long_is_cancelled(strict: Server):
 def test_small_images_are_answered_while_large_ones_go_on(server: Server):
     body = SLOW.encode()
     connections = [raw(server, head(len(body)) + body) for _ in range(6)]
-    wait_for(lambda: gauge(server, "serving_predictions_waiting") == 5, server)
+    # The others wait, or are refused where the server knows already how long these take.
+    wait_for(lambda: gauge(server, "serving_predictions_running") == 1, server)
     for _ in range(5):
         assert server.mask(GOOD)
     assert gauge(server, "serving_predictions_running") == 1
-    assert gauge(server, "serving_predictions_waiting") == 5
     for connection in connections:
         connection.close()
     wait_for(lambda: gauge(server, "serving_predictions_running") == 0, server)
@@ -76,6 +76,89 @@ def test_the_largest_is_let_in_once_three_times_its_work_went_before_it():
     assert seen == [32] * 6 + [64]
 
 
+def test_the_pace_is_that_of_large_requests_while_there_are_any():
+    pace = Pace()
+    assert pace.seconds(10**6) == 0  # nothing is known
+    pace.begin(100)
+    pace.begin(101)  # beside the first
+    pace.end(104, 8 * 10**6, others=True)
+    pace.end(108, 8 * 10**6, others=False)
+    assert pace.seconds(10**6) == pytest.approx(0.5, rel=0.05)
+    pace.begin(1000)  # the time between them is nobody's
+    pace.end(1004, 8 * 10**6, others=False)
+    assert pace.seconds(10**6) == pytest.approx(0.5, rel=0.05)
+    for second in range(2000, 2100):
+        pace.begin(second)
+        pace.end(second + 0.5, 0, others=False)  # clients that go away
+    assert pace.seconds(10**6) == pytest.approx(0.5, rel=0.05)
+    pace.begin(3000)
+    pace.end(3300, 10**6, others=False)  # a machine that is busy now
+    assert pace.seconds(10**6) > 100
+
+
+def test_large_requests_that_are_still_to_be_done_are_counted():
+    admission = Admission(2, 64 * MEGAPIXEL)
+    for millions in (10, 1, 20, 30):
+        admission.waiting.add(Work(millions * MEGAPIXEL))
+    assert admission.large_left() == 60 * MEGAPIXEL
+    assert let_in(admission) == [1, 10]
+    assert admission.large_left() == 60 * MEGAPIXEL
+    admission._inside[1].remaining -= 4 * MEGAPIXEL
+    assert admission.large_left() == 56 * MEGAPIXEL
+
+
+# Two large requests of ten seconds each beside each other, and a third one; then a small one.
+CROWDED = """
+import asyncio, json
+from serving.errors import Refused
+from serving.memory import Releaser
+from serving.model import predictor
+from serving.model.turns import Turns
+
+class Nothing:
+    pass
+
+async def main():
+    found = predictor.Predictor(Nothing(), 4, 64, 10.0, 10**9, Releaser(), Turns())
+    found._call = lambda job, version, work: job(work)
+    said = []
+
+    def done(work):
+        work.remaining = 0
+        return "done"
+
+    said.append(await found.run(done, 10**7))
+    found._pace._pixels, found._pace._seconds = 10**7, 4.0  # what the first one took
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(work):
+        asyncio.run_coroutine_threadsafe(ended.wait(), loop).result()
+        return done(work)
+
+    begun = []
+    for _ in range(3):
+        begun.append(asyncio.ensure_future(found.run(slow, 10**7)))
+        await asyncio.sleep(0.05)
+    said.append(await found.run(done, 1000))
+    ended.set()
+    for one in begun:
+        try:
+            said.append(await one)
+        except Refused as error:
+            said.append([error.status, error.message, error.retry_after])
+    said.append(await found.run(done, 10**7))
+    print(json.dumps(said))
+
+asyncio.run(main())
+"""
+
+
+def test_a_large_request_that_would_be_cancelled_is_refused_before_it_waits():
+    refused = [503, "overloaded: large images of 8 s wait already", 3]
+    assert answers(PYTHON, CROWDED) == ["done", "done", "done", "done", refused, "done"]
+
+
 def test_only_when_the_queue_is_full_a_request_is_refused(strict: Server):
     with ThreadPoolExecutor(2) as pool:
         both = []
@@ -107,7 +190,7 @@ def test_eight_clients_are_never_refused(server: Server, expected: Callable[[byt
 def test_clients_that_disconnect_stop_the_work_for_them(server: Server):
     body = SLOW.encode()
     connections = [raw(server, head(len(body)) + body) for _ in range(4)]
-    wait_for(lambda: gauge(server, "serving_predictions_waiting") == 3, server)
+    wait_for(lambda: gauge(server, "serving_predictions_running") == 1, server)
     for connection in connections:
         connection.close()
     # Far sooner than the minutes that the images would take.
