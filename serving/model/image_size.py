@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
 # Start of frame: every marker from C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Limit for the JPEG segments that are read in one request: a file of many JPEG starts would take quadratic
-# time; no image has as many segments.
-MOST_STEPS = 100_000
+# Limit for the JPEG segments, and blocks of bytes between them, that are read in one value: a file of many
+# JPEG starts would take quadratic time; no image has as many.
+MOST_STEPS, _STEP = 100_000, 2048  # bytes of such a block
 TOO_MANY = 1 << 62
 MOST_PNGS = 16  # in one value: a tf.Example holds three
 MOST_SCANS = 100  # of one JPEG; encoders write about ten
@@ -31,7 +31,9 @@ MOST_SCANNED = 10**9  # pixels of a JPEG of more scans, times its scans: each go
 MOST_TEXT = 8 << 20  # bytes that profile and texts of a PNG may inflate to, together
 _PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # values of each pixel, by the colour type
 _PNG_TEXTS = re.compile(rb"iCCP|zTXt|iTXt")
-_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # zeros and restarts belong to the scan
+# Zeros and restarts belong to the scan, 01 has no length; decoders skip all of them, wherever they are. Of a
+# run of FF the last alone is looked at: to go to the end of the run from each would take quadratic time.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _JPEG_SCAN, _JPEG_ENDS = 0xDA, (0xD8, 0xD9)
 _BLOCK, _SPARE = 1 << 16, 1 << 20  # bytes
 
@@ -43,8 +45,8 @@ def declared_pixels(data: bytes) -> int:
         width, height = struct.unpack(">II", match[1])
         largest = max(largest, width * height)
     steps = MOST_STEPS
-    for match in JPEG_START.finditer(data):
-        pixels, steps = _jpeg_pixels(data, match.start() + 2, steps)
+    for match in _jpeg_starts(data):
+        pixels, steps = _jpeg_pixels(data, match.start(), steps)
         largest = max(largest, pixels)
         if not steps:
             return TOO_MANY
@@ -59,22 +61,45 @@ def pixels_of(feed: Mapping[str, np.ndarray]) -> int:
     )
 
 
-def _jpeg_pixels(data: bytes, position: int, steps: int) -> tuple[int, int]:
-    """Returns the pixels of the first frame of a JPEG, and the number of steps left.
+def _jpeg_starts(data: bytes) -> Iterable[re.Match[bytes]]:
+    """The starts of JPEGs in a value. A PNG has none: in its data their three bytes come by chance."""
+    return () if PNG_START.match(data) else JPEG_START.finditer(data)
 
-    The segments of the JPEG start at `position`; it has 0 pixels if they are invalid.
+
+def _jpeg_pixels(data: bytes, start: int, steps: int) -> tuple[int, int]:
+    """Returns the pixels of the first frame of the JPEG at `start`, 0 if there is none, and the steps left.
+
+    Decoders skip what lies between two segments. So does this where the value is a JPEG from its first byte
+    on; elsewhere a start may be data of a PNG, in which a frame follows sooner or later.
     """
-    while position + 9 <= len(data) and data[position] == 0xFF and steps:
-        steps -= 1
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding
-            position += 1
-        elif marker in JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", data, position + 5)
+    position = start + 2
+    while steps:
+        marker, steps = _next_marker(data, position, steps)
+        if marker is None or (start and data[position : marker.start()].strip(b"\xff")):
+            break
+        kind, size = marker[1][0], data[marker.end() : marker.end() + 7]
+        if kind in JPEG_FRAMES and len(size) == 7:
+            height, width = struct.unpack_from(">HH", size, 3)
             return height * width, steps
-        else:
-            position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+        if kind == _JPEG_SCAN or kind in _JPEG_ENDS:
+            break
+        position = marker.end() + int.from_bytes(size[:2], "big")
     return 0, steps
+
+
+def _next_marker(data: bytes, position: int, steps: int) -> tuple[re.Match[bytes] | None, int]:
+    """The next marker of a segment, or None, and the number of steps left.
+
+    In blocks, as nothing else of the process runs within one.
+    """
+    while steps and position < len(data):
+        marker = _JPEG_MARKER.search(data, position, position + _BLOCK)
+        end = marker.start() if marker else position + _BLOCK
+        steps = max(0, steps - 1 - (end - position) // _STEP)
+        if marker:
+            return marker, steps
+        position = end - 1  # half a marker may lie there
+    return None, steps
 
 
 def unbounded_work(data: bytes) -> str:
@@ -93,12 +118,12 @@ def unbounded_work(data: bytes) -> str:
         found, steps = _png_work(data, start + 8, steps)
         if found or not steps:
             return found or "a PNG of too many chunks"
-    for match in JPEG_START.finditer(data):
+    for match in _jpeg_starts(data):
         scans, steps = _jpeg_scans(data, match.start() + 2, steps)
         if scans > MOST_SCANS:
             return f"a JPEG of more than {MOST_SCANS} scans: save it again as a baseline JPEG"
         if scans > USUAL_SCANS:
-            pixels, steps = _jpeg_pixels(data, match.start() + 2, steps)
+            pixels, steps = _jpeg_pixels(data, match.start(), steps)
             if scans * pixels > MOST_SCANNED:
                 found = f"a JPEG of more than {USUAL_SCANS} scans over {pixels} pixels"
                 return f"{found}: save it again as a baseline JPEG"
@@ -145,12 +170,17 @@ def _packed_text(kind: bytes, chunk: bytes) -> bytes:
 
 
 def _inflated(stream: Any, packed: bytes | memoryview, most: int) -> int:
-    """Number of bytes that a part of a stream inflates to, counted to just above `most`."""
-    count, rest = 0, bytes(packed)
+    """Number of bytes that a part of a stream inflates to, counted to just above `most`.
+
+    In blocks, as zlib copies what is left of one each time.
+    """
+    count = 0
     try:
-        while rest and count <= most and not stream.eof:
-            count += len(stream.decompress(rest, _BLOCK))
-            rest = stream.unconsumed_tail
+        for start in range(0, len(packed), _BLOCK):
+            rest = bytes(packed[start : start + _BLOCK])
+            while rest and count <= most and not stream.eof:
+                count += len(stream.decompress(rest, _BLOCK))
+                rest = stream.unconsumed_tail
     except zlib.error:  # the decoder stops here, too
         pass
     return count
@@ -159,10 +189,9 @@ def _inflated(stream: Any, packed: bytes | memoryview, most: int) -> int:
 def _jpeg_scans(data: bytes, position: int, steps: int) -> tuple[int, int]:
     """Number of scans of a JPEG, counted to just above `MOST_SCANS`, and the number of steps left."""
     scans = 0
-    while steps and scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(data, position)):
-        steps -= 1
-        kind = marker[1][0]
-        if kind in _JPEG_ENDS:
+    while steps and scans <= MOST_SCANS:
+        marker, steps = _next_marker(data, position, steps)
+        if marker is None or (kind := marker[1][0]) in _JPEG_ENDS:
             break
         scans += kind == _JPEG_SCAN
         position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")

@@ -58,9 +58,9 @@ logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_news)
 class Interceptor(grpc.aio.ServerInterceptor):
     """Receives and parses requests within the limits, turns exceptions into codes, and counts requests.
 
-    gRPC would wait for a message without end, and parse it in the event loop. So each call is answered as if
-    its client streamed, which is the same to clients: its message is asked for here, with a time limit, comes
-    as bytes, and is parsed where bodies are.
+    gRPC would wait for a message without end, parse it in the event loop, and not tell how long an answer is
+    unread. So each call is answered as if both sides streamed, which is the same to clients: its message is
+    asked for here, with a time limit, comes as bytes, and is parsed where bodies are.
     """
 
     def __init__(self, bodies: BodyReader, receive_seconds: float) -> None:
@@ -82,14 +82,15 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answered(messages: Any, context: Any) -> Any:
             code, message = grpc.StatusCode.OK, ""
             try:
-                return await self._answer(handler, context)
+                await self._answer(handler, context)
+                return
             except Refused as error:
                 code, message = CODES[error.status], error.message
             except NotImplementedError:
                 code, message = grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not offered"
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, grpc.aio.InternalError):  # the client went away while it read
                 code = grpc.StatusCode.CANCELLED
-                raise
+                raise asyncio.CancelledError from None
             except Exception:
                 log.exception("%s failed", details.method)
                 code, message = grpc.StatusCode.INTERNAL, "internal error; the server's log says more"
@@ -100,9 +101,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
             except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
                 raise asyncio.CancelledError from None
 
-        return grpc.stream_unary_rpc_method_handler(answered, None, handler.response_serializer)
+        return grpc.stream_stream_rpc_method_handler(answered)
 
-    async def _answer(self, handler: Any, context: Any) -> Any:
+    async def _answer(self, handler: Any, context: Any) -> None:
         kind = handler.request_deserializer.__self__  # the class of the message, of which this is FromString
         data = await self._received(context)
         with self._bodies.hold(len(data)):
@@ -110,7 +111,11 @@ class Interceptor(grpc.aio.ServerInterceptor):
             with self._bodies.hold(values * BYTES_OF_A_VALUE):
                 request = await self._parse(parse_message, data, kind)
                 del data  # what is in it was copied
-                return await handler.unary_unary(request, context)
+                response = await handler.unary_unary(request, context)
+        data = response.SerializeToString()
+        del response, request
+        with self._bodies.hold_response(len(data)):
+            await context.write(data)  # until the client has read it, but for the last part
 
     async def _parse(self, function: Callable[[bytes, Any], T], data: bytes, kind: Any) -> T:
         """Calls a function where bodies are parsed; at once for a short message, as those for health are."""

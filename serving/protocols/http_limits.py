@@ -34,6 +34,7 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
 
         _timer: asyncio.TimerHandle | None = None
         _unread: asyncio.TimerHandle | None = None
+        _answered = True  # the response that the client did not read at once was written to its end
         _unparsed = 0  # bytes of headers that have not ended
         _fields = 0  # bytes of those that have
         _in_headers = True
@@ -59,13 +60,20 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
 
         def pause_writing(self) -> None:
             """Starts the timer: the response overflows the buffers since the client does not read it."""
-            self._unread = self.loop.call_later(receive_seconds, self.transport.abort)
+            self._answered = False
+            if self._unread is None:
+                self._unread = self.loop.call_later(receive_seconds, self.transport.abort)
             super().pause_writing()
 
         def resume_writing(self) -> None:
-            if self._unread:
-                self._unread.cancel()
             super().resume_writing()
+            self._stop_unread()
+
+        def _stop_unread(self) -> None:
+            """Stops the timer once a whole response is read: none may be read in drops without end."""
+            if self._unread and self._answered and not self.flow.write_paused:
+                self._unread.cancel()
+                self._unread = None
 
         def data_received(self, data: bytes) -> None:
             """Parses what came, as long as no request waits behind another one."""
@@ -89,6 +97,8 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
             super().data_received(data)
 
         def on_response_complete(self) -> None:
+            self._answered = True
+            self._stop_unread()
             super().on_response_complete()
             if self.transport.is_closing():
                 self._close()

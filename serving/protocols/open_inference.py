@@ -175,7 +175,7 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
         str(parameters.get("signature_name") or DEFAULT_SIGNATURE),
         feed,
         pixels_of(feed),
-        tuple(output["name"] for output in wanted),
+        tuple(_value(output, "name", str, "an output") for output in wanted),
         frozenset(binary),
         bool(parameters.get("binary_data_output")),
     )

@@ -45,10 +45,11 @@ class BodyReader:
 
         Args:
             max_body: limit in bytes for one request.
-            max_bodies: limit in bytes for all requests in progress.
+            max_bodies: limit in bytes for all requests in progress; and for all responses that are not read.
             releaser: gives memory back after large requests.
         """
-        self._max_body, self._max_bodies, self._held = max_body, max_bodies, 0
+        self._max_body, self._max_bodies = max_body, max_bodies
+        self._held = {"request": 0, "response": 0}
         self._releaser = releaser
         self._parsers = ThreadPoolExecutor(PARSERS, "parser")
 
@@ -98,17 +99,24 @@ class BodyReader:
         """Counts bytes as in use until the context ends; refuses the request if the total is too large."""
         if count > self._max_bodies:
             raise Refused(413, f"the {what} would take {count} bytes; at most {self._max_bodies} are there")
-        if self._held + count > self._max_bodies:
-            raise Refused(503, "overloaded: too many large requests at once", retry_after=1)
-        self._held += count
-        BODIES.set(self._held)
+        if self._held[what] + count > self._max_bodies:
+            raise Refused(503, f"overloaded: too many large {what}s at once", retry_after=1)
+        self._held[what] += count
+        BODIES.set(sum(self._held.values()))
         try:
             yield
         finally:
-            self._held -= count
-            BODIES.set(self._held)
+            self._held[what] -= count
+            BODIES.set(sum(self._held.values()))
             if count >= LARGE:
                 self._releaser.soon()
+
+    def hold_response(self, size: int) -> contextlib.AbstractContextManager[None]:
+        """Counts the bytes of a response until the context ends, apart from those of requests.
+
+        Whoever reads slowly stops large responses at most: what is sent in one part is not counted.
+        """
+        return self.hold(size if size > PART else 0, "response")
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is too large: at most {self._max_body} bytes are accepted")
@@ -134,7 +142,7 @@ class HeldResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response; the connection takes a part only once the client has read those before."""
         size = len(self.body)
-        with self._bodies.hold(size, "response"):
+        with self._bodies.hold_response(size):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )

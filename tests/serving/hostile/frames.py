@@ -16,7 +16,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RESET, SETTINGS, PING = 0, 1, 3, 4, 6
 ENDS, ACKNOWLEDGED, HEADERS_END = 1, 1, 4
 WINDOW = 4  # the setting of how much may be sent before something was read
-NO_MESSAGE = bytes(5)  # of no bytes
+FRAME = 1 << 14  # bytes of the content of a frame
 
 
 def frame(kind: int, content: bytes = b"", stream: int = 0, flags: int = 0) -> bytes:
@@ -50,12 +50,15 @@ def opened(server: Server, *settings: tuple[int, int]) -> socket.socket:
     return connection
 
 
-def unread(server: Server, calls: int) -> socket.socket:
+def unread(server: Server, calls: int, method: str = LIVE, message: bytes = b"") -> socket.socket:
     """A connection of so many calls none of whose answers may be sent."""
     connection = opened(server, (WINDOW, 0))
+    data = b"\0" + len(message).to_bytes(4, "big") + message
     for stream in range(1, 2 * calls, 2):
-        connection.sendall(frame(HEADERS, fields(LIVE), stream, HEADERS_END))
-        connection.sendall(frame(DATA, NO_MESSAGE, stream, ENDS))
+        connection.sendall(frame(HEADERS, fields(method), stream, HEADERS_END))
+        for start in range(0, len(data), FRAME):
+            ends = ENDS if start + FRAME >= len(data) else 0
+            connection.sendall(frame(DATA, data[start : start + FRAME], stream, ends))
     return connection
 
 

@@ -20,6 +20,12 @@ def zeros(mebibytes: int) -> bytes:
     return start + block * (mebibytes - 1)
 
 
+def unpacked(mebibytes: int) -> bytes:
+    """The rest of a zlib stream, which is as long as what it inflates to; without its checksum."""
+    packer = zlib.compressobj(0, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return packer.compress(bytes(mebibytes * MEBIBYTE)) + packer.flush()
+
+
 def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -70,6 +76,10 @@ WORK: dict[str, tuple[bytes, str]] = {
     "PNG of 100,001 text chunks": (png(*[chunk(b"tEXt", b"")] * 100_001), "a PNG of too many chunks"),
     "17 PNG files in one value": (png(SOME) * 17, "17 PNG files in one value; at most 16 are accepted"),
     "progressive JPEG of 5,000 scans": (scans(5000), "a JPEG of more than 100 scans: save it again"),
+    "the same, each scan behind a marker that has no length": (
+        PROGRESSIVE[:-2] + (b"\xff\x01" + SCAN) * 5000 + b"\xff\xd9",
+        "a JPEG of more than 100 scans: save it again",
+    ),
     "progressive JPEG of 85 scans over 12 megapixels": (
         sized(scans(85), 3500, 3500), "a JPEG of more than 20 scans over 12250000 pixels: save it again",
     ),
@@ -88,7 +98,20 @@ CLAIMS: dict[str, tuple[tuple[bytes, ...], str]] = {
     "PNG of 16 bits, RGB, interlaced, that claims 64 megapixels and holds almost none": (
         (png(SOME, size=(8000, 8000), depth=16, color=RGB, interlaced=True),), "Invalid PNG data",
     ),
+    "the same, of which 100 MiB of zeros are there, and 20 MiB that cannot be packed": (
+        (png(chunk(b"IDAT", zeros(100) + unpacked(20)), size=(8000, 8000), depth=16, color=RGB),),
+        "Invalid PNG data",
+    ),
     "progressive JPEG that claims 65,535 x 65,535 pixels": ((sized(PROGRESSIVE, 65535, 65535),), _PIXELS),
+    "the same, of 20,000 x 20,000, behind bytes that decoders skip": (
+        (PROGRESSIVE[:2] + b"\xff\xd0" + sized(PROGRESSIVE, 20_000, 20_000)[2:],), _PIXELS,
+    ),
+    "JPEG with a million bytes FF before a marker": (
+        (PROGRESSIVE[:2] + b"\xff" * MEBIBYTE + b"\0" + PROGRESSIVE[2:50],), "Invalid JPEG data",
+    ),
+    "10,000 starts of a JPEG, with 20 MiB behind each of them": (
+        (b"\xff\xd8\xff\xe0\xfd\xe8" * 10_000 + bytes(20 * MEBIBYTE),), _PIXELS,
+    ),
     "JPEG of 100,001 segments": ((b"\xff\xd8\xff" + b"\xff\xe1\0\2" * 100_001,), _PIXELS),
     "200,000 starts of a JPEG, in each other": ((b"\xff\xd8\xff\xe2\0\4" * 200_000,), _PIXELS),
     "GIF of 5,000 frames": (

@@ -100,6 +100,10 @@ V2: dict[str, tuple[Any, str]] = {
     "datatype that is none": (v2(["x"], [1], "TEXT"), "'TEXT', which there is not"),
     "number beyond its datatype": (v2([10**15], [1], "INT8"), "takes string of shape [any]"),
     "lists of different lengths": (v2([[1], [1, 2]], [3], "FP32"), _NO_V2),
+    "name of an output that is a list": (
+        json.dumps({**json.loads(v2(["x"], [1])), "outputs": [{"name": ["x"]}]}),
+        "an output needs 'name', a string",
+    ),
     "name of 100,000 letters": (v2(["x"], [1], name="x" * 100_000), "takes the inputs image_bytes; received"),
 }
 _LENGTH, _SIZE = (

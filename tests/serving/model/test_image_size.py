@@ -1,6 +1,7 @@
 """Sizes that headers claim, without decoding anything."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -32,6 +33,32 @@ FILES = {
 @pytest.mark.parametrize("before", [b"", b"\x0a\x08some field of a message"])
 def test_size_of_a_file_wherever_it_lies(kind: str, before: bytes):
     assert declared_pixels(before + FILES[kind] + b"after it") == 50 * 70
+
+
+# What libjpeg skips before a marker, with a warning at most.
+SKIPPED = {
+    "another byte": b"\0",
+    "a stuffed zero": b"\xff\0",
+    "a marker without a length": b"\xff\x01",
+    "a restart": b"\xff\xd0",
+    "a segment of no length": b"\xff\xe5\0\0",
+    "a block": bytes(1 << 16),
+    "half a marker at the end of a block": bytes((1 << 16) - 1),
+}
+
+
+@pytest.mark.parametrize("what", SKIPPED)
+@pytest.mark.parametrize("at", [2, 20])  # before and after the first segment
+def test_a_jpeg_has_its_size_behind_what_decoders_skip(what: str, at: int):
+    data, skipped = FILES["grey JPEG"], SKIPPED[what]
+    if at == 2 and skipped[0] != 0xFF:
+        skipped = b"\xff\xe5\0\2" + skipped  # the third byte of every JPEG is FF
+    assert declared_pixels(data[:at] + skipped + data[at:]) == 50 * 70
+
+
+def test_what_looks_like_a_jpeg_in_a_png_is_its_data():
+    data = png(chunk(b"IDAT", b"\xff\xd8\xff\xc0\0\x0b\x08" + b"\xee" * 99), size=(50, 70))
+    assert (declared_pixels(data), unbounded_work(data)) == (50 * 70, "")
 
 
 def test_the_largest_counts():
@@ -71,6 +98,22 @@ ATTACKS = {
 def test_work_that_no_header_promises_is_refused(kind: str, before: bytes):
     data, sentence = ATTACKS[kind]
     assert unbounded_work(before + data).startswith(sentence)
+
+
+def test_packed_data_are_inflated_in_blocks(monkeypatch: pytest.MonkeyPatch):
+    """zlib copies all that is left of the data with every block that it returns."""
+    sizes: list[int] = []
+
+    class Stream:
+        eof, unconsumed_tail = False, b""
+
+        def decompress(self, packed: bytes, most: int) -> bytes:
+            sizes.append(len(packed))
+            return packed
+
+    monkeypatch.setattr(zlib, "decompressobj", Stream)
+    assert unbounded_work(png(chunk(b"IDAT", bytes(1 << 20)), size=(2000, 2000))) == ""
+    assert sizes == [1 << 16] * 16
 
 
 def test_a_small_jpeg_may_have_more_scans_than_a_large_one():

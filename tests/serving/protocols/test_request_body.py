@@ -141,7 +141,7 @@ def test_responses_that_nobody_reads_count_as_memory_in_use():
     whole = [True, [True, True, True, False]]
     assert answers(PYTHON, UNREAD) == {
         "unread": True,
-        "beside it": [503, "overloaded: too many large requests at once", 0],
+        "beside it": [503, "overloaded: too many large responses at once", 0],
         "slow": whole,
         "read": 0,
         "after it": whole,
