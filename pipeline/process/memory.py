@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ _FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
+_MANY = 100  # modules: those of a large library
 
 
 def reset_peak() -> bool:
@@ -29,14 +31,16 @@ def uncollected() -> Iterator[None]:
     """Does without the search for garbage within the block, such as the imports of large libraries.
 
     What they make stays: Python would look through all of it again and again as it grows, and later for each
-    full search.
+    full search. Where little was imported, as it was there already, later searches look at all there is: the
+    models of a process that runs one command after the other are garbage at last.
     """
-    was_on = gc.isenabled()
+    was_on, before = gc.isenabled(), len(sys.modules)
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if len(sys.modules) - before > _MANY:
+            gc.freeze()
         if was_on:
             gc.enable()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +46,13 @@ def test_the_peak_counts_from_the_reset():
     assert memory.peak_mb() <= high - 150
 
 
-def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails():
+def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails(
+    monkeypatch: pytest.MonkeyPatch,
+):
     assert gc.isenabled()
+    names = {f"_imported_{i}": types.ModuleType("_imported") for i in range(101)}
     with memory.uncollected():
+        monkeypatch.setattr(sys, "modules", {**sys.modules, **names})
         collections = [generation["collections"] for generation in gc.get_stats()]
         kept: list[list[int]] = [[] for _ in range(100_000)]
         with memory.uncollected():
@@ -58,6 +64,12 @@ def test_garbage_is_searched_for_again_after_the_imports_even_where_one_fails():
     with pytest.raises(ModuleNotFoundError), memory.uncollected():
         raise ModuleNotFoundError
     assert gc.isenabled()
+
+
+def test_what_a_command_made_is_garbage_where_the_libraries_were_there_already():
+    with memory.uncollected():
+        kept: list[list[int]] = [[]]
+    assert any(found is kept for found in gc.get_objects())
 
 
 def test_where_nothing_is_told_there_is_nothing(tmp_path, monkeypatch):
