@@ -35,10 +35,10 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
         problems.append("a model is given twice")
     if len(folders) == 1 and not test_time_augmentation:
         problems.append("a single model is its own mean: give another --model, or --test-time-augmentation")
-    if out.resolve() == Root.at(root).serving.resolve():
+    if os.path.realpath(out) == os.path.realpath(Root.at(root).serving):
         problems.append(f"{out}: runs push here what passes the gate: give another folder")
-    elif out.exists() and not out.is_dir():
-        problems.append(f"{out}: a file: give a folder for the versions")
+    elif os.path.lexists(out) and not out.is_dir():
+        problems.append(f"{out}: no folder: give a folder for the versions")
     elif (out / "saved_model.pb").exists():
         problems.append(f"{out}: a model itself: give a folder for the versions")
     if not problems:

@@ -74,8 +74,8 @@ def evaluate(request: EvaluateRequest) -> int:
     root = Root.at(request.root)
     model, problems = find_model(request.model, root)
     config = _configured(request, model, problems)
-    if request.out and request.out.exists() and not request.out.is_dir():
-        problems.append(f"{request.out}: a file: give a folder for the results")
+    if request.out and os.path.lexists(request.out) and not request.out.is_dir():
+        problems.append(f"{request.out}: no folder: give a folder for the results")
     samples: list[Sample] = []
     if config:
         samples, found = _checked(config, root)

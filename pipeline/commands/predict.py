@@ -81,8 +81,8 @@ def predict(request: Request) -> int:
     if request.polygons and find_spec("rasterio") is None:
         problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")
     problems += [*unusable, *collisions(tasks, outputs, request.out)]
-    if request.out.exists() and not request.out.is_dir():
-        problems.append(f"{request.out}: a file: give a folder for the masks")
+    if os.path.lexists(request.out) and not request.out.is_dir():
+        problems.append(f"{request.out}: no folder: give a folder for the masks")
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT

@@ -75,7 +75,7 @@ class PredictionRecord:
     def _entry(self, image: Path, content: str, name: str) -> dict[str, Any]:
         return {
             "by": self._by,
-            "image": str(image.resolve()),
+            "image": os.path.realpath(image),
             "content": content,
             "size": (self._out / name).stat().st_size,
         }

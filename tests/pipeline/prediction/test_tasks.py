@@ -64,6 +64,14 @@ def test_a_link_to_nothing_is_an_image_so_that_somebody_is_told(photos: Path):
     assert found("photos") == ["b9.png", "b10.png", "gone.png"]
 
 
+def test_links_in_a_circle_are_no_reason_to_stop(photos: Path):
+    for path in (photos / "loop.png", Path("out")):
+        path.symlink_to(path.name)
+    assert found("photos") == found("photos/*.png") == ["b9.png", "b10.png", "loop.png"]
+    tasks, _ = find_tasks(["photos"], Path("out"))
+    assert not list(collisions(tasks, Outputs(), Path("out")))
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
