@@ -1,9 +1,9 @@
 """Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line holds the models and the code that made the file, the path and the content of the image, and the size
-of the file: an image may be replaced by another of the same size and time. A file that differs from its line
-counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a killed
-process is ignored.
+A line holds the models and the code that made the file, the path and the content of the image, and the
+content of the file: each may be replaced by another of the same size and time. A file that differs from its
+line counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a
+killed process is ignored.
 """
 
 from __future__ import annotations
@@ -41,15 +41,10 @@ class PredictionRecord:
 
     def is_finished(self, image: Path, names: Sequence[str]) -> bool:
         """Whether these files still exist as these models made them from the current image."""
-        try:
-            if not all(name in self._lines for name in names):
-                return False  # without reading the image
-            content = hash_of(image)
-            return content != "" and all(
-                self._lines[name] == self._entry(image, content, name) for name in names
-            )
-        except OSError:
-            return False
+        if not all(self._lines.get(name, {}).get("sha256") for name in names):
+            return False  # without reading the image
+        content = hash_of(image)
+        return content != "" and all(self._lines[name] == self._entry(image, content, name) for name in names)
 
     def finish(self, image: Path, content: str, names: Sequence[str]) -> None:
         """Records new files of an image.
@@ -77,5 +72,5 @@ class PredictionRecord:
             "by": self._by,
             "image": os.path.realpath(image),
             "content": content,
-            "size": (self._out / name).stat().st_size,
+            "sha256": hash_of(self._out / name),
         }

@@ -54,7 +54,7 @@ def test_the_same_process_knows_it_at_once(tmp_path: Path, model: Path, image: P
 
 
 def replace(image: Path, content: bytes) -> None:
-    """Replaces an image as `cp -p` and unzip do: with another of the same time."""
+    """Replaces a file as `cp -p` and unzip do: with another of the same time."""
     times = image.stat()
     image.write_bytes(content)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -67,10 +67,19 @@ def replace(image: Path, content: bytes) -> None:
         lambda out, image: replace(image, b"PIXELS"),
         lambda out, image: image.unlink(),
         lambda out, image: (out / NAMES[1]).write_bytes(b"cut"),
+        lambda out, image: replace(out / NAMES[1], b"OVERLAY"),
         lambda out, image: (out / NAMES[1]).unlink(),
         lambda out, image: (out / NAME).unlink(),
     ],
-    ids=["longer image", "equal size and time", "image gone", "cut output", "output gone", "record gone"],
+    ids=[
+        "longer image",
+        "equal size and time",
+        "image gone",
+        "cut output",
+        "output of equal size and time",
+        "output gone",
+        "record gone",
+    ],
 )
 def test_what_changed_since_is_done_again(out: Path, model: Path, image: Path, change):
     change(out, image)
