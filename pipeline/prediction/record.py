@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.prediction.tasks import RECORD
 from unet.files import hash_of
 from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
-NAME = ".predict.jsonl"
 _CODE = ("pipeline.prediction.outputs", "unet.inference.model")
 
 
@@ -34,7 +34,7 @@ class PredictionRecord:
         self._by = hashlib.sha256(text.encode()).hexdigest()
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
-            for line in (out / NAME).read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in (out / RECORD).read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                     entry = json.loads(line)
                     self._lines[entry.pop("file")] = entry
@@ -61,7 +61,7 @@ class PredictionRecord:
         # Starts with a line break, in case the last line is incomplete; one call, so that processes do not
         # mix.
         data = ("\n" + "".join(lines)).encode()
-        descriptor = os.open(self._out / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(self._out / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             os.write(descriptor, data)
         finally:

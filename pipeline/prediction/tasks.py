@@ -15,6 +15,7 @@ from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
 
 COCO = "coco.json"
+RECORD = ".predict.jsonl"  # in the folder of the outputs, see `pipeline.prediction.record`
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,20 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
             yield f"{out / name}: would be written over that image: give another --out"
         elif count > 1:
             yield f"{out / name}: several images would become this file: predict them apart"
+
+
+def not_ours(tasks: Sequence[Task], outputs: Outputs, out: Path) -> str:
+    """A message if files would be replaced that `predict` cannot have made; empty if there are none.
+
+    They may be masks that a person drew. In a folder with a record of `predict`, all outputs are its own.
+    """
+    if (out / RECORD).exists():
+        return ""
+    there = [name for task in tasks for name in task.names(outputs) if os.path.lexists(out / name)]
+    if not there:
+        return ""
+    more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+    return f"{out / there[0]}{more}: not made by predict: give another --out, or --overwrite to replace it"
 
 
 def _pages(path: Path, folder: Path) -> list[Task]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prediction.record import NAME, PredictionRecord
+from pipeline.prediction.record import PredictionRecord
+from pipeline.prediction.tasks import RECORD
 from unet.files import hash_of
 
 
@@ -69,7 +70,7 @@ def replace(image: Path, content: bytes) -> None:
         lambda out, image: (out / NAMES[1]).write_bytes(b"cut"),
         lambda out, image: replace(out / NAMES[1], b"OVERLAY"),
         lambda out, image: (out / NAMES[1]).unlink(),
-        lambda out, image: (out / NAME).unlink(),
+        lambda out, image: (out / RECORD).unlink(),
     ],
     ids=[
         "longer image",
@@ -126,7 +127,7 @@ def test_other_code_gives_other_files(
 
 @pytest.mark.parametrize("torn", [b'{"file": "a.mask.png", "by', b"\xff\xfe", b"[]", b"1", b'{"by": "x"}'])
 def test_a_torn_line_hides_no_other_one(out: Path, model: Path, image: Path, torn: bytes):
-    with (out / NAME).open("ab") as file:
+    with (out / RECORD).open("ab") as file:
         file.write(torn)
     assert PredictionRecord(out, [model]).is_finished(image, NAMES)
     (out / "new.png").write_bytes(b"new")
@@ -138,7 +139,7 @@ def test_the_last_line_of_a_name_counts(out: Path, model: Path, image: Path):
     image.write_bytes(b"other and longer")
     PredictionRecord(out, [model]).finish(image, hash_of(image), NAMES)
     assert PredictionRecord(out, [model]).is_finished(image, NAMES)
-    assert len((out / NAME).read_text().split()) > 2  # it only grows
+    assert len((out / RECORD).read_text().split()) > 2  # it only grows
 
 
 def test_a_copy_with_another_time_is_the_same_image(out: Path, model: Path, image: Path):
