@@ -14,7 +14,7 @@ from pipeline.process import memory
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from unet.registry.records import ModelError, common_record, mean_record, training_record
-from unet.registry.versions import newest_version, push
+from unet.registry.versions import is_whole, newest_version, push
 
 
 def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augmentation: bool) -> int:
@@ -53,7 +53,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     turned = " over the eight flips and turns" if test_time_augmentation else ""
     what = f"the mean of {len(folders)} models{turned}" if len(folders) > 1 else f"the mean{turned}"
     newest = newest_version(out)
-    if newest is not None and _is_mean(out / str(newest), folders, test_time_augmentation):
+    if newest is not None and is_whole(out) and _is_mean(out / str(newest), folders, test_time_augmentation):
         print(f"{out / str(newest)}: {what}, as it was")
         return OK
 

@@ -131,7 +131,7 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
             return config_of_model(record, request.folder, overrides, thresholds)
         if is_there:
             problems.append(f"{model}: no training record, which names the classes: it cannot be scored")
-    except profile.ConfigError as error:
+    except (profile.ConfigError, ModelError) as error:
         problems.append(str(error))
     except (OSError, ValueError) as error:
         problems.append(f"{model}: its training record is damaged ({error})")
