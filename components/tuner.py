@@ -18,7 +18,7 @@ from tfx.utils import json_utils
 
 from unet.errors import TrainingFailed
 from unet.fingerprint import fingerprint
-from unet.registry.records import training_record
+from unet.registry.records import ModelError, training_record
 from unet.registry.versions import newest_version
 from unet.training.build import precision_of
 from unet.training.checkpoint import identity
@@ -53,7 +53,10 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
 def pushed_choice(folder: Path, recipe: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the hyperparameters of the newest pushed model; None if none was pushed with this recipe."""
     version = newest_version(folder)
-    record = training_record(folder / str(version)) if version else {}
+    try:
+        record = training_record(folder / str(version)) if version else {}
+    except ModelError:  # damaged: search anew
+        return None
     if record.get("recipe") != recipe:
         return None
     return {"learning_rate": record["learning_rate"], **record.get("tuned", {})}

@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> int:
     """Runs the command of a whole process, such as `unet-pipeline`, and returns its exit code."""
+    log.open_closed()
     environment.prepare()
     try:
         return main()

@@ -121,6 +121,8 @@ def refusal(path: str) -> str:
     if not path:
         return "it is empty: name a folder, such as --root runs"
     full = str(Root.at(Path(path)).path)
+    if os.path.lexists(full) and not os.path.isdir(full):
+        return f"{full}: no folder: give another --root"
     if found := sorted(set(full) & set(_GLOB)):
         return (
             f"{full}: {' '.join(found)} in a path means other files to TensorFlow and Beam: "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.check.estimates import estimate
@@ -39,6 +40,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
     """
     settings = config.reading(root.splits)
     samples, problems, inspection = inspected(config, settings)
+    problems += _among_images(root, samples, config)
     facts = inspection.facts
     skipped: list[Problem] = []
     skip: list[str] | None = None
@@ -96,6 +98,17 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         _lists(config.data, samples),
         like_isbi,
     )
+
+
+def _among_images(root: Root, samples: Sequence[Sample], config: PipelineConfig) -> Iterator[Problem]:
+    """The problem of a root in a folder of images, which then would hold what is no image."""
+    folders = {path.parent for sample in samples for path in (sample.image, sample.mask)}
+    folders |= {config.serving_data} if config.serving_data else set()
+    real = {Path(os.path.realpath(folder)) for folder in folders}
+    # Beside pairs of images and masks in the data folder itself, other folders may lie.
+    if root.path in real or real.intersection(root.path.parents) - {Path(os.path.realpath(config.data))}:
+        found = "the root lies in a folder of images"
+        yield Problem(str(root.path), found, "give another --root", of_the_set=True)
 
 
 def _not_read(data: Path, samples: Sequence[Sample]) -> list[str]:

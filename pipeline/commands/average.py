@@ -14,7 +14,7 @@ from pipeline.process import memory
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from unet.registry.records import ModelError, common_record, mean_record, training_record
-from unet.registry.versions import newest_version, push
+from unet.registry.versions import is_whole, newest_version, push
 
 
 def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augmentation: bool) -> int:
@@ -35,10 +35,10 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
         problems.append("a model is given twice")
     if len(folders) == 1 and not test_time_augmentation:
         problems.append("a single model is its own mean: give another --model, or --test-time-augmentation")
-    if out.resolve() == Root.at(root).serving.resolve():
+    if os.path.realpath(out) == os.path.realpath(Root.at(root).serving):
         problems.append(f"{out}: runs push here what passes the gate: give another folder")
-    elif out.exists() and not out.is_dir():
-        problems.append(f"{out}: a file: give a folder for the versions")
+    elif os.path.lexists(out) and not out.is_dir():
+        problems.append(f"{out}: no folder: give a folder for the versions")
     elif (out / "saved_model.pb").exists():
         problems.append(f"{out}: a model itself: give a folder for the versions")
     if not problems:
@@ -53,7 +53,7 @@ def average(models: Sequence[str | Path], out: Path, root: Path, test_time_augme
     turned = " over the eight flips and turns" if test_time_augmentation else ""
     what = f"the mean of {len(folders)} models{turned}" if len(folders) > 1 else f"the mean{turned}"
     newest = newest_version(out)
-    if newest is not None and _is_mean(out / str(newest), folders, test_time_augmentation):
+    if newest is not None and is_whole(out) and _is_mean(out / str(newest), folders, test_time_augmentation):
         print(f"{out / str(newest)}: {what}, as it was")
         return OK
 

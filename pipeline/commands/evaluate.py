@@ -74,8 +74,8 @@ def evaluate(request: EvaluateRequest) -> int:
     root = Root.at(request.root)
     model, problems = find_model(request.model, root)
     config = _configured(request, model, problems)
-    if request.out and request.out.exists() and not request.out.is_dir():
-        problems.append(f"{request.out}: a file: give a folder for the results")
+    if request.out and os.path.lexists(request.out) and not request.out.is_dir():
+        problems.append(f"{request.out}: no folder: give a folder for the results")
     samples: list[Sample] = []
     if config:
         samples, found = _checked(config, root)
@@ -131,7 +131,7 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
             return config_of_model(record, request.folder, overrides, thresholds)
         if is_there:
             problems.append(f"{model}: no training record, which names the classes: it cannot be scored")
-    except profile.ConfigError as error:
+    except (profile.ConfigError, ModelError) as error:
         problems.append(str(error))
     except (OSError, ValueError) as error:
         problems.append(f"{model}: its training record is damaged ({error})")

@@ -19,7 +19,7 @@ from pipeline.prediction.outputs import (
     write_answers,
 )
 from pipeline.prediction.record import PredictionRecord
-from pipeline.prediction.tasks import Outputs, collisions, find_tasks
+from pipeline.prediction.tasks import Outputs, collisions, find_tasks, not_ours
 from pipeline.process import memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.root import Root
@@ -45,7 +45,7 @@ class Request:
         overlay: whether to write `OUT/NAME.overlay.png`, too.
         polygons: "geojson" to write `OUT/NAME.geojson`, "coco" to write `OUT/coco.json` for all images, or
             None.
-        overwrite: whether to replace finished outputs.
+        overwrite: whether to replace finished outputs, and files that `predict` did not make.
     """
 
     inputs: Sequence[str | Path]
@@ -81,8 +81,10 @@ def predict(request: Request) -> int:
     if request.polygons and find_spec("rasterio") is None:
         problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")
     problems += [*unusable, *collisions(tasks, outputs, request.out)]
-    if request.out.exists() and not request.out.is_dir():
-        problems.append(f"{request.out}: a file: give a folder for the masks")
+    if not request.overwrite and (message := not_ours(tasks, outputs, request.out)):
+        problems.append(message)
+    if os.path.lexists(request.out) and not request.out.is_dir():
+        problems.append(f"{request.out}: no folder: give a folder for the masks")
     if problems:
         print("\n".join(problems), file=sys.stderr)
         return BAD_INPUT

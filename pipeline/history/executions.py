@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
 from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -223,9 +225,11 @@ def _artifacts(store: Any, ids: set[int]) -> dict[int, Artifact]:
 
 
 def _values(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: getattr(value, value.WhichOneof("value") or "string_value") for key, value in properties.items()
+    found = {
+        key: getattr(told, told.WhichOneof("value") or "string_value") for key, told in properties.items()
     }
+    # TFX keeps lists and dictionaries as messages, such as what its ExampleValidator says of each split.
+    return {key: MessageToDict(told) if isinstance(told, Struct) else told for key, told in found.items()}
 
 
 def _context(store: Any, execution: int, kind: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prediction.tasks import COCO, Outputs, Task
+from pipeline.prediction.tasks import COCO, RECORD, Outputs, Task
 from unet.files import atomic_write
 from unet.images.display import class_colors, overlay
 from unet.images.legend import with_legend
@@ -110,10 +110,11 @@ def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterato
 
 
 def require_writable(out: Path) -> None:
-    """Creates the folder of the outputs; raises `OSError` if it is not writable."""
+    """Creates the folder of the outputs, and the record in it; raises `OSError` if it is not writable."""
     out.mkdir(parents=True, exist_ok=True)
     _write(out / ".predict", b"predict")
     (out / ".predict").unlink(missing_ok=True)
+    (out / RECORD).touch()  # a process that is killed before it finished anything made what is there, too
 
 
 def _write_served(

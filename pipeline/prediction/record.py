@@ -1,9 +1,9 @@
 """Records the files that `predict` finished: a line for each, in a hidden file beside them.
 
-A line holds the models and the code that made the file, the path and the content of the image, and the size
-of the file: an image may be replaced by another of the same size and time. A file that differs from its line
-counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a killed
-process is ignored.
+A line holds the models and the code that made the file, the path and the content of the image, and the
+content of the file: each may be replaced by another of the same size and time. A file that differs from its
+line counts as missing. Lines are only appended; the last line of a name is valid; an incomplete line of a
+killed process is ignored.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.prediction.tasks import RECORD
 from unet.files import hash_of
 from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
-NAME = ".predict.jsonl"
 _CODE = ("pipeline.prediction.outputs", "unet.inference.model")
 
 
@@ -34,22 +34,17 @@ class PredictionRecord:
         self._by = hashlib.sha256(text.encode()).hexdigest()
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
-            for line in (out / NAME).read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in (out / RECORD).read_text(encoding="utf-8", errors="replace").splitlines():
                 with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                     entry = json.loads(line)
                     self._lines[entry.pop("file")] = entry
 
     def is_finished(self, image: Path, names: Sequence[str]) -> bool:
         """Whether these files still exist as these models made them from the current image."""
-        try:
-            if not all(name in self._lines for name in names):
-                return False  # without reading the image
-            content = hash_of(image)
-            return content != "" and all(
-                self._lines[name] == self._entry(image, content, name) for name in names
-            )
-        except OSError:
-            return False
+        if not all(self._lines.get(name, {}).get("sha256") for name in names):
+            return False  # without reading the image
+        content = hash_of(image)
+        return content != "" and all(self._lines[name] == self._entry(image, content, name) for name in names)
 
     def finish(self, image: Path, content: str, names: Sequence[str]) -> None:
         """Records new files of an image.
@@ -66,7 +61,7 @@ class PredictionRecord:
         # Starts with a line break, in case the last line is incomplete; one call, so that processes do not
         # mix.
         data = ("\n" + "".join(lines)).encode()
-        descriptor = os.open(self._out / NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        descriptor = os.open(self._out / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             os.write(descriptor, data)
         finally:
@@ -75,7 +70,7 @@ class PredictionRecord:
     def _entry(self, image: Path, content: str, name: str) -> dict[str, Any]:
         return {
             "by": self._by,
-            "image": str(image.resolve()),
+            "image": os.path.realpath(image),
             "content": content,
-            "size": (self._out / name).stat().st_size,
+            "sha256": hash_of(self._out / name),
         }

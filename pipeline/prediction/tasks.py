@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
 
 COCO = "coco.json"
+RECORD = ".predict.jsonl"  # in the folder of the outputs, see `pipeline.prediction.record`
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
         elif glob.has_magic(text):
             base = _fixed(path)
             # Skip masks of an earlier run below the folder of the images.
-            within = out.resolve() if base.resolve() in out.resolve().parents else None
+            within = _real(out) if _real(base) in _real(out).parents else None
             found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]
             if not found:
                 problems.append(f"{text}: no image matches this")
@@ -112,14 +114,28 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
 
 def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[str]:
     """Yields a message for each file that would be written twice, or would replace an image."""
-    images = {task.image.resolve() for task in tasks}
+    images = {_real(task.image) for task in tasks}
     names = [name for task in tasks for name in task.names(outputs)]
     names += [COCO] if outputs.polygons == "coco" else []
     for name, count in collections.Counter(names).items():
-        if (out / name).resolve() in images:
+        if _real(out / name) in images:
             yield f"{out / name}: would be written over that image: give another --out"
         elif count > 1:
             yield f"{out / name}: several images would become this file: predict them apart"
+
+
+def not_ours(tasks: Sequence[Task], outputs: Outputs, out: Path) -> str:
+    """A message if files would be replaced that `predict` cannot have made; empty if there are none.
+
+    They may be masks that a person drew. In a folder with a record of `predict`, all outputs are its own.
+    """
+    if (out / RECORD).exists():
+        return ""
+    there = [name for task in tasks for name in task.names(outputs) if os.path.lexists(out / name)]
+    if not there:
+        return ""
+    more = f" (and {len(there) - 1} more)" if len(there) > 1 else ""
+    return f"{out / there[0]}{more}: not made by predict: give another --out, or --overwrite to replace it"
 
 
 def _pages(path: Path, folder: Path) -> list[Task]:
@@ -134,7 +150,12 @@ def _pages(path: Path, folder: Path) -> list[Task]:
 
 
 def _is_input(path: Path, not_within: Path | None) -> bool:
-    return _is_file(path) and not is_ignored(path) and not_within not in path.resolve().parents
+    return _is_file(path) and not is_ignored(path) and not_within not in _real(path).parents
+
+
+def _real(path: Path) -> Path:
+    """Follows links as far as they lead; `Path.resolve` raises where they lead in a circle."""
+    return Path(os.path.realpath(path))
 
 
 def _is_file(path: Path) -> bool:

@@ -62,6 +62,19 @@ def _forgiving(descriptor: int) -> TextIO:
     )
 
 
+def open_closed() -> None:
+    """Opens the null device for each standard stream that is closed; call it before files are opened.
+
+    Else the next file would get the number of the stream, and in it what native code prints.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 def forgive_encodings() -> None:
     """Shows a character that standard output or error cannot encode as an escape; else Python would fail."""
     for stream in (sys.stdout, sys.stderr):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def bring_up_to_date(push_to: str, root: Root) -> str:
     newest = newest_version(root.serving)
     if not push_to or newest is None:
         return ""
-    if not is_address(push_to) and Path(push_to).resolve() == root.serving.resolve():
+    if not is_address(push_to) and os.path.realpath(push_to) == os.path.realpath(root.serving):
         raise NotCopied(f"push_to = {push_to} is the serving folder of this root")
     try:
         place = place_of(push_to)

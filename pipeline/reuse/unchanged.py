@@ -28,6 +28,7 @@ from pipeline.metadata.place import place_of
 from pipeline.process.lock import holder
 from pipeline.root import Root
 from unet.dataset import spans
+from unet.dataset.manifest import read_manifest
 from unet.fingerprint import CHECKOUT, PACKAGES
 
 AGAIN = "unchanged.json"  # in the folder of a run: how often its answer was given again
@@ -163,7 +164,7 @@ def given(config: PipelineConfig, root: Root, options: Mapping[str, bool]) -> Pa
     return {
         # In their order: that of the classes is their index.
         "settings": _hash([json.dumps([settings, dict(options), str(root.path)])]),
-        "data": _hash(line for folder in folders for line in _listing(folder)),
+        "data": _hash(line for folder in folders for line in [*_listing(folder), *_named(folder)]),
         "code": _hash(_code()),
         "libraries": _hash(_libraries()),
         "environment": _hash(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith(_VARIABLES)),
@@ -247,6 +248,15 @@ def _listing(folder: Path) -> Iterator[str]:
         folders.sort()
         for name in sorted([*folders, *files]):
             yield _stamp(os.path.join(place, name))
+
+
+def _named(data: Path) -> Iterator[str]:
+    """A line for each file, and each problem, of a manifest that is the data by itself."""
+    if data.is_file():
+        samples, problems = read_manifest(data)
+        yield from map(str, problems)
+        for sample in samples:
+            yield from (_stamp(str(sample.image)), _stamp(str(sample.mask)))
 
 
 def _fail(error: OSError) -> None:

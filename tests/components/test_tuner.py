@@ -31,3 +31,11 @@ def test_the_choice_of_the_newest_pushed_model(tmp_path, record, recipe, choice)
 
 def test_no_pushed_model_no_choice(tmp_path):
     assert pushed_choice(tmp_path / "none", RECIPE) is None
+
+
+def test_a_damaged_record_is_no_choice(tmp_path):
+    path = tmp_path / "1" / TRAINING_RECORD
+    path.parent.mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    path.write_text('{"recipe')
+    assert pushed_choice(tmp_path, RECIPE) is None

@@ -32,6 +32,13 @@ def test_what_a_path_leads_to_may_be_a_root_whatever_the_path_is(
     assert "run[1]" in refusal("run[1]")
 
 
+def test_what_is_no_folder_is_no_root(tmp_path: Path):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("file", "loop"):
+        assert refusal(str(tmp_path / name)) == f"{tmp_path / name}: no folder: give another --root"
+
+
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):
     root = Root(tmp_path / "root")
     written = root.artifacts / "Trainer" / "model_run" / "8"

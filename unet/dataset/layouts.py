@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -296,6 +297,7 @@ def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | No
     for sample in samples:
         if sample.split is not None or sample.fold is not None:
             declared.setdefault(sample.stack, set()).add((sample.split, sample.fold))
+    pattern = pattern and unicodedata.normalize("NFC", pattern)  # as the names are
     position: dict[str, int] = {}  # number of the next sample, for each stack and for all other samples
     grouped = []
     for sample in sorted(samples, key=lambda s: natural_key(s.name)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,8 @@ class Sample:
         page: page number in image and mask if both are multi-page TIFFs, else None.
         stack: name of the multi-page TIFF, or empty.
         columns: names and values of further columns of the manifest.
+
+    Name, group and stack are in one Unicode form (NFC): systems write the accent of a patient's name in two.
     """
 
     name: str
@@ -87,6 +90,11 @@ class Sample:
     page: int | None = None
     stack: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Gives names their Unicode form."""
+        for name in ("name", "group", "stack"):
+            object.__setattr__(self, name, unicodedata.normalize("NFC", getattr(self, name)))
 
 
 @dataclass(frozen=True)

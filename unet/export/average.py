@@ -58,7 +58,7 @@ def _networks(model: Path, record: Mapping[str, Any], first: Mapping[str, Any]) 
         weights: list[NDArray[Any]] = [variable.numpy() for variable in loaded.network_weights]
         recipe = record["recipe"]
         layers = {"decoder": recipe["decoder"], "residual": recipe.get("residual", False)}
-    except (OSError, ValueError, KeyError, AttributeError, tf.errors.OpError) as error:
+    except Exception as error:  # TensorFlow and Protobuf raise many kinds
         found = f"{type(error).__name__}: {error}"
         raise ModelError(f"{model}: exported by an earlier version, or damaged ({found})") from error
     geometry = Geometry.of_record(record)

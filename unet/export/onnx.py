@@ -57,7 +57,7 @@ def convert(model: Path) -> onnx.ModelProto:
     except KeyError as error:
         advice = "export the model again by a run of this version, or name another one with --model"
         raise ModelError(f"{model}: its SavedModel has no signature {NETWORK!r}: {advice}") from error
-    except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
+    except Exception as error:  # TensorFlow and Protobuf raise many kinds
         raise ModelError(f"{model}: not a SavedModel that TensorFlow can load ({error})") from error
 
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)  # it tells its steps on standard error

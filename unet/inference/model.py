@@ -78,7 +78,7 @@ class Model:
                 self._loaded.append(tf.saved_model.load(str(path)))
                 self._signatures.append(dict(self._loaded[-1].signatures))
                 self._signatures[-1]["serving_default"]
-            except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+            except Exception as error:  # TensorFlow and Protobuf raise many kinds
                 message = f"{path}: not a model of this pipeline, or a damaged one: {error}"
                 raise ModelError(message) from error
 

@@ -116,9 +116,19 @@ CARDS = ("assets.extra/model_card.json", "assets.extra/model_card.md")
 
 
 def training_record(model: Path) -> dict[str, Any]:
-    """The training record of a SavedModel, see `components.trainer`; empty without a record."""
-    record = model / TRAINING_RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    """The training record of a SavedModel, see `components.trainer`; empty without a record.
+
+    Raises:
+        ModelError: the record is damaged.
+    """
+    path = model / TRAINING_RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except ValueError as error:
+        raise ModelError(f"{model}: its training record is damaged ({error})") from error
+    if not isinstance(record, dict):
+        raise ModelError(f"{model}: its training record is damaged (not a JSON object)")
+    return record
 
 
 def digest(model: Path) -> str:

@@ -58,6 +58,14 @@ def newest_version(folder: Path) -> int | None:
     return max(versions(folder), default=None)
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether the newest version in a folder of versions is, to the byte, what was pushed."""
+    newest, record = newest_version(folder), _record(folder) or {}
+    if newest is None or record.get("version") != newest:
+        return False
+    return bool(record.get("sha256") == digest(folder / str(newest)))
+
+
 def withdrawn_versions(folder: Path) -> dict[int, bool]:
     """Whether the model of each version is withdrawn; empty if no record in the folder says so.
 

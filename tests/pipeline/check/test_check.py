@@ -35,6 +35,29 @@ def test_good_data(tmp_path: Path) -> None:
     assert "What to do" not in text
 
 
+@pytest.mark.parametrize(
+    ("where", "refused"),
+    [
+        ("images", True),
+        ("masks/runs", True),
+        ("link/runs", True),
+        ("new", True),
+        ("runs", False),
+        ("", False),
+    ],
+)
+def test_a_root_among_the_images_is_refused_before_it_is_made(
+    tmp_path: Path, where: str, refused: bool
+) -> None:
+    write_cells(tmp_path, 10)
+    (tmp_path / "link").symlink_to("images")
+    (tmp_path / "new").mkdir()
+    Image.new("L", (96, 96)).save(tmp_path / "new" / "a.png")
+    config = load(overrides={"data": tmp_path, "serving_data": tmp_path / "new"})
+    report = check(config, Root.at(tmp_path / where))
+    assert [p.found for p in report.problems] == ["the root lies in a folder of images"] * refused
+
+
 def test_every_problem_is_in_one_table(tmp_path: Path) -> None:
     write_cells(tmp_path, 10)
     images, masks = tmp_path / "images", tmp_path / "masks"

@@ -37,6 +37,12 @@ def test_it_is_a_version_that_predicts_as_the_models_do_together(
     assert versions(out) == [version]
     assert first == f"{out / str(version)}: the mean of 2 models"
     assert second == f"{first}, as it was"
+    graph = out / str(version) / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    assert average(root, *models, "--out", out) == 0  # a damaged one is made again
+    (out / str(version)).rename(tmp_path / "damaged")
+    version = newest_version(out)
+    assert f"{out / str(version)}: the mean of 2 models\n" == capsys.readouterr().out
     assert {p.name for p in out.iterdir()} == {str(version), "latest.json", ".lock"}
     for name, words in {"together": models, "mean": ["--model", out]}.items():
         argv = ["predict", image, *words, "--out", tmp_path / name, "--root", root]

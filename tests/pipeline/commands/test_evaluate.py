@@ -124,7 +124,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_written(
     assert any(line.startswith(f"{data / 'images' / 'a.png'}: image without mask") for line in lines)
     assert any(line.startswith(f"{data / 'masks' / 'b.png'}: ") for line in lines)
     assert any(line.startswith(f"{data / 'images' / 'c.png'}: ") for line in lines)
-    assert f"{out}: a file: give a folder for the results" in lines
+    assert f"{out}: no folder: give a folder for the results" in lines
     assert out.read_text() == "a file"
 
 

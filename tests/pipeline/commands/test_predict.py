@@ -200,7 +200,8 @@ def test_bad_files_are_reported_and_the_rest_go_on(
         ([CHECKOUT / "docs/example.png", "--model", "."], "not a SavedModel"),
         ([CHECKOUT / "docs/example.png", "--out", CHECKOUT / "docs"], "would be written over that image"),
         ([CHECKOUT / "docs/example.png", "example.bmp"], "several images would become this file"),
-        ([CHECKOUT / "docs/example.png", "--out", CHECKOUT / "README.md"], "README.md: a file"),
+        ([CHECKOUT / "docs/example.png", "--out", CHECKOUT / "README.md"], "README.md: no folder"),
+        (["drawn.bmp"], "drawn.png: not made by predict"),
     ],
     ids=str,
 )
@@ -209,8 +210,10 @@ def test_wrong_arguments_are_answered_before_anything_starts(
     words: list[object], message: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    if "example.bmp" in words:
-        Image.fromarray(noise(4, 4)).save("example.bmp")
+    for name in {"example.bmp", "drawn.bmp"} & {*map(str, words)}:
+        Image.fromarray(noise(4, 4)).save(name)
+    Path("out").mkdir()
+    Path("out/drawn.png").touch()
     before = written(tmp_path)
     assert predict(root, "--out", tmp_path / "out", *words) == 2
     assert message in capsys.readouterr().err

@@ -22,6 +22,16 @@ def test_a_cached_component_names_the_run_that_made_its_output(recorded):
     assert [(node.state, node.same_as) for node in run.nodes[:2]] == [("cached", "1"), ("cached", "2")]
 
 
+def test_a_property_of_several_values_is_a_dictionary(recorded):
+    recorded.add("1")
+    artifacts = recorded.store.get_artifacts()
+    for artifact in artifacts:  # as TFX's ExampleValidator leaves them
+        artifact.custom_properties["blessed"].struct_value.update({"train": 1, "eval": [0]})
+    recorded.store.put_artifacts(artifacts)
+    [found] = load(recorded.root.path, "1").nodes[0].outputs["examples"]
+    assert found.properties["blessed"] == {"train": 1, "eval": [0]}
+
+
 def damage(path: Path, how: str) -> None:
     if how == "missing":
         path.unlink()

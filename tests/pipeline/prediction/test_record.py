@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prediction.record import NAME, PredictionRecord
+from pipeline.prediction.record import PredictionRecord
+from pipeline.prediction.tasks import RECORD
 from unet.files import hash_of
 
 
@@ -54,7 +55,7 @@ def test_the_same_process_knows_it_at_once(tmp_path: Path, model: Path, image: P
 
 
 def replace(image: Path, content: bytes) -> None:
-    """Replaces an image as `cp -p` and unzip do: with another of the same time."""
+    """Replaces a file as `cp -p` and unzip do: with another of the same time."""
     times = image.stat()
     image.write_bytes(content)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -67,10 +68,19 @@ def replace(image: Path, content: bytes) -> None:
         lambda out, image: replace(image, b"PIXELS"),
         lambda out, image: image.unlink(),
         lambda out, image: (out / NAMES[1]).write_bytes(b"cut"),
+        lambda out, image: replace(out / NAMES[1], b"OVERLAY"),
         lambda out, image: (out / NAMES[1]).unlink(),
-        lambda out, image: (out / NAME).unlink(),
+        lambda out, image: (out / RECORD).unlink(),
     ],
-    ids=["longer image", "equal size and time", "image gone", "cut output", "output gone", "record gone"],
+    ids=[
+        "longer image",
+        "equal size and time",
+        "image gone",
+        "cut output",
+        "output of equal size and time",
+        "output gone",
+        "record gone",
+    ],
 )
 def test_what_changed_since_is_done_again(out: Path, model: Path, image: Path, change):
     change(out, image)
@@ -117,7 +127,7 @@ def test_other_code_gives_other_files(
 
 @pytest.mark.parametrize("torn", [b'{"file": "a.mask.png", "by', b"\xff\xfe", b"[]", b"1", b'{"by": "x"}'])
 def test_a_torn_line_hides_no_other_one(out: Path, model: Path, image: Path, torn: bytes):
-    with (out / NAME).open("ab") as file:
+    with (out / RECORD).open("ab") as file:
         file.write(torn)
     assert PredictionRecord(out, [model]).is_finished(image, NAMES)
     (out / "new.png").write_bytes(b"new")
@@ -129,7 +139,7 @@ def test_the_last_line_of_a_name_counts(out: Path, model: Path, image: Path):
     image.write_bytes(b"other and longer")
     PredictionRecord(out, [model]).finish(image, hash_of(image), NAMES)
     assert PredictionRecord(out, [model]).is_finished(image, NAMES)
-    assert len((out / NAME).read_text().split()) > 2  # it only grows
+    assert len((out / RECORD).read_text().split()) > 2  # it only grows
 
 
 def test_a_copy_with_another_time_is_the_same_image(out: Path, model: Path, image: Path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.prediction.tasks import Outputs, Task, collisions, find_tasks
+from pipeline.prediction.tasks import RECORD, Outputs, Task, collisions, find_tasks, not_ours
 
 
 @pytest.fixture
@@ -62,6 +62,28 @@ def test_the_outputs_of_an_earlier_call_are_no_images_but_only_where_they_lie_be
 def test_a_link_to_nothing_is_an_image_so_that_somebody_is_told(photos: Path):
     (photos / "gone.png").symlink_to("nowhere.png")
     assert found("photos") == ["b9.png", "b10.png", "gone.png"]
+
+
+def test_a_mask_that_a_person_drew_is_not_replaced(photos: Path):
+    tasks, _ = find_tasks(["photos"], Path("masks"))
+    Path("masks").mkdir()
+    Path("masks/other.png").touch()
+    assert not not_ours(tasks, Outputs(), Path("masks"))
+    for name in ("b9.png", "b10.png"):
+        Path("masks", name).touch()
+    assert not_ours(tasks, Outputs(), Path("masks")).startswith(
+        "masks/b9.png (and 1 more): not made by predict"
+    )
+    Path("masks", RECORD).touch()
+    assert not not_ours(tasks, Outputs(), Path("masks"))
+
+
+def test_links_in_a_circle_are_no_reason_to_stop(photos: Path):
+    for path in (photos / "loop.png", Path("out")):
+        path.symlink_to(path.name)
+    assert found("photos") == found("photos/*.png") == ["b9.png", "b10.png", "loop.png"]
+    tasks, _ = find_tasks(["photos"], Path("out"))
+    assert not list(collisions(tasks, Outputs(), Path("out")))
 
 
 @pytest.mark.parametrize(

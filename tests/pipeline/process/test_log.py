@@ -63,6 +63,32 @@ def test_a_full_disk_loses_lines_of_the_log_and_nothing_of_them_reaches_the_term
     assert (done.returncode, done.stdout, done.stderr) == (0, "for people\nafterwards\n", "")
 
 
+CLOSED = """
+import os, sys
+from pathlib import Path
+from pipeline.process.log import captured, open_closed
+open_closed()
+with open("state", "w+") as state, captured(Path("log")) as terminal:
+    assert state.fileno() > 2, state
+    print("lost", file=terminal)
+    os.system("echo logged; cat")
+    print("logged", file=sys.stderr)
+print("lost")
+assert not sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_not_replaced_by_the_next_file(tmp_path: Path, closed: str):
+    words = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, CLOSED]
+    path = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(
+        words, cwd=tmp_path, env=path, input="", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "log").read_text() == "logged\nlogged\n"
+
+
 def test_programs_that_are_started_do_not_inherit_the_terminal(tmp_path: Path):
     with captured(tmp_path / "log.txt") as terminal:
         assert not os.get_inheritable(terminal.fileno())

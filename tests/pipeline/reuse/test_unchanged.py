@@ -80,6 +80,19 @@ def test_whatever_changes_leads_to_a_run(place, change):
 
 
 @pytest.mark.parametrize(
+    "change", ["a mask, with its size and time", "two masks are swapped", "a mask is gone"]
+)
+def test_a_file_that_a_manifest_names_leads_to_a_run(place, change):
+    rows = [f"images/{path.name},masks/{path.name}" for path in sorted((place.data / "images").iterdir())]
+    (place.data / "chosen.csv").write_text("\n".join(["image,mask", *rows]))
+    place.config = place.config.model_copy(update={"data": place.data / "chosen.csv"})
+    place.complete(3)
+    assert place.answer()
+    CHANGES[change](place)
+    assert place.answer() is None
+
+
+@pytest.mark.parametrize(
     "settings",
     [{"steps": 31}, {"max_drop": 0.5}, {"keep_runs": 7}, {"serving_data": None},
      {"classes": {"cell": 255, "background": 0}, "background": "none"}],

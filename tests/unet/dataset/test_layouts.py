@@ -199,6 +199,14 @@ def test_spans_are_read_as_one_set(tmp_path: Path) -> None:
     assert find_samples(tmp_path / "day-{SPAN}")[1][0].found == "no folder matches this pattern"
 
 
+def test_an_accent_of_two_unicode_forms_tears_no_group(tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        touch(tmp_path, f"{kind}/Jos\u00e9-1.png", f"{kind}/Jose\u0301-2.png")
+    for pattern in ("Jos\u00e9", "Jose\u0301"):
+        samples, _ = find_samples(tmp_path, group_pattern=pattern)
+        assert [(s.name, s.group) for s in samples] == [(f"Jos\u00e9-{n}", "Jos\u00e9") for n in (1, 2)]
+
+
 @pytest.mark.parametrize(
     ("settings", "group"),
     [({"group_pattern": "^p."}, "p1"), ({"slices_per_group": 2}, "block-000"), ({}, None)],

@@ -1,6 +1,7 @@
 """Masks of images in Python: by the served graph, and by its caller's own tiling, which must agree."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,6 +128,16 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not a SavedModel"):
         Model(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="not a model of this pipeline, or a damaged one"):
+        Model(tmp_path)
+
+
+def test_a_model_whose_weights_were_cut_is_refused(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.weights = tf.Variable(tf.zeros([1000]))
+    tf.saved_model.save(module, str(tmp_path))
+    [weights] = tmp_path.glob("variables/*.data-*")
+    os.truncate(weights, 500)
     with pytest.raises(ModelError, match="not a model of this pipeline, or a damaged one"):
         Model(tmp_path)
 

@@ -83,6 +83,14 @@ def test_several_models_need_a_whole_record(tmp_path: Path, key: str) -> None:
     assert key not in common_record([model])
 
 
+@pytest.mark.parametrize("content", [b'{"cl', b"\xff", b"[]"])
+def test_a_damaged_record_is_a_sentence(tmp_path: Path, content: bytes) -> None:
+    model = make_model(tmp_path / "a")
+    (model / TRAINING_RECORD).write_bytes(content)
+    with pytest.raises(ModelError, match="a: its training record is damaged"):
+        training_record(model)
+
+
 def test_one_from_elsewhere_answers_alone(tmp_path: Path) -> None:
     assert common_record([tmp_path]) == training_record(tmp_path) == {}
 
