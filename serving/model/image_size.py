@@ -3,7 +3,8 @@
 A PNG of a few kilobytes can declare gigabytes of pixels, and decoders trust its header. So the declared size
 is read before anything is decoded, wherever in a value the image lies (a tf.Example holds images, too). Nor
 does the size bound the work: a PNG of few pixels may hold image data that inflate to gigabytes, a JPEG
-thousands of scans over all its pixels, and TensorFlow cannot be stopped while it decodes them.
+thousands of scans over all its pixels, and TensorFlow cannot be stopped while it decodes them. Nor can
+this reading be stopped, so it is bounded for all values of a request together, which may be thousands.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,16 @@ PNG_START = re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR(.{8})", re.DOTALL)
 JPEG_START = re.compile(rb"\xff\xd8\xff")
 # Start of frame: every marker from C0 to CF except DHT (C4), JPG (C8) and DAC (CC).
 JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-# Limit for the JPEG segments, and blocks of bytes between them, that are read in one value: a file of many
-# JPEG starts would take quadratic time; no image has as many.
+# Limit for the JPEG segments, and blocks of bytes between them, that are read in one value, which may be one
+# for every 16 bytes: many JPEG starts would take quadratic time, also if each value of a request holds few.
 MOST_STEPS, _STEP = 100_000, 2048  # bytes of such a block
 TOO_MANY = 1 << 62
-MOST_PNGS = 16  # in one value: a tf.Example holds three
+MOST_PNGS = 4  # in one value, which may share image data: a tf.Example holds three
 MOST_SCANS = 100  # of one JPEG; encoders write about ten
 USUAL_SCANS = 20  # of a JPEG of any size
-MOST_SCANNED = 10**9  # pixels of a JPEG of more scans, times its scans: each goes over all of them
-MOST_TEXT = 8 << 20  # bytes that profile and texts of a PNG may inflate to, together
+MOST_SCANNED = 10**9  # pixels of the JPEGs of more scans, times their scans: each goes over all of them
+MOST_TEXT = 8 << 20  # bytes that profiles and texts of all PNGs may inflate to, together
+_MOST_BITS = 16  # bits of a value; decoders refuse more
 _PNG_VALUES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # values of each pixel, by the colour type
 _PNG_TEXTS = re.compile(rb"iCCP|zTXt|iTXt")
 # Zeros and restarts belong to the scan, 01 has no length; decoders skip all of them, wherever they are. Of a
@@ -44,13 +47,17 @@ def declared_pixels(data: bytes) -> int:
     for match in PNG_START.finditer(data):
         width, height = struct.unpack(">II", match[1])
         largest = max(largest, width * height)
-    steps = MOST_STEPS
+    steps = _steps(data)
     for match in _jpeg_starts(data):
         pixels, steps = _jpeg_pixels(data, match.start(), steps)
         largest = max(largest, pixels)
         if not steps:
             return TOO_MANY
     return largest
+
+
+def _steps(data: bytes) -> int:
+    return min(MOST_STEPS, 16 + len(data) // 16)
 
 
 def pixels_of(feed: Mapping[str, np.ndarray]) -> int:
@@ -95,27 +102,41 @@ def _next_marker(data: bytes, position: int, steps: int) -> tuple[re.Match[bytes
     while steps and position < len(data):
         marker = _JPEG_MARKER.search(data, position, position + _BLOCK)
         end = marker.start() if marker else position + _BLOCK
-        steps = max(0, steps - 1 - (end - position) // _STEP)
+        steps = max(0, steps - 1 - (min(end, len(data)) - position) // _STEP)
         if marker:
             return marker, steps
         position = end - 1  # half a marker may lie there
     return None, steps
 
 
-def unbounded_work(data: bytes) -> str:
+@dataclass
+class _Left:
+    """What the images of a request together may still take beyond what their sizes promise."""
+
+    spare: int = _SPARE
+    text: int = MOST_TEXT
+    scanned: int = MOST_SCANNED
+
+
+def unbounded_work(*values: bytes) -> str:
     """Says why decoding would take more work than the declared size promises; empty if it does not.
 
     The work of this function is that of inflating what the headers promise.
 
     Args:
-        data: a value that holds images of few enough `declared_pixels`.
+        values: the values of a request, which hold images of few enough `declared_pixels`.
     """
+    left = _Left()
+    return next(filter(None, (_unbounded(value, left) for value in values)), "")
+
+
+def _unbounded(data: bytes, left: _Left) -> str:
     starts = [match.start() for match in PNG_START.finditer(data)]
     if len(starts) > MOST_PNGS:
         return f"{len(starts)} PNG files in one value; at most {MOST_PNGS} are accepted"
-    steps = MOST_STEPS
+    steps = _steps(data)
     for start in starts:
-        found, steps = _png_work(data, start + 8, steps)
+        found, steps = _png_work(data, start + 8, steps, left)
         if found or not steps:
             return found or "a PNG of too many chunks"
     for match in _jpeg_starts(data):
@@ -124,7 +145,8 @@ def unbounded_work(data: bytes) -> str:
             return f"a JPEG of more than {MOST_SCANS} scans: save it again as a baseline JPEG"
         if scans > USUAL_SCANS:
             pixels, steps = _jpeg_pixels(data, match.start(), steps)
-            if scans * pixels > MOST_SCANNED:
+            left.scanned -= scans * pixels
+            if left.scanned < 0:
                 found = f"a JPEG of more than {USUAL_SCANS} scans over {pixels} pixels"
                 return f"{found}: save it again as a baseline JPEG"
         if not steps:
@@ -132,32 +154,32 @@ def unbounded_work(data: bytes) -> str:
     return ""
 
 
-def _png_work(data: bytes, position: int, steps: int) -> tuple[str, int]:
+def _png_work(data: bytes, position: int, steps: int, left: _Left) -> tuple[str, int]:
     """Counts what the chunks of a PNG inflate to; returns what is wrong, and the number of steps left."""
     width, height, depth, color, interlace = struct.unpack_from(">IIBB2xB", data, position + 8)
-    row = (width * depth * _PNG_VALUES.get(color, 4) + 7) // 8 + 1
+    row = (width * min(depth, _MOST_BITS) * _PNG_VALUES.get(color, 4) + 7) // 8 + 1
     # The seven passes of an interlaced image together have less than twice as many bytes, and as many rows.
-    most = height * row * (2 if interlace else 1) + _SPARE
-    pixels, text = zlib.decompressobj(), MOST_TEXT
-    view = memoryview(data)
+    most = height * row * (2 if interlace else 1) if width else 0
+    pixels, view = zlib.decompressobj(), memoryview(data)
     while position + 12 <= len(data) and steps:
         steps -= 1
         length, kind = struct.unpack_from(">I4s", data, position)
         chunk = view[position + 8 : position + 8 + length]
         position += 12 + length
         if kind == b"IDAT":
-            most -= _inflated(pixels, chunk, most)
+            most -= _inflated(pixels, chunk, most + left.spare)
         elif _PNG_TEXTS.fullmatch(kind):
-            text -= _inflated(zlib.decompressobj(), _packed_text(kind, bytes(chunk)), text)
-        if most < 0:
+            left.text -= _inflated(zlib.decompressobj(), _packed_text(kind, bytes(chunk)), left.text)
+        if most + left.spare < 0:
             return (
                 f"a PNG of {width} x {height} pixels holds more image data than these: damaged",
                 steps,
             )
-        if text < 0:
+        if left.text < 0:
             return f"the texts of a PNG have more than {MOST_TEXT >> 20} MiB: remove them", steps
         if kind == b"IEND":
             break
+    left.spare += min(0, most)
     return "", steps
 
 

@@ -146,7 +146,7 @@ class LoadedModel:
                 f"the images have {pixels / 1e6:.1f} million pixels; at most {self._max_pixels / 1e6:g} "
                 "million are accepted in one request"
             )
-        if found := next(filter(None, map(unbounded_work, values)), ""):
+        if found := unbounded_work(*values):
             raise bad_request(found)
         return declared
 

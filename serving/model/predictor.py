@@ -55,9 +55,15 @@ class Admission:
         """Makes the room of a request free."""
         self._inside.remove(work)
 
-    def large_left(self) -> int:
-        """Pixels that are still to be done of the large requests that wait or are in progress."""
-        return sum(work.remaining for work in (*self.waiting, *self._inside) if work.pixels > SMALL)
+    def large_before(self, work: Work) -> int:
+        """Pixels of large requests that are done before a new one: of those that have no more left than it.
+
+        Where there is no room for it beside those in progress, it waits for them, too.
+        """
+        fits = self._fits(work)
+        before = [other for other in self._inside if not fits or other.remaining <= work.pixels]
+        before += [other for other in self.waiting if other.remaining <= work.pixels]
+        return sum(other.remaining for other in before if other.pixels > SMALL)
 
     def _fits(self, work: Work) -> bool:
         if work.pixels <= SMALL:
@@ -183,7 +189,7 @@ class Predictor:
             yield
             return
         time = asyncio.get_running_loop().time
-        wait = self._pace.seconds(self._admission.large_left())
+        wait = self._pace.seconds(self._admission.large_before(work))
         if wait > self._seconds / 2:
             after = min(60, math.ceil(wait - self._seconds / 2))
             raise Refused(503, f"overloaded: large images of {wait:.0f} s wait already", retry_after=after)

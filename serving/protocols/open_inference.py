@@ -22,11 +22,11 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInf
 from kserve.protocol.infer_type import deserialize_bytes_tensor, serialize_byte_tensor, to_http_parameters
 from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
-from serving.errors import bad_request
+from serving.errors import Refused, bad_request
 from serving.model.image_size import pixels_of
 from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
 from serving.model.turns import Work
-from serving.protocols.json_values import parse_json
+from serving.protocols.json_values import MOST_VALUES, parse_json
 from serving.protocols.request_body import whole_number
 from serving.protocols.rest_v1 import decoded, refuse_bare_image
 
@@ -81,6 +81,9 @@ class InferCall:
         raw = len(request.raw_input_contents)
         if raw and raw != len(request.inputs):
             raise bad_request(f"{len(request.inputs)} inputs, but {raw} raw_input_contents")
+        texts = 0
+        for tensor, content in zip(request.inputs, request.raw_input_contents, strict=False):
+            texts += _count_texts(content, MOST_VALUES - texts) if tensor.datatype == "BYTES" else 0
         try:
             feed = {tensor.name: tensor.as_numpy() for tensor in InferRequest.from_grpc(request).inputs}
         except (InvalidInput, InferenceError, *MALFORMED):
@@ -153,6 +156,7 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
     inputs = _value(content, "inputs", list, "the request")
     parameters = content.get("parameters") or {}
     feed: dict[str, np.ndarray] = {}
+    texts = 0
     for tensor in inputs:
         for key, kind in (("name", str), ("datatype", str), ("shape", list)):
             _value(tensor, key, kind, "an input")
@@ -161,6 +165,8 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
             size = said["binary_data_size"]
             if not isinstance(size, int) or not 0 <= size <= len(behind):
                 raise bad_request(f"binary_data_size of input {tensor['name']!r} must be 0 to {len(behind)}")
+            if tensor["datatype"] == "BYTES":
+                texts += _count_texts(behind[:size], MOST_VALUES - texts)
             feed[tensor["name"]] = _array(tensor, behind[:size])
             behind = behind[size:]
         else:
@@ -179,6 +185,17 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
         frozenset(binary),
         bool(parameters.get("binary_data_output")),
     )
+
+
+def _count_texts(raw: bytes | memoryview, most: int) -> int:
+    """Counts the texts of a binary tensor, of which each may be nothing but the four bytes of its length."""
+    at = count = 0
+    while at < len(raw):
+        at += 4 + int.from_bytes(raw[at : at + 4], "little")
+        count += 1
+        if count > most:
+            raise Refused(413, f"the tensors of datatype BYTES hold more than {MOST_VALUES} values")
+    return count
 
 
 def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:

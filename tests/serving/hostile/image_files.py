@@ -74,7 +74,14 @@ WORK: dict[str, tuple[bytes, str]] = {
     "PNG with a color profile of 2 GiB": (png(chunk(b"iCCP", b"x\0\0" + GIGABYTES)), TEXTS),
     "PNG with an international text of 2 GiB": (png(chunk(b"iTXt", b"x\0\1\0en\0\0" + GIGABYTES)), TEXTS),
     "PNG of 100,001 text chunks": (png(*[chunk(b"tEXt", b"")] * 100_001), "a PNG of too many chunks"),
-    "17 PNG files in one value": (png(SOME) * 17, "17 PNG files in one value; at most 16 are accepted"),
+    "5 PNG files in one value": (png(SOME) * 5, "5 PNG files in one value; at most 4 are accepted"),
+    "PNG of 0 x 268,435,456 pixels whose image data inflate to 256 MiB": (
+        png(chunk(b"IDAT", zeros(256)), size=(0, 2**28)), "a PNG of 0 x 268435456 pixels holds more image",
+    ),
+    "PNG of 255 bits for each value, with the image data for them": (
+        png(chunk(b"IDAT", zeros(32)), size=(1000, 1000), depth=255),
+        "a PNG of 1000 x 1000 pixels holds more",
+    ),
     "progressive JPEG of 5,000 scans": (scans(5000), "a JPEG of more than 100 scans: save it again"),
     "the same, each scan behind a marker that has no length": (
         PROGRESSIVE[:-2] + (b"\xff\x01" + SCAN) * 5000 + b"\xff\xd9",
@@ -141,6 +148,24 @@ ATTACKS = [
         images(png(SOME, size=(8000, 8000), depth=16, color=RGB), times=6),
         "400",
         "Invalid PNG data",
+    ),
+    Attack(
+        "2,000 PNG files of one pixel, each with a compressed text of 8 MiB",
+        images(*[png(chunk(b"zTXt", b"xmp\0\0" + zeros(8)), SOME, size=(1, 1))] * 2000),
+        "400",
+        TEXTS,
+    ),
+    Attack(
+        "2,000 PNG files of one pixel, each with image data of 1 MiB",
+        images(*[png(SOME, size=(1, 1))] * 2000),
+        "400",
+        "a PNG of 1 x 1 pixels holds more image data than these: damaged",
+    ),
+    Attack(
+        "10,000 values, each of 400 starts of a JPEG in each other",
+        images(*[b"\xff\xd8\xff\xe2\0\4" * 400] * 10_000),
+        "400",
+        _PIXELS,
     ),
     Attack("20,000 values that are no images", images(*[b""] * 20_000), "400", "element 0: accepted are PNG"),
 ]

@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.serving.hostile.attack import Attack, posted
+from tests.serving.hostile.attack import Attack, Reply, posted
 from tests.serving.limits import GOOD, INFER, MEBIBYTE, PREDICT
-from tests.serving.running import JSON, b64
+from tests.serving.running import JSON, Server, b64
 
 MANY = "the JSON holds more than 1048576 values"
 NO_JSON = "the body is not JSON"
@@ -126,6 +126,13 @@ BINARY: dict[str, tuple[tuple[bytes, dict[str, str]], str]] = {
     "numbers whose bytes do not fit": (binary(b"123", datatype="FP32"), _NO_V2),
 }
 
+
+def empty_texts(server: Server) -> list[Reply]:
+    """Sends 15 million texts of which nothing but the length is there."""
+    body, headers = binary(bytes(60 * MEBIBYTE))
+    return posted(body, INFER, headers)(server)
+
+
 ATTACKS = [
     Attack("8 MiB of `{},`, six times at once", posted(filled(b"{},", 8), times=6), "413", MANY, "503 408"),
     Attack(
@@ -138,6 +145,7 @@ ATTACKS = [
         Attack(name, posted(body, headers=_BROWSER if "browser" in name else JSON), status, said)
         for name, (body, status, said) in TEXTS.items()
     ),
+    Attack("15 million empty texts in a tensor", empty_texts, "413", "hold more than 1048576 values"),
     *(Attack(name, posted(body, INFER), "400", said) for name, (body, said) in V2.items()),
     *(Attack(name, posted(body, INFER, more), "400", said) for name, ((body, more), said) in BINARY.items()),
     Attack(

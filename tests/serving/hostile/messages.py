@@ -178,6 +178,10 @@ MESSAGES: dict[str, tuple[Any, str, str, str]] = {
         lambda: infer(tensor(b"BOOL", contents=field(5, field(1, bytes(60 * MEBIBYTE))))), INFER, LARGE,
         NUMBERS,
     ),
+    "60 MiB of empty texts": (
+        lambda: infer(tensor(), field(7, bytes(60 * MEBIBYTE))), INFER, LARGE,
+        "the tensors of datatype BYTES hold more than 1048576 values",
+    ),
     "60 MiB of packed floats": (
         lambda: predict(shaped(1, rest=field(5, bytes(60 * MEBIBYTE)))), PREDICT, LARGE, NUMBERS,
     ),

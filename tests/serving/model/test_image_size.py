@@ -100,6 +100,20 @@ def test_work_that_no_header_promises_is_refused(kind: str, before: bytes):
     assert unbounded_work(before + data).startswith(sentence)
 
 
+def test_the_values_of_a_request_have_their_limits_together():
+    """A limit for each would be thousands of times as much work."""
+    some = chunk(b"IDAT", zlib.compress(bytes(400_000)))
+    text = chunk(b"zTXt", b"x\0\0" + zlib.compress(bytes(3 << 20)))
+    large = sized(scans(85), 2000, 2000)
+    for value in (png(some), png(text), large):
+        assert unbounded_work(value, value) == ""
+        assert unbounded_work(value, value, value)
+
+
+def test_starts_in_each_other_are_too_many_in_a_small_value_already():
+    assert declared_pixels(b"\xff\xd8\xff\xe2\0\4" * 400) == TOO_MANY
+
+
 def test_packed_data_are_inflated_in_blocks(monkeypatch: pytest.MonkeyPatch):
     """zlib copies all that is left of the data with every block that it returns."""
     sizes: list[int] = []

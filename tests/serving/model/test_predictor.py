@@ -96,15 +96,29 @@ def test_the_pace_is_that_of_large_requests_while_there_are_any():
     assert pace.seconds(10**6) > 100
 
 
-def test_large_requests_that_are_still_to_be_done_are_counted():
-    admission = Admission(2, 64 * MEGAPIXEL)
-    for millions in (10, 1, 20, 30):
+def test_large_requests_that_are_done_before_a_new_one_are_counted():
+    admission = Admission(3, 64 * MEGAPIXEL)
+
+    def before(millions: int) -> int:
+        return admission.large_before(Work(millions * MEGAPIXEL)) // MEGAPIXEL
+
+    for millions in (10, 1, 20, 40):
         admission.waiting.add(Work(millions * MEGAPIXEL))
-    assert admission.large_left() == 60 * MEGAPIXEL
-    assert let_in(admission) == [1, 10]
-    assert admission.large_left() == 60 * MEGAPIXEL
+    assert [before(millions) for millions in (5, 10, 20, 64)] == [0, 10, 30, 70]
+    assert let_in(admission) == [1, 10, 20]
+    assert before(5) == 30  # the places for large ones are taken
     admission._inside[1].remaining -= 4 * MEGAPIXEL
-    assert admission.large_left() == 56 * MEGAPIXEL
+    assert before(5) == 26
+    admission.leave(admission._inside[2])
+    assert [before(millions) for millions in (5, 6, 60)] == [0, 6, 46]
+
+
+def test_one_image_of_the_most_that_leaves_room_stops_no_smaller_one():
+    admission = Admission(4, 64 * MEGAPIXEL)
+    admission.waiting.add(Work(60 * MEGAPIXEL))
+    assert let_in(admission) == [60]
+    assert admission.large_before(Work(2 * MEGAPIXEL)) == 0
+    assert admission.large_before(Work(5 * MEGAPIXEL)) == 60 * MEGAPIXEL
 
 
 # Two large requests of ten seconds each beside each other, and a third one; then a small one.
