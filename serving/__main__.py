@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 
+from serving import imports
 from serving.listener import Listener
 from serving.settings import parse
 from serving.tls import tls_warnings
@@ -30,6 +31,7 @@ def main() -> int:
         )
         listen(settings.host, settings.grpc_port, "--grpc-port").close()  # a check: gRPC binds it later
         print("serving: starting, which takes some seconds ...", file=sys.stderr, flush=True)
+        imports.leave_out()
         gc.disable()  # what is imported stays: Python need not look through it again and again as it grows
         from serving.server import serve  # takes seconds, so only after all checks
 

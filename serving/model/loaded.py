@@ -64,7 +64,9 @@ class LoadedModel:
         self.signature_defs = _signature_defs(folder, self._signatures)
         if not self._signatures:
             raise ValueError(_without_signatures(sorted(self._model.signatures)))
-        self._compile(DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in self._signatures else min(self._signatures))
+        first = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in self._signatures else min(self._signatures)
+        if not hasattr(self._steps, f"{first}_tile"):  # or it is never called as a whole
+            self._compile(first)
         for name, feed in warmup_requests(folder):
             if name in self._signatures or name not in self._model.signatures:  # not one that is not offered
                 self.call(name, feed, Work())

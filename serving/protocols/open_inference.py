@@ -16,10 +16,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 import orjson
-from kserve import InferOutput, InferRequest, InferResponse
 from kserve.errors import InferenceError, InvalidInput
 from kserve.protocol.grpc.grpc_predict_v2_pb2 import ModelInferRequest, ModelInferResponse
-from kserve.protocol.infer_type import deserialize_bytes_tensor, serialize_byte_tensor, to_http_parameters
+from kserve.protocol.infer_type import (
+    InferOutput,
+    InferRequest,
+    InferResponse,
+    deserialize_bytes_tensor,
+    serialize_byte_tensor,
+    to_http_parameters,
+)
 from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
 from serving.errors import Refused, bad_request
