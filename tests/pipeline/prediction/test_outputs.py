@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.prediction import tasks
 from pipeline.prediction.outputs import (
     add_to_coco,
     coco_file,
@@ -56,9 +57,10 @@ def test_without_coco_there_is_no_coco_file(tmp_path: Path, polygons: str | None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_can_be_written_into_is_made_and_left_empty(tmp_path: Path):
+def test_a_folder_that_can_be_written_into_is_made_and_holds_an_empty_record(tmp_path: Path):
     require_writable(tmp_path / "a" / "b")
-    assert list((tmp_path / "a" / "b").iterdir()) == []
+    [record] = (tmp_path / "a" / "b").iterdir()
+    assert (record.name, record.read_bytes()) == (tasks.RECORD, b"")
 
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path):
