@@ -148,6 +148,7 @@ ATTACKS = [
         images(png(SOME, size=(8000, 8000), depth=16, color=RGB), times=6),
         "400",
         "Invalid PNG data",
+        "503",  # where the server knows already how long so many pixels take
     ),
     Attack(
         "2,000 PNG files of one pixel, each with a compressed text of 8 MiB",

@@ -174,18 +174,19 @@ def test_a_large_request_that_would_be_cancelled_is_refused_before_it_waits():
 
 
 def test_only_when_the_queue_is_full_a_request_is_refused(strict: Server):
+    small = json.dumps({"instances": [b64(GOOD)]})  # a second large one would be refused for the first
     with ThreadPoolExecutor(2) as pool:
         both = []
-        for name in ("running", "waiting"):
-            both.append(pool.submit(strict.request, "POST", PREDICT, SLOW))
+        for name, body in (("running", SLOW), ("waiting", small)):
+            both.append(pool.submit(strict.request, "POST", PREDICT, body))
             wait_for(lambda n=name: gauge(strict, f"serving_predictions_{n}") == 1, strict)
-        status, headers, answer = strict.request("POST", PREDICT, json.dumps({"instances": [b64(GOOD)]}))
+        status, headers, answer = strict.request("POST", PREDICT, small)
         assert (status, headers["retry-after"]) == (503, "1")
         assert json.loads(answer) == {"error": "overloaded: 1 predictions wait already"}
         # What needs no prediction is answered all the same, and what is wrong is told so at once.
         assert strict.get("/health/ready") == {"ready": True}
         assert strict.request("POST", PREDICT, "{")[0] == 400
-        assert both[0].result()[0] == 504
+        assert [one.result()[0] for one in both] == [504, 200]
     wait_for(lambda: gauge(strict, "serving_predictions_running") == 0, strict)
     assert strict.mask(GOOD)
 
