@@ -233,13 +233,14 @@ def _objects(samples: Sequence[Sample], settings: ReadSettings) -> dict[str, Obj
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         masks = list(pool.map(lambda sample: _measure(sample, settings), samples[::step][:_MASKS]))
     found = {}
-    for name in {name: None for mask in masks for name in mask.areas}:
+    for name in dict.fromkeys(name for mask in masks for name in mask.areas):
         areas = np.sort(np.concatenate([mask.areas[name] for mask in masks if name in mask.areas]))
         # The median over pixels: a thousand specks beside one organ do not set the size.
         typical = areas[np.searchsorted(np.cumsum(areas), areas.sum() / 2)]
         if typical <= 0.25 * statistics.median(mask.pixels for mask in masks):  # or tissue, membranes, sky
             sides = sum(mask.sides[name] for mask in masks if name in mask.areas)
-            found[name] = Objects(float(2 * np.sqrt(typical / np.pi)), float(2 * areas.sum() / sides))
+            width = 2 * areas.sum() / max(1, sides)
+            found[name] = Objects(float(2 * np.sqrt(typical / np.pi)), float(width))
     return found
 
 
@@ -264,20 +265,22 @@ def _measure(sample: Sample, settings: ReadSettings) -> _Measured:
         instances = None if mask.instances is None else mask.instances[middle].copy()
         del mask
     if instances is not None:
-        labeled = {"an object": instances}
+        labeled, sides = {"an object": instances}, {"an object": int(_sides(instances)[1:].sum())}
     else:
         names = list(enumerate(settings.classes))[settings.first_foreground :]
         labeled = {name: ndimage.label(indices == index)[0] for index, name in names}
+        counts = _sides(indices)  # neighbours of one class are of one object
+        sides = {name: int(counts[index]) for index, name in names if index < len(counts)}
     areas = {name: np.bincount(labels.reshape(-1))[1:] for name, labels in labeled.items()}
     areas = {name: found[found > 0].astype(np.int64) for name, found in areas.items()}
-    areas = {name: found for name, found in areas.items() if found.size}
-    return _Measured(indices.size, areas, {name: _sides(labeled[name]) for name in areas})
+    return _Measured(indices.size, {name: found for name, found in areas.items() if found.size}, sides)
 
 
-def _sides(labels: NDArray[np.integer]) -> int:
-    """Counts the sides of pixels between an object and whatever is not this object, [H, W] of numbers."""
-    count = 0
-    for one, other in ((labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])):
+def _sides(values: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Counts by value, of [H, W], the sides at which its pixels touch pixels of another value."""
+    count = np.zeros(int(values.max()) + 1, np.int64)
+    for one, other in ((values[1:], values[:-1]), (values[:, 1:], values[:, :-1])):
         differ = one != other
-        count += int((differ & (one > 0)).sum() + (differ & (other > 0)).sum())
-    return max(1, count)
+        for side in (one, other):
+            count += np.bincount(side[differ], minlength=len(count))
+    return count
