@@ -62,8 +62,14 @@ def export(
     }
     if how.operating_point != ARGMAX:
         predict = segmenter_of(networks, record).probabilities  # with test-time augmentation, if wanted
-        of = len(settings.classes), settings.first_foreground
-        record["operating_point"] = choose_on_images(predict, validation, geometry, how.operating_point, *of)
+        record["operating_point"] = choose_on_images(
+            predict,
+            validation,
+            geometry,
+            how.operating_point,
+            len(settings.classes),
+            settings.first_foreground,
+        )
     write(networks, record, path)
 
 
@@ -72,8 +78,8 @@ def choose_on_images(
     tiles: Tiles,
     geometry: Geometry,
     aim: str,
-    classes: int = 2,
-    first: int = 1,
+    classes: int,
+    first: int,
 ) -> dict[str, Any]:
     """Chooses how a model decides on whole images, in the size that the network sees.
 

@@ -54,7 +54,7 @@ def test_the_threshold_is_chosen_on_all_pixels_of_the_images(tiles):
         p = tf.sigmoid(3 * x[:, 20:-20, 20:-20, 0]) * 0.4  # [1, h, w]
         return tf.stack([1 - p, p], -1)
 
-    found = choose_on_images(predict, tiles, Geometry(2), "dice")
+    found = choose_on_images(predict, tiles, Geometry(2), "dice", 2, 1)
     assert found["argmax"] == {"precision": None, "recall": 0.0, "dice": 0.0}
     assert found["chosen"] == {"precision": 1.0, "recall": 1.0, "dice": 1.0}
     assert 0 < found["threshold"] < 0.4
