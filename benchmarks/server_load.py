@@ -55,6 +55,13 @@ def shifted(version: Path, by: float) -> None:
     tf.raw_ops.MergeV2Checkpoints(checkpoint_prefixes=[shard], destination_prefix=prefix)
 
 
+def push(source: Path, version: Path) -> None:
+    """Puts a copy into the folder of versions, whole at once."""
+    hidden = version.with_name(".pushing")
+    shutil.copytree(source, hidden)
+    hidden.rename(version)
+
+
 def mix() -> list[tuple[str, float, int, bytes]]:
     """Returns the kinds of requests: name, weight, expected status, body."""
     small, cut = png(256), png(512)[:4000]
@@ -157,8 +164,7 @@ def change_versions(folder: Path, sources: list[Path], load: Load) -> tuple[int,
             # The next number that is not taken, and that answers otherwise than the newest version.
             number = bad + 2 if versions[-1] < bad else versions[-1] + 1
             load.change(versions[-1], number)
-            shutil.copytree(sources[number % 2], folder / ".pushing")
-            (folder / ".pushing").rename(folder / str(number))
+            push(sources[number % 2], folder / str(number))
             versions.append(number)
             pushed += 1
             if len(versions) > 2:
@@ -177,8 +183,7 @@ def under_load(models: Path, minutes: float, clients: int) -> int:
             shutil.copytree(folder / "1", source)
         shifted(sources[0], 1.0)
         load.learn(1)
-        shutil.copytree(sources[0], folder / ".pushing")
-        (folder / ".pushing").rename(folder / "2")
+        push(sources[0], folder / "2")
         until_answered(server, request(png(64)), 2)
         load.learn(2)
         alike = [name for name, parity in load.masks if load.masks[name, 0] == load.masks[name, 1]]
