@@ -2,7 +2,7 @@
 
     python benchmarks/inference.py
     python benchmarks/inference.py --size 4096 --filters 8 --only aligned
-    python benchmarks/inference.py --torch ~/torch/bin/python      # an interpreter that has PyTorch
+    make setup-peers; python benchmarks/inference.py --size 512    # beside PyTorch and MONAI, too
 
 Each way runs in its own process, to measure its peak memory, on the same image of noise, with untrained
 weights: one warm-up pass, then the fastest of `--repeats` passes.
@@ -10,7 +10,10 @@ weights: one warm-up pass, then the fastest of `--repeats` passes.
 aligned       what is exported: the tiles of `unet.tiling.plan_image`
 naive         tiles of 572 pixels, 388 apart, one after the other: the usual code, with seams
 half          patches of 572 pixels, 194 apart, whose probabilities are averaged: the usual sliding window
-torch         the same network in PyTorch, eager, channels_last, one pass over the whole image
+whole         the same network in PyTorch, eager, channels_last, one pass over the whole image
+sliding       a U-Net of the same size in PyTorch, by MONAI's sliding window: half-overlapping patches of 576
+
+The last two where the environment of the peers is.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from typing import Any
 import numpy as np
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PEERS = CHECKOUT / ".venv-peers/bin/python"
 WINDOW, STRIDE, HALO = 572, 388, 92
 
 
@@ -86,46 +90,6 @@ def windows(image: np.ndarray, filters: int, stride: int) -> Callable[[], object
     return run
 
 
-def torch_whole(image: np.ndarray, filters: int) -> Callable[[], object]:
-    """Returns a function that runs the same network in PyTorch."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
-
-    def pair(inner: int, outer: int) -> nn.Sequential:
-        relu = nn.ReLU(inplace=True)
-        return nn.Sequential(nn.Conv2d(inner, outer, 3), relu, nn.Conv2d(outer, outer, 3), relu)
-
-    widths = [filters * 2**i for i in range(5)]
-    downs = nn.ModuleList(pair(a, b) for a, b in zip([1, *widths], widths, strict=False))
-    ups = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, 2) for w in reversed(widths[:-1]))
-    joins = nn.ModuleList(pair(2 * w, w) for w in reversed(widths[:-1]))
-    last = nn.Conv2d(filters, 2, 1)
-    for module in (downs, ups, joins, last):
-        module.to(memory_format=torch.channels_last)
-
-    def network(x: torch.Tensor) -> torch.Tensor:
-        skips = []
-        for i, down in enumerate(downs):
-            x = down(functional.max_pool2d(x, 2) if i else x)
-            skips.append(x)
-        for up, join, skip in zip(ups, joins, reversed(skips[:-1]), strict=True):
-            x = up(x)
-            cut = (skip.shape[-1] - x.shape[-1]) // 2
-            x = join(torch.cat([skip[..., cut:-cut, cut:-cut], x], 1))
-        return last(x)
-
-    after = HALO + (4 - image.shape[0]) % 16
-
-    def run() -> object:
-        x = np.pad((image.astype(np.float32) - 128) / 60, [(HALO, after)] * 2, mode="reflect")
-        with torch.inference_mode():
-            tensor = torch.from_numpy(x)[None, None].to(memory_format=torch.channels_last)
-            return network(tensor)[0, :, : image.shape[0], : image.shape[1]].argmax(0).numpy()
-
-    return run
-
-
 def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
     """Measures one way and prints a JSON object."""
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -135,7 +99,6 @@ def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
         "aligned": lambda: aligned(image, filters, memory),
         "naive": lambda: windows(image, filters, STRIDE),
         "half": lambda: windows(image, filters, STRIDE // 2),
-        "torch": lambda: torch_whole(image, filters),
     }[way]()
     run()
     times = []
@@ -143,8 +106,8 @@ def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
         start = time.perf_counter()
         run()
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"rate": size * size / min(times) / 1e6, "gigabytes": peak}))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": times, "bytes": peak}))
 
 
 def main() -> None:
@@ -153,8 +116,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=2048, help="side of the image (default: 2048)")
     parser.add_argument("--filters", type=int, nargs="+", default=[8, 16], help="of the first level")
     parser.add_argument("--only", nargs="+", default=["aligned", "naive", "half"], metavar="WAY")
-    parser.add_argument("--torch", metavar="PYTHON", help="interpreter that has PyTorch and NumPy")
-    parser.add_argument("--repeats", type=int, default=3, help="the fastest of so many counts (default: 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="passes, of which the fastest counts")
     parser.add_argument("--memory", type=float, default=1.5, help="the setting serving_memory (default: 1.5)")
     parser.add_argument("--one", metavar="WAY", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -162,20 +124,23 @@ def main() -> None:
         one(options.one, options.size, options.filters[0], options.repeats, options.memory)
         return
     print(f"{options.size} x {options.size} pixels\nfilters  way       megapixels/s  peak GB  aligned is")
+    peers = ["whole", "sliding"] if PEERS.exists() else []
     for filters in options.filters:
-        ways = [(way, sys.executable) for way in options.only]
-        ways += [("torch", options.torch)] if options.torch else []
         first = None
-        for way, python in ways:
-            command = [python, __file__, "--one", way, "--size", options.size, "--filters", filters]
-            command += ["--repeats", options.repeats, "--memory", options.memory]
+        for way in (*options.only, *peers):
+            if way in peers:
+                command = [PEERS, CHECKOUT / "benchmarks/peers/speed.py", way]
+            else:
+                command = [sys.executable, __file__, "--memory", options.memory, "--one", way]
+            command += ["--size", options.size, "--filters", filters, "--repeats", options.repeats]
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
             if done.returncode:
                 sys.exit(done.stderr)
             found = json.loads(done.stdout.splitlines()[-1])
-            first = first or found["rate"]
-            times = f"{first / found['rate']:10.2f} x"
-            print(f"{filters:7}  {way:9} {found['rate']:12.2f} {found['gigabytes']:8.2f} {times}", flush=True)
+            rate = options.size**2 / min(found["seconds"]) / 1e6
+            first = first or rate
+            peak, times = found["bytes"] / 1e9, f"{first / rate:10.2f} x"
+            print(f"{filters:7}  {way:9} {rate:12.2f} {peak:8.2f} {times}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ one method after the other. Ours is a run of the pipeline, whose held-out images
 learns from the train and the eval split. All are scored by the functions of the gate. Results are kept in
 OUT/results.json, and what is there is not measured again: sets, minutes or seeds may be added later. On a
 machine that has other work, `--steps` takes the place of the clock: the steps that each method did in so many
-minutes on that machine when it was quiet, as earlier results tell. Then the table of all results is printed:
-the mean over folds and seeds, and the standard deviation between them.
+minutes on that machine when it was quiet, as earlier results tell. All train in the same precision: bfloat16
+where the processor multiplies it, as the pipeline does by default, or `--precision float32`. Then the tables
+of all results are printed: the mean over folds and seeds, and the standard deviation between them.
 
 - `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn;
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
@@ -131,6 +132,7 @@ def ours(
     classes = ", ".join(f"{label} = {value}" for label, value in CLASSES[name].items())
     budget = f"steps={options.steps['ours']}" if "ours" in options.steps else f"minutes={minutes}"
     run += ["--set", f"classes={{{classes}}}", "--set", budget, "--set", f"seed={seed}"]
+    run += ["--set", f"precision={'mixed_bfloat16' if options.precision == 'bfloat16' else 'float32'}"]
     pipeline(*run)
     [summary] = (root / "runs").glob("*/summary.json")
     images = [folder / "images" / f"{stem}.png" for stem, _ in held_out(folder, CLASSES[name])]
@@ -167,6 +169,7 @@ def peer(
     words = [method, folder, "--classes", json.dumps(CLASSES[name]), "--minutes", minutes, "--seed", seed]
     if method in options.steps:
         words += ["--steps", options.steps[method]]
+    words += ["--bfloat16"] if options.precision == "bfloat16" else []
     words += ["--out", out]
     subprocess.run([PEERS, CHECKOUT / "benchmarks/peers/train.py", *map(str, words)], check=True)
     return json.loads((out / "facts.json").read_text())
@@ -198,12 +201,19 @@ def processor() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
+def multiplies_bfloat16() -> bool:
+    """Says whether the processor has units for bfloat16, as Linux tells it: the rule of `precision=auto`."""
+    flags = re.search(r"^flags\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
+    return bool(flags and {"amx_bf16", "avx512_bf16"} & set(flags[1].split()))
+
+
 def table(results: list[dict[str, Any]]) -> None:
     """Prints a row for each method: its mean scores, with the standard deviation over folds and seeds."""
-    keys = sorted({(row["set"], row["minutes"], augmented) for row in results for augmented in (0, 1)})
-    for name, minutes, augmented in keys:
-        shown = [row for row in results if (row["set"], row["minutes"]) == (name, minutes)]
-        print(f"\n{name}, {minutes:g} minutes" + (", test-time augmentation" if augmented else ""))
+    keys = ("set", "minutes", "precision")
+    found = sorted({(*(row[key] for key in keys), augmented) for row in results for augmented in (0, 1)})
+    for name, minutes, precision, augmented in found:
+        shown = [row for row in results if [row[key] for key in keys] == [name, minutes, precision]]
+        print(f"\n{name}, {minutes:g} minutes, {precision}" + (", test-time augmentation" * augmented))
         print(f"{'':<10}{'steps':>7}{'runs':>6}", *(f"{score:>18}" for score in SCORES[name]))
         for method in METHODS:
             rows = [row for row in shown if row["method"] == method]
@@ -229,6 +239,7 @@ def main() -> None:
         metavar="METHOD=N,...",
         help="steps by method, instead of the clock; --minutes names the time that they stand for",
     )
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), help="default: see above")
     parser.add_argument("--seeds", default="0,1", help="by commas (default: 0,1)")
     parser.add_argument(
         "--methods", default=",".join(METHODS), help=f"by commas (default: {','.join(METHODS)})"
@@ -241,6 +252,7 @@ def main() -> None:
     options.folds = [int(fold) for fold in options.folds.split(",")] if options.folds else None
     steps = [words.split("=") for words in options.steps.split(",") if words]
     options.steps = {method: int(number) for method, number in steps}
+    options.precision = options.precision or ("bfloat16" if multiplies_bfloat16() else "float32")
     options.set = [word for setting in options.set for word in ("--set", setting)]
     if "isbi" in options.sets and not options.isbi:
         parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")
@@ -258,6 +270,7 @@ def main() -> None:
             for fold, folder in folders(options, name, Path(temporary)):
                 for budget, seed, method in trainings:
                     key = {"set": name, "fold": fold, "minutes": budget, "seed": seed, "method": method}
+                    key["precision"] = options.precision
                     if any(key.items() <= row.items() for row in results):
                         continue
                     out = Path(temporary, "-".join(map(str, key.values())))

@@ -1,25 +1,36 @@
-"""Measures the cost of the data in a training step: fed by the pipeline or by tensors in memory.
+"""Measures a training step: on the pipeline, on a batch that stays in memory, of bare Keras and of PyTorch.
 
-    python benchmarks/training.py
-    python benchmarks/training.py --set spatial_augment_prob=0.25 --set patch_size=316
+    make setup-peers; python benchmarks/training.py
+    python benchmarks/training.py --set spatial_augment_prob=0.25 --set patch_size=316 --set precision=float32
 
-Cuts the bundled images into tiles like the pipeline, then times the same compiled step twice: fed by the
-tf.data pipeline, and by one batch that stays in memory. Both alternate; their medians are compared. The time
-of the data alone is the lower bound of a step on a faster device.
+Cuts the bundled images into tiles like the pipeline, then times the network of the paper (`decoder=paper`,
+cross-entropy, Adam) in four ways, one after the other in every round; their medians are compared:
+
+the pipeline    the compiled step, fed by the tf.data pipeline
+in memory       the same step on one batch that stays in memory: the difference is the cost of the data
+bare Keras      `train_on_batch` of the network as Keras builds it, on that batch
+PyTorch         the same network in eager PyTorch, channels_last, on a batch that stays in memory, in the
+                same precision; where the environment of the peers is
+
+The time of the data alone is the lower bound of a step on a faster device.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+PEERS = CHECKOUT / ".venv-peers/bin/python"
 sys.path.insert(0, str(CHECKOUT))
 
 
@@ -59,38 +70,78 @@ def milliseconds(step: Callable[[], object], count: int) -> float:
     return statistics.median(times)
 
 
+def bare_keras(settings: Any, channels: int) -> Any:
+    """Compiles the network as anybody does who has Keras alone."""
+    import keras
+
+    from unet.network import create_unet
+    from unet.training.build import precision_of
+
+    keras.config.set_dtype_policy(precision_of(settings.precision))
+    network = create_unet(
+        (settings.patch_size, settings.patch_size, channels),
+        base_filters=settings.base_filters,
+        decoder=settings.decoder,
+        activation=None,
+    )
+    keras.config.set_dtype_policy("float32")
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    return network
+
+
+def pytorch(settings: Any, channels: int, steps: int) -> float:
+    """Returns the median time of a step of PyTorch in milliseconds, measured in a process of its own."""
+    from unet.training.build import precision_of
+
+    words = ["step", "--filters", settings.base_filters, "--side", settings.patch_size, "--repeats", steps]
+    words += ["--batch", settings.batch_size, "--channels", channels]
+    words += ["--bfloat16"] if precision_of(settings.precision) == "mixed_bfloat16" else []
+    command = [PEERS, CHECKOUT / "benchmarks/peers/speed.py", *words]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return 1000 * statistics.median(json.loads(done.stdout.splitlines()[-1])["seconds"])
+
+
 def main() -> None:
-    """Prints the milliseconds of a step in both ways and their ratio."""
+    """Prints the milliseconds of a step in each way, and how many times that of the pipeline it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for run")
-    parser.add_argument("--steps", type=int, default=40, help="steps in a round (default: 40)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of both twins (default: 3)")
+    parser.add_argument("--steps", type=int, default=40, help="steps of each way in a round (default: 40)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of all ways (default: 3)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        config, tiles = tiles_of(options.set, Path(folder))
+        config, tiles = tiles_of(["decoder=paper", *options.set], Path(folder))
     from unet.training.batches import training_batches
-    from unet.training.build import compile_network
+    from unet.training.build import compile_network, precision_of
     from unet.training.loop import set_seed
     from unet.training.settings import TrainSettings
 
     settings = TrainSettings.of(config)
     set_seed(settings)
-    network = compile_network(settings, tiles)
+    network, bare = compile_network(settings, tiles), bare_keras(settings, tiles.channels)
     data = iter(training_batches(tiles, settings))
     alone = milliseconds(lambda: next(data), options.steps)
-    stays = next(data)
+    x, y = next(data)
+    classes = y[..., :1].numpy().clip(max=len(settings.classes) - 1)  # bare Keras knows no ignored pixels
     for _ in range(5):
-        network.train_on_batch(*stays)
-    rounds = []
-    for _ in range(options.rounds):
-        fed = milliseconds(lambda: network.train_on_batch(*next(data)), options.steps)
-        memory = milliseconds(lambda: network.train_on_batch(*stays), options.steps)
-        rounds.append((fed, memory))
-    fed, memory = (statistics.median(times) for times in zip(*rounds, strict=True))
-    print(f"the data alone       {alone:8.1f} ms a batch")
-    print(f"step on the pipeline {fed:8.1f} ms")
-    print(f"step in memory       {memory:8.1f} ms")
-    print(f"ratio                {fed / memory:8.3f}")
+        network.train_on_batch(x, y)
+        bare.train_on_batch(x, classes)
+    ways: dict[str, Callable[[], float]] = {
+        "the pipeline": lambda: milliseconds(lambda: network.train_on_batch(*next(data)), options.steps),
+        "in memory": lambda: milliseconds(lambda: network.train_on_batch(x, y), options.steps),
+        "bare Keras": lambda: milliseconds(lambda: bare.train_on_batch(x, classes), options.steps),
+    }
+    if PEERS.exists():
+        ways["PyTorch"] = lambda: pytorch(settings, tiles.channels, options.steps)
+    rounds = [{name: measure() for name, measure in ways.items()} for _ in range(options.rounds)]
+    print(f"{bare.count_params():,} parameters, {settings.patch_size} x {settings.patch_size} pixels, "
+          f"{settings.batch_size} in a batch, {precision_of(settings.precision)}")  # fmt: skip
+    print(f"{'the data alone':<14}{alone:10.1f} ms a batch")
+    fed = statistics.median(times["the pipeline"] for times in rounds)
+    for name in ways:
+        taken = statistics.median(times[name] for times in rounds)
+        print(f"{name:<14}{taken:10.1f} ms   the pipeline is {fed / taken:.3f} of it")
 
 
 if __name__ == "__main__":

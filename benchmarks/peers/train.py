@@ -95,6 +95,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, required=True)
     parser.add_argument("--steps", type=int, help="training steps, instead of minutes")
+    parser.add_argument("--bfloat16", action="store_true", help="train with autocast")
     parser.add_argument("--side", type=int, default=256, help="side of the patches (default: 256)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -116,7 +117,9 @@ def main() -> None:
         peer.optimizer.param_groups[0]["lr"] = highest * peer.schedule(share)
         x, y = batch_of(images, peer.batch, options.side, generator)
         peer.optimizer.zero_grad()
-        loss = peer.loss(network(x.contiguous(memory_format=torch.channels_last)), y)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16):
+            logits = network(x.contiguous(memory_format=torch.channels_last))
+        loss = peer.loss(logits.float(), y)
         loss.backward()
         if options.peer == "dynunet":
             torch.nn.utils.clip_grad_norm_(network.parameters(), 12)  # as nnU-Net
