@@ -102,7 +102,7 @@ def test_a_training_resumes_only_with_its_start_data_libraries_and_precision(mon
     with monkeypatch.context() as patch:
         patch.setattr(importlib.metadata, "version", lambda name: "0" if name == "keras" else version(name))
         names.add(name_of_checkpoints())
-    monkeypatch.setattr(build, "_cpu_flags", lambda: {"amx_bf16"})
+    monkeypatch.setattr(build, "_cpu_flags", lambda: frozenset({"amx_bf16"}))
     names.add(name_of_checkpoints())
     monkeypatch.setattr(build, "_cpu_flags", frozenset)
     names.add(name_of_checkpoints())

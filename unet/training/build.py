@@ -59,7 +59,7 @@ def precision_of(setting: str) -> str:
     for device in tf.config.list_physical_devices("GPU"):
         capability = tf.config.experimental.get_device_details(device).get("compute_capability", (0, 0))
         return "mixed_bfloat16" if capability >= (8, 0) else "float32"
-    return "mixed_bfloat16" if "amx_bf16" in _cpu_flags() else "float32"
+    return "mixed_bfloat16" if _cpu_flags() & {"amx_bf16", "avx512_bf16"} else "float32"
 
 
 def _cpu_flags() -> frozenset[str]:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.unet.training.tiny import SETTINGS
+from unet.training import build
 from unet.training.build import (
     Crop,
     build_network,
@@ -68,8 +69,19 @@ def test_only_gradients_of_16_bits_are_scaled(precision, scaled):
     assert precision_of(precision) == precision
 
 
-def test_auto_is_a_precision_that_this_machine_has():
-    assert precision_of("auto") in ("float32", "mixed_bfloat16")
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ({"avx512f", "amx_bf16", "amx_tile"}, "mixed_bfloat16"),
+        ({"avx512f", "avx512_bf16"}, "mixed_bfloat16"),
+        ({"avx512f", "avx512_vnni"}, "float32"),
+        (set(), "float32"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_multiplies_it(flags, precision, monkeypatch):
+    monkeypatch.setattr(build.tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(build, "_cpu_flags", lambda: frozenset(flags))
+    assert precision_of("auto") == precision
 
 
 @pytest.mark.parametrize("side", [None, 60])
