@@ -293,10 +293,11 @@ def _locked(folder: Path) -> Iterator[None]:
 def _record(folder: Path) -> dict[str, Any] | None:
     """The content of `latest.json`; None if the file is missing or damaged."""
     # No reason to stop: the folders of the versions are what matters.
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, RecursionError, ValueError):
         found = json.loads((folder / LATEST).read_text(encoding="utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("withdrawn"), list):
-            return found
+        withdrawn = found.get("withdrawn") if isinstance(found, dict) else None
+        if isinstance(withdrawn, list) and all(isinstance(model, str) for model in withdrawn):
+            return dict(found)
     return None
 
 

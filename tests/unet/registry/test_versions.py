@@ -153,12 +153,16 @@ def test_a_card_makes_no_other_model(tmp_path):
     assert push(model, tmp_path / "serving", describe) == (target, False)
 
 
-def test_a_torn_latest_is_mended_by_the_next_push(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    ['{"version": 1, "pa', "[" * 100_000, '{"withdrawn": [["a"]]}', '{"withdrawn": {"a": 1}}', "[1]"],
+)
+def test_a_damaged_latest_is_mended_by_the_next_push(tmp_path, content):
     model = make_model(tmp_path / "model")
     target, _ = push(model, tmp_path / "serving")
     latest = tmp_path / "serving" / "latest.json"
     whole = latest.read_text()
-    latest.write_text(whole[:20])
+    latest.write_text(content)
     assert push(model, tmp_path / "serving") == (target, False)
     assert latest.read_text() == whole
 
