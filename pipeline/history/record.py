@@ -14,6 +14,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Hashable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def require_fields(path: Path, values: dict[str, Any], kind: type[Any]) -> dict[
 
 
 @functools.cache
-def _types(kind: type[Any]) -> TypeAdapter[Any]:
+def _types(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
