@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from unet.files import NoLocks
+from unet.registry.model_card import write_card
 from unet.registry.records import training_record
 from unet.registry.versions import (
     VersionError,
@@ -140,6 +141,24 @@ def test_what_cannot_be_rolled_back_is_said(tmp_path, version, message):
         roll_back(tmp_path / "serving", version)
     with pytest.raises(VersionError, match="is the newest version already"):
         roll_back(tmp_path / "serving", int(target.name))
+
+
+def test_a_damaged_version_does_not_come_back(tmp_path):
+    serving = tmp_path / "serving"
+    facts = {"data_sha256": "", "data_licence": "", "images": {}, "code": "", "configuration": ""}
+    pushed = [
+        push(make_model(tmp_path / name, name), serving, lambda copy, v: write_card(copy, v, facts, {}))[0]
+        for name in "abcd"
+    ]
+    for damaged in (pushed[2], pushed[3]):
+        (damaged / "variables" / "variables.data").write_bytes(b"\0" * 1000)
+    with pytest.raises(VersionError, match=f"{pushed[2].name} is damaged: it is not what was pushed"):
+        roll_back(serving, int(pushed[2].name))
+    back = roll_back(serving)
+    assert (back / "variables" / "variables.data").read_text() == "b" * 1000
+    for name in "cd":  # withdrawn is what was pushed, whatever became of the files
+        with pytest.raises(Withdrawn):
+            push(tmp_path / name, serving)
 
 
 def test_a_card_makes_no_other_model(tmp_path):
