@@ -7,14 +7,12 @@ whose process is gone belongs to a run that was killed.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.metadata
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Hashable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -132,7 +130,11 @@ def require_fields(path: Path, values: dict[str, Any], kind: type[Any]) -> dict[
     known = {field.name for field in dataclasses.fields(kind)}
     values = {key: value for key, value in values.items() if key in known}
     try:
-        _types(kind).validate_json(json.dumps(values), strict=True)
+        if kind not in _types:
+            _types[kind] = TypeAdapter(kind)
+        # A path need not be text; of what stands for its bytes only the type matters here.
+        text = json.dumps(values, ensure_ascii=False).encode(errors="replace")
+        _types[kind].validate_json(text, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
@@ -141,9 +143,7 @@ def require_fields(path: Path, values: dict[str, Any], kind: type[Any]) -> dict[
     return values
 
 
-@functools.cache
-def _types(kind: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_types: dict[type[Any], TypeAdapter[Any]] = {}  # made once for each dataclass
 
 
 def moment(text: str) -> datetime | None:

@@ -47,6 +47,7 @@ def test_a_broken_record_is_told_and_hides_no_other_run(name, recorded):
 
 def test_a_record_is_read_as_it_was_written_and_a_newer_ones_fields_are_left_out(tmp_path):
     record = RunRecord("1", "2026-11-25T01:05:46+0000", nodes=["A"], seconds=2.5, peak_memory_mb=7)
+    record.command, record.config = "run --data caf\udce9", {"data": "caf\udce9"}  # bytes that are no UTF-8
     record.write(tmp_path)
     assert read_record(tmp_path) == record
     values = json.loads((tmp_path / RECORD).read_text())
