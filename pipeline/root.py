@@ -141,7 +141,7 @@ def refusal(path: str) -> str:
 
 def _foreign(folder: Path) -> str:
     """Explains why a folder of other files cannot become a root; empty if it can, or is one already."""
-    advice = f"give a --root that is empty or does not exist, such as {folder / 'runs'}"
+    advice = "give a --root that is empty or does not exist"
     if folder == Path("/"):
         return f"{folder}: all of the machine: {advice}"
     if any((folder / mark).exists() for mark in _MARKS):
