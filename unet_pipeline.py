@@ -232,7 +232,7 @@ class Model:
         several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
         folders, problems = [], []
         for each in several:
-            folder, found = find_model(None if each is None else str(each), _root(root))
+            folder, found = find_model(None if each is None else str(each), Root.at(Path(root)))
             folders.append(folder)
             problems += found
         if problems or not folders:

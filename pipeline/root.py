@@ -10,6 +10,14 @@ from pathlib import Path
 from unet.registry.versions import MODEL_NAME
 
 _GLOB = "*?[]\\"  # TFX hands paths under the root on as patterns
+_SHOWN = 3  # names of foreign files in a sentence
+# What lies under a root, but for hidden files; docs/reference/files.md says what each of them is.
+_OWN = {
+    "airflow", "artifacts", "checkpoints", "folds", "metadata.json", "metadata.sqlite",
+    "metadata.sqlite-journal", "runs", "serving", "set-aside", "source.json", "splits.json", "tensorboard",
+}  # fmt: skip
+# What no other program makes: where one of these is, a person may have put other files beside it.
+_MARKS = ("metadata.sqlite", "artifacts/ImageMaskExampleGen", f"serving/{MODEL_NAME}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +136,28 @@ def refusal(path: str) -> str:
             f"{full}: {' '.join(found)} in a path means other files to TensorFlow and Beam: "
             "rename the folder, or give another --root"
         )
-    return ""
+    return _foreign(Path(full))
+
+
+def _foreign(folder: Path) -> str:
+    """Explains why a folder of other files cannot become a root; empty if it can, or is one already."""
+    advice = "give a --root that is empty or does not exist"
+    if folder == Path("/"):
+        return f"{folder}: all of the machine: {advice}"
+    if any((folder / mark).exists() for mark in _MARKS):
+        return ""
+    if str(folder) == os.path.realpath(os.path.expanduser("~")):
+        return f"{folder}: your home folder: {advice}"
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:  # it does not exist, or whoever reads it tells
+        return ""
+    # Hidden files and the folder that ext4 makes are in nobody's way.
+    foreign = [name for name in names if not name.startswith(".") and name not in _OWN | {"lost+found"}]
+    if not foreign:
+        return ""
+    more = ", ..." if len(foreign) > _SHOWN else ""
+    return f"{folder}: it holds files that are not of a root ({', '.join(foreign[:_SHOWN])}{more}): {advice}"
 
 
 def link(root: Root, run_id: str, model_run: Path) -> None:

@@ -10,7 +10,7 @@ from tfx.dsl.components.common import resolver
 from tfx.utils import json_utils, path_utils
 
 from components.resolvers import mlmd
-from unet.registry.records import training_record
+from unet.registry.records import ModelError, training_record
 
 
 class WarmStartStrategy(resolver.ResolverStrategy):
@@ -41,7 +41,13 @@ class WarmStartStrategy(resolver.ResolverStrategy):
             model = models.get(blessing.get_int_custom_property("current_model_id"))
             if model is None:
                 continue
-            record = training_record(Path(path_utils.serving_model_path(model.uri)))
+            try:
+                record = training_record(Path(path_utils.serving_model_path(model.uri)))
+            except (ModelError, OSError):
+                return {
+                    **nothing,
+                    "model": [model],
+                }  # set aside before the Trainer reads it
             if record.get("classes") == classes and not self._made(store, model.id, now):
                 return {**nothing, "model": [model]}
         return nothing

@@ -13,7 +13,7 @@ from pipeline.check.proposals import propose, training_time
 from pipeline.check.sequences import membranes
 from pipeline.config.settings import PipelineConfig
 from pipeline.root import Root
-from unet.dataset import splits
+from unet.dataset import split_memory, splits
 from unet.dataset.cache import InspectionCache
 from unet.dataset.inspection import Inspection, SampleStats, held_by, inspect
 from unet.dataset.pairing import lists_beside
@@ -51,11 +51,18 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         skip = sorted(inspection.problems)
     split_of: dict[str, str | None] = {}
     copies: list[tuple[str, str]] = []
+    moved: list[str] = []
     if samples:
         hashes = {sample.name: sample.name for sample in samples}
         hashes.update({fact.name: fact.content for fact in facts})
         try:
             split_of, copies, _ = assign_splits(samples, hashes, settings, lambda: held_by(facts))
+            before = split_memory.load(root.splits).images
+            moved = [
+                name
+                for name, split in split_of.items()
+                if split == "test" and before.get(hashes[name]) in ("train", "eval")
+            ]
         except splits.EmptySplit as error:
             if not problems:  # else the unreadable files may be the reason
                 problems.append(_problem(config.data, error))
@@ -97,6 +104,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         _not_read(config.data, samples),
         _lists(config.data, samples),
         like_isbi,
+        moved,
     )
 
 

@@ -109,6 +109,7 @@ class Report:
         not_read: files beside the images that list splits and are not read.
         lists: the lists that declare the splits, in words; empty if none do.
         like_isbi: whether the images look like those of the profile isbi2012; see `sequences.membranes`.
+        moved: test images that were in the train or eval split of an earlier run.
     """
 
     data: Path
@@ -123,6 +124,7 @@ class Report:
     not_read: list[str] = dataclasses.field(default_factory=list)
     lists: str = ""
     like_isbi: bool = False
+    moved: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -284,6 +286,11 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
     if report.lists:
         lines.append(f"Lists:   {report.lists}; what no list names is not used")
+    if report.moved:
+        lines.append(
+            f"Moved:   {_some(report.moved)}: test images that taught or chose earlier models, which look"
+        )
+        lines.append("         better than they are on them: use --rebaseline once, and no warm start")
     copies: dict[str, list[str]] = defaultdict(list)
     for copy, kept in report.copies:
         copies[kept].append(copy)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from unet.files import atomic_write
 
@@ -67,7 +70,7 @@ class RunRecord:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     process: int = 0
     nodes: list[str] = dataclasses.field(default_factory=list)
-    components: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    components: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     status: str = RUNNING
     reason: str = ""
     seconds: float = 0.0
@@ -106,42 +109,85 @@ def read_record(folder: Path) -> RunRecord:
         FileNotFoundError: the file does not exist.
         Unreadable: the file cannot be used.
     """
-    values = read_json(folder / RECORD)
-    known = {field.name: field for field in dataclasses.fields(RunRecord)}
-    try:
-        record = RunRecord(**{key: value for key, value in values.items() if key in known})
-    except TypeError:
-        raise Unreadable(f"{folder / RECORD}: it lacks run_id or started") from None
-    for name in known:
-        given, wanted = getattr(record, name), getattr(RunRecord("", ""), name)
-        if not isinstance(given, (int, float) if isinstance(wanted, float) else type(wanted)):
-            raise Unreadable(f"{folder / RECORD}: {name} is {given!r}")
+    values = require_fields(folder / RECORD, read_json(folder / RECORD), RunRecord)
+    record = RunRecord(**values)
+    if not isinstance(record.config.get("thresholds", {}), dict):
+        raise Unreadable(f"{folder / RECORD}: config.thresholds is {record.config['thresholds']!r}")
     return record
+
+
+def require_fields(path: Path, values: dict[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Returns what a file says of the fields of a dataclass, without others, which a newer version wrote.
+
+    Args:
+        path: the file, for the message.
+        values: its content.
+        kind: the dataclass.
+
+    Raises:
+        Unreadable: a field is missing, or of another type.
+    """
+    known = {field.name for field in dataclasses.fields(kind)}
+    values = {key: value for key, value in values.items() if key in known}
+    try:
+        if kind not in _types:
+            _types[kind] = TypeAdapter(kind)
+        # A path need not be text; of what stands for its bytes only the type matters here.
+        text = json.dumps(values, ensure_ascii=False).encode(errors="replace")
+        _types[kind].validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        found = "is missing" if first["type"] == "missing" else f"is {first['input']!r}"
+        raise Unreadable(f"{path}: {name} {found}") from None
+    return values
+
+
+_types: dict[type[Any], TypeAdapter[Any]] = {}  # made once for each dataclass
 
 
 def moment(text: str) -> datetime | None:
     """Parses the start time of a run's record; returns None if the text is not a time."""
     for pattern in ("%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S"):
         try:
-            return datetime.strptime(text, pattern)
-        except ValueError:
+            when = datetime.strptime(text, pattern)
+            when.astimezone(timezone.utc)  # of some years there is none
+        except (OverflowError, ValueError):
             continue
+        return when
     return None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Reads the object in a JSON file; raises FileNotFoundError, or Unreadable with a sentence."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_no_number,
+            parse_float=_finite,
+            parse_int=_bounded,
+        )
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Unreadable(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # the text is not UTF-8 or not JSON
+    except (RecursionError, ValueError) as error:  # the text is not UTF-8 or not JSON
         raise Unreadable(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise Unreadable(f"{path}: not a JSON object")
     return values
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text[:20]} is no number that is written here")
+
+
+def _finite(text: str) -> float:
+    return value if math.isfinite(value := float(text)) else _no_number(text)
+
+
+def _bounded(text: str) -> int:
+    return value if abs(value := int(text)) < 2**64 else int(_no_number(text))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

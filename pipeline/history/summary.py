@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.history import outcome
 from pipeline.history.executions import CACHED, DONE, WAITING
-from pipeline.history.record import SUMMARY, Unreadable, read_json, write_json
+from pipeline.history.record import SUMMARY, Unreadable, read_json, require_fields, write_json
 from pipeline.history.runs import Run, load
 from unet.training.files import TRIALS
 
@@ -52,7 +52,7 @@ class RunSummary:
     status: str = "running"
     reason: str = ""
     seconds: float = 0.0
-    components: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    components: dict[str, dict[str, float | bool]] = dataclasses.field(default_factory=dict)
     images: dict[str, int] = dataclasses.field(default_factory=dict)
     metrics: ImageStatistics = dataclasses.field(default_factory=dict)
     baseline: ImageStatistics = dataclasses.field(default_factory=dict)
@@ -73,9 +73,6 @@ class RunSummary:
     format_version: int = FORMAT_VERSION
 
 
-_FIELDS = {field.name for field in dataclasses.fields(RunSummary)}
-
-
 def summarize(run: Run) -> RunSummary:
     """Summarizes a run, also one that is still running, failed or was killed.
 
@@ -90,7 +87,7 @@ def summarize(run: Run) -> RunSummary:
             setattr(summary, name, before[name])
         return summary
     if loading := run.record.components.get("(loading)"):
-        summary.components["(loading)"] = {"seconds": loading["seconds"], "cached": False}
+        summary.components["(loading)"] = {"seconds": loading.get("seconds", 0.0), "cached": False}
     for node in run.nodes:
         if node.state in (DONE, CACHED):
             row: dict[str, Any] = {"seconds": node.seconds, "cached": node.state == CACHED}
@@ -139,8 +136,7 @@ def read(folder: Path) -> RunSummary:
         OSError: there is none.
         Unreadable: it is damaged.
     """
-    values = read_json(folder / SUMMARY)
-    return RunSummary(**{name: value for name, value in values.items() if name in _FIELDS})
+    return RunSummary(**require_fields(folder / SUMMARY, read_json(folder / SUMMARY), RunSummary))
 
 
 def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageStatistics]:
@@ -160,10 +156,12 @@ def _measured(run: Run, before: dict[str, Any]) -> tuple[ImageStatistics, ImageS
 def _written(run: Run) -> dict[str, Any]:
     """Reads the fields of the summary that was written at the end of a run."""
     try:
-        values = read_json(run.folder / SUMMARY)
-    except (FileNotFoundError, Unreadable):
+        return require_fields(run.folder / SUMMARY, read_json(run.folder / SUMMARY), RunSummary)
+    except FileNotFoundError:
         return {}
-    return {name: value for name, value in values.items() if name in _FIELDS}
+    except Unreadable as error:
+        run.problems.append(f"{error}: restore it, or delete it")
+        return {}
 
 
 def _lists_trials(path: Path) -> bool:

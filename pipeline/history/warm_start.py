@@ -109,7 +109,9 @@ def of_more_steps(before: Sequence[Run], config: PipelineConfig) -> str:
         return ""
     now, then = TrainSettings.of(config).model_dump(mode="json"), run.config
     differing = [name for name, value in now.items() if then.get(name, value) != value]
-    if differing != ["steps"] or config.steps < then["steps"] or then.get("data") != str(config.data):
+    if differing != ["steps"] or not isinstance(then["steps"], int):
+        return ""
+    if config.steps < then["steps"] or then.get("data") != str(config.data):
         return ""
     if can_grow(config):
         return (

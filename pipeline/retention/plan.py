@@ -88,7 +88,8 @@ def make_plan(root: Root, settings: Retention) -> Plan:
     ]
     needed = {folder for number, folder in inside.items() if number in needs.artifacts}
     unneeded = {folder for number, folder in inside.items() if number not in needs.artifacts}
-    looked = _Folders(root, needs, plan.notes)
+    newest = max((execution.id for execution in store.get_executions()), default=0)
+    looked = _Folders(root, needs, newest, plan.notes)
     plan.items += looked.outputs(needed, unneeded)
     plan.items += looked.runs()
     gone = {item.path for item in plan.items}
@@ -125,11 +126,15 @@ def _count(number: int, what: str) -> str:
 class _Folders:
     """Looks into the folders under a root."""
 
-    def __init__(self, root: Root, needs: Needs, notes: list[str]):
-        self._root, self._needs, self._notes = root, needs, notes
+    def __init__(self, root: Root, needs: Needs, newest: int, notes: list[str]):
+        self._root, self._needs, self._newest, self._notes = root, needs, newest, notes
 
     def outputs(self, needed: set[Path], unneeded: set[Path]) -> Iterator[Item]:
-        """Yields the outputs and the working folders of executions that are not needed."""
+        """Yields the outputs and the working folders of executions that are not needed.
+
+        What an execution wrote that is newer than ML Metadata stays: where that came from a backup, or was
+        deleted, it may be put back yet. A run whose executions get these numbers sets such outputs aside.
+        """
         for component in self._folders(self._root.artifacts):
             for key in self._folders(component):
                 if key.name == _SYSTEM:
@@ -139,6 +144,8 @@ class _Folders:
                 for folder in self._folders(key):
                     if folder in unneeded and folder not in needed:
                         yield _item(folder, "no run that stays needs it")
+                    elif folder not in needed and folder.name.isdigit() and int(folder.name) > self._newest:
+                        self._notes.append(f"{folder}: newer than all that ML Metadata knows, so it stays")
                     elif folder not in needed:
                         yield _item(folder, "no complete execution is known to have written it")
 

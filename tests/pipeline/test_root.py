@@ -39,6 +39,39 @@ def test_what_is_no_folder_is_no_root(tmp_path: Path):
         assert refusal(str(tmp_path / name)) == f"{tmp_path / name}: no folder: give another --root"
 
 
+@pytest.mark.parametrize("names", [["images", "masks"], ["runs", "notes.txt"], ["a", "b", "c", "d"]])
+def test_a_folder_of_other_files_is_no_root(names: list[str], tmp_path: Path):
+    for name in names:
+        (tmp_path / name).touch()
+    why = refusal(str(tmp_path))
+    assert f"{tmp_path}: it holds files that are not of a root" in why
+    assert why.endswith("): give a --root that is empty or does not exist")
+    assert refusal(str(tmp_path / "new")) == ""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [],
+        [".gitkeep", "lost+found", ".lock"],
+        ["splits.json", "runs"],
+        ["metadata.sqlite", "notes.txt", "images"],
+        ["artifacts/ImageMaskExampleGen", "notes.txt"],
+        ["serving/unet", "cells"],
+    ],
+)
+def test_a_folder_that_is_empty_or_a_root_already_is_one(names: list[str], tmp_path: Path):
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+    assert refusal(str(tmp_path)) == ""
+
+
+def test_neither_the_machine_nor_a_home_folder_is_a_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "your home folder" in refusal(str(tmp_path))
+    assert refusal("/") == refusal("/../") != ""
+
+
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):
     root = Root(tmp_path / "root")
     written = root.artifacts / "Trainer" / "model_run" / "8"

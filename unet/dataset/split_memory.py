@@ -75,7 +75,7 @@ def load(path: Path) -> Memory:
         return Memory()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, dict):
         raise _damaged(path, "not a JSON object")

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unet.registry.records import CARDS, OPERATING_POINT, training_record
+from unet.registry.records import CARDS, OPERATING_POINT, digest, training_record
 
 LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
 
@@ -41,6 +41,7 @@ def write_card(model: Path, version: int, facts: Mapping[str, Any], metrics: Map
     card = {
         "version": version,
         "pushed": _now(),
+        "sha256": digest(model),
         "input": "PNG (grey or RGB, 8 or 16 bits) or JPEG, of any size",
         "output": "PNG of the same size, a value of `class_values` for each pixel",
         "classes": record.get("classes"),
@@ -72,6 +73,14 @@ def read_card(model: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
+
+
+def hashes(model: Path) -> set[str]:
+    """The digest of a version, and that of what was pushed: two are of a damaged one.
+
+    A version without a readable card, or from before cards held the digest, is taken for what was pushed.
+    """
+    return {found := digest(model), str(read_card(model).get("sha256", found))}
 
 
 def renumber_card(model: Path, version: int) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.files import atomic_write, fsync, told_of_no_locks
-from unet.registry.model_card import renumber_card
+from unet.registry.model_card import hashes, renumber_card
 from unet.registry.records import digest
 
 MODEL_NAME = "unet"  # name of the model in servers, and of its folder
@@ -132,7 +132,7 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
         Folder of the version that is in service now.
 
     Raises:
-        VersionError: there is no such version, or it is the newest already.
+        VersionError: there is no such version, it is the newest already, or it is damaged.
     """
     if not folder.is_dir():
         raise VersionError(f"{folder}: no version was pushed yet")
@@ -149,10 +149,15 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
             raise VersionError(f"{folder}: no version {target}; there are: {listed}")
         if target == present[-1]:
             raise VersionError(f"{folder}: {target} is the newest version already")
-        wanted = digest(folder / str(target))
-        after = {v: digest(folder / str(v)) for v in present if v > target}
-        withdrawn = sorted((set(_withdrawn(folder)) | set(after.values())) - {wanted})
-        _write_latest(folder, present[-1], after[present[-1]], withdrawn, unfinished=target)
+        wanted = hashes(folder / str(target))
+        if len(wanted) > 1:
+            raise VersionError(
+                f"{folder}: {target} is damaged: it is not what was pushed; there are: {listed}"
+            )
+        after = set().union(*(hashes(folder / str(v)) for v in present if v > target))
+        withdrawn = sorted((set(_withdrawn(folder)) | after) - wanted)
+        known = digest(folder / str(present[-1]))
+        _write_latest(folder, present[-1], known, withdrawn, unfinished=target)
         return _finish(folder) or folder / str(target)
 
 
@@ -198,11 +203,16 @@ def _before_the_newest(folder: Path, present: list[int]) -> int | None:
     """The newest version whose model is neither the newest's nor withdrawn."""
     if not present:
         return None
-    return _newest_good(folder, present, {*_withdrawn(folder), digest(folder / str(present[-1]))})
+    return _newest_good(folder, present, {*_withdrawn(folder), *hashes(folder / str(present[-1]))})
 
 
 def _newest_good(folder: Path, present: list[int], bad: Collection[str]) -> int | None:
-    return next((v for v in reversed(present) if digest(folder / str(v)) not in bad), None)
+    """The newest version that is whole and whose model is not among the bad ones."""
+    for version in reversed(present):
+        found = hashes(folder / str(version))
+        if len(found) == 1 and not found & set(bad):
+            return version
+    return None
 
 
 def _finish(folder: Path) -> Path | None:
@@ -293,10 +303,11 @@ def _locked(folder: Path) -> Iterator[None]:
 def _record(folder: Path) -> dict[str, Any] | None:
     """The content of `latest.json`; None if the file is missing or damaged."""
     # No reason to stop: the folders of the versions are what matters.
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, RecursionError, ValueError):
         found = json.loads((folder / LATEST).read_text(encoding="utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("withdrawn"), list):
-            return found
+        withdrawn = found.get("withdrawn") if isinstance(found, dict) else None
+        if isinstance(withdrawn, list) and all(isinstance(model, str) for model in withdrawn):
+            return dict(found)
     return None
 
 

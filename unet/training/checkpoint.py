@@ -21,6 +21,7 @@ from unet.files import atomic_write
 from unet.training.tiles import Tiles
 
 _KEPT = 2
+_TRAINING = "training"  # key in the state: name of the folder, thus the identity of the training
 _READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 Arrays = dict[str, list[NDArray]]
@@ -45,7 +46,8 @@ def identity(*settings: object, data: Sequence[Tiles], code: str) -> str:
 class Checkpoints:
     """The checkpoints of one training, in a folder of its own.
 
-    The folder's name must be unique to the training: any checkpoint in the folder is resumed unchecked.
+    The folder's name must be unique to the training. Each checkpoint holds it, too: one of another training
+    that was put into the folder is not resumed.
     """
 
     def __init__(self, folder: Path):
@@ -64,6 +66,7 @@ class Checkpoints:
         flat = {f"{name}/{i}": value for name, values in arrays.items() for i, value in enumerate(values)}
         for torn in self.folder.glob(".*.part"):  # incomplete files of a process that was killed
             torn.unlink()
+        state = {**state, _TRAINING: self.folder.name}
         with atomic_write(self.folder / f"step-{step:09d}.npz", "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **flat)
         for old in self._files()[_KEPT:]:
@@ -77,6 +80,9 @@ class Checkpoints:
             try:
                 with path.open("rb") as file, np.load(file) as content:
                     state = json.loads(str(content["state"]))
+                    if state.pop(_TRAINING) != self.folder.name:
+                        logging.warning("%s is of another training; trying the checkpoint before", path)
+                        continue
                     if not usable(state):
                         continue
                     arrays: Arrays = {}

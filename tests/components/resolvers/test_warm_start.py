@@ -108,3 +108,13 @@ def test_no_training_starts_from_a_withdrawn_model(trainings: Trainings):
     trainings.train(trainings.examples())
     trainings.blessings[1].set_int_custom_property("withdrawn", 1)
     assert trainings.start_of(trainings.examples()) == [first]
+
+
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_a_model_whose_record_is_damaged_is_named_so_that_it_is_set_aside(trainings: Trainings, kept: float):
+    trainings.train(trainings.examples())
+    damaged = trainings.train(trainings.examples())
+    record = Path(damaged.uri, "Format-Serving", TRAINING_RECORD)
+    size = record.stat().st_size
+    record.write_bytes(record.read_bytes()[: int(kept * size)].ljust(size, b"\0"))
+    assert trainings.start_of(trainings.examples()) == [damaged]

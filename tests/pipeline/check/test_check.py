@@ -17,6 +17,7 @@ from pipeline.check.check import check
 from pipeline.config.profile import load
 from pipeline.root import Root
 from tests.pipeline.check.checking import found, printed, run
+from unet.dataset import split_memory
 from unet.dataset.plan import make_plan
 from unet.errors import BadInput
 
@@ -123,6 +124,22 @@ def test_copies_in_two_splits_are_left_out_and_named(tmp_path: Path) -> None:
         assert report.ok
         assert len(report.copies) == copies
     assert "Left out: cell_00" in printed(report)
+
+
+def test_an_image_that_a_manifest_moves_to_test_is_told(tmp_path: Path) -> None:
+    data, path = tmp_path / "data", tmp_path / "data-root" / "splits.json"
+    write_cells(data, 5)
+    make_plan(data, load(overrides={"data": data}).reading(path))
+    assert run(data).moved == []
+    before = split_memory.load(path).names
+    taught = next(name for name, split in before.items() if split == "train")
+    swapped = {**before, taught: "test", next(n for n, s in before.items() if s == "test"): "train"}
+    rows = [f"images/{name}.png,masks/{name}.png,{split}" for name, split in swapped.items()]
+    (data / "manifest.csv").write_text("\n".join(["image,mask,split", *rows]))
+    report = run(data)
+    assert report.ok
+    assert report.moved == [taught]
+    assert f"Moved:   {taught}: test images that taught or chose earlier models" in printed(report)
 
 
 def test_remembered_splits_are_used_and_not_written(tmp_path: Path) -> None:

@@ -15,8 +15,21 @@ BROKEN_RECORDS = {
     "torn": (b'{"run_id": "1", "sta', "not JSON"),
     "binary": (b"\xff\xfe\x00", "not JSON"),
     "a list": (b"[]", "not a JSON object"),
-    "without a start": (b"{}", "lacks run_id or started"),
-    "of a wrong type": (b'{"run_id": "1", "started": "", "nodes": 3}', "nodes is 3"),
+    "without a start": (b"{}", "run_id is missing"),
+    "nested too deeply": (b"[" * 100_000, "not JSON"),
+} | {
+    f"of a wrong type, {sentence}": (b'{"run_id": "1", "started": "", %s}' % part, sentence)
+    for part, sentence in {
+        b'"nodes": 3': "nodes is 3",
+        b'"nodes": [[1]]': "nodes.0 is [1]",
+        b'"seconds": NaN': "NaN is no number",
+        b'"seconds": 1e999': "1e999 is no number",
+        b'"peak_memory_mb": 1%s' % (b"0" * 30): "1000000000000",
+        b'"seconds": true': "seconds is True",
+        b'"components": {"Trainer": []}': "components.Trainer is []",
+        b'"components": {"Trainer": {"seconds": "x"}}': "components.Trainer.seconds is 'x'",
+        b'"config": {"thresholds": [1]}': "config.thresholds is [1]",
+    }.items()
 }
 
 
@@ -34,6 +47,7 @@ def test_a_broken_record_is_told_and_hides_no_other_run(name, recorded):
 
 def test_a_record_is_read_as_it_was_written_and_a_newer_ones_fields_are_left_out(tmp_path):
     record = RunRecord("1", "2026-11-25T01:05:46+0000", nodes=["A"], seconds=2.5, peak_memory_mb=7)
+    record.command, record.config = "run --data caf\udce9", {"data": "caf\udce9"}  # bytes that are no UTF-8
     record.write(tmp_path)
     assert read_record(tmp_path) == record
     values = json.loads((tmp_path / RECORD).read_text())
@@ -46,6 +60,8 @@ def test_a_record_is_read_as_it_was_written_and_a_newer_ones_fields_are_left_out
     [
         ("2026-11-25T01:05:46+0000", 1795568746.0),
         ("2026-11-25T01:05:46+0100", 1795565146.0),
+        ("0001-01-01T00:00:00+0100", None),
+        ("9999-12-31T23:59:59-0100", None),
         ("yesterday", None),
         ("", None),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.history import summary
+from pipeline.history.record import Unreadable
 from pipeline.history.runs import HistoryError, load
 from pipeline.history.summary import summarize
 from tests.pipeline.recorded_runs import CACHED, COMPLETE, FAILED, HASH, NODES, RUNNING
@@ -48,6 +49,27 @@ def test_it_can_be_made_again_and_is_the_same(recorded):
     summary.write(recorded.root.path, "latest")
     assert (folder / "summary.json").read_bytes() == first
     assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"metrics": []}, "metrics is []"),
+        ({"components": {"Trainer": 3}}, "components.Trainer is 3"),
+        ({"warnings": "none"}, "warnings is 'none'"),
+        ({"run_id": None}, "run_id is None"),
+    ],
+)
+def test_one_that_was_edited_by_hand_is_told_and_not_used(recorded, change, sentence):
+    folder = recorded.add("1", states={})  # ML Metadata knows nothing of it
+    summary.write(recorded.root.path, "1")
+    values = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**values, **change}))
+    run = load(recorded.root.path, "1")
+    assert summarize(run).metrics == {}
+    assert any(f"summary.json: {sentence}" in problem for problem in run.problems)
+    with pytest.raises(Unreadable, match=sentence.split()[0]):
+        summary.read(folder)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_what_killed_processes_left_goes(recorded: RecordedRuns) -> None:
     for number in range(2):
         night(recorded, number)
     left = [
-        write(root.artifacts / "Trainer" / "model" / "99" / "half").parent,
+        write(root.artifacts / "Trainer" / "model" / "3" / "half").parent,
         write(root.artifacts / "Trainer" / ".system" / "executor_execution" / "9" / "x").parent,
         write(root.path / ".splits.json.0123abcd.part"),
         write(root.run(run_id(1)) / ".run.json.0123abcd.part"),
@@ -56,6 +56,14 @@ def test_what_killed_processes_left_goes(recorded: RecordedRuns) -> None:
     assert all(path.exists() for path in stays)
     assert_whole(root)
     assert plan_of(root).items == []
+
+
+def test_what_is_newer_than_ml_metadata_stays(recorded: RecordedRuns) -> None:
+    night(recorded, 0)
+    newer = write(recorded.root.artifacts / "Trainer" / "model" / "99" / "x").parent  # metadata of a backup
+    plan = plan_of(recorded.root)
+    assert plan.items == []
+    assert plan.notes == [f"{newer}: newer than all that ML Metadata knows, so it stays"]
 
 
 def test_what_only_runs_used_that_go_goes(recorded: RecordedRuns, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from unet.files import NoLocks
+from unet.registry.model_card import write_card
 from unet.registry.records import training_record
 from unet.registry.versions import (
     VersionError,
@@ -142,6 +143,24 @@ def test_what_cannot_be_rolled_back_is_said(tmp_path, version, message):
         roll_back(tmp_path / "serving", int(target.name))
 
 
+def test_a_damaged_version_does_not_come_back(tmp_path):
+    serving = tmp_path / "serving"
+    facts = {"data_sha256": "", "data_licence": "", "images": {}, "code": "", "configuration": ""}
+    pushed = [
+        push(make_model(tmp_path / name, name), serving, lambda copy, v: write_card(copy, v, facts, {}))[0]
+        for name in "abcd"
+    ]
+    for damaged in (pushed[2], pushed[3]):
+        (damaged / "variables" / "variables.data").write_bytes(b"\0" * 1000)
+    with pytest.raises(VersionError, match=f"{pushed[2].name} is damaged: it is not what was pushed"):
+        roll_back(serving, int(pushed[2].name))
+    back = roll_back(serving)
+    assert (back / "variables" / "variables.data").read_text() == "b" * 1000
+    for name in "cd":  # withdrawn is what was pushed, whatever became of the files
+        with pytest.raises(Withdrawn):
+            push(tmp_path / name, serving)
+
+
 def test_a_card_makes_no_other_model(tmp_path):
     def describe(copy, version):
         (copy / "assets.extra").mkdir()
@@ -153,12 +172,16 @@ def test_a_card_makes_no_other_model(tmp_path):
     assert push(model, tmp_path / "serving", describe) == (target, False)
 
 
-def test_a_torn_latest_is_mended_by_the_next_push(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    ['{"version": 1, "pa', "[" * 100_000, '{"withdrawn": [["a"]]}', '{"withdrawn": {"a": 1}}', "[1]"],
+)
+def test_a_damaged_latest_is_mended_by_the_next_push(tmp_path, content):
     model = make_model(tmp_path / "model")
     target, _ = push(model, tmp_path / "serving")
     latest = tmp_path / "serving" / "latest.json"
     whole = latest.read_text()
-    latest.write_text(whole[:20])
+    latest.write_text(content)
     assert push(model, tmp_path / "serving") == (target, False)
     assert latest.read_text() == whole
 

@@ -45,6 +45,16 @@ def test_of_a_torn_file_the_one_before_is_taken(tmp_path, left):
     assert load(checkpoints)[1] == {"step": 1}
 
 
+def test_one_of_another_training_is_not_resumed(tmp_path):
+    mine, other = Checkpoints(tmp_path / "mine"), Checkpoints(tmp_path / "other")
+    save(mine, 1)
+    save(other, 2)
+    (other.folder / "step-000000002.npz").rename(mine.folder / "step-000000002.npz")
+    assert load(mine)[1] == {"step": 1}
+    (mine.folder / "step-000000001.npz").unlink()
+    assert mine.load() is None
+
+
 def test_a_flipped_bit_is_noticed(tmp_path):
     checkpoints = Checkpoints(tmp_path / "x")
     save(checkpoints, 1)
