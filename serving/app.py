@@ -24,6 +24,7 @@ from serving.errors import NO_LABELS, Refused, require_model
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
 from serving.model.versions import Versions
+from serving.protocols.client_address import client_of_scope
 from serving.protocols.description import Description, wants_ready
 from serving.protocols.json_values import parse_json
 from serving.protocols.open_inference import HEADER_LENGTH, InferCall
@@ -111,7 +112,10 @@ class Addresses:
         require_json(request)
         async with self._bodies.read(request, PredictRequest.parse) as call:
             start = time.perf_counter()
-            answer = await while_connected(request, self._predictor.run(call.answer, call.pixels, version))
+            answer = await while_connected(
+                request,
+                self._predictor.run(call.answer, call.pixels, version, client_of_scope(request.scope)),
+            )
         LATENCY.labels("rest").observe(time.perf_counter() - start)
         return HeldResponse(answer, JSON, self._bodies)
 
@@ -126,7 +130,8 @@ class Addresses:
         async with self._bodies.read(request, parse, length) as call:
             start = time.perf_counter()
             answer, headers = await while_connected(
-                request, self._predictor.run(call.to_rest, call.pixels, version)
+                request,
+                self._predictor.run(call.to_rest, call.pixels, version, client_of_scope(request.scope)),
             )
         LATENCY.labels("rest").observe(time.perf_counter() - start)
         return HeldResponse(answer, headers, self._bodies)

@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def max_bodies(self) -> int:
-        """The limit for all bodies together, in bytes: eight of the largest, so eight clients always fit."""
+        """The limit for all bodies of one client, in bytes: eight of the largest."""
         return 8 * self.max_body
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import math
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from serving.errors import Refused
 from serving.memory import Releaser
 from serving.metrics import RUNNING, WAITING
 from serving.model.loaded import LoadedModel
-from serving.model.turns import SMALL, Cancelled, Order, Turns, Work
+from serving.model.turns import SMALL, Cancelled, Order, Turns, Work, cost_of
 from serving.model.versions import Versions
 
 T = TypeVar("T")
@@ -26,7 +27,8 @@ class Admission:
     """Which requests are in progress, and hold the memory of their images: a few, the small ones first.
 
     One place is kept for small requests, and the large ones in progress together have no more pixels than
-    the largest request may have.
+    the largest request may have. Clients have equal shares of what is let in, counted in pixels: what was
+    let in of a client counts against what it asks for next, for as long as it asks.
     """
 
     def __init__(self, places: int, max_pixels: int) -> None:
@@ -37,8 +39,24 @@ class Admission:
             max_pixels: number of pixels of the large ones together.
         """
         self._places, self._max_pixels = places, max_pixels
-        self.waiting = Order()
+        self.waiting = Order(lambda work: self._given[work.client])
         self._inside: list[Work] = []
+        # Pixels let in of each client that has requests here. One that comes begins with the least of all.
+        self._given: dict[str, int] = {}
+
+    def add(self, work: Work) -> None:
+        """Lets a request wait."""
+        here = {other.client for other in (*self.waiting, *self._inside)}
+        self._given = {client: given for client, given in self._given.items() if client in here}
+        self._given.setdefault(work.client, self._least())
+        self.waiting.add(work)
+
+    def too_many(self, new: Work) -> Work:
+        """Which of those that wait has to go as there is one too many: the last of whoever has the most."""
+        counts = collections.Counter(work.client for work in self.waiting)
+        if counts[new.client] == max(counts.values()):
+            return new
+        return max(self.waiting, key=lambda work: (counts[work.client], work.age))
 
     def next(self) -> Work | None:
         """Lets the next request in that there is room for, and returns it."""
@@ -49,6 +67,7 @@ class Admission:
             return None
         self.waiting.take(found)
         self._inside.append(found)
+        self._given[found.client] += cost_of(found)
         return found
 
     def leave(self, work: Work) -> None:
@@ -58,12 +77,24 @@ class Admission:
     def large_before(self, work: Work) -> int:
         """Pixels of large requests that are done before a new one: of those that have no more left than it.
 
-        Where there is no room for it beside those in progress, it waits for them, too.
+        Where there is no room for it beside those in progress, it waits for them, too. Of other clients, it
+        waits for as many as are let in before it.
         """
         fits = self._fits(work)
         before = [other for other in self._inside if not fits or other.remaining <= work.pixels]
-        before += [other for other in self.waiting if other.remaining <= work.pixels]
+        smaller = sorted(self.waiting, key=lambda other: other.remaining)
+        smaller = [other for other in smaller if other.remaining <= work.pixels]
+        own = sum(other.remaining for other in smaller if other.client == work.client)
+        share = self._given.get(work.client, self._least()) + own + work.pixels
+        given = dict(self._given)
+        for other in smaller:
+            given[other.client] += other.remaining
+            if other.client == work.client or given[other.client] <= share:
+                before.append(other)
         return sum(other.remaining for other in before if other.pixels > SMALL)
+
+    def _least(self) -> int:
+        return min(self._given.values(), default=0)
 
     def _fits(self, work: Work) -> bool:
         if work.pixels <= SMALL:
@@ -142,7 +173,7 @@ class Predictor:
         self._running: set[Work] = set()
         self._pace, self._large = Pace(), 0  # large requests that wait or are in progress
 
-    async def run(self, job: Job[T], pixels: int, version: int | None = None) -> T:
+    async def run(self, job: Job[T], pixels: int, version: int | None = None, client: str = "") -> T:
         """Runs `job` with the model that is served when its turn comes; returns its result.
 
         If the caller is cancelled because its client disconnected, the computation is cancelled, too.
@@ -151,12 +182,13 @@ class Predictor:
             job: function that computes the prediction.
             pixels: number of pixels that the request declares.
             version: number of the required version; the request is refused if another one is served.
+            client: who asks, as far as the address tells; clients have equal shares.
 
         Raises:
             Refused: the server is overloaded or too slow, has no model, or `job` refused the request.
         """
         deadline = asyncio.get_running_loop().time() + self._seconds
-        work = Work(min(pixels, self._max_pixels), self._turns)  # `job` refuses more
+        work = Work(min(pixels, self._max_pixels), self._turns, client)  # `job` refuses more
         with self._paced(work):
             return await self._run(job, version, work, deadline)
 
@@ -208,32 +240,38 @@ class Predictor:
 
     async def _admit(self, work: Work) -> None:
         admitted = asyncio.get_running_loop().create_future()
-        self._admission.waiting.add(work)
+        self._admission.add(work)
         self._admitted[work] = admitted
         self._let_in()
         if not admitted.done() and len(self._admission.waiting) > self._queue:
-            self._give_up(work)
-            count = len(self._admission.waiting)
-            raise Refused(503, f"overloaded: {count} predictions wait already", retry_after=1)
+            self._turn_away(self._admission.too_many(work))
         try:
             await asyncio.wait_for(asyncio.shield(admitted), self._seconds)
         except asyncio.TimeoutError:
-            self._give_up(work)
+            self._give_up(work, admitted)
             raise Refused(503, f"overloaded: no turn within {self._seconds:g} s", retry_after=5) from None
         except asyncio.CancelledError:
-            self._give_up(work)
+            self._give_up(work, admitted)
             raise
+
+    def _turn_away(self, work: Work) -> None:
+        """Refuses a request that waits."""
+        self._admission.waiting.leave(work)
+        count = len(self._admission.waiting)
+        refused = Refused(503, f"overloaded: {count} predictions wait already", retry_after=1)
+        self._admitted.pop(work).set_exception(refused)
+        self._let_in()
 
     def _let_in(self) -> None:
         while work := self._admission.next():
             self._admitted.pop(work).set_result(None)
         WAITING.set(len(self._admission.waiting))
 
-    def _give_up(self, work: Work) -> None:
-        """Ends the waiting of a request, which may have been let in at the same moment."""
+    def _give_up(self, work: Work, admitted: asyncio.Future[None]) -> None:
+        """Ends the waiting of a request, which may have been let in or turned away at the same moment."""
         if self._admitted.pop(work, None):
             self._admission.waiting.leave(work)
-        else:
+        elif admitted.exception() is None:
             self._admission.leave(work)
         self._let_in()
 

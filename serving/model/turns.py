@@ -36,14 +36,16 @@ class Cancelled(Exception):
 class Work:
     """What is left to do for one request. It runs in a thread, and can be cancelled from any other."""
 
-    def __init__(self, pixels: int = 0, turns: Turns | None = None) -> None:
+    def __init__(self, pixels: int = 0, turns: Turns | None = None, client: str = "") -> None:
         """Creates the work.
 
         Args:
             pixels: what is to be done, in pixels of its images.
             turns: the steps that other requests take in turns with this one; None: it waits for nobody.
+            client: who asks, as far as the address tells.
         """
         self.pixels = self.remaining = self.step = pixels
+        self.client = client
         self.age = next(_ages)
         self.woken = threading.Event()
         self._turns, self._cancelled = turns, False
@@ -97,10 +99,15 @@ class Work:
 
 
 class Order:
-    """The works that wait, and which is next."""
+    """The works that wait, and which is next: that with the fewest pixels left, unless told otherwise."""
 
-    def __init__(self) -> None:
-        self._waiting: set[Work] = set()
+    def __init__(self, before: Callable[[Work], int] = lambda work: 0) -> None:
+        """Creates it.
+
+        Args:
+            before: pixels that count as if they were left, too.
+        """
+        self._before, self._waiting = before, set[Work]()
         self._passed = 0  # pixels that went before the oldest since it last was next
 
     def __len__(self) -> int:
@@ -121,14 +128,14 @@ class Order:
         """The next of those that may, which stays in the order; None if there is none."""
         those = [work for work in self._waiting if may(work)]
         oldest = min(those, key=_age, default=None)
-        if oldest and self._passed >= PATIENCE * _cost(oldest):
+        if oldest and self._passed >= PATIENCE * cost_of(oldest):
             return oldest
-        return min(those, key=lambda work: (work.remaining, work.age), default=None)
+        return min(those, key=lambda work: (self._before(work) + work.remaining, work.age), default=None)
 
     def take(self, work: Work) -> None:
         """Takes a work out, as its turn has come."""
         oldest = min(self._waiting, key=_age)
-        self._passed = 0 if work is oldest else self._passed + _cost(work)
+        self._passed = 0 if work is oldest else self._passed + cost_of(work)
         self._waiting.remove(work)
 
 
@@ -136,7 +143,8 @@ def _age(work: Work) -> int:
     return work.age
 
 
-def _cost(work: Work) -> int:
+def cost_of(work: Work) -> int:
+    """What a step of a work counts for, in pixels."""
     return max(work.step, LEAST)
 
 

@@ -39,7 +39,11 @@ def find_versions(folder: Path) -> dict[int, Fingerprint]:
 def content_of(version: Path) -> str:
     """Returns a digest of all files of a version."""
     digest = hashlib.sha256()
-    for path in sorted(path for path in version.rglob("*") if path.is_file()):
+    for path in sorted(_files(version, set())):
+        if not path.is_file():
+            if path.exists():
+                raise ValueError(f"{path.name} is no file")  # reading a pipe would never end
+            continue
         with path.open("rb") as file:
             of_file = hashlib.sha256()
             while block := file.read(1 << 20):
@@ -48,10 +52,29 @@ def content_of(version: Path) -> str:
     return digest.hexdigest()
 
 
+def _files(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """What is in a folder and is none, also behind links; a folder that comes twice is passed over."""
+    if (real := folder.resolve()) in seen:
+        return
+    seen.add(real)
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):  # it may be removed meanwhile
+        paths += folder.iterdir()
+    for path in sorted(paths):
+        if path.is_dir():
+            yield from _files(path, seen)
+        else:
+            yield path
+
+
 def _fingerprint(version: Path) -> Fingerprint:
-    paths = [Path(parent, name) for parent, _, names in os.walk(version) for name in names]
-    stats = [(str(path.relative_to(version)), path.stat()) for path in paths]
-    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+    found = set()
+    for path in _files(version, set()):
+        # A file that has gone meanwhile, or a link to nothing, takes no version out of service.
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            found.add((str(path.relative_to(version)), stat.st_size, stat.st_mtime_ns))
+    return frozenset(found)
 
 
 class Versions:
@@ -175,6 +198,9 @@ class Versions:
             content = content_of(self._folder / str(version))
             kept = self._kept.get(content)
             model = kept.as_version(version) if kept else self._load(self._folder / str(version))
+            if find_versions(self._folder).get(version) != fingerprint:
+                # Withdrawn, or a mixture of what was there before and after.
+                raise ValueError("its files have changed while it was loaded")
         except Exception as error:  # a broken model can raise any exception
             reason = str(error).strip().partition("\n")[0][:_LONGEST] or type(error).__name__
             told = without_paths(reason, self._folder)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -21,6 +24,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import add_PredictionSe
 from serving.errors import Refused, bad_request
 from serving.metrics import LATENCY, REQUESTS
 from serving.model.predictor import Predictor
+from serving.protocols.client_address import client_of_peer
 from serving.protocols.description import Description, version_in
 from serving.protocols.json_values import BYTES_OF_A_VALUE
 from serving.protocols.open_inference import InferCall
@@ -39,10 +43,11 @@ CODES = {
     503: grpc.StatusCode.UNAVAILABLE,
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
-MAX_CALLS = 32
+MAX_CALLS, OWN_CALLS = 64, 32  # of all clients, and of one
 STREAMS = 64  # calls of one connection, those that are refused included; more wait at the client
 MAX_METADATA = 8192  # bytes of the header of a call: few bytes of HPACK can be many
-RECEIVING = 8  # messages that come in at once: gRPC takes them whole, so none is counted before it is there
+# Messages that come in at once, of all and of one: gRPC takes them whole, so they are counted after that.
+RECEIVING, OWN_RECEIVING = 8, 6
 SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
 IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
 
@@ -72,6 +77,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         """
         self._bodies, self._seconds = bodies, receive_seconds
         self._places = asyncio.Semaphore(RECEIVING)
+        self._own_places: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+        self._calls: collections.Counter[str] = collections.Counter()
 
     async def intercept_service(self, continuation: Callable[..., Awaitable[Any]], details: Any) -> Any:
         """Wraps the handler of a call; returns None for what is not offered."""
@@ -82,7 +89,9 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async def answered(messages: Any, context: Any) -> Any:
             code, message = grpc.StatusCode.OK, ""
             try:
-                await self._answer(handler, context)
+                client = client_of_peer(context.peer())
+                with self._counted(client):
+                    await self._answer(handler, context, client)
                 return
             except Refused as error:
                 code, message = CODES[error.status], error.message
@@ -103,18 +112,31 @@ class Interceptor(grpc.aio.ServerInterceptor):
 
         return grpc.stream_stream_rpc_method_handler(answered)
 
-    async def _answer(self, handler: Any, context: Any) -> None:
+    @contextlib.contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        """Counts a call of a client until the context ends; refuses it if there are too many."""
+        if self._calls[client] >= OWN_CALLS:
+            raise Refused(413, f"overloaded: {OWN_CALLS} calls of this client are in progress")
+        self._calls[client] += 1
+        try:
+            yield
+        finally:
+            self._calls[client] -= 1
+            if not self._calls[client]:
+                del self._calls[client]
+
+    async def _answer(self, handler: Any, context: Any, client: str) -> None:
         kind = handler.request_deserializer.__self__  # the class of the message, of which this is FromString
-        data = await self._received(context)
-        with self._bodies.hold(len(data)):
+        data = await self._received(context, client)
+        with self._bodies.hold(len(data), client):
             values = await self._parse(count_fields, data, kind.DESCRIPTOR)
-            with self._bodies.hold(values * BYTES_OF_A_VALUE):
+            with self._bodies.hold(values * BYTES_OF_A_VALUE, client):
                 request = await self._parse(parse_message, data, kind)
                 del data  # what is in it was copied
                 response = await handler.unary_unary(request, context)
         data = response.SerializeToString()
         del response, request
-        with self._bodies.hold_response(len(data)):
+        with self._bodies.hold_response(len(data), client):
             await context.write(data)  # until the client has read it, but for the last part
 
     async def _parse(self, function: Callable[[bytes, Any], T], data: bytes, kind: Any) -> T:
@@ -123,15 +145,16 @@ class Interceptor(grpc.aio.ServerInterceptor):
             return function(data, kind)
         return await self._bodies.parse(function, data, kind)
 
-    async def _received(self, context: Any) -> bytes:
+    async def _received(self, context: Any, client: str) -> bytes:
         """The message of a client, as bytes."""
         try:
-            return await asyncio.wait_for(self._next(context), self._seconds)
+            return await asyncio.wait_for(self._next(context, client), self._seconds)
         except asyncio.TimeoutError:
             raise Refused(408, f"the request did not arrive within {self._seconds:g} s") from None
 
-    async def _next(self, context: Any) -> bytes:
-        async with self._places:
+    async def _next(self, context: Any, client: str) -> bytes:
+        own = self._own_places.setdefault(client, asyncio.Semaphore(OWN_RECEIVING))
+        async with own, self._places:
             data = await context.read()
         if not isinstance(data, bytes):
             raise bad_request("the call has no message")
@@ -173,7 +196,7 @@ class Service(GRPCInferenceServiceServicer):
         number = version_in(request.model_version)
         self._description.require_served(request.model_name, number)
         call = await self._bodies.parse(InferCall.from_grpc, request)
-        answer = await self._predictor.run(call.to_grpc, call.pixels, number)
+        answer = await self._predictor.run(call.to_grpc, call.pixels, number, client_of_peer(context.peer()))
         LATENCY.labels("grpc").observe(time.perf_counter() - start)
         return answer
 

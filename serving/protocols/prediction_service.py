@@ -32,6 +32,7 @@ from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
 from serving.model.predictor import Predictor
 from serving.model.turns import Work
 from serving.model.versions import Versions
+from serving.protocols.client_address import client_of_peer
 from serving.protocols.json_values import BYTES_OF_A_VALUE, MOST_VALUES
 from serving.protocols.request_body import BodyReader
 
@@ -104,9 +105,10 @@ class PredictionService(PredictionServiceServicer):
         start = time.perf_counter()
         version = version_of(request.model_spec, self._name)
         values = await self._bodies.parse(PredictCall.values_of, request)
-        with self._bodies.hold(values * BYTES_OF_A_VALUE):
+        client = client_of_peer(context.peer())
+        with self._bodies.hold(values * BYTES_OF_A_VALUE, client):
             call = await self._bodies.parse(PredictCall.parse, request)
-            answer = await self._predictor.run(call.answer, call.pixels, version)
+            answer = await self._predictor.run(call.answer, call.pixels, version, client)
         LATENCY.labels("grpc").observe(time.perf_counter() - start)
         return answer
 

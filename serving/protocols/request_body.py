@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from serving.errors import Refused, bad_request
 from serving.memory import Releaser
 from serving.metrics import BODIES
+from serving.protocols.client_address import client_of_scope
 from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values
 
 T = TypeVar("T")
@@ -45,11 +47,12 @@ class BodyReader:
 
         Args:
             max_body: limit in bytes for one request.
-            max_bodies: limit in bytes for all requests in progress; and for all responses that are not read.
+            max_bodies: limit in bytes for all requests in progress of one client, and for all responses that
+                it does not read. All clients together may have one largest request more: nobody takes it all.
             releaser: gives memory back after large requests.
         """
         self._max_body, self._max_bodies = max_body, max_bodies
-        self._held = {"request": 0, "response": 0}
+        self._held: collections.Counter[tuple[str, str]] = collections.Counter()  # by what, and whose it is
         self._releaser = releaser
         self._parsers = ThreadPoolExecutor(PARSERS, "parser")
 
@@ -73,19 +76,19 @@ class BodyReader:
         declared = request.headers.get("content-length", "")
         if (whole_number(declared) or 0) > self._max_body:
             raise self._too_large()
-        body = bytearray()
+        body, client = bytearray(), client_of_scope(request.scope)
         with contextlib.ExitStack() as held:
             async for chunk in request.stream():
                 if len(body) + len(chunk) > self._max_body:
                     raise self._too_large()
-                held.enter_context(self.hold(len(chunk)))
+                held.enter_context(self.hold(len(chunk), client))
                 body += chunk
             if not body:
                 raise bad_request("the body is empty")
             values = await self.parse(count_values, memoryview(body)[:json_length])
             # Python takes four bytes for each character of a text that holds one of the rarer ones.
             wide = 0 if body.isascii() or json_length is not None else 3 * len(body)
-            held.enter_context(self.hold(values * BYTES_OF_A_VALUE + wide))
+            held.enter_context(self.hold(values * BYTES_OF_A_VALUE + wide, client))
             parsed = await self.parse(parse, body)
             del body  # the images in it were copied
             yield parsed
@@ -95,28 +98,32 @@ class BodyReader:
         return await asyncio.get_running_loop().run_in_executor(self._parsers, function, *arguments)
 
     @contextlib.contextmanager
-    def hold(self, count: int, what: str = "request") -> Iterator[None]:
-        """Counts bytes as in use until the context ends; refuses the request if the total is too large."""
+    def hold(self, count: int, client: str, what: str = "request") -> Iterator[None]:
+        """Counts bytes of a client as in use until the context ends; refuses what is too many."""
         if count > self._max_bodies:
             raise Refused(413, f"the {what} would take {count} bytes; at most {self._max_bodies} are there")
-        if self._held[what] + count > self._max_bodies:
+        everyone = sum(held for (kind, _), held in self._held.items() if kind == what)
+        most = self._max_bodies
+        if self._held[what, client] + count > most or everyone + count > most + self._max_body:
             raise Refused(503, f"overloaded: too many large {what}s at once", retry_after=1)
-        self._held[what] += count
+        self._held[what, client] += count
         BODIES.set(sum(self._held.values()))
         try:
             yield
         finally:
-            self._held[what] -= count
+            self._held[what, client] -= count
+            if not self._held[what, client]:
+                del self._held[what, client]
             BODIES.set(sum(self._held.values()))
             if count >= LARGE:
                 self._releaser.soon()
 
-    def hold_response(self, size: int) -> contextlib.AbstractContextManager[None]:
+    def hold_response(self, size: int, client: str) -> contextlib.AbstractContextManager[None]:
         """Counts the bytes of a response until the context ends, apart from those of requests.
 
         Whoever reads slowly stops large responses at most: what is sent in one part is not counted.
         """
-        return self.hold(size if size > PART else 0, "response")
+        return self.hold(size if size > PART else 0, client, "response")
 
     def _too_large(self) -> Refused:
         return Refused(413, f"the body is too large: at most {self._max_body} bytes are accepted")
@@ -142,7 +149,7 @@ class HeldResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response; the connection takes a part only once the client has read those before."""
         size = len(self.body)
-        with self._bodies.hold_response(size):
+        with self._bodies.hold_response(size, client_of_scope(scope)):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )

@@ -50,15 +50,15 @@ def let_in(admission: Admission) -> list[int]:
 def test_large_ones_leave_a_place_and_have_the_pixels_of_one_together():
     admission = Admission(4, 64 * MEGAPIXEL)
     for millions in (40, 20, 30, 1, 1):
-        admission.waiting.add(Work(millions * MEGAPIXEL))
+        admission.add(Work(millions * MEGAPIXEL))
     assert let_in(admission) == [1, 1, 20, 30]  # the first two are small, the others together below 64
 
     admission = Admission(4, 64 * MEGAPIXEL)
     works = [Work(n * MEGAPIXEL) for n in (4, 4, 4, 4, 64)]
     for work in works:
-        admission.waiting.add(work)
+        admission.add(work)
     assert let_in(admission) == [4, 4, 4]  # the last place is for a small one
-    admission.waiting.add(Work(1))
+    admission.add(Work(1))
     assert let_in(admission) == [0]
     admission.leave(works[0])
     assert let_in(admission) == [4]
@@ -66,10 +66,10 @@ def test_large_ones_leave_a_place_and_have_the_pixels_of_one_together():
 
 def test_the_largest_is_let_in_once_three_times_its_work_went_before_it():
     admission = Admission(2, 64 * MEGAPIXEL)
-    admission.waiting.add(Work(64 * MEGAPIXEL))
+    admission.add(Work(64 * MEGAPIXEL))
     seen = []
     while 64 not in seen:
-        admission.waiting.add(work := Work(32 * MEGAPIXEL))
+        admission.add(work := Work(32 * MEGAPIXEL))
         seen += let_in(admission)
         if 64 not in seen:
             admission.leave(work)
@@ -103,7 +103,7 @@ def test_large_requests_that_are_done_before_a_new_one_are_counted():
         return admission.large_before(Work(millions * MEGAPIXEL)) // MEGAPIXEL
 
     for millions in (10, 1, 20, 40):
-        admission.waiting.add(Work(millions * MEGAPIXEL))
+        admission.add(Work(millions * MEGAPIXEL))
     assert [before(millions) for millions in (5, 10, 20, 64)] == [0, 10, 30, 70]
     assert let_in(admission) == [1, 10, 20]
     assert before(5) == 30  # the places for large ones are taken
@@ -115,7 +115,7 @@ def test_large_requests_that_are_done_before_a_new_one_are_counted():
 
 def test_one_image_of_the_most_that_leaves_room_stops_no_smaller_one():
     admission = Admission(4, 64 * MEGAPIXEL)
-    admission.waiting.add(Work(60 * MEGAPIXEL))
+    admission.add(Work(60 * MEGAPIXEL))
     assert let_in(admission) == [60]
     assert admission.large_before(Work(2 * MEGAPIXEL)) == 0
     assert admission.large_before(Work(5 * MEGAPIXEL)) == 60 * MEGAPIXEL
@@ -212,3 +212,118 @@ def test_clients_that_disconnect_stop_the_work_for_them(server: Server):
     wait_for(lambda: gauge(server, "serving_predictions_running") == 0, server)
     assert gauge(server, "serving_predictions_waiting") == 0
     assert server.mask(GOOD)
+
+
+def test_whoever_asks_much_does_not_go_before_whoever_asks_little():
+    admission = Admission(1, 64 * MEGAPIXEL)
+    many = [Work(4096, client="many") for _ in range(64)]
+    for work in many:
+        admission.add(work)
+    assert (inside := admission.next()) is many[0]
+    few = Work(4096, client="few")
+    admission.add(few)
+    assert few in next_ones(admission, inside, 2)
+
+
+def next_ones(admission: Admission, inside: Work, count: int) -> list[Work]:
+    """Those that are let in next, each when the one before has ended."""
+    found = [inside]
+    for _ in range(count):
+        admission.leave(found[-1])
+        following = admission.next()
+        assert following
+        found.append(following)
+    return found[1:]
+
+
+def test_clients_get_equal_shares_of_pixels_and_what_was_long_ago_does_not_count():
+    admission = Admission(1, 64 * MEGAPIXEL)
+    inside = Work(MEGAPIXEL, client="one")
+    admission.add(inside)
+    assert admission.next() is inside
+    for _ in range(3):
+        admission.add(Work(MEGAPIXEL, client="one"))
+    for _ in range(6):
+        admission.add(Work(MEGAPIXEL // 2, client="other"))
+    order = [work.client for work in next_ones(admission, inside, 9)]
+    assert sorted([order[:3].count("other"), order[3:6].count("other"), order[6:].count("other")]) == [
+        2,
+        2,
+        2,
+    ]
+    # Whoever comes anew begins with those that are there, and has no advance for having been away.
+    assert set(admission._given) == {"one", "other"}
+    admission.add(Work(1, client="third"))
+    assert set(admission._given.values()) == {admission._given["third"]} | {*admission._given.values()}
+    assert admission._given["third"] > 0
+
+
+def test_where_one_waits_too_many_it_is_one_of_whoever_has_the_most():
+    admission = Admission(1, 64 * MEGAPIXEL)
+    works = [Work(pixels, client=client) for client, pixels in (("a", 1), ("a", 2), ("a", 3), ("b", 9))]
+    for work in works:
+        admission.add(work)
+    assert admission.too_many(works[0]) is works[0]  # who has the most does not push out its own
+    assert admission.too_many(works[3]) is works[2]
+    admission.waiting.leave(works[2])
+    admission.add(another := Work(1, client="b"))
+    assert admission.too_many(another) is another  # as many as the other
+
+
+def test_large_requests_of_others_count_as_far_as_they_are_let_in_before():
+    admission = Admission(2, 64 * MEGAPIXEL)
+    for _ in range(5):
+        admission.add(Work(10 * MEGAPIXEL, client="many"))
+    assert admission.large_before(Work(10 * MEGAPIXEL, client="many")) == 50 * MEGAPIXEL
+    assert admission.large_before(Work(10 * MEGAPIXEL, client="few")) == 10 * MEGAPIXEL
+    assert admission.large_before(Work(20 * MEGAPIXEL, client="few")) == 20 * MEGAPIXEL
+
+
+# One place, and four that wait: a client has them all when another one asks.
+FULL = """
+import asyncio, json
+from serving.errors import Refused
+from serving.memory import Releaser
+from serving.model import predictor
+from serving.model.turns import Turns
+
+async def main():
+    found = predictor.Predictor(None, 1, 4, 10.0, 10**9, Releaser(), Turns())
+    found._call = lambda job, version, work: job(work)
+    ended, loop, said = asyncio.Event(), asyncio.get_running_loop(), []
+
+    def slow(work):
+        asyncio.run_coroutine_threadsafe(ended.wait(), loop).result()
+
+    async def ask(name, client):
+        try:
+            await found.run(slow, 1, None, client)
+            said.append(name)
+        except Refused as error:
+            said.append(f"{name} {error.status} {error.message}")
+
+    asked = []
+    for name in "abcde":
+        asked.append(asyncio.ensure_future(ask(name, "many")))
+        await asyncio.sleep(0.01)
+    asked.append(asyncio.ensure_future(ask("x", "few")))
+    await asyncio.sleep(0.01)
+    asked.append(asyncio.ensure_future(ask("y", "few")))
+    while len(said) < 1:
+        await asyncio.sleep(0.01)
+    asked[3].cancel()  # in the moment in which it is turned away, or right after
+    await asyncio.sleep(0.1)
+    ended.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    await ask("z", "many")  # the place is free
+    print(json.dumps([said, len(found._admission._inside)]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_queue_is_no_one_clients():
+    said, inside = answers(PYTHON, FULL)
+    refused = "e 503 overloaded: 4 predictions wait already"
+    assert [one for one in said if one[0] != "d"] == [refused, "a", "b", "x", "c", "y", "z"]
+    assert inside == 0

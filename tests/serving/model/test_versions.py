@@ -11,9 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from serving.model.versions import Versions, content_of, find_versions
 from tests.serving.conftest import encoded, noise
 from tests.serving.limits import SLOW, gauge, head, raw
 from tests.serving.running import PYTHON, Server, b64, running, wait_for
@@ -266,3 +268,74 @@ def test_warmup_requests_are_replayed_before_a_version_is_served(
     assert "accepted are PNG" in state["status"]["error_message"]
     good = place(exported[2], folder, IMAGE, IMAGE)
     wait_for(serving(started, good), started)
+
+
+class Model:
+    """As much of a loaded version as is needed to serve it."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+
+    def compile_rest(self) -> None:
+        """Does nothing."""
+
+
+def written(version: Path, text: str = "model") -> Path:
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").write_text(text)
+    return version
+
+
+def test_a_link_to_nothing_takes_no_version_out_of_service(tmp_path: Path):
+    (written(tmp_path / "7") / "nothing").symlink_to("/nowhere")
+    (tmp_path / "7/itself").symlink_to("itself")
+    (tmp_path / "7/around").symlink_to(".")
+    found = find_versions(tmp_path)
+    assert [*found] == [7]
+    assert [name for name, _, _ in found[7]] == ["saved_model.pb"]
+    assert content_of(tmp_path / "7") == content_of(written(tmp_path / "8"))
+
+
+def test_what_lies_behind_a_link_belongs_to_a_version(tmp_path: Path):
+    """Weights are stored elsewhere, as some stores of large files do it."""
+    (tmp_path / "stored").mkdir()
+    for number in (1, 2):
+        (tmp_path / f"stored/{number}").mkdir()
+        (tmp_path / f"stored/{number}/weights").write_text(f"weights {number}")
+        (written(tmp_path / f"{number}") / "variables").symlink_to(tmp_path / f"stored/{number}")
+    assert content_of(tmp_path / "1") != content_of(tmp_path / "2")
+    before = find_versions(tmp_path)
+    (tmp_path / "stored/2/weights").write_text("other weights")
+    assert {n for n, files in find_versions(tmp_path).items() if files != before[n]} == {2}
+
+
+def test_a_pipe_among_the_files_is_no_reason_to_wait(tmp_path: Path):
+    os.mkfifo(written(tmp_path / "1") / "weights")
+    with pytest.raises(ValueError, match="weights is no file"):
+        content_of(tmp_path / "1")
+
+
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_a_version_that_changes_while_it_is_loaded_is_not_served(tmp_path: Path, withdrawn: bool):
+    written(tmp_path / "1", "old")
+    loads = []
+
+    def load(folder: Path) -> Any:
+        loads.append(int(folder.name))
+        if loads == [1, 2]:
+            if withdrawn:
+                shutil.rmtree(folder)
+            else:
+                (folder / "saved_model.pb").write_text("replaced")
+        return Model(loads[-1])
+
+    versions = Versions(tmp_path, 1, load)
+    versions._look()
+    written(tmp_path / "2", "new")
+    served = []
+    for _ in range(4):
+        versions._look()
+        served.append(versions.version)
+    # Replaced, it is loaded anew once it has stopped changing.
+    assert served == [1, 1, 1, 1] if withdrawn else served == [1, 1, 1, 2]
+    assert loads == ([1, 2] if withdrawn else [1, 2, 2])

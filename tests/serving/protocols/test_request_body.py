@@ -147,3 +147,30 @@ def test_responses_that_nobody_reads_count_as_memory_in_use():
         "after it": whole,
         "too large": [413, "the response would take 786435 bytes; at most 262144 are there", 0],
     }
+
+
+# A client that holds all that it may, and others.
+HELD = """
+import contextlib, json
+from serving.errors import Refused
+from serving.memory import Releaser
+from serving.protocols.request_body import BodyReader
+
+bodies, said = BodyReader(max_body=100, max_bodies=800, releaser=Releaser()), []
+bodies._releaser.soon = lambda: None
+with contextlib.ExitStack() as held:
+    for client, count, what in (
+        ("one", 800, "request"), ("one", 1, "request"), ("one", 1, "response"), ("other", 60, "request"),
+        ("third", 40, "request"), ("fourth", 1, "request"),
+    ):
+        try:
+            held.enter_context(bodies.hold(count, client, what))
+            said.append(True)
+        except Refused:
+            said.append(False)
+print(json.dumps([said, len(bodies._held)]))
+"""
+
+
+def test_one_client_leaves_memory_for_a_request_of_others():
+    assert answers(PYTHON, HELD) == [[True, False, True, True, True, False], 0]
