@@ -53,7 +53,8 @@ class Image:
         bit_depth: 8 or 16.
         mean, stddev: statistics of all pixels and channels on the 0..255 scale; values of 16 bits are divided
             by `DEPTH_SCALE`, so that images of both depths are comparable.
-        content: a string that is equal for equal pixels, independent of the file's format and bit depth.
+        content: a string that is equal for equal pixels, independent of the file's format and bit depth, and
+            of flips and quarter turns, by which data are often multiplied before they come here.
     """
 
     data: bytes
@@ -111,9 +112,27 @@ def read_image(
     mean, stddev = _moments(pixels)
     # A strong hash would take a quarter of the time of decoding. The moments are exact, so the checksum
     # matters only for images with equal histograms.
-    checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
-    content = f"{width}x{height}x{channels}x{pixels.itemsize * 8} {mean!r} {stddev!r} {checksum:08x}"
+    turned = np.ascontiguousarray(_oriented(pixels))
+    sides = f"{turned.shape[1]}x{turned.shape[0]}x{channels}x{turned.itemsize * 8}"
+    content = f"{sides} {mean!r} {stddev!r} {zlib.crc32(turned.data):08x}"
     return Image(data, height, width, channels, depth, mean, stddev, content)
+
+
+def _oriented(pixels: np.ndarray) -> np.ndarray:
+    """A view of [H, W, C] that is the same for the image and its flips and quarter turns: wide, heavy below.
+
+    An image of the same weight on both sides of an axis, such as a black one, is left as it is there: its
+    flips may have other views.
+    """
+    flat = pixels.reshape(len(pixels), -1)  # [H, W C]
+    rows = flat.sum(1, dtype=np.int64)  # [H]
+    columns = flat.sum(0, dtype=np.int64).reshape(pixels.shape[1:]).sum(-1)  # [W]
+    # Twice the first moment about the middle: exact, and a flip changes its sign alone.
+    down, right = (int(sums @ np.arange(1 - len(sums), len(sums), 2)) for sums in (rows, columns))
+    view = pixels[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
+    if (len(rows), abs(down)) > (len(columns), abs(right)):
+        return view.swapaxes(0, 1)
+    return view
 
 
 def decode(data: bytes, channels: int = 1) -> np.ndarray:
