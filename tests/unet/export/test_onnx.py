@@ -21,6 +21,7 @@ from unet.registry.records import ModelError, digest, training_record
 from unet.tiling import Geometry
 
 CLOSE = 1e-5
+pytestmark = pytest.mark.usefixtures("loaded_once")
 DATASET = {"over": "dataset", "mean": [100.0, 120.0, 140.0], "stddev": [60.0, 50.0, 40.0]}
 # What the plain network needs, and no more: runtimes that know these run it, without loops and conditions.
 OPERATIONS = {
