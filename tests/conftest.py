@@ -174,6 +174,29 @@ def _export(folder: Path, seed: int, record: dict[str, Any]) -> None:
     signatures.export(segmenter, folder, record["max_pixels"])
 
 
+@pytest.fixture(scope="module")
+def loaded_once() -> Iterator[None]:
+    """TensorFlow loads a SavedModel once for the tests of a module, by the content of its files.
+
+    Loading takes longer than most commands that tests call with a model. What a test damages is loaded anew.
+    """
+    import tensorflow as tf
+
+    from unet.registry.records import digest
+
+    load, loaded = tf.saved_model.load, {}
+
+    def load_once(path: str) -> Any:
+        key = digest(Path(path))
+        if key not in loaded:
+            loaded[key] = load(path)
+        return loaded[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.saved_model, "load", load_once)
+        yield
+
+
 @pytest.fixture(scope="session")
 def images():
     """An image and a mask of each size; the mask tells bright pixels."""

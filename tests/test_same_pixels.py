@@ -87,8 +87,10 @@ def stored(files: dict[str, Path], scale: float, channels: int, normalize: Any) 
 
     @tf.function(autograph=False)
     def tiles() -> dict[str, tf.Tensor]:
+        if normalize == "image":
+            return cut_tiles(inputs, settings, None)
         sums = tf.reduce_sum(sums_of_images(inputs["image"], settings), 0)
-        return cut_tiles(inputs, settings, moments(sums) if normalize == "dataset" else None)
+        return cut_tiles(inputs, settings, moments(sums))
 
     features = {key: values.numpy() for key, values in tiles().items()}
     mean, stddev = features.pop("mean"), features.pop("stddev")

@@ -19,6 +19,7 @@ from unet.network import create_unet
 from unet.registry.records import training_record
 from unet.tiling import Geometry
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 SCRIPT = DOCS / "how-to/onnx_mask.py"
 DATASET = {"over": "dataset", "mean": [100.0], "stddev": [60.0]}
 # Float rounding decides a pixel whose two best classes are as likely; a tile in the wrong place, other

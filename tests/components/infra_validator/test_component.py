@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,7 +20,7 @@ from unet.images.reader import encode_image, encode_png
 from unet.network import create_unet
 from unet.tiling import Geometry
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "channels": 1, "scale": 1.0, "test_time_augmentation": False, "geometry": {"depth": 2},
     "normalization": {"over": "dataset", "mean": [100.0], "stddev": [50.0]},
 }  # fmt: skip
@@ -40,16 +42,13 @@ def image(tmp_path_factory, network):
     return path
 
 
-def exported(folder, network, **change):
-    arguments: dict[str, Any] = {"mean": 100.0, "stddev": 50.0, "class_values": (0, 255)} | change
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, network):
+    folder = tmp_path_factory.mktemp("model")
+    arguments: dict[str, Any] = {"mean": 100.0, "stddev": 50.0, "class_values": (0, 255)}
     signatures.export(Segmenter(network, Geometry(2), 1, **arguments), folder)
     write_warmup(folder, "unet", 1, sides=(20,))
     return folder
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, network):
-    return exported(tmp_path_factory.mktemp("model"), network)
 
 
 def test_a_good_model_passes(model, image):
@@ -70,9 +69,11 @@ def test_a_good_model_of_two_channels_passes(tmp_path):
     probe(tmp_path / "model", [0, 255], [path], 120, MEMORY, channels=2)
 
 
-def test_another_normalization_is_noticed(tmp_path, network, image):
+def test_another_normalization_is_noticed(tmp_path, network, model, image):
+    path = Path(shutil.copy(image, tmp_path))
+    write_expected(network, path, RECORD | {"normalization": {**RECORD["normalization"], "mean": [160.0]}})
     with pytest.raises(ExportRejected, match="pixels are not those that the network gives offline"):
-        probe(exported(tmp_path, network, mean=160.0), [0, 255], [image], 120, MEMORY)
+        probe(model, [0, 255], [path], 120, MEMORY)
 
 
 def test_masks_with_undeclared_values_and_too_much_memory_are_told_together(model, image):

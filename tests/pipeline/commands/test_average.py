@@ -11,6 +11,8 @@ from PIL import Image
 from pipeline.cli import main
 from unet.registry.versions import newest_version, versions
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, export_tiny: Any) -> Path:

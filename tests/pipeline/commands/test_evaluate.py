@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).parents[3]
 CLASSES = ["background", "cell", "other"]
 VALUES = np.array([0, 100, 255])
 VOID = 7
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture(scope="module")

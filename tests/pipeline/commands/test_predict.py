@@ -20,6 +20,7 @@ from unet.inference.model import Model
 from unet.inference.model import predict as masks_of
 
 CHECKOUT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def noise(*shape: int) -> np.ndarray:

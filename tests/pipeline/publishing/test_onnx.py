@@ -14,6 +14,7 @@ import pytest
 from tests.command_line import call
 from unet.registry.model_card import write_card
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
 CHECKOUT = Path(__file__).resolve().parents[3]
 FACTS = {"data_sha256": "ab", "data_licence": "", "images": {}, "code": "c", "configuration": "d"}
 

@@ -14,6 +14,7 @@ from unet.tiling import Geometry
 CLOSE = 1e-5
 IMAGE = np.random.default_rng(1).integers(0, 256, (60, 70), np.uint8)
 OVER_DATA = [{"over": "dataset", "mean": [m], "stddev": [s]} for m, s in ((100.0, 40.0), (30.0, 90.0))]
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def exported(tmp_path: Path, export_tiny: Any, *changes: dict[str, Any]) -> list[Path]:

@@ -21,6 +21,7 @@ from unet.registry.records import ModelError, digest, training_record
 from unet.tiling import Geometry
 
 CLOSE = 1e-5
+pytestmark = pytest.mark.usefixtures("loaded_once")
 DATASET = {"over": "dataset", "mean": [100.0, 120.0, 140.0], "stddev": [60.0, 50.0, 40.0]}
 # What the plain network needs, and no more: runtimes that know these run it, without loops and conditions.
 OPERATIONS = {
@@ -157,7 +158,10 @@ def test_each_image_by_its_own_numbers(plain: tuple[Path, onnx.ModelProto]) -> N
 
 def test_factors_decide_where_the_record_has_them(tmp_path: Path, export_tiny: Any) -> None:
     point = {"aim": "dice", "factors": [1.0, 2.0, 0.5]}
-    told = metadata(export_tiny(tmp_path / "model", operating_point=point))
+    folder = export_tiny(tmp_path / "model")
+    record = training_record(folder) | {"operating_point": point}  # the network is the same
+    (folder / "assets.extra/training.json").write_text(json.dumps(record))
+    told = metadata(folder)
     assert json.loads(told["operating_point"]) == point
     assert (
         "the most probable one after each probability is multiplied by the factor of its class"

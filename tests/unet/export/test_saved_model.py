@@ -24,6 +24,8 @@ from unet.registry.decision import Decision, scores
 from unet.registry.records import TRAINING_RECORD
 from unet.tiling import Geometry
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 @pytest.mark.parametrize(("background", "colors"), [("first", PALETTE[:3]), ("none", PALETTE[1:4])])
 def test_a_model_answers_as_its_record_says_and_carries_it(

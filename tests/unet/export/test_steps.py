@@ -17,20 +17,15 @@ from unet.registry.decision import Decision
 from unet.tiling import Geometry, smallest_area
 
 
-def exported(folder: Path, scale: float, decision: Decision | None, area: int) -> Any:
-    """A loaded model that normalises each image by itself."""
-    path = folder / "1"
+@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, [1, 0.5, 2])])
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Normalises each image by itself, and cuts it into small tiles; of another scale, or by factors, too."""
+    scale, factors = request.param
+    decision = Decision.of({"factors": factors}) if factors else None
+    area, path = smallest_area(Geometry(DEPTH)), tmp_path_factory.mktemp("model") / "1"
     whole = Segmenter(network(1), Geometry(DEPTH), 1, None, None, VALUES, area, scale, decision=decision)
     export(whole, path)
     return tf.saved_model.load(str(path))
-
-
-@pytest.fixture(scope="module", params=[(1.0, None), (0.6, None), (1.0, [1, 0.5, 2])])
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Cuts an image into small tiles; of another scale, or by factors, too."""
-    scale, factors = request.param
-    decision = Decision.of({"factors": factors}) if factors else None
-    return exported(tmp_path_factory.mktemp("model"), scale, decision, smallest_area(Geometry(DEPTH)))
 
 
 def in_steps(model: Any, signature: str, image: bytes, fine: bool) -> tuple[dict[str, tf.Tensor], int]:
@@ -64,8 +59,8 @@ def test_the_steps_give_the_bytes_of_the_signature(model: Any, signature: str) -
     assert counts[-1] == 1
 
 
-def test_fine_tiles_are_more_and_the_probabilities_are_the_same(tmp_path: Path) -> None:
-    model = exported(tmp_path, 1.0, None, 2**22)
+def test_fine_tiles_are_more_and_the_probabilities_are_the_same(tmp_path: Path, export_tiny: Any) -> None:
+    model = tf.saved_model.load(str(export_tiny(tmp_path / "1")))
     image = png(noise(150, 95, 1))
     (whole, one), (fine, many) = (in_steps(model, "probabilities", image, fine) for fine in (False, True))
     assert one == 1

@@ -23,6 +23,7 @@ from unet.registry.records import ModelError
 CLOSE = 1e-5
 CHECKOUT = Path(__file__).parents[3]
 DATASET = {"over": "dataset", "mean": [100.0], "stddev": [50.0]}
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
