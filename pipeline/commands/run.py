@@ -287,9 +287,8 @@ class _Work:
             self._measure(self.at_work, self._node_start)
         record.status, record.reason = status, reason
         record.seconds = round(self._seconds + time.monotonic() - self._start, 1)
-        record.peak_memory_mb = max(
-            (told.get("peak_memory_mb", 0) for told in record.components.values()), default=0
-        )
+        peaks = [told.get("peak_memory_mb", 0) for told in record.components.values()]
+        record.peak_memory_mb = int(max(peaks, default=0))
         told = RunSummary(record.run_id, record.config, record.started, status, reason, record.seconds)
         problems: list[str] = []
         try:

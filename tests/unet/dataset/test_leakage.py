@@ -252,7 +252,7 @@ def judge(runs: list[Run]) -> list[bool]:
 @pytest.mark.parametrize("shape", [(30, 40, 1), (30, 40, 3), (30, 30, 1)], ids=["gray", "rgb", "square"])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_flips_and_quarter_turns_of_an_image_are_copies_of_it(shape: tuple[int, ...], kind: type) -> None:
-    pixels = np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape).astype(kind)
+    pixels: np.ndarray = np.random.default_rng(0).integers(0, np.iinfo(kind).max, shape).astype(kind)
     eight = [np.rot90(side, turns) for side in (pixels, pixels[:, ::-1]) for turns in range(4)]
     [content] = {read_image(encode_png(np.ascontiguousarray(turned))).content for turned in eight}
     assert read_image(encode_png(np.roll(pixels, 1, 0))).content != content
