@@ -64,14 +64,7 @@ SCORES = {
 }
 # What the pipeline is told besides the profile: all labeled images but the held-out ones are learned from.
 OURS = {
-    "isbi": [
-        "--profile",
-        "isbi2012",
-        "--set",
-        "slices_per_group=0",
-        "--set",
-        "refit=true",
-    ],  # the manifest splits
+    "isbi": ["--profile", "isbi2012", "--set", "slices_per_group=0"],  # the manifest splits
     "nuclei": ["--set", "refit=true", "--set", "tune=never"],
 }
 GATE = ["--set", "thresholds={pixel_error=1.0}", "--set", "segment_scores=false"]  # any model counts
