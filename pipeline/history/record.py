@@ -102,6 +102,10 @@ class RunRecord:
         write_json(folder / RECORD, dataclasses.asdict(self))
 
 
+# The settings of a run that commands read in its record, and their types.
+_SETTINGS = {"background": str, "classes": dict, "push_to": str, "select_by": str, "thresholds": dict}
+
+
 def read_record(folder: Path) -> RunRecord:
     """Reads the record in the folder of a run; ignores fields of newer versions of the project.
 
@@ -111,8 +115,9 @@ def read_record(folder: Path) -> RunRecord:
     """
     values = require_fields(folder / RECORD, read_json(folder / RECORD), RunRecord)
     record = RunRecord(**values)
-    if not isinstance(record.config.get("thresholds", {}), dict):
-        raise Unreadable(f"{folder / RECORD}: config.thresholds is {record.config['thresholds']!r}")
+    for name, kind in _SETTINGS.items():
+        if not isinstance(value := record.config.get(name, kind()), kind):
+            raise Unreadable(f"{folder / RECORD}: config.{name} is {value!r}")
     return record
 
 

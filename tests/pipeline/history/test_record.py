@@ -29,6 +29,7 @@ BROKEN_RECORDS = {
         b'"components": {"Trainer": []}': "components.Trainer is []",
         b'"components": {"Trainer": {"seconds": "x"}}': "components.Trainer.seconds is 'x'",
         b'"config": {"thresholds": [1]}': "config.thresholds is [1]",
+        b'"config": {"push_to": 1e300}': "config.push_to is 1e+300",
     }.items()
 }
 
