@@ -144,7 +144,7 @@ class _Folders:
                 for folder in self._folders(key):
                     if folder in unneeded and folder not in needed:
                         yield _item(folder, "no run that stays needs it")
-                    elif folder not in needed and folder.name.isdigit() and int(folder.name) > self._newest:
+                    elif folder not in needed and folder.name.isdecimal() and int(folder.name) > self._newest:
                         self._notes.append(f"{folder}: newer than all that ML Metadata knows, so it stays")
                     elif folder not in needed:
                         yield _item(folder, "no complete execution is known to have written it")
