@@ -254,6 +254,20 @@ def test_clients_get_equal_shares_of_pixels_and_what_was_long_ago_does_not_count
     assert given.pop("third") == min(given.values()) > 0
 
 
+def test_one_that_comes_anew_begins_with_those_that_wait_and_not_with_a_slow_request_in_progress():
+    admission = Admission(2, 64 * MEGAPIXEL)
+    admission.add(Work(2 * MEGAPIXEL, client="slow"))
+    assert let_in(admission) == [2]
+    for _ in range(21):
+        admission.add(Work(MEGAPIXEL, client="old"))
+    inside = admission.next()
+    assert inside
+    [*_, inside] = next_ones(admission, inside, 10)
+    for _ in range(10):
+        admission.add(Work(MEGAPIXEL, client="new"))
+    assert [work.client for work in next_ones(admission, inside, 10)].count("new") == 5
+
+
 def test_where_one_waits_too_many_it_is_one_of_whoever_has_the_most():
     admission = Admission(1, 64 * MEGAPIXEL)
     works = [Work(pixels, client=client) for client, pixels in (("a", 1), ("a", 2), ("a", 3), ("b", 9))]
