@@ -115,7 +115,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", type=int, default=2048, help="side of the image (default: 2048)")
     parser.add_argument("--filters", type=int, nargs="+", default=[8, 16], help="of the first level")
-    parser.add_argument("--only", nargs="+", default=["aligned", "naive", "half"], metavar="WAY")
+    peers = ["whole", "sliding"]
+    ways = ["aligned", "naive", "half", *(peers if PEERS.exists() else [])]
+    parser.add_argument("--only", nargs="+", default=ways, metavar="WAY")
     parser.add_argument("--repeats", type=int, default=3, help="passes, of which the fastest counts")
     parser.add_argument("--memory", type=float, default=1.5, help="the setting serving_memory (default: 1.5)")
     parser.add_argument("--one", metavar="WAY", help=argparse.SUPPRESS)
@@ -124,10 +126,9 @@ def main() -> None:
         one(options.one, options.size, options.filters[0], options.repeats, options.memory)
         return
     print(f"{options.size} x {options.size} pixels\nfilters  way       megapixels/s  peak GB  aligned is")
-    peers = ["whole", "sliding"] if PEERS.exists() else []
     for filters in options.filters:
         first = None
-        for way in (*options.only, *peers):
+        for way in options.only:
             if way in peers:
                 command = [PEERS, CHECKOUT / "benchmarks/peers/speed.py", way]
             else:

@@ -256,6 +256,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "results.json"
     results = json.loads(file.read_text()) if file.exists() else []
+    results = [{"precision": "unknown precision", **row} for row in results]  # of earlier versions of this
     minutes, seeds = map(float, options.minutes.split(",")), map(int, options.seeds.split(","))
     trainings = [*itertools.product(minutes, seeds, methods)]
     with tempfile.TemporaryDirectory() as temporary:

@@ -141,16 +141,16 @@ def refusal(path: str) -> str:
 
 def _foreign(folder: Path) -> str:
     """Explains why a folder of other files cannot become a root; empty if it can, or is one already."""
-    advice = "give a --root that is empty or does not exist"
+    advice = "give a --root that is empty, does not exist, or holds earlier runs"
     if folder == Path("/"):
         return f"{folder}: all of the machine: {advice}"
-    if any((folder / mark).exists() for mark in _MARKS):
+    if any(os.path.exists(folder / mark) for mark in _MARKS):
         return ""
     if str(folder) == os.path.realpath(os.path.expanduser("~")):
         return f"{folder}: your home folder: {advice}"
     try:
         names = sorted(os.listdir(folder))
-    except OSError:  # it does not exist, or whoever reads it tells
+    except OSError:  # it does not exist; where it cannot be read, whoever works on it tells
         return ""
     # Hidden files and the folder that ext4 makes are in nobody's way.
     foreign = [name for name in names if not name.startswith(".") and name not in _OWN | {"lost+found"}]

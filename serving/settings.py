@@ -95,7 +95,7 @@ HELP = {
     "poll_seconds": "how often the folder is looked at for a new version",
     "concurrent": "predictions in progress at once, one of them a small one; their tiles take turns",
     "queue": "predictions that may wait; one more is refused with 503",
-    "max_body_mib": "largest request in MiB; all together may hold eight times as much",
+    "max_body_mib": "largest request in MiB; those of one client may hold eight times as much",
     "max_megapixels": "most pixels that the images of one request may claim to have, in millions",
     "request_seconds": "a prediction that has waited and run for longer is cancelled",
     "receive_seconds": "a client that has not sent its request, or read its answer, by then is cut off",

@@ -44,10 +44,7 @@ class WarmStartStrategy(resolver.ResolverStrategy):
             try:
                 record = training_record(Path(path_utils.serving_model_path(model.uri)))
             except (ModelError, OSError):
-                return {
-                    **nothing,
-                    "model": [model],
-                }  # set aside before the Trainer reads it
+                return {**nothing, "model": [model]}  # set aside before the Trainer reads it
             if record.get("classes") == classes and not self._made(store, model.id, now):
                 return {**nothing, "model": [model]}
         return nothing

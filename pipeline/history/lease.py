@@ -61,7 +61,7 @@ def read(root: Root) -> Lease | None:
         # An earlier version did not write the duration: then the longest that can be set.
         minutes = min(float(values.get("minutes", _MOST)), _MOST)
         return Lease(str(values["run"]), str(values["stage"]), float(values["expires"]), minutes)
-    except (KeyError, OverflowError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError):
         raise Unreadable(f"{root.lease}: not a lease") from None
 
 

@@ -168,7 +168,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(
             path.read_text(encoding="utf-8"),
-            parse_constant=_no_number,
+            parse_constant=_finite,
             parse_float=_finite,
             parse_int=_bounded,
         )
@@ -183,16 +183,16 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text[:20]} is no number that is written here")
-
-
 def _finite(text: str) -> float:
-    return value if math.isfinite(value := float(text)) else _no_number(text)
+    if math.isfinite(value := float(text)):
+        return value
+    raise ValueError(f"{text[:20]} is not a finite number")
 
 
 def _bounded(text: str) -> int:
-    return value if abs(value := int(text)) < 2**64 else int(_no_number(text))
+    if abs(value := int(text)) < 2**64:
+        return value
+    raise ValueError(f"{text[:20]}... has more than 64 bits")
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

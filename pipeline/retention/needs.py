@@ -21,8 +21,8 @@ from pipeline.history.record import Unreadable, moment, read_record
 from pipeline.history.runs import ids, pushes
 from pipeline.retention.settings import Retention
 from pipeline.root import Root
-from unet.registry.model_card import read_card
-from unet.registry.records import digest, training_record
+from unet.registry.model_card import hashes, read_card
+from unet.registry.records import training_record
 from unet.registry.versions import settle, versions
 
 _COMPLETE = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
@@ -91,7 +91,9 @@ class _Kept:
             if len(own) > count:
                 if len(good) == count:
                     break
-                good |= {digest(self._root.serving / str(version))} - withdrawn
+                found = hashes(self._root.serving / str(version))
+                if len(found) == 1:  # no rollback returns to a damaged version
+                    good |= found - withdrawn
             self.versions[version] = f"the newest {count} good models are among this and later versions"
         for version in set(present) - set(own):
             self.versions[version] = "no run of this root is known to have pushed it"

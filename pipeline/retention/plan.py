@@ -141,13 +141,17 @@ class _Folders:
                     for kind in self._folders(key):
                         yield from (_item(p, "left by an execution that ended") for p in self._folders(kind))
                     continue
+                newer = 0
                 for folder in self._folders(key):
                     if folder in unneeded and folder not in needed:
                         yield _item(folder, "no run that stays needs it")
-                    elif folder not in needed and folder.name.isdigit() and int(folder.name) > self._newest:
-                        self._notes.append(f"{folder}: newer than all that ML Metadata knows, so it stays")
+                    elif folder not in needed and folder.name.isdecimal() and int(folder.name) > self._newest:
+                        newer += 1
                     elif folder not in needed:
                         yield _item(folder, "no complete execution is known to have written it")
+                if newer:
+                    those = "what is newer than all that ML Metadata knows"
+                    self._notes.append(f"{key}: {those} stays ({_count(newer, 'output')})")
 
     def runs(self) -> Iterator[Item]:
         """Yields the folders of runs that are not needed."""

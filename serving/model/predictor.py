@@ -41,7 +41,8 @@ class Admission:
         self._places, self._max_pixels = places, max_pixels
         self.waiting = Order(lambda work: self._given[work.client])
         self._inside: list[Work] = []
-        # Pixels let in of each client that has requests here. One that comes begins with the least of all.
+        # Pixels let in of each client that has requests here. One that comes begins with the least of those
+        # that wait: whoever has one slow request in progress sets no start for others.
         self._given: dict[str, int] = {}
 
     def add(self, work: Work) -> None:
@@ -94,7 +95,8 @@ class Admission:
         return sum(other.remaining for other in before if other.pixels > SMALL)
 
     def _least(self) -> int:
-        return min(self._given.values(), default=0)
+        those = {work.client for work in self.waiting} or self._given
+        return min((self._given[client] for client in those), default=0)
 
     def _fits(self, work: Work) -> bool:
         if work.pixels <= SMALL:

@@ -39,7 +39,7 @@ def find_versions(folder: Path) -> dict[int, Fingerprint]:
 def content_of(version: Path) -> str:
     """Returns a digest of all files of a version."""
     digest = hashlib.sha256()
-    for path in sorted(_files(version, set())):
+    for path in sorted(_files(version)):
         if not path.is_file():
             if path.exists():
                 raise ValueError(f"{path.name} is no file")  # reading a pipe would never end
@@ -52,24 +52,23 @@ def content_of(version: Path) -> str:
     return digest.hexdigest()
 
 
-def _files(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """What is in a folder and is none, also behind links; a folder that comes twice is passed over."""
-    if (real := folder.resolve()) in seen:
+def _files(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All but folders below a folder, also behind links; a link to a folder around itself is passed over."""
+    if (real := folder.resolve()) in above:
         return
-    seen.add(real)
     paths: list[Path] = []
     with contextlib.suppress(OSError):  # it may be removed meanwhile
         paths += folder.iterdir()
     for path in sorted(paths):
         if path.is_dir():
-            yield from _files(path, seen)
+            yield from _files(path, above | {real})
         else:
             yield path
 
 
 def _fingerprint(version: Path) -> Fingerprint:
     found = set()
-    for path in _files(version, set()):
+    for path in _files(version):
         # A file that has gone meanwhile, or a link to nothing, takes no version out of service.
         with contextlib.suppress(OSError):
             stat = path.stat()

@@ -45,8 +45,12 @@ def test_a_folder_of_other_files_is_no_root(names: list[str], tmp_path: Path):
         (tmp_path / name).touch()
     why = refusal(str(tmp_path))
     assert f"{tmp_path}: it holds files that are not of a root" in why
-    assert why.endswith("): give a --root that is empty or does not exist")
+    assert why.endswith("): give a --root that is empty, does not exist, or holds earlier runs")
     assert refusal(str(tmp_path / "new")) == ""
+
+
+def test_a_path_that_cannot_be_looked_at_is_told_by_whoever_works_on_it(tmp_path: Path):
+    assert refusal(str(tmp_path / ("a" * 300))) == ""
 
 
 @pytest.mark.parametrize(

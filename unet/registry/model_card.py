@@ -70,7 +70,7 @@ def read_card(model: Path) -> dict[str, Any]:
     """The card of a model; empty if the model has no readable card."""
     try:
         card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}
 

@@ -44,7 +44,7 @@ def test_a_lease_is_valid_until_its_end_also_for_a_clock_that_went_back(now: flo
     assert Lease("a", "train", 100.0, minutes=1).is_valid(now) == valid
 
 
-@pytest.mark.parametrize("ahead", [3601, 10**6, 1e300, float("inf")])
+@pytest.mark.parametrize("ahead", [3601, 10**6, 1e300])
 def test_a_lease_of_a_clock_that_was_far_ahead_is_not_believed(
     ahead: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -66,7 +66,11 @@ def test_a_lease_without_its_duration_is_believed_as_it_was(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "content", ["{torn", "[]", "{}", json.dumps({"run": "a", "stage": "b", "expires": "c"})]
+    "content",
+    [
+        *("{torn", "[]", "{}"),
+        *(json.dumps({"run": "a", "stage": "b", "expires": value}) for value in ("c", float("inf"), 10**400)),
+    ],
 )
 def test_a_damaged_lease_is_not_taken_for_none(content: str, tmp_path: Path):
     root = Root(tmp_path)

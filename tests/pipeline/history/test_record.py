@@ -22,9 +22,9 @@ BROKEN_RECORDS = {
     for part, sentence in {
         b'"nodes": 3': "nodes is 3",
         b'"nodes": [[1]]': "nodes.0 is [1]",
-        b'"seconds": NaN': "NaN is no number",
-        b'"seconds": 1e999': "1e999 is no number",
-        b'"peak_memory_mb": 1%s' % (b"0" * 30): "1000000000000",
+        b'"seconds": NaN': "NaN is not a finite number",
+        b'"seconds": 1e999': "1e999 is not a finite number",
+        b'"peak_memory_mb": 1%s' % (b"0" * 30): "10000000000000000000... has more than 64 bits",
         b'"seconds": true': "seconds is True",
         b'"components": {"Trainer": []}': "components.Trainer is []",
         b'"components": {"Trainer": {"seconds": "x"}}': "components.Trainer.seconds is 'x'",

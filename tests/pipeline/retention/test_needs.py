@@ -99,6 +99,14 @@ def test_withdrawn_models_do_not_count_among_the_good_ones(recorded: RecordedRun
     ).startswith("model 0 ")  # fmt: skip
 
 
+def test_a_damaged_version_does_not_count_among_the_good_ones(recorded: RecordedRuns) -> None:
+    for number in range(4):
+        night(recorded, number)
+    (recorded.root.serving / f"{version_of(2)}/saved_model.pb").write_text("damaged")
+    clean(recorded.root, keep_runs=1)
+    assert versions(recorded.root.serving) == [101, 102, 103]
+
+
 def test_a_promoted_model_keeps_its_run(recorded: RecordedRuns) -> None:
     name = night(recorded, 0, pushes=False)
     recorded.promote(name, version_of(0), "better on the new microscope")

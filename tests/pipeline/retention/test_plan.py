@@ -60,10 +60,12 @@ def test_what_killed_processes_left_goes(recorded: RecordedRuns) -> None:
 
 def test_what_is_newer_than_ml_metadata_stays(recorded: RecordedRuns) -> None:
     night(recorded, 0)
-    newer = write(recorded.root.artifacts / "Trainer" / "model" / "99" / "x").parent  # metadata of a backup
+    key = recorded.root.artifacts / "Trainer" / "model"
+    for number in ("98", "99"):  # ML Metadata came back from a backup
+        write(key / number / "x")
     plan = plan_of(recorded.root)
     assert plan.items == []
-    assert plan.notes == [f"{newer}: newer than all that ML Metadata knows, so it stays"]
+    assert plan.notes == [f"{key}: what is newer than all that ML Metadata knows stays (2 outputs)"]
 
 
 def test_what_only_runs_used_that_go_goes(recorded: RecordedRuns, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -309,6 +309,16 @@ def test_what_lies_behind_a_link_belongs_to_a_version(tmp_path: Path):
     assert {n for n, files in find_versions(tmp_path).items() if files != before[n]} == {2}
 
 
+def test_which_of_its_own_folders_a_version_links_to_makes_a_difference(tmp_path: Path):
+    for number, linked in ((1, "a"), (2, "b")):
+        version = written(tmp_path / f"{number}")
+        for name in "ab":
+            (version / name).mkdir()
+            (version / name / "weights").write_text(f"weights {name}")
+        (version / "variables").symlink_to(linked)
+    assert content_of(tmp_path / "1") != content_of(tmp_path / "2")
+
+
 def test_a_pipe_among_the_files_is_no_reason_to_wait(tmp_path: Path):
     os.mkfifo(written(tmp_path / "1") / "weights")
     with pytest.raises(ValueError, match="weights is no file"):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from unet.registry.model_card import license_of, renumber_card, write_card
+from unet.registry.model_card import license_of, read_card, renumber_card, write_card
 from unet.registry.records import TRAINING_RECORD
 
 FACTS = {
@@ -48,6 +48,13 @@ def test_a_card_says_what_the_model_is_and_how_good(tmp_path: Path) -> None:
     text = (tmp_path / "assets.extra" / "model_card.md").read_text()
     assert "# U-Net, version 9" in text
     assert "| a copy of | version 7, which a rollback brought back |" in text
+
+
+@pytest.mark.parametrize("content", ["{torn", "[]", "[" * 100_000])
+def test_a_damaged_card_is_taken_for_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra/model_card.json").write_text(content)
+    assert read_card(tmp_path) == {}
 
 
 def test_a_card_tells_the_factors_of_the_classes(tmp_path: Path) -> None:
