@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generators import attacks, clients, commands, profiles, settings
+from docs.generators import attacks, clients, commands, profiles, quality, settings
 
 DOCS = Path(__file__).resolve().parents[1]
 MAKERS: dict[str, Callable[[], str]] = {
@@ -18,6 +18,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "commands": commands.markdown,
     "attacks": attacks.markdown,
     "clients": clients.markdown,
+    "quality": quality.markdown,
 }
 _MADE = re.compile(r"(<!-- made by (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

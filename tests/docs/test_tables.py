@@ -1,6 +1,11 @@
 """The tables in the pages are those of the code, and read without building the site."""
 
-from docs.generators import attacks, clients
+import json
+from pathlib import Path
+
+import pytest
+
+from docs.generators import attacks, clients, quality
 from docs.generators.tables import MAKERS, filled, pages
 from tests.serving.clients.call import MASK, Call
 from tests.serving.hostile.attack import Attack
@@ -31,3 +36,25 @@ def test_the_row_of_a_call():
     assert clients.row(Call("a | b", {"c": [MASK]})) == '| `a \\| b` | `{"c": [mask of image.png]}` |  |'
     assert clients.row(Call("a", ["b"], words="a list")) == "| `a` | a list |  |"
     assert clients.row(Call("a", status="404", says="no b")) == "| `a` | `404` | `no b` |"
+
+
+def test_methods_are_compared_on_the_same_held_out_images_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    rows = [
+        {
+            **{"set": "isbi", "minutes": 5.0, "precision": "float32", "processor": "one", "steps": 10},
+            **{"fold": fold, "seed": 0, "method": method, "scores": [{"v_rand": score}, {"v_rand": 0.5}]},
+        }
+        for method, fold, score in (("ours", 0, 0.75), ("ours", 1, 0.25), ("monai", 0, 0.5), ("monai", 1, 1))
+    ]
+    rows.append({**rows[0], "method": "smp", "scores": [{"v_rand": 0.875}, {"v_rand": 0.25}]})
+    monkeypatch.setattr(quality, "FILE", tmp_path / "quality.json")
+    quality.FILE.write_text(json.dumps(rows))
+    both, first = quality.markdown().split("The first of them")
+    assert "slices 1 to 5, 11 to 15." in both
+    assert "| this pipeline | 2 | 10 | 0.5000 ± 0.250 | **0.5000** ± 0.000 |" in both
+    assert "**0.7500** ± 0.250" in both
+    assert "segmentation-models" not in both
+    assert "| this pipeline | 1 | 10 | 0.7500 | **0.5000** |" in first
+    assert "U-Net with ResNet-18 | 1 | 10 | **0.8750** | 0.2500 |" in first

@@ -1,0 +1,106 @@
+"""Shows the scores of held-out images after equal minutes, beside peers, in Markdown tables.
+
+From benchmarks/quality.json, which `benchmarks/quality.py --out` writes as `results.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "quality.json"
+METHODS = {
+    "ours": "this pipeline",
+    "monai": "MONAI, residual U-Net",
+    "dynunet": "MONAI, DynUNet as nnU-Net plans it",
+    "smp": "segmentation-models-pytorch, U-Net with ResNet-18",
+}
+# Score -> its name, and whether more is better.
+SCORES = {
+    "pixel_error": ("pixel error", False),
+    "v_rand": ("V_rand", True),
+    "v_info": ("V_info", True),
+    "foreground_iou": ("foreground IoU", True),
+}
+BLOCKS = ((1, 5), (11, 15), (21, 25), (6, 10), (16, 20))  # slices of the folds of ISBI 2012
+SETS = {"isbi": "Membranes of ISBI 2012", "nuclei": "Nuclei"}
+
+
+def markdown() -> str:
+    """Returns tables for each set, number of minutes and precision; the best mean of a column is bold.
+
+    The first one has all held-out sets, and the methods that were measured on each of them. Where others were
+    measured on some, a second one has these alone, and all methods.
+    """
+    results: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    lines: list[str] = []
+    for key in sorted({_key(row) for row in results}):
+        rows = [row for row in results if _key(row) == key]
+        name, minutes, precision = key
+        machines = ", ".join(sorted({row["processor"] for row in rows}))
+        lines += [f"### {SETS[name]}, {minutes:g} minutes in {precision}, {machines}", ""]
+        measured = [{_training(row) for row in rows if row["method"] == method} for method in METHODS]
+        every, common = set[Any]().union(*measured), set[Any].intersection(*filter(None, measured))
+        lines += [f"Held out: {_held_out(name, every)}.", "", *table(rows, every), ""]
+        if common and common != every:
+            lines += [f"The first of them with all methods: {_held_out(name, common)}.", ""]
+            lines += [*table(rows, common), ""]
+    return "\n".join(lines)
+
+
+def _training(row: dict[str, Any]) -> tuple[int, int]:
+    return row["fold"], row["seed"]
+
+
+def _held_out(name: str, trainings: set[tuple[int, int]]) -> str:
+    """Names the held-out images of trainings, which are pairs of fold and seed."""
+    folds = sorted({fold for fold, _ in trainings})
+    if name == "isbi":
+        return "slices " + ", ".join(f"{BLOCKS[fold][0]} to {BLOCKS[fold][-1]}" for fold in folds)
+    return "folds " + ", ".join(map(str, folds))
+
+
+def _key(row: dict[str, Any]) -> tuple[str, float, str]:
+    return row["set"], row["minutes"], row["precision"]
+
+
+def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[str]:
+    """Returns the lines of a table: a row for each method, a column for each score, without and with TTA.
+
+    Args:
+        rows: results of one set, number of minutes and precision.
+        trainings: folds and seeds to show, for methods that were measured with all of them.
+    """
+    rows = [row for row in rows if _training(row) in trainings]
+    scores = list(rows[0]["scores"][0])
+    columns = [(augmented, score) for augmented in (0, 1) for score in scores]
+    by_method = {
+        method: [row for row in rows if row["method"] == method]
+        for method in METHODS
+        if sum(row["method"] == method for row in rows) == len(trainings)
+    }
+    values = {
+        method: [[row["scores"][augmented][score] for row in found] for augmented, score in columns]
+        for method, found in by_method.items()
+    }
+    means = {method: [statistics.mean(of) for of in columns_] for method, columns_ in values.items()}
+    best = [
+        (max if SCORES[score][1] else min)(mean[i] for mean in means.values())
+        for i, (_, score) in enumerate(columns)
+    ]
+    heads = [SCORES[score][0] + (", TTA" if augmented else "") for augmented, score in columns]
+    lines = [
+        "| | trainings | steps | " + " | ".join(heads) + " |",
+        "|---|" + "---|" * (len(columns) + 2),
+    ]
+    for method, found in by_method.items():
+        cells = []
+        for i, mean in enumerate(means[method]):
+            shown = f"**{mean:.4f}**" if mean == best[i] else f"{mean:.4f}"
+            spread = f" ± {statistics.pstdev(values[method][i]):.3f}" if len(found) > 1 else ""
+            cells.append(shown + spread)
+        steps = statistics.median(row["steps"] for row in found)
+        lines.append(f"| {METHODS[method]} | {len(found)} | {steps:.0f} | " + " | ".join(cells) + " |")
+    return lines
