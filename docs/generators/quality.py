@@ -40,7 +40,7 @@ def markdown() -> str:
         rows = [row for row in results if _key(row) == key]
         name, minutes, precision = key
         machines = ", ".join(sorted({row["processor"] for row in rows}))
-        lines += [f"### {SETS[name]}, {minutes:g} minutes in {precision}, {machines}", ""]
+        lines += [f"## {SETS[name]}, {minutes:g} minutes in {precision}, {machines}", ""]
         measured = [{_training(row) for row in rows if row["method"] == method} for method in METHODS]
         every, common = set[Any]().union(*measured), set[Any].intersection(*filter(None, measured))
         lines += [f"Held out: {_held_out(name, every)}.", "", *table(rows, every), ""]
