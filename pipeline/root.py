@@ -120,23 +120,24 @@ class Root:
         return self.path / "runs" / run_id
 
 
-def refusal(path: str) -> str:
+def refusal(path: str, here: bool = True) -> str:
     """Explains why a path cannot be a root; empty if it can.
 
     Args:
         path: the path as it was typed.
+        here: whether it is a path of this machine, where one can look what it holds.
     """
     if not path:
         return "it is empty: name a folder, such as --root runs"
     full = str(Root.at(Path(path)).path)
-    if os.path.lexists(full) and not os.path.isdir(full):
+    if here and os.path.lexists(full) and not os.path.isdir(full):
         return f"{full}: no folder: give another --root"
     if found := sorted(set(full) & set(_GLOB)):
         return (
             f"{full}: {' '.join(found)} in a path means other files to TensorFlow and Beam: "
             "rename the folder, or give another --root"
         )
-    return _foreign(Path(full))
+    return _foreign(Path(full)) if here else ""
 
 
 def _foreign(folder: Path) -> str:

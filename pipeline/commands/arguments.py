@@ -183,7 +183,10 @@ def _add_kubeflow(kubeflow: argparse.ArgumentParser) -> None:
         "--mount", default="/work", metavar="DIR", help="where the containers see it (default: /work)"
     )
     kubeflow.add_argument(
-        "--root", type=_root, metavar="DIR", help="root below the volume's folder (default: MOUNT/runs)"
+        "--root",
+        type=_root_in_volume,
+        metavar="DIR",
+        help="root below the volume's folder (default: MOUNT/runs)",
     )
     for name, default, what in (
         ("cpu", "2", "cores of each stage"),
@@ -288,6 +291,12 @@ def _add_model(command: argparse.ArgumentParser) -> None:
 
 def _root(text: str) -> Path:
     if why := refusal(text):
+        raise argparse.ArgumentTypeError(why)
+    return Path(text)
+
+
+def _root_in_volume(text: str) -> Path:
+    if why := refusal(text, here=False):
         raise argparse.ArgumentTypeError(why)
     return Path(text)
 

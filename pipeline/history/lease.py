@@ -31,13 +31,13 @@ class Lease:
         run: id of the run that keeps the root.
         stage: the stage that is at work, or comes next.
         expires: end of the lease in seconds since the epoch.
-        minutes: duration of the lease.
+        duration: in minutes.
     """
 
     run: str
     stage: str
     expires: float
-    minutes: float
+    duration: float
 
     def is_valid(self, now: float | None = None) -> bool:
         """Whether the lease has not expired; `now` is in seconds since the epoch."""
@@ -45,7 +45,7 @@ class Lease:
 
     def is_from_ahead(self, now: float | None = None) -> bool:
         """Whether its end is farther away than it can be: a clock was set ahead when it was written."""
-        return self._left(now) > 2 * 60 * self.minutes
+        return self._left(now) > 2 * 60 * self.duration
 
     def _left(self, now: float | None) -> float:
         return self.expires - (time.time() if now is None else now)
@@ -59,8 +59,8 @@ def read(root: Root) -> Lease | None:
         return None
     try:
         # An earlier version did not write the duration: then the longest that can be set.
-        minutes = min(float(values.get("minutes", _MOST)), _MOST)
-        return Lease(str(values["run"]), str(values["stage"]), float(values["expires"]), minutes)
+        duration = min(float(values.get("duration", _MOST)), _MOST)
+        return Lease(str(values["run"]), str(values["stage"]), float(values["expires"]), duration)
     except (KeyError, TypeError, ValueError):
         raise Unreadable(f"{root.lease}: not a lease") from None
 
@@ -101,7 +101,7 @@ def require_free(root: Root, run_id: str = "") -> None:
         return
     if found.is_from_ahead():
         print(
-            f"{root.lease}: run {found.run} would keep the root for longer than {found.minutes:g} minutes, "
+            f"{root.lease}: run {found.run} would keep the root for longer than {found.duration:g} minutes, "
             "as a clock was ahead when this was written (or is behind now): it is not kept",
             file=sys.stderr,
         )

@@ -222,7 +222,7 @@ def test_wrong_arguments_are_answered_before_anything_starts(
 
 
 def test_a_root_without_a_model(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert predict(tmp_path, photos, "--out", tmp_path / "out") == 2
+    assert predict(tmp_path / "new", photos, "--out", tmp_path / "out") == 2
     assert "no model was pushed yet" in capsys.readouterr().err
 
 

@@ -41,7 +41,7 @@ def test_a_lease_expires(tmp_path: Path):
 
 @pytest.mark.parametrize(("now", "valid"), [(99.9, True), (100.0, False), (0.0, True)])
 def test_a_lease_is_valid_until_its_end_also_for_a_clock_that_went_back(now: float, valid: bool):
-    assert Lease("a", "train", 100.0, minutes=1).is_valid(now) == valid
+    assert Lease("a", "train", 100.0, duration=1).is_valid(now) == valid
 
 
 @pytest.mark.parametrize("ahead", [3601, 10**6, 1e300])
@@ -49,7 +49,7 @@ def test_a_lease_of_a_clock_that_was_far_ahead_is_not_believed(
     ahead: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     root = Root(tmp_path)
-    values = {"run": "a", "stage": "train", "minutes": 60}
+    values = {"run": "a", "stage": "train", "duration": 60}
     root.lease.write_text(json.dumps({**values, "expires": time.time() + 3000}))
     with pytest.raises(Leased):
         lease.require_free(root)
