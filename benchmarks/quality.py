@@ -194,12 +194,6 @@ def processor() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
-def multiplies_bfloat16() -> bool:
-    """Says whether the processor has units for bfloat16, as Linux tells it: the rule of `precision=auto`."""
-    flags = re.search(r"^flags\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
-    return bool(flags and {"amx_bf16", "avx512_bf16"} & set(flags[1].split()))
-
-
 def table(results: list[dict[str, Any]]) -> None:
     """Prints a row for each method: its mean scores, with the standard deviation over folds and seeds."""
     keys = ("set", "minutes", "precision")
@@ -245,7 +239,10 @@ def main() -> None:
     options.folds = [int(fold) for fold in options.folds.split(",")] if options.folds else None
     steps = [words.split("=") for words in options.steps.split(",") if words]
     options.steps = {method: int(number) for method, number in steps}
-    options.precision = options.precision or ("bfloat16" if multiplies_bfloat16() else "float32")
+    if options.precision is None:
+        from unet.training.build import precision_of  # takes seconds, as it loads TensorFlow
+
+        options.precision = precision_of("auto").removeprefix("mixed_")
     options.set = [word for setting in options.set for word in ("--set", setting)]
     if "isbi" in options.sets and not options.isbi:
         parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")

@@ -13,18 +13,17 @@ class Twin(nn.Module):
     Args:
         filters: filters of the first level.
         channels: channels of the images.
-        depth: poolings.
         padded: whether convolutions keep the size, as in the usual U-Nets of PyTorch, or are valid ones.
     """
 
-    def __init__(self, filters: int, channels: int = 1, depth: int = 4, padded: bool = False) -> None:
+    def __init__(self, filters: int, channels: int = 1, padded: bool = False) -> None:
         super().__init__()
 
         def pair(inner: int, outer: int) -> nn.Sequential:
             first, second = (nn.Conv2d(n, outer, 3, padding=int(padded)) for n in (inner, outer))
             return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
 
-        widths = [filters * 2**level for level in range(depth + 1)]
+        widths = [filters * 2**level for level in range(5)]
         narrower = widths[-2::-1]
         self.downs = nn.ModuleList(pair(a, b) for a, b in zip([channels, *widths], widths, strict=False))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * width, width, 2, 2) for width in narrower)

@@ -10,6 +10,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from benchmarks import quality
+
 FILE = Path(__file__).resolve().parents[2] / "benchmarks" / "quality.json"
 METHODS = {
     "ours": "this pipeline",
@@ -17,14 +19,12 @@ METHODS = {
     "dynunet": "MONAI, DynUNet as nnU-Net plans it",
     "smp": "segmentation-models-pytorch, U-Net with ResNet-18",
 }
-# Score -> its name, and whether more is better.
 SCORES = {
-    "pixel_error": ("pixel error", False),
-    "v_rand": ("V_rand", True),
-    "v_info": ("V_info", True),
-    "foreground_iou": ("foreground IoU", True),
+    "pixel_error": "pixel error",
+    "v_rand": "V_rand",
+    "v_info": "V_info",
+    "foreground_iou": "foreground IoU",
 }
-BLOCKS = ((1, 5), (11, 15), (21, 25), (6, 10), (16, 20))  # slices of the folds of ISBI 2012
 SETS = {"isbi": "Membranes of ISBI 2012", "nuclei": "Nuclei"}
 
 
@@ -58,7 +58,9 @@ def _held_out(name: str, trainings: set[tuple[int, int]]) -> str:
     """Names the held-out images of trainings, which are pairs of fold and seed."""
     folds = sorted({fold for fold, _ in trainings})
     if name == "isbi":
-        return "slices " + ", ".join(f"{BLOCKS[fold][0]} to {BLOCKS[fold][-1]}" for fold in folds)
+        return "slices " + ", ".join(
+            f"{quality.BLOCKS[fold][0]} to {quality.BLOCKS[fold][-1]}" for fold in folds
+        )
     return "folds " + ", ".join(map(str, folds))
 
 
@@ -74,7 +76,7 @@ def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[s
         trainings: folds and seeds to show, for methods that were measured with all of them.
     """
     rows = [row for row in rows if _training(row) in trainings]
-    scores = list(rows[0]["scores"][0])
+    scores, more_is_better = list(rows[0]["scores"][0]), quality.SCORES[rows[0]["set"]]
     columns = [(augmented, score) for augmented in (0, 1) for score in scores]
     by_method = {
         method: [row for row in rows if row["method"] == method]
@@ -87,10 +89,10 @@ def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[s
     }
     means = {method: [statistics.mean(of) for of in columns_] for method, columns_ in values.items()}
     best = [
-        (max if SCORES[score][1] else min)(mean[i] for mean in means.values())
+        (max if more_is_better[score] else min)(mean[i] for mean in means.values())
         for i, (_, score) in enumerate(columns)
     ]
-    heads = [SCORES[score][0] + (", TTA" if augmented else "") for augmented, score in columns]
+    heads = [SCORES[score] + (", TTA" if augmented else "") for augmented, score in columns]
     lines = [
         "| | trainings | steps | " + " | ".join(heads) + " |",
         "|---|" + "---|" * (len(columns) + 2),
