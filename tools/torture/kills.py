@@ -18,7 +18,7 @@ from tools.torture.kept_promises import (
 )
 from tools.torture.place import Place, at_work, newest_record, wait_until
 
-IN_EACH = 3  # kills in each component
+IN_EACH = 5  # kills in each component
 QUICK = ("(loading)", "Transform", "Trainer")
 BLOCK = 4096  # bytes that a file system writes at once
 TORN_EACH = 3  # one kill of this many is followed by a torn write
