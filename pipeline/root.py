@@ -145,14 +145,15 @@ def _foreign(folder: Path) -> str:
     advice = "give a --root that is empty, does not exist, or holds earlier runs"
     if folder == Path("/"):
         return f"{folder}: all of the machine: {advice}"
-    if any(os.path.exists(folder / mark) for mark in _MARKS):
-        return ""
-    if str(folder) == os.path.realpath(os.path.expanduser("~")):
-        return f"{folder}: your home folder: {advice}"
     try:
         names = sorted(os.listdir(folder))
     except OSError:  # it does not exist; where it cannot be read, whoever works on it tells
         return ""
+    folds = (folder / "folds").glob("*")  # each of them is a root
+    if any(os.path.exists(place / mark) for place in (folder, *folds) for mark in _MARKS):
+        return ""
+    if str(folder) == os.path.realpath(os.path.expanduser("~")):
+        return f"{folder}: your home folder: {advice}"
     # Hidden files and the folder that ext4 makes are in nobody's way.
     foreign = [name for name in names if not name.startswith(".") and name not in _OWN | {"lost+found"}]
     if not foreign:

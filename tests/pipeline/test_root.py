@@ -62,6 +62,7 @@ def test_a_path_that_cannot_be_looked_at_is_told_by_whoever_works_on_it(tmp_path
         ["metadata.sqlite", "notes.txt", "images"],
         ["artifacts/ImageMaskExampleGen", "notes.txt"],
         ["serving/unet", "cells"],
+        ["folds/2/artifacts/ImageMaskExampleGen", "notes.txt"],
     ],
 )
 def test_a_folder_that_is_empty_or_a_root_already_is_one(names: list[str], tmp_path: Path):
