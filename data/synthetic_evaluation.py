@@ -12,6 +12,7 @@ from scipy import ndimage
 from data.synthetic import draw_cells
 from unet.evaluation import pictures
 from unet.evaluation.results import write_images, write_picture_index, write_verdict
+from unet.masks.labels import IGNORE
 from unet.metrics.confusion import summarize
 
 _CLASSES = ("background", "cell")
@@ -73,7 +74,15 @@ def write_evaluation(
         foreground = np.clip(ndimage.gaussian_filter((predicted > 0) * 65535.0, 2), 0, 65535)
         index.append(
             pictures.write_pictures(
-                folder, number, picked, pixels, ground_truth, predicted, foreground.astype(np.uint16)
+                folder,
+                number,
+                picked,
+                pixels,
+                ground_truth,
+                predicted,
+                foreground.astype(np.uint16),
+                IGNORE,
+                1,
             )
         )
     write_picture_index(folder, index)

@@ -24,6 +24,7 @@ from unet.evaluation.rows import predicted_of
 from unet.evaluation.settings import GateSettings
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
+from unet.masks.labels import IGNORE
 from unet.metrics import measurement
 
 SPLIT = "test"
@@ -123,6 +124,8 @@ def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str, f
             decode(outputs["ground_truth_bytes"][0].numpy())[..., 0],
             predicted,
             foreground if first else confidence,
+            IGNORE,
+            first,
         )
         index.append((number, written))
     write_picture_index(folder, [written for _, written in sorted(index)])

@@ -9,8 +9,10 @@ from pipeline.report import pictures
 from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.formats import number, percent
 from pipeline.report.pictures import Panel
+from unet.evaluation import errors
 from unet.evaluation.results import BLACK, PICTURES, WHITE, ExamplePicture
 from unet.images.display import class_colors, class_letter
+from unet.masks.labels import IGNORE
 
 _SIDES = (768, 560, 400, 288, 208)  # possible longest sides of pictures in pixels
 _BYTES = 340_000  # limit for all pictures of one image, as text
@@ -65,19 +67,25 @@ def build(artifacts: RunArtifacts) -> dict[str, Any]:
     }
 
 
-_KINDS = {
-    pictures.RIGHT: "right",
-    pictures.MISSED: "missed",
-    pictures.TOO_MUCH: "too much",
-    pictures.OTHER: "a class for another",
-}
+_LABELS = {"right": "right", "missed": "missed", "too_much": "too much", "other": "a class for another"}
 
 
 def _kinds(classes: list[str], first: int) -> dict[int, str]:
     """The kinds of errors that are possible, and what they are called."""
-    if not first:
-        return {kind: _KINDS[kind] for kind in (pictures.RIGHT, pictures.OTHER)}
-    return {kind: label for kind, label in _KINDS.items() if kind != pictures.OTHER or len(classes) > 2}
+    names = list(_LABELS) if first else ["right", "other"]
+    if first and len(classes) == 2:
+        names.remove("other")
+    return {errors.KINDS[name]: _LABELS[name] for name in names}
+
+
+def _words(row: ExamplePicture, first: int) -> str:
+    """Says which share of the whole image is wrong, and how; empty if the evaluation does not tell."""
+    shares = row.get("errors")
+    if shares is None:
+        return ""
+    told = ["missed", "too_much"] if first else []
+    told += ["other"] if shares["other"] or not first else []
+    return ", ".join(f"{_LABELS[name]} {percent(shares[name])}" for name in told)
 
 
 def _panels(folder: Path, row: ExamplePicture, classes: list[str], first: int) -> tuple[list[Panel], str]:
@@ -100,12 +108,8 @@ def _drawn(
     if len(sizes) > 1:
         raise Missing(f"The pictures of {row['name']} in {folder} are of different sizes.")
     height, width = image.shape[:2]
-    kinds = pictures.kinds_of_error(ground_truth, predicted, first)
-    there = max(int((kinds > 0).sum()), 1)
-    shares = {kind: float((kinds == kind).sum() / there) for kind in _KINDS}
-    told = [pictures.MISSED, pictures.TOO_MUCH] if first else []
-    told += [pictures.OTHER] if shares[pictures.OTHER] or not first else []
-    words = ", ".join(f"{_KINDS[kind]} {percent(shares[kind])}" for kind in told)
+    kinds = errors.kinds_of_error(ground_truth, predicted, IGNORE, first)
+    words = _words(row, first)
     gray = image[..., 0] if (image[..., 0] == image[..., 1]).all() else image
     photograph = pictures.photograph(gray)
     dimmed = pictures.photograph((gray * 0.8).astype(image.dtype))
@@ -128,7 +132,9 @@ def _drawn(
             pictures.mask(predicted, len(classes), first),
             pictures.letters(predicted, len(classes), first),
         ),
-        Panel("Errors", f"Errors in {name}: {words}", width, height, dimmed, pictures.errors(kinds)),
+        Panel(
+            "Errors", f"Errors in {name}: {words}".rstrip(": "), width, height, dimmed, pictures.errors(kinds)
+        ),
         Panel(
             "Probability",
             f"Probability of {'any class but the first' if first else 'the likeliest class'} in {name}",

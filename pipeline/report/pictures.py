@@ -14,11 +14,11 @@ from PIL import Image, UnidentifiedImageError
 from scipy import ndimage
 
 from pipeline.report.artifacts import Missing
+from unet.evaluation.errors import MISSED, OTHER, RIGHT, TOO_MUCH
 from unet.images.depth import DEPTH_SCALE
 from unet.images.display import class_colors, class_letter
 from unet.masks.labels import IGNORE
 
-RIGHT, MISSED, TOO_MUCH, OTHER = 1, 2, 3, 4
 # From Okabe and Ito 2008: distinguishable for color-blind readers, and by brightness alone.
 ERROR_COLORS = {
     RIGHT: (240, 228, 66),
@@ -143,29 +143,12 @@ def ramp(values: NDArray[np.uint8]) -> str:
     return _indexed(steps, grays)
 
 
-def kinds_of_error(
-    ground_truth: NDArray[np.uint8], predicted: NDArray[np.uint8], first: int = 1
-) -> NDArray[np.uint8]:
-    """Returns for each pixel `RIGHT`, `MISSED`, `TOO_MUCH`, `OTHER` (wrong class), or 0, [H, W].
-
-    0 marks correct background and ignored pixels. Without a background (`first` is 0), nothing is missed or
-    too much: a class is taken for another.
-    """
-    kinds = np.zeros(ground_truth.shape, np.uint8)
-    if not first:
-        kinds[:] = np.where(ground_truth == predicted, RIGHT, OTHER)
-        kinds[ground_truth == IGNORE] = 0
-        return kinds
-    kinds[(ground_truth > 0) & (ground_truth == predicted)] = RIGHT
-    kinds[(ground_truth > 0) & (predicted == 0)] = MISSED
-    kinds[(ground_truth == 0) & (predicted > 0)] = TOO_MUCH
-    kinds[(ground_truth > 0) & (predicted > 0) & (ground_truth != predicted)] = OTHER
-    kinds[ground_truth == IGNORE] = 0
-    return kinds
-
-
 def errors(kinds: NDArray[np.uint8]) -> str:
-    """Encodes `kinds_of_error` as a data URI of a transparent picture; correct pixels are fainter."""
+    """Encodes kinds of error as a data URI of a transparent picture; correct pixels are fainter.
+
+    Args:
+        kinds: what `unet.evaluation.errors.kinds_of_error` returned, [H, W].
+    """
     colors = {0: (0, 0, 0, 0)}
     for kind, color in ERROR_COLORS.items():
         colors[kind] = (*color, round(255 * (_RIGHT if kind == RIGHT else _WRONG)))

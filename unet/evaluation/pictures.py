@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unet.evaluation import errors
 from unet.evaluation.results import BLACK, PICTURES, WHITE, ImageRow
 from unet.images.channels import is_stacked
 from unet.images.display import stretch_table, used_range
@@ -43,6 +44,8 @@ def write_pictures(
     ground_truth: NDArray[np.uint8],
     predicted: NDArray[np.uint8],
     probability: NDArray[np.uint16],
+    ignored: int,
+    first: int,
 ) -> dict[str, Any]:
     """Writes four files of one image, and returns the image's row of the index.
 
@@ -51,10 +54,12 @@ def write_pictures(
         number: number of the image among the pictures, a prefix of its files' names.
         picked: row of the image that `pick` returned.
         pixels: the image, uint8 or uint16 [H, W, channels]; see `composite`.
-        ground_truth: class indices of the ground truth, [H, W]; `labels.IGNORE` where a pixel does not count.
+        ground_truth: class indices of the ground truth, [H, W]; `ignored` where a pixel does not count.
         predicted: predicted class indices, [H, W].
         probability: times 65535, [H, W]: that of any class but the background, or, without a background,
             that of the most likely class.
+        ignored: class index of pixels that are not counted.
+        first: index of the first class of the foreground; 0 where there is no background.
     """
     where = folder / PICTURES
     where.mkdir(exist_ok=True)
@@ -70,7 +75,8 @@ def write_pictures(
             size, Image.Resampling.BOX
         ),
     }
-    row = {**picked, "stretched": stretched}
+    wrong = errors.shares(errors.kinds_of_error(ground_truth, predicted, ignored, first))
+    row = {**picked, "stretched": stretched, "errors": wrong}
     for name, picture in shown.items():
         file = f"{number}-{name}"
         picture.save(where / file, quality=85)

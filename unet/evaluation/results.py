@@ -147,6 +147,7 @@ class ExamplePicture(TypedDict):
     """Files of one test image in the folder of pictures, see `unet.evaluation.pictures`.
 
     `stretched`: whether the picture of the image has another contrast than the image; True if it is missing.
+    `errors`: shares of the wrong pixels by kind, see `unet.evaluation.errors`; earlier evaluations have none.
     """
 
     role: Literal["worst", "median", "best"]
@@ -157,6 +158,7 @@ class ExamplePicture(TypedDict):
     predicted: str
     probability: str
     stretched: NotRequired[bool]
+    errors: NotRequired[dict[str, float]]
 
 
 def read_verdict(folder: str | Path) -> Verdict | None:

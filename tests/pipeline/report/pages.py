@@ -23,6 +23,7 @@ class Page(HTMLParser):
         self._section, self._open = "", list[str]()
         self.feed(html)
         assert self._open == []
+        assert "{{" not in html  # of a template, written where a value was meant
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)

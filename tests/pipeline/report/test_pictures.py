@@ -13,7 +13,7 @@ from PIL import Image
 
 from pipeline.report import pictures
 from pipeline.report.artifacts import Missing
-from pipeline.report.pictures import ERROR_COLORS, MISSED, OTHER, RIGHT, TOO_MUCH
+from pipeline.report.pictures import ERROR_COLORS, MISSED, RIGHT
 from unet.images.display import PALETTE
 from unet.masks.labels import IGNORE
 
@@ -23,23 +23,6 @@ def decode(uri: str) -> np.ndarray:
     kind, _, data = uri.partition(";base64,")
     assert kind in ("data:image/png", "data:image/jpeg")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGBA"))
-
-
-@pytest.mark.parametrize(
-    ("ground_truth", "predicted", "kind"),
-    [
-        (0, 0, 0),
-        (1, 1, RIGHT),
-        (2, 2, RIGHT),
-        (1, 0, MISSED),
-        (0, 1, TOO_MUCH),
-        (1, 2, OTHER),
-        (IGNORE, 1, 0),
-    ],
-)
-def test_kinds_of_error(ground_truth: int, predicted: int, kind: int):
-    found = pictures.kinds_of_error(np.array([[ground_truth]], np.uint8), np.array([[predicted]], np.uint8))
-    assert found.tolist() == [[kind]]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 12])
@@ -131,11 +114,7 @@ def test_what_is_no_picture_is_told(tmp_path: Path, content: bytes):
         pictures.read(tmp_path / "b.png", "L", 10)
 
 
-def test_without_a_background_nothing_is_missed_or_too_much():
-    ground_truth = np.array([[0, 0, 1, 2, IGNORE]], np.uint8)
-    predicted = np.array([[0, 1, 0, 2, 0]], np.uint8)
-    found = pictures.kinds_of_error(ground_truth, predicted, first=0)
-    assert found.tolist() == [[RIGHT, OTHER, OTHER, RIGHT, 0]]
-    shown = decode(pictures.mask(ground_truth, 3, first=0))[0]
+def test_without_a_background_each_class_has_a_color():
+    shown = decode(pictures.mask(np.array([[0, 0, 1, 2, IGNORE]], np.uint8), 3, first=0))[0]
     assert [tuple(color) for color in shown[2:4, :3]] == [PALETTE[2], PALETTE[3]]
     assert tuple(shown[0, :3]) == PALETTE[1]

@@ -49,7 +49,9 @@ def test_pictures_fit_a_page_and_keep_their_classes(tmp_path, shape, dtype, size
     ground_truth = rng.choice([0, 1, IGNORE], shape[:2]).astype(np.uint8)
     foreground = np.full(shape[:2], 65535, np.uint16)
     picked = {"role": "worst", "name": "a/b", "score": 0.1}
-    row = pictures.write_pictures(tmp_path, 3, picked, pixels, ground_truth, ground_truth % 2, foreground)
+    row = pictures.write_pictures(
+        tmp_path, 3, picked, pixels, ground_truth, ground_truth % 2, foreground, IGNORE, 1
+    )
     keys = ("image", "ground_truth", "predicted", "probability")
     arrays = {key: np.asarray(load(tmp_path / "pictures" / row[key])) for key in keys}
     assert {array.shape[:2] for array in arrays.values()} == {size[::-1]}
@@ -58,6 +60,20 @@ def test_pictures_fit_a_page_and_keep_their_classes(tmp_path, shape, dtype, size
     assert set(np.unique(arrays["ground_truth"])) <= {0, 1, IGNORE}
     assert arrays["probability"].min() == 255
     assert row["name"] == "a/b"
+    wrong = {"missed": 0, "too_much": 0, "other": 0}
+    assert row["errors"] == {"right": float(1 in ground_truth), **wrong}  # of all pixels, not of those shown
+
+
+def test_errors_are_counted_in_the_whole_image(tmp_path):
+    ground_truth = np.zeros((2000, 2000), np.uint8)
+    ground_truth[::4, ::4] = 1  # single pixels, of which a picture of 768 shows few
+    predicted = ground_truth.copy()
+    predicted[0] = 0
+    shown = np.zeros((2000, 2000, 1), np.uint8)
+    picked = {"role": "worst", "name": "a", "score": 0.1}
+    probability = np.zeros((2000, 2000), np.uint16)
+    row = pictures.write_pictures(tmp_path, 0, picked, shown, ground_truth, predicted, probability, IGNORE, 1)
+    assert row["errors"] == {"right": 499 / 500, "missed": 1 / 500, "too_much": 0, "other": 0}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +93,7 @@ def test_only_images_that_use_few_values_are_stretched(tmp_path, dtype, low, hig
     pixels = np.broadcast_to(ramp[None, :, None], (64, 512, channels))
     mask, probability = np.zeros((64, 512), np.uint8), np.zeros((64, 512), np.uint16)
     picked = {"role": "worst", "name": "a", "score": 0.1}
-    row = pictures.write_pictures(tmp_path, 0, picked, pixels, mask, mask, probability)
+    row = pictures.write_pictures(tmp_path, 0, picked, pixels, mask, mask, probability, IGNORE, 1)
     assert row["stretched"] == stretched
     found = load(tmp_path / "pictures" / row["image"])[32, 8::16].astype(int)  # [blocks] or [blocks, 3]
     expected = (
