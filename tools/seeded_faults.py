@@ -37,9 +37,8 @@ from tokenize import NAME, OP, generate_tokens
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = ("unet", "components", "pipeline", "serving")
 COUNT, SEED, FILES, SECONDS = 60, 2015, 8, 900
-Index = dict[
-    tuple[str, str], list[tuple[str, int]]
-]  # (definition, text of a line) -> (path, its number from 0)
+# (definition, text of a line) -> (path, its number from 0)
+Index = dict[tuple[str, str], list[tuple[str, int]]]
 CAUGHT, SURVIVED, TIMED_OUT, NOT_FOUND = "caught", "survived", "timed out", "not found"
 
 # A token, and its replacement.
