@@ -10,8 +10,11 @@ def prepare() -> None:
     """Sets them for this process and its children; call it before TensorFlow is imported.
 
     TensorFlow gets few log messages, and no more GPU memory than needed; Keras 3 runs on TensorFlow with its
-    defaults, whatever the shell and the user's keras.json set.
+    defaults, whatever the shell and the user's keras.json set. Where no home folder is known, it is /, as in
+    Docker: some libraries fail at their import without one.
     """
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = "/"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("GLOG_minloglevel", "3")  # of ML Metadata

@@ -33,9 +33,10 @@ class InspectionCache:
         self._new: dict[str, str] = {}
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
-        with contextlib.suppress(OSError, sqlite3.Error):
+        # Without a home folder platformdirs raises RuntimeError or, in earlier versions, leaves the ~.
+        with contextlib.suppress(OSError, RuntimeError, sqlite3.Error):
             folder = folder or Path(platformdirs.user_cache_dir("unet-pipeline"))
-            if not folder.is_absolute():  # there is no home folder
+            if not folder.is_absolute():
                 return
             folder.mkdir(parents=True, exist_ok=True)
             # Each version of the reader has its own file, since its results may differ from other versions'.

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
+import pwd
 from pathlib import Path
+
+import pytest
 
 from unet.dataset.cache import InspectionCache
 
@@ -36,3 +40,17 @@ def test_a_damaged_or_impossible_cache_is_no_cache(tmp_path: Path) -> None:
         with InspectionCache(folder) as checked:
             checked.put("b", 2)
             assert checked.get("a") is None
+
+
+def test_without_a_home_folder_there_is_no_cache_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as in a container, of a number without a name
+    monkeypatch.chdir(tmp_path)
+    assert os.path.expanduser("~") == "~"
+    with InspectionCache() as checked:
+        checked.put("a", 1)
+        assert checked.get("a") is None
+    assert list(tmp_path.iterdir()) == []
