@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tfx.components.trainer import executor as trainer_executor
+from tfx.types.standard_artifacts import Examples, Model, ModelRun
+from tfx.utils import json_utils
 
-from components.trainer import best_step, checkpoint_name, learned_from
+from components.trainer import Executor, best_step, checkpoint_name, learned_from
 from unet.training import build
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
@@ -116,3 +119,16 @@ def test_the_number_of_steps_is_no_part_of_the_name_where_a_training_may_go_on()
     assert name_of_checkpoints(steps=5, minutes=1, **constant) != name_of_checkpoints(
         steps=9, minutes=1, **constant
     )
+
+
+def test_it_is_told_how_many_images_it_must_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Any] = []
+    monkeypatch.setattr(trainer_executor.GenericExecutor, "Do", lambda self, *given: seen.append(given[2]))
+    tiles, model, model_run = Examples(), Model(), ModelRun()
+    model_run.uri = str(tmp_path)
+    tiles.set_int_custom_property("train_count", 120)
+    tiles.set_int_custom_property("eval_count", 24)
+    written = {"model": [model], "model_run": [model_run]}
+    Executor().Do({"examples": [tiles]}, written, {"custom_config": json_utils.dumps({"train": "{}"})})
+    [given] = seen
+    assert json_utils.loads(given["custom_config"])["images"] == {"train": 120, "eval": 24}

@@ -1,11 +1,16 @@
 """What a real Beam run of the preprocessing function makes of images of all sizes."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from tfx.components.transform import executor as transform_executor
+from tfx.types.standard_artifacts import Examples
 
-from components.transform import cut_tiles
+from components.transform import Executor, cut_tiles
 from tests.unet.training.tiny import GEOMETRY, TILES
+from unet.errors import ImagesLost
 from unet.images.reader import encode_image, encode_png
 from unet.training.tiles import decode_tile, read_tiles
 
@@ -50,3 +55,25 @@ def test_tiles_of_other_channels_hold_each_by_itself(channels):
     tile = decode_tile(tiles["tile"][0], channels).numpy()
     halo = GEOMETRY.halo
     np.testing.assert_array_equal(tile[halo : halo + 30, halo : halo + 50], pixels)
+
+
+def test_tiles_of_fewer_images_than_were_read_end_it(images, patterns, tmp_path, monkeypatch):
+    def write(self, inputs, outputs, properties):
+        for split in ("train", "eval"):
+            (tmp_path / f"Split-{split}").mkdir(exist_ok=True)
+            for path in tf.io.gfile.glob(patterns):
+                shutil.copy(path, tmp_path / f"Split-{split}")
+
+    monkeypatch.setattr(transform_executor.Executor, "Do", write)
+    read, written = Examples(), Examples()
+    written.uri, written.split_names = str(tmp_path), '["train", "eval"]'
+    artifacts = {"examples": [read]}, {"transformed_examples": [written]}
+    for more in (0, 1):
+        read.set_int_custom_property("train_count", len(images))
+        read.set_int_custom_property("eval_count", len(images) + more)
+        if more:
+            with pytest.raises(ImagesLost, match=f"tiles of {len(images)} images, {len(images) + 1} were"):
+                Executor().Do(*artifacts, {})
+        else:
+            Executor().Do(*artifacts, {})
+            assert written.get_int_custom_property("eval_count") == len(images)

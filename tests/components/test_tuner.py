@@ -1,11 +1,18 @@
 """What a pushed model was trained with is reused for its own recipe alone."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tfx.components.tuner import executor as tuner_executor
+from tfx.types.standard_artifacts import Examples, HyperParameters, TunerResults
+from tfx.utils import json_utils
 
-from components.tuner import pushed_choice
+from components.tuner import Executor, pushed_choice
 from unet.registry.records import TRAINING_RECORD
+from unet.training.search_settings import TuneSettings
+from unet.training.settings import TrainSettings
 
 RECIPE = {"base_filters": [8, 16], "dropout": 0.0}
 
@@ -39,3 +46,31 @@ def test_a_damaged_record_is_no_choice(tmp_path):
     (tmp_path / "1" / "saved_model.pb").touch()
     path.write_text('{"recipe')
     assert pushed_choice(tmp_path, RECIPE) is None
+
+
+class _Stopped(Exception):
+    """The search would begin here."""
+
+
+def test_it_is_told_how_many_images_it_must_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Any] = []
+
+    def search(inputs: Any, properties: Any, folder: str) -> None:
+        seen.append(json_utils.loads(properties["custom_config"])["images"])
+        raise _Stopped
+
+    monkeypatch.setattr(tuner_executor, "search", search)
+    monkeypatch.setattr(Executor, "_get_tmp_dir", lambda self: str(tmp_path))
+    tiles, best, results = Examples(), HyperParameters(), TunerResults()
+    tiles.set_int_custom_property("train_count", 120)
+    tiles.set_int_custom_property("eval_count", 24)
+    best.uri = results.uri = str(tmp_path)
+    config = {"search": TuneSettings(tune="always"), "train": TrainSettings()}
+    text = json_utils.dumps({name: settings.model_dump_json() for name, settings in config.items()})
+    with pytest.raises(_Stopped):
+        Executor().Do(
+            {"examples": [tiles]},
+            {"best_hyperparameters": [best], "tuner_results": [results]},
+            {"custom_config": text},
+        )
+    assert seen == [{"train": 120, "eval": 24}]

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.components.evaluator import executor as tfx_evaluator
+from tfx.types.standard_artifacts import Examples, Model, ModelBlessing, ModelEvaluation
 
+from components.evaluator import component
 from components.evaluator.component import _bless
 from components.resolvers import mlmd
+from unet.errors import ImagesLost
+from unet.evaluation.settings import GateSettings
 
 
 def model(number: int) -> Model:
@@ -48,3 +52,20 @@ def test_the_model_it_was_compared_with_is_named_where_there_was_one(tmp_path: P
 def test_a_model_that_was_not_to_be_compared_is_marked(state: str, accepted: str, tmp_path: Path):
     blessing = bless(tmp_path, True, state)
     assert blessing.get_string_custom_property(mlmd.ACCEPTED) == accepted
+
+
+def test_a_model_that_was_measured_on_fewer_images_has_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tfx_evaluator.Executor, "Do", lambda self, *given: None)
+    monkeypatch.setattr(component, "_measured", lambda folder, compared: [None] * 11)
+    examples, evaluation = Examples(), ModelEvaluation()
+    examples.set_int_custom_property("test_count", 12)
+    evaluation.uri = str(tmp_path)
+    with pytest.raises(ImagesLost, match="11 of 12 images arrived at the Evaluator"):
+        component.Executor().Do(
+            {"examples": [examples], "model": [model(7)]},
+            {"evaluation": [evaluation], "blessing": [ModelBlessing()]},
+            {"settings": GateSettings(class_names=["a", "b"]).model_dump_json(), "rebaseline": 0},
+        )
+    assert not list(tmp_path.iterdir())

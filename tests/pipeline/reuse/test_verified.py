@@ -53,6 +53,22 @@ def test_a_folder_that_holds_files_is_not_written_into(folder: Path, capsys: Any
     require_empty(folder / "nothing")
 
 
+def test_a_component_never_writes_into_a_folder_of_before(folder: Path, tmp_path: Path):
+    read, written = Model(), Model()
+    read.uri, written.uri = str(folder.parent / "6"), str(folder)
+    found: list[Path] = []
+
+    def write(info: Any) -> execution_result_pb2.ExecutorOutput:
+        found.extend(folder.iterdir())
+        (folder / "shard").write_bytes(b"678")
+        return execution_result_pb2.ExecutorOutput()
+
+    _verified(write, execution("Trainer", "base_model", read, written))
+    assert found == []
+    assert [path.name for path in folder.iterdir()] == ["shard"]
+    assert (tmp_path / "set-aside" / "Trainer" / "model" / "7" / "weights").read_bytes() == b"12345"
+
+
 def recorded_model(recorded: Any, folder: Path) -> None:
     kind = recorded.store.put_artifact_type(mlmd.ArtifactType(name="Model"))
     artifact = mlmd.Artifact(type_id=kind, uri=str(folder))
