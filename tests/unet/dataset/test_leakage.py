@@ -234,6 +234,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 @example([Run(), Run(group_pattern=PATIENT)])
 @example([Run(group_pattern=PATIENT), Run()])
 @example([Run(), Run(layout="spans")])
+@example([Run(), Run(deep=True, prefix="q")])
 @example([Run(copies=frozenset({3, 4, 5}))])
 @example([Run(copies=frozenset(range(17)))])
 @example([Run(layout="stacks", first=0, missing=frozenset(gone), slices_per_group=3) for gone in ([7], [])])
