@@ -1,5 +1,6 @@
 """A request to stop arrives, whatever swallows the first exception."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from pipeline.process import signals
+from tests.docs.blocks import DOCS
 
 TO_STOP = 1.0  # seconds, instead of those that a user waits
 _SOON = f"""
@@ -122,3 +124,11 @@ def test_a_second_ctrl_c_does_not_disturb_what_is_told_at_the_end():
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, "end\n")
+
+
+def test_all_that_waits_after_a_signal_ends_within_the_seconds_that_are_promised():
+    longest = max(signals.SECONDS_TO_SAVE, signals.SECONDS_TO_STOP) + signals._LAST_WORDS
+    page = (DOCS / "how-to/resume.md").read_text(encoding="utf-8")
+    promised = re.search(r"in at most (\d+) seconds with exit code 75", page)
+    assert promised
+    assert longest <= int(promised[1]) == 20
