@@ -4,26 +4,25 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from pipeline.process import signals
 from tests.docs.blocks import DOCS
 
-TO_STOP = 1.0  # seconds, instead of those that a user waits
+TO_STOP = 0.5  # seconds, instead of those that a user waits
 _SOON = f"""
 from pipeline.process import signals
-signals.SECONDS_TO_STOP, signals.SECONDS_BETWEEN = {TO_STOP}, 0.5
+signals.SECONDS_TO_STOP, signals.SECONDS_BETWEEN = {TO_STOP}, 0.25
 """
 
 SWALLOW = """
 import signal, sys, time
 from pipeline.process import signals
 signals.install()
-print("ready", flush=True)
 try:
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except BaseException:
         pass  # as a library's callback would
@@ -38,7 +37,6 @@ except KeyboardInterrupt:
 @pytest.mark.parametrize("number", signals.STOPPING)
 def test_it_is_raised_again_until_it_is_settled(number):
     process = start(SWALLOW)
-    time.sleep(0.2)
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 75
@@ -48,10 +46,9 @@ def test_it_is_raised_again_until_it_is_settled(number):
 @pytest.mark.parametrize("code", ["SWALLOW", "STUCK"])
 def test_what_a_background_job_or_nohup_ignores_stays_ignored_but_sigterm_is_obeyed(number, code):
     process = start(f"import signal; signal.signal({number:d}, signal.SIG_IGN)\n{globals()[code]}")
-    time.sleep(0.2)
     process.send_signal(number)
     with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(TO_STOP + 1)
+        process.wait(TO_STOP + 0.75)  # more than any of both takes to end
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 75
@@ -103,6 +100,7 @@ def test_native_code_does_not_keep_a_process_that_is_to_stop(number):
 SETTLING = """
 import time
 from pipeline.process import signals
+signals.SECONDS_TO_STOP = 1.0  # the second signal has to come within it
 signals.install()
 signals.watch(lambda: print("too late", flush=True))
 try:
@@ -111,7 +109,7 @@ try:
 except KeyboardInterrupt:
     signals.settle()
     print("settled", flush=True)
-    time.sleep(signals.SECONDS_TO_STOP + 1)  # what is told at the end may take its time
+    time.sleep(signals.SECONDS_TO_STOP + 0.5)  # what is told at the end may take its time
     print("end", flush=True)
 """
 

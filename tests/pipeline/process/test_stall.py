@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,43 +17,41 @@ from pipeline.process.stall import StallWatch
 from unet.progress import report
 
 SECONDS = 0.6
+OFTEN = 2 * SECONDS  # of small steps, each of which is progress
+LONG = 60.0  # more than anything takes: a stall ends the work
 
 
-def stalled(folder: Path, work: object, seconds: float = SECONDS) -> bool:
-    """Whether a piece of work counts as a stall."""
+def stalled(folder: Path, step: Callable[[int], object], within: float, seconds: float = SECONDS) -> bool:
+    """Whether work in small steps counts as a stall within a time."""
     found = threading.Event()
     with StallWatch(seconds, [folder], found.set):
-        work()  # type: ignore[operator]
+        for number in range(round(within / SECONDS * 10)):
+            step(number)
+            if found.wait(SECONDS / 10):
+                break
     return found.is_set()
 
 
-def often(step: object) -> object:
-    """Work that takes twice the time of a stall, in small steps."""
-
-    def work() -> None:
-        for number in range(20):
-            step(number)  # type: ignore[operator]
-            time.sleep(SECONDS / 10)
-
-    return work
+def silence(number: int) -> None:
+    pass
 
 
 def test_silence_is_a_stall(tmp_path):
-    assert stalled(tmp_path, lambda: time.sleep(3 * SECONDS))
+    assert stalled(tmp_path, silence, LONG)
 
 
 def test_zero_seconds_watch_nothing(tmp_path):
     before = threading.active_count()
-    assert not stalled(tmp_path, lambda: time.sleep(SECONDS), seconds=0)
+    assert not stalled(tmp_path, silence, SECONDS / 3, seconds=0)
     assert threading.active_count() == before
 
 
 def test_a_short_silence_is_none(tmp_path):
-    assert not stalled(tmp_path, lambda: time.sleep(SECONDS / 3))
+    assert not stalled(tmp_path, silence, SECONDS / 3)
 
 
 def test_steps_are_progress(tmp_path):
-    assert not stalled(tmp_path, often(lambda number: report("training", number + 1, 20)))
+    assert not stalled(tmp_path, lambda number: report("training", number + 1, 20), OFTEN)
 
 
 def test_a_growing_file_is_progress(tmp_path):
@@ -62,7 +61,7 @@ def test_a_growing_file_is_progress(tmp_path):
         with (tmp_path / "deep" / "log.txt").open("a") as file:
             file.write("line\n")
 
-    assert not stalled(tmp_path, often(grow))
+    assert not stalled(tmp_path, grow, OFTEN)
 
 
 def test_a_file_that_is_replaced_or_removed_is_progress(tmp_path):
@@ -74,29 +73,31 @@ def test_a_file_that_is_replaced_or_removed_is_progress(tmp_path):
         else:
             path.write_text("x")
 
-    assert not stalled(tmp_path, often(change))
+    assert not stalled(tmp_path, change, OFTEN)
 
 
 def test_reading_is_none(tmp_path):
     (tmp_path / "a").write_text("x")
-    assert stalled(tmp_path, often(lambda number: (tmp_path / "a").read_text()))
+    assert stalled(tmp_path, lambda number: (tmp_path / "a").read_text(), LONG)
 
 
 def test_folders_that_are_missing_are_no_error(tmp_path):
-    assert stalled(tmp_path / "no", lambda: time.sleep(3 * SECONDS))
+    assert stalled(tmp_path / "no", silence, LONG)
 
 
 SUSPENDED = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from pipeline.process.stall import StallWatch
-with StallWatch(2.0, [Path(sys.argv[1])], lambda: print("stalled", flush=True)):
+found = threading.Event()
+with StallWatch(1.0, [Path(sys.argv[1])], found.set):
     print("ready", flush=True)
-    time.sleep(float(sys.argv[2]))
+    found.wait(float(sys.argv[2]))
+print("stalled" if found.is_set() else "not stalled")
 """
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(1.2, ""), (6, "stalled\n")])
+@pytest.mark.parametrize(("seconds", "told"), [(2.0, "not stalled\n"), (LONG, "stalled\n")])
 def test_the_time_of_a_suspended_process_does_not_count(seconds, told, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", SUSPENDED, str(tmp_path), str(seconds)], stdout=subprocess.PIPE, text=True
@@ -104,7 +105,7 @@ def test_the_time_of_a_suspended_process_does_not_count(seconds, told, tmp_path)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, signal.SIGSTOP)
-    time.sleep(3)
+    time.sleep(1.5)
     os.kill(process.pid, signal.SIGCONT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=LONG)
     assert output == told
