@@ -32,12 +32,16 @@ os.environ["XDG_CACHE_HOME"] = _cache.name
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Imports the tests without the search for garbage, which takes a third of that time: all of it stays."""
+    """Imports the tests without the search for garbage, which takes a third of that time: all of it stays.
+
+    Later it is searched for rarely: graphs are many objects, of which few are garbage.
+    """
     gc.disable()
     try:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(10_000)
         gc.enable()
 
 
