@@ -29,7 +29,7 @@ Serve = Callable[..., dict[str, tf.Tensor]]
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "1"
-    export(segmenter(), path)
+    export(segmenter(), path, max_pixels=188 * 5000)  # those of the longest line of `SIZES`
     return path
 
 
@@ -168,15 +168,17 @@ def test_masks_to_be_looked_at(signatures: dict[str, Serve]) -> None:
     np.testing.assert_array_equal(tf.io.decode_png(answer), expected)
 
 
-def test_images_of_too_many_pixels_are_refused_by_their_header(tmp_path: Path) -> None:
-    export(segmenter(), tmp_path, max_pixels=188 * 200)  # a line costs what a band of 188 pixels does
-    serve = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    serve(image_bytes=tf.constant([png(noise(1, 200, 1)), png(noise(188, 200, 1))]))
+def test_images_of_too_many_pixels_are_refused_by_their_header(signatures: dict[str, Serve]) -> None:
+    # A line costs what a band of 188 pixels does.
+    serve = create_signatures(segmenter(), max_pixels=188 * 200)["serving_default"]
+    serve(tf.constant([png(noise(1, 200, 1)), png(noise(188, 200, 1))]))
     header_alone = png(noise(1, 201, 1))[:60]
     jpeg = pillow(noise(1, 201), "JPEG")
     for data in (header_alone, jpeg):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"37600 pixels at most.*\[(201 1|1 201)\]"):
-            serve(image_bytes=tf.constant([data]))
+            serve(tf.constant([data]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"940000 pixels at most.*\[1 5001\]"):
+        signatures["serving_default"](image_bytes=tf.constant([png(noise(1, 5001, 1))[:60]]))
 
 
 def test_an_empty_batch_has_an_empty_answer(signatures: dict[str, Serve]) -> None:
