@@ -95,18 +95,35 @@ _GRAPH = (
 
 
 @pytest.fixture(scope="session")
-def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Makes a folder once for all tests, of all processes: `made_once(name, make)`, where `make` fills it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    shared = shared / "made-once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], None]) -> Path:
+        folder = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.exists():
+                part = shared / f"{name}.part"
+                make(part)
+                part.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def export_tiny(made_once: Callable[[str, Callable[[Path], None]], Path]) -> Callable[..., Path]:
     """Makes a tiny untrained model with its signatures and training record: `export_tiny(folder, seed=0)`.
 
     Other arguments change what the record says; `channels`, `scale`, `class_values`, `normalisation`,
     `geometry`, `operating_point`, and of the recipe `normalization_layer` and `residual` change the model
     with it. Each model is exported once for all tests, of all processes, and copied.
     """
-    made = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        made = made.parent
-    made = made / "tiny-models"
-    made.mkdir(exist_ok=True)
 
     def export(folder: Path, seed: int = 0, **change: Any) -> Path:
         record: dict[str, Any] = {
@@ -125,14 +142,8 @@ def export_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             "recipe": {"decoder": "paper"},
         } | change
         graph = json.dumps([seed, *(record.get(name) for name in _GRAPH)])
-        model = made / hashlib.sha256(graph.encode()).hexdigest()[:16]
-        with (made / f"{model.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not model.exists():
-                part = model.with_suffix(".part")
-                _export(part, seed, record)
-                part.rename(model)
-        shutil.copytree(model, folder)
+        name = hashlib.sha256(graph.encode()).hexdigest()[:16]
+        shutil.copytree(made_once(name, lambda part: _export(part, seed, record)), folder)
         (folder / "assets.extra").mkdir()
         (folder / "assets.extra" / "training.json").write_text(json.dumps(record))
         return folder
@@ -214,8 +225,12 @@ def images():
 
 
 @pytest.fixture(scope="session")
-def patterns(images, tmp_path_factory):
+def patterns(images, made_once):
     """A file of tiles, cut by a real Beam run of the preprocessing function."""
+    return [str(made_once("tiles", lambda part: _cut_tiles(images, part)) / "*.gz")]
+
+
+def _cut_tiles(images, folder):
     import tensorflow as tf
     import tensorflow_transform.beam as tft_beam
     from tensorflow_transform.tf_metadata import dataset_metadata, schema_utils
@@ -224,7 +239,7 @@ def patterns(images, tmp_path_factory):
     from tests.unet.training.tiny import TILES
     from unet.images.reader import encode_png
 
-    folder = tmp_path_factory.mktemp("tiles")
+    folder.mkdir(exist_ok=True)
     scalar = tf.io.FixedLenFeature([], tf.string)
     spec = {
         "image": scalar,
@@ -253,7 +268,6 @@ def patterns(images, tmp_path_factory):
             writer.write(
                 tf.train.Example(features=tf.train.Features(feature=_features(tile))).SerializeToString()
             )
-    return [str(folder / "*.gz")]
 
 
 def _features(tile):
