@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, same_weights, spoke
-from tools.torture.place import Place, newest_record
+from tools.torture.place import COMPONENTS, Place, TooLate, newest_record, until_at_work
 
 SIZES = (0.1, 0.5, 0.9)  # of what the root of a whole run takes, beside the reserve
 QUICK = (0.5,)
@@ -33,6 +33,51 @@ def cases(quick: bool) -> Iterator[Case]:
             "a disk of this size became full in the run; then it had room, and the same command was repeated",
             attempt,
         )
+    for component in () if quick else COMPONENTS:
+
+        def within(place: Place, draw: random.Random, component: str = component) -> str:
+            return _full_in(place, component, draw)
+
+        yield Case(
+            "full disk",
+            f"full in {component}",
+            "the disk was made as small as what lay there and 0 to 64 KB, as was drawn; then it had room, "
+            "and the same command was repeated",
+            within,
+        )
+
+
+def _full_in(place: Place, component: str, draw: random.Random) -> str:
+    runs, model = {path.name for path in place.root.glob("runs/*")}, in_service(place.root)
+    aside = place.folder / "aside"
+    shutil.rmtree(aside, ignore_errors=True)
+    place.root.rename(aside)
+    with mounted(place.root, ROOM):
+        shutil.copytree(aside, place.root, symlinks=True, dirs_exist_ok=True)
+        words, before = ("run", "--from", component), {place.root / "runs" / name for name in runs}
+        run = place.start(*words, settings=UNCHECKED)
+        try:
+            until_at_work(run, place.root, before, component)
+            _fill(place.root, draw.randrange(64 << 10))
+            done = run.wait()
+        finally:
+            run.kill()
+        spoke(done, 0, 1, 2)
+        record = newest_record(place.root)
+        require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
+        disk_of(place.root, ROOM)
+        spoke(place.command(*words, settings=UNCHECKED), 0)
+        in_service(place.root, also={model})
+        same_weights(place.root, aside)
+    return f"ended with {done.code}, recorded as {record['status']}; then completed, weights equal"
+
+
+def _fill(disk: Path, left: int) -> None:
+    """Makes a mounted disk as small as what lies there, but for some bytes."""
+    for _ in range(100):
+        with contextlib.suppress(Skipped):  # the run wrote more in between
+            return disk_of(disk, shutil.disk_usage(disk).used + left)
+    raise TooLate("the run wrote without a pause")
 
 
 def _full(place: Place, share: float) -> str:

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 
 from tools.torture.cases import Case, Skipped
 from tools.torture.kept_promises import in_service, require, spoke
-from tools.torture.place import Place, newest_record, until_at_work
+from tools.torture.place import COMPONENTS, Place, newest_record, until_at_work
 
 LEVELS = (8, 16, 32, 64, 128, 255)  # open files; a run needs 256
-COMPONENTS = ("Transform", "Trainer", "Evaluator", "Pusher")
 QUICK = ("Trainer",)
 SHARED = {  # what is done to shared memory -> how; the command follows
     "full": 'mount -t tmpfs -o size=4k tmpfs /dev/shm && head -c 4096 /dev/zero > /dev/shm/full && exec "$@"',

@@ -33,6 +33,11 @@ SETTINGS = {
     "max_drop": 1,
     "thresholds": "{ pixel_error = 0.99 }",
 }
+# Those that work for long enough to be met at work: 0.1 s and more.
+COMPONENTS = (
+    "ImageMaskExampleGen", "StatisticsGen", "Transform", "Tuner", "Trainer", "InfraValidator", "Evaluator",
+    "Pusher",
+)  # fmt: skip
 
 
 class TooLate(Exception):
