@@ -67,6 +67,18 @@ def told_of_no_locks(folder: Path) -> Iterator[None]:
         raise NoLocks(errno.ENOLCK, reason, str(folder)) from None
 
 
+# Of the process, its machine or the network: they say nothing about a file, and may be gone the next time.
+_PASSING = {
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN,
+    errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+}  # fmt: skip
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error of reading may pass, so that the file must not be taken for damaged or missing."""
+    return isinstance(error, OSError) and error.errno in _PASSING
+
+
 def fsync(path: Path) -> None:
     """Flushes a file, or the names in a folder, to the disk; raises `OSError`."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -81,7 +93,9 @@ def files_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return sorted(Path(entry) for entry in entries if entry.is_file())
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise
         return []
 
 
@@ -89,6 +103,9 @@ def hash_of(path: Path) -> str:
     """SHA-256 of a file, in little memory; empty if the file cannot be read.
 
     A file is hashed once in a process, and again only after its size, times or inode changed.
+
+    Raises:
+        OSError: the file could not be read for a reason that may pass; see `is_passing`.
     """
     try:
         before = stamp(path)
@@ -96,7 +113,9 @@ def hash_of(path: Path) -> str:
             return known
         with path.open("rb") as file:
             return _keep(path, before, hash_of_content(file))
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise
         return ""
 
 

@@ -15,6 +15,7 @@ from tfx.utils import path_utils
 from components.resolvers import mlmd
 from unet.evaluation.results import Baseline
 from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS, PREDICTED
+from unet.files import is_passing
 from unet.registry.records import training_record
 
 
@@ -95,7 +96,9 @@ def why_incomparable(model: Model, candidate: Model) -> str:
         theirs = training_record(folder).get("classes") or []
         saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
         signature = saved.meta_graphs[0].signature_def[EVALUATE]
-    except (OSError, ValueError, DecodeError, IndexError):  # IndexError: the file is empty
+    except (OSError, ValueError, DecodeError, IndexError) as error:  # IndexError: the file is empty
+        if is_passing(error):  # else a worse model would be pushed, as if there was nothing to compare with
+            raise
         return f"model {model.id} is damaged: {folder}"
     if theirs != classes:
         return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"

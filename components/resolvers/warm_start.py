@@ -10,6 +10,7 @@ from tfx.dsl.components.common import resolver
 from tfx.utils import json_utils, path_utils
 
 from components.resolvers import mlmd
+from unet.files import is_passing
 from unet.registry.records import ModelError, training_record
 
 
@@ -43,7 +44,9 @@ class WarmStartStrategy(resolver.ResolverStrategy):
                 continue
             try:
                 record = training_record(Path(path_utils.serving_model_path(model.uri)))
-            except (ModelError, OSError):
+            except (ModelError, OSError) as error:
+                if is_passing(error):
+                    raise
                 return {**nothing, "model": [model]}  # set aside before the Trainer reads it
             if record.get("classes") == classes and not self._made(store, model.id, now):
                 return {**nothing, "model": [model]}

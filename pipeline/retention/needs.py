@@ -21,6 +21,7 @@ from pipeline.history.record import Unreadable, moment, read_record
 from pipeline.history.runs import ids, pushes
 from pipeline.retention.settings import Retention
 from pipeline.root import Root
+from unet.files import is_passing
 from unet.registry.model_card import hashes, read_card
 from unet.registry.records import training_record
 from unet.registry.versions import settle, versions
@@ -174,7 +175,9 @@ class _Kept:
 def _classes(model: Path) -> str:
     try:
         return repr(training_record(model).get("classes"))
-    except (OSError, ValueError):  # damaged: no model of any classes can be compared with it
+    except (OSError, ValueError) as error:  # damaged: no model of any classes can be compared with it
+        if is_passing(error):
+            raise
         return ""
 
 

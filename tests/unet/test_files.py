@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and hashed once."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -7,7 +8,8 @@ import time
 
 import pytest
 
-from unet.files import atomic_write, files_in, hash_of, read_and_hash
+from tests.open_files import none_left
+from unet.files import atomic_write, files_in, hash_of, is_passing, read_and_hash
 
 
 @pytest.fixture
@@ -117,3 +119,12 @@ def test_what_cannot_be_read_has_no_hash(tmp_path):
     assert hash_of(tmp_path / "none") == ""
     with pytest.raises(FileNotFoundError):
         read_and_hash(tmp_path / "none", type(tmp_path).read_bytes)
+
+
+@pytest.mark.parametrize("read", [hash_of, files_in])
+def test_where_no_file_can_be_opened_none_is_missing(tmp_path, read):
+    (tmp_path / "a").touch()
+    with none_left(), pytest.raises(OSError, match="Too many open files") as told:
+        read(tmp_path / "a" if read is hash_of else tmp_path)
+    assert is_passing(told.value)
+    assert not is_passing(FileNotFoundError(errno.ENOENT, "gone"))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from unet.files import atomic_write, fsync, told_of_no_locks
+from unet.files import atomic_write, fsync, is_passing, told_of_no_locks
 from unet.registry.model_card import hashes, renumber_card
 from unet.registry.records import digest
 
@@ -302,13 +302,15 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _record(folder: Path) -> dict[str, Any] | None:
     """The content of `latest.json`; None if the file is missing or damaged."""
-    # No reason to stop: the folders of the versions are what matters.
-    with contextlib.suppress(OSError, RecursionError, ValueError):
+    try:
         found = json.loads((folder / LATEST).read_text(encoding="utf-8"))
-        withdrawn = found.get("withdrawn") if isinstance(found, dict) else None
-        if isinstance(withdrawn, list) and all(isinstance(model, str) for model in withdrawn):
-            return dict(found)
-    return None
+    except (OSError, RecursionError, ValueError) as error:
+        if is_passing(error):  # what is withdrawn must not be forgotten
+            raise
+        return None  # no reason to stop: the folders of the versions are what matters
+    withdrawn = found.get("withdrawn") if isinstance(found, dict) else None
+    good = isinstance(withdrawn, list) and all(isinstance(model, str) for model in withdrawn)
+    return dict(found) if good else None
 
 
 def _withdrawn(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.open_files import none_left
 from unet.registry.model_card import license_of, read_card, renumber_card, write_card
 from unet.registry.records import TRAINING_RECORD
 
@@ -55,6 +56,13 @@ def test_a_damaged_card_is_taken_for_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "assets.extra").mkdir()
     (tmp_path / "assets.extra/model_card.json").write_text(content)
     assert read_card(tmp_path) == {}
+
+
+def test_a_card_that_cannot_be_opened_now_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra/model_card.json").write_text("{}")
+    with none_left(), pytest.raises(OSError, match="Too many open files"):
+        read_card(tmp_path)
 
 
 def test_a_card_tells_the_factors_of_the_classes(tmp_path: Path) -> None:
