@@ -17,7 +17,7 @@ import pytest
 from tools.torture import nights
 from tools.torture.arrivals import BAD, Arrivals
 from tools.torture.cases import NotHeld
-from tools.torture.mornings import KILLED, Size, Splits, Told, Versions, bounded, size, tidy
+from tools.torture.mornings import KILLED, UNCHANGED, Size, Splits, Told, Versions, bounded, size, tidy
 from tools.torture.place import wait_until
 from tools.torture.served import Client
 
@@ -93,33 +93,34 @@ def row(name: str, status: str, again: int = 0) -> dict[str, Any]:
 
 def test_each_run_of_a_night_is_told_with_its_state():
     told, first = Told(), [row("1", "pushed")]
-    told.nights(first, [0], False)
-    told.nights([row("1", "pushed", 1)], [0], True)
-    told.nights([row("1", "pushed", 2)], [0], True)
+    told.nights(first, [0])
+    told.nights([row("1", "pushed", 1)], [UNCHANGED])
+    told.nights([row("1", "pushed", 2)], [UNCHANGED])
+    told.nights([row("1", "pushed", 4)], [UNCHANGED, UNCHANGED])  # a signal came when it had ended
     rows = [*first, row("2", "killed"), row("3", "interrupted"), row("4", "not_blessed")]
-    told.nights(rows, [KILLED, KILLED, 75, 3], False)  # one was killed before it wrote anything
+    told.nights(rows, [KILLED, KILLED, 75, 3])  # one was killed before it wrote anything
     rows = [row("4", "not_blessed"), row("5", "pushed", 1)]  # killed at its very end; 1 to 3 were cleaned
-    told.nights(rows, [KILLED, 0], True)
+    told.nights(rows, [KILLED, UNCHANGED])
 
 
 @pytest.mark.parametrize(
-    ("rows", "ends", "unchanged"),
+    ("rows", "ends"),
     [
-        ([row("1", "pushed")], [0], False),
-        ([row("1", "pushed"), row("2", "pushed")], [3], False),
-        ([row("1", "pushed"), row("2", "running"), row("3", "pushed")], [KILLED, 0], False),
-        ([row("1", "pushed"), row("2", "pushed")], [0], True),
-        ([row("1", "pushed")], [0], True),
-        ([row("1", "failed"), row("2", "pushed")], [0], False),
-        ([row("1", "pushed"), row("2", "pushed"), row("3", "pushed")], [0], False),
+        ([row("1", "pushed")], [0]),
+        ([row("1", "pushed"), row("2", "pushed")], [3]),
+        ([row("1", "pushed"), row("2", "running"), row("3", "pushed")], [KILLED, 0]),
+        ([row("1", "pushed"), row("2", "pushed")], [UNCHANGED]),
+        ([row("1", "pushed")], [UNCHANGED]),
+        ([row("1", "failed"), row("2", "pushed")], [0]),
+        ([row("1", "pushed"), row("2", "pushed"), row("3", "pushed")], [0]),
     ],
     ids=["no row", "another state", "still running", "a run too many", "uncounted", "rewritten", "twice"],
 )
-def test_a_night_of_which_runs_tells_something_else_does_not_hold(rows, ends, unchanged):
+def test_a_night_of_which_runs_tells_something_else_does_not_hold(rows, ends):
     told = Told()
-    told.nights([row("1", "pushed")], [0], False)
+    told.nights([row("1", "pushed")], [0])
     with pytest.raises(NotHeld, match="runs"):
-        told.nights(rows, ends, unchanged)
+        told.nights(rows, ends)
 
 
 def test_a_root_that_grows_beyond_what_is_kept_does_not_hold():

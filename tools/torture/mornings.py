@@ -12,7 +12,7 @@ from tools.torture.kept_promises import live_outputs, require
 from unet.registry.records import digest
 
 LEFTOVERS = (".deleted", "serving/unet/.pushing-*", "serving/unet/.removed-*", "**/.*.part")
-KILLED = "killed"  # how a run ended that has no exit code
+KILLED, UNCHANGED = "killed", "unchanged"  # how a run ended that has no exit code, or no row of its own
 EVER_GROWS = ("metadata.sqlite", "splits.json")  # rows of all runs, and the split of every image
 
 
@@ -124,21 +124,21 @@ class Told:
         self._states: dict[str, str] = {}
         self._again: dict[str, int] = {}
 
-    def nights(self, rows: list[dict[str, Any]], ends: list[str | int], unchanged: bool) -> None:
+    def nights(self, rows: list[dict[str, Any]], ends: list[str | int]) -> None:
         """Requires a row for each run of a night with its state, and that of earlier runs as it was.
 
         Args:
             rows: what `runs --all --json` printed.
-            ends: how each run of the night ended: an exit code, or `KILLED`. One that was killed may have
-                no row, if it had written nothing, or that of its end, if it had come to it.
-            unchanged: whether nothing was new to the last of them, so that the newest row counts it.
+            ends: how each run of the night ended: an exit code, `KILLED`, or `UNCHANGED`. One that was killed
+                may have no row, if it had written nothing, or that of its end, if it had come to it. To one
+                that was unchanged nothing was new, so that the newest row counts it.
         """
         for row in rows:
             before = self._states.get(row["id"], row["status"])
             require(row["status"] == before, f"runs: {row['id']} was {before}, is {row['status']}")
         new = [row["status"] for row in rows if row["id"] not in self._states]
         told: list[str | int] = [CODE_OF.get(status, status) for status in new]
-        awaited = ends[:-1] if unchanged else list(ends)
+        awaited = [end for end in ends if end != UNCHANGED]
         while awaited and told:
             end, spare = awaited.pop(0), len(told) > sum(end != KILLED for end in awaited)
             if end == told[0] or (end == KILLED and spare and told[0] == OK):
@@ -148,7 +148,7 @@ class Told:
                 break
         require(not told and set(awaited) <= {KILLED}, f"runs tells {new} of a night that ended {ends}")
         newest, again = rows[-1]["id"], int(rows[-1]["again"])
-        times = self._again.get(newest, 0) + unchanged
+        times = self._again.get(newest, 0) + ends.count(UNCHANGED)
         require(again == times, f"runs tells {again} times unchanged, it was {times}")
         self._again = {newest: again}
         self._states.update({row["id"]: row["status"] for row in rows})

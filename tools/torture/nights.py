@@ -26,7 +26,7 @@ from tools.torture.arrivals import BAD, Arrivals
 from tools.torture.cases import Case, NotHeld, Skipped
 from tools.torture.full_disk import RESERVE, ROOM, disk_of, mounted
 from tools.torture.kept_promises import in_service, require, spoke
-from tools.torture.mornings import KILLED, Size, Splits, Told, Versions, bounded, size, tidy
+from tools.torture.mornings import KILLED, UNCHANGED, Size, Splits, Told, Versions, bounded, size, tidy
 from tools.torture.place import Done, Place, wait_until
 from tools.torture.served import Client, require_server, served
 
@@ -161,7 +161,7 @@ class Story:
 
     def _ended(self, done: Done, *codes: int) -> None:
         spoke(done, *codes)
-        self._ends.append(done.code or 0)
+        self._ends.append(UNCHANGED if "Unchanged since" in done.text else done.code or 0)
 
     def _dies(self, how: str) -> None:
         """Kills or interrupts the process group once or twice, each time at a random instant."""
@@ -232,7 +232,7 @@ class Story:
         told = self.place.command("runs", "--all", "--json", root=self.root)
         spoke(told, OK)
         rows = json.loads(told.out)
-        self.told.nights(rows, self._ends, unchanged)
+        self.told.nights(rows, self._ends)
         if new:
             made = [row for row in rows if row["version"] == str(new[0])]
             require(any(row["verdict"] == "blessed" for row in made), f"no run tells that it blessed {new}")
@@ -271,8 +271,7 @@ def _nights(place: Place, draw: random.Random, quick: bool) -> str:
         if RESTART in events and POSTGRESQL:
             database = PostgreSQL()
             stack.enter_context(database)
-            os.environ[PASSWORD] = database_servers.PASSWORD
-            stack.callback(os.environ.pop, PASSWORD)
+            os.environ[PASSWORD] = database_servers.PASSWORD  # it stays: other nights may be at work beside these
         elif RESTART in events:
             why_not += "; no database restarted: PostgreSQL is not installed"
         story = Story(place, root, draw, disk, database)
