@@ -23,6 +23,7 @@ from components.statistics import CONTENT, SPLIT, compute, read_table
 from unet.dataset.sample import FRACTION_PREFIX, SERVING, SPLITS
 from unet.dataset.settings import Drift
 from unet.errors import BadInput
+from unet.files import files_under
 
 FROZEN = ("bit_depth", "channels")  # new values mean another kind of images, even in few images
 COMPARED = ("mean", "stddev", "height", "width")
@@ -41,7 +42,7 @@ Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
 def load_statistics(uri: str) -> dict[str, Statistics]:
     """Loads the statistics that StatisticsGen wrote, by split."""
-    files = sorted(Path(uri).glob("Split-*/FeatureStats.pb"))
+    files = [path for path in files_under(Path(uri)) if path.name == "FeatureStats.pb"]
     return {path.parent.name.removeprefix("Split-"): tfdv.load_stats_binary(str(path)) for path in files}
 
 

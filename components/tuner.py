@@ -17,7 +17,6 @@ from tfx.types import artifact_utils
 from tfx.utils import json_utils
 
 from unet.errors import TrainingFailed
-from unet.files import is_passing
 from unet.fingerprint import fingerprint
 from unet.registry.records import ModelError, training_record
 from unet.registry.versions import newest_version
@@ -45,9 +44,7 @@ def tuner_fn(fn_args: FnArgs) -> tuner_component.TunerFnResult:
     folder = Path(fn_args.custom_config["checkpoints"], f"search-{name}")
     try:
         tuner = Search(settings, search, folder)
-    except (ValueError, RuntimeError, OSError) as error:  # a process died while it wrote: search anew
-        if is_passing(error):
-            raise
+    except (ValueError, RuntimeError, FileNotFoundError):  # a process died while it wrote: search anew
         shutil.rmtree(folder)
         tuner = Search(settings, search, folder)
     return tuner_component.TunerFnResult(tuner=tuner, fit_kwargs={"train": train, "validation": validation})

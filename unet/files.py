@@ -68,15 +68,32 @@ def told_of_no_locks(folder: Path) -> Iterator[None]:
 
 
 # Of the process, its machine or the network: they say nothing about a file, and may be gone the next time.
+# EIO is not among them: a disk has it where it is damaged.
 _PASSING = {
-    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN,
-    errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+    errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EINTR, errno.ESTALE,
+    errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOTCONN,
+    errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET,
 }  # fmt: skip
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether an error of reading may pass, so that the file must not be taken for damaged or missing."""
-    return isinstance(error, OSError) and error.errno in _PASSING
+def raise_passing(error: BaseException) -> None:
+    """Raises an error of reading again, or its cause, if it may pass.
+
+    For whoever takes a file that cannot be read for a damaged or missing one: such an error tells neither.
+    """
+    for found in (error, error.__cause__):
+        if isinstance(found, OSError) and found.errno in _PASSING:
+            raise found
+
+
+def files_under(folder: Path) -> list[Path]:
+    """The files in a folder and in all folders below, sorted; none if there is no such folder.
+
+    Unlike `Path.rglob`, which leaves out what it cannot list since Python 3.12, it raises `OSError` where a
+    folder cannot be listed for a reason that may pass.
+    """
+    walk = os.walk(folder, onerror=raise_passing)
+    return sorted(Path(place, name) for place, _, names in walk for name in names)
 
 
 def fsync(path: Path) -> None:
@@ -94,8 +111,7 @@ def files_in(folder: Path) -> list[Path]:
         with os.scandir(folder) as entries:
             return sorted(Path(entry) for entry in entries if entry.is_file())
     except OSError as error:
-        if is_passing(error):
-            raise
+        raise_passing(error)
         return []
 
 
@@ -105,7 +121,7 @@ def hash_of(path: Path) -> str:
     A file is hashed once in a process, and again only after its size, times or inode changed.
 
     Raises:
-        OSError: the file could not be read for a reason that may pass; see `is_passing`.
+        OSError: the file could not be read for a reason that may pass; see `raise_passing`.
     """
     try:
         before = stamp(path)
@@ -114,8 +130,7 @@ def hash_of(path: Path) -> str:
         with path.open("rb") as file:
             return _keep(path, before, hash_of_content(file))
     except OSError as error:
-        if is_passing(error):
-            raise
+        raise_passing(error)
         return ""
 
 

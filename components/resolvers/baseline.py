@@ -15,7 +15,7 @@ from tfx.utils import path_utils
 from components.resolvers import mlmd
 from unet.evaluation.results import Baseline
 from unet.export.signatures import EVALUATE, EVALUATE_OUTPUTS, PREDICTED
-from unet.files import is_passing
+from unet.files import files_in, raise_passing
 from unet.registry.records import training_record
 
 
@@ -89,7 +89,7 @@ def why_incomparable(model: Model, candidate: Model) -> str:
     """Says why the gate cannot evaluate a model beside the candidate; empty if it can."""
     folder, ours = (Path(path_utils.serving_model_path(m.uri)) for m in (model, candidate))
     graph = folder / "saved_model.pb"
-    if not graph.is_file() or not list(folder.glob("variables/variables.*")):
+    if not graph.is_file() or not any(path.stem == "variables" for path in files_in(folder / "variables")):
         return f"the files of model {model.id} are gone from {folder}"
     classes = training_record(ours).get("classes") or []
     try:
@@ -97,8 +97,7 @@ def why_incomparable(model: Model, candidate: Model) -> str:
         saved = saved_model_pb2.SavedModel.FromString(graph.read_bytes())
         signature = saved.meta_graphs[0].signature_def[EVALUATE]
     except (OSError, ValueError, DecodeError, IndexError) as error:  # IndexError: the file is empty
-        if is_passing(error):  # else a worse model would be pushed, as if there was nothing to compare with
-            raise
+        raise_passing(error)  # else a worse model would be pushed, as if there was nothing to compare with
         return f"model {model.id} is damaged: {folder}"
     if theirs != classes:
         return f"model {model.id} has the classes {', '.join(theirs)}, this one {', '.join(classes)}"

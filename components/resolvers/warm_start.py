@@ -10,7 +10,7 @@ from tfx.dsl.components.common import resolver
 from tfx.utils import json_utils, path_utils
 
 from components.resolvers import mlmd
-from unet.files import is_passing
+from unet.files import raise_passing
 from unet.registry.records import ModelError, training_record
 
 
@@ -45,8 +45,7 @@ class WarmStartStrategy(resolver.ResolverStrategy):
             try:
                 record = training_record(Path(path_utils.serving_model_path(model.uri)))
             except (ModelError, OSError) as error:
-                if is_passing(error):
-                    raise
+                raise_passing(error)
                 return {**nothing, "model": [model]}  # set aside before the Trainer reads it
             if record.get("classes") == classes and not self._made(store, model.id, now):
                 return {**nothing, "model": [model]}

@@ -107,7 +107,7 @@ def predict(request: Request) -> int:
                     try:
                         if model and task in todo:
                             progress.start(task.title)
-                            content = hash_of(task.image)
+                            content = _content(task.image)
                             write_answers(task, model, outputs, request.out, coco, progress.share)
                             finished.finish(task.image, content, task.names(outputs))
                             progress.end(good=True)
@@ -127,6 +127,14 @@ def predict(request: Request) -> int:
             return INTERRUPTED
     print(f"{request.out}: {progress.summary(len(tasks))}, by {', '.join(map(str, models))}")
     return BAD_INPUT if progress.bad else OK
+
+
+def _content(image: Path) -> str:
+    """The hash of an image's file; raises `ImageError` if it cannot be read just now."""
+    try:
+        return hash_of(image)
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror})", "run the same command again") from error
 
 
 def _record(models: Sequence[Path], problems: list[str]) -> tuple[Mapping[str, Any], bool]:

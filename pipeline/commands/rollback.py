@@ -41,7 +41,7 @@ def rollback(root_path: Path, version: int | None) -> int:
 
             try:
                 tell_withdrawn(root)
-            except StoreError as error:
+            except (OSError, StoreError) as error:
                 print(f"{error} (the next run that can read it takes note of the rollback)", file=sys.stderr)
             return copy_now(push_to, root)
     except Locked as error:

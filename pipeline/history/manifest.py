@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from unet.files import fsync, hash_of
+from unet.files import files_under, fsync, hash_of
 
 MANIFEST = "manifest"  # custom property of an artifact
 
@@ -26,11 +26,9 @@ def write_manifest(folder: Path) -> str:
         OSError: a file cannot be flushed, or not be read back.
     """
     files: dict[str, tuple[int, str]] = {}
-    folders = [folder, *folder.parents[:3]]  # the upper ones may be new, too
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir():
-            folders.append(path)
-            continue
+    folders = [Path(place) for place, _, _ in os.walk(folder)]
+    folders += folder.parents[:3]  # they may be new, too
+    for path in files_under(folder):
         fsync(path)
         if not (sha256 := hash_of(path)):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
@@ -51,7 +49,7 @@ def damage(folder: Path, manifest: str, contents: bool = False) -> str:
     if not manifest:
         return ""
     known: dict[str, tuple[int, str]] = json.loads(manifest)
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if not p.is_dir()}
+    found = {p.relative_to(folder).as_posix(): p for p in files_under(folder)}
     for name, (size, sha256) in known.items():
         path = folder / name
         if name not in found or not path.exists():

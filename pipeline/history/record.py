@@ -175,7 +175,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from None
+        raise Unreadable(f"{path}: {error.strerror}") from error
     except (RecursionError, ValueError) as error:  # the text is not UTF-8 or not JSON
         raise Unreadable(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):

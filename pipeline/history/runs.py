@@ -29,6 +29,7 @@ from pipeline.history.store import Misplaced, require_place
 from pipeline.metadata.place import StoreError, store_name
 from pipeline.process.lock import holder
 from pipeline.root import Root
+from unet.files import raise_passing
 
 KILLED, UNKNOWN = "killed", "unknown"
 _STOPPED = ("interrupted", KILLED)  # of a run that ended so, no component failed
@@ -111,7 +112,8 @@ def newest_config(root: Path) -> dict[str, Any]:
     """Returns every setting of the newest run by its name; empty if they cannot be read."""
     try:
         return read_record(Root.at(root).run(ids(root)[-1])).config
-    except (HistoryError, IndexError, OSError, Unreadable):
+    except (HistoryError, IndexError, OSError, Unreadable) as error:
+        raise_passing(error)
         return {}
 
 
@@ -178,9 +180,11 @@ class _History:
         """The start of a run whose id a user chose; None where the id says it, or nothing does."""
         if run_ids.is_made(name):
             return None
-        with contextlib.suppress(FileNotFoundError, Unreadable):
+        try:
             return moment(read_record(self._root.run(name)).started)
-        return None
+        except (FileNotFoundError, Unreadable) as error:
+            raise_passing(error)  # the order tells which run is the newest, and which is deleted first
+            return None
 
     def run(self, name: str) -> Run:
         folder, problems = self._root.run(name), [self._problem] if self._problem else []

@@ -47,8 +47,9 @@ def service_of(root: Root, pushes: Sequence[Push]) -> Service:
     if newest is None:
         return Service("", "", frozenset(told))
     original, seen = newest, {newest}
-    while isinstance(before := read_card(root.serving / str(original)).get("rolled_back_to"), int):
-        if before in seen:
-            break
-        seen.add(original := before)
+    with contextlib.suppress(OSError):  # a card that cannot be read now
+        while isinstance(before := read_card(root.serving / str(original)).get("rolled_back_to"), int):
+            if before in seen:
+                break
+            seen.add(original := before)
     return Service(str(newest), str(original), frozenset(told))

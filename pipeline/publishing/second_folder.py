@@ -17,7 +17,7 @@ from rich.console import Console
 from pipeline.process.exit_codes import FAILED, OK
 from pipeline.publishing.places import Place, is_address, place_of
 from pipeline.root import Root
-from unet.files import hash_of_content
+from unet.files import files_under, hash_of_content
 from unet.registry.versions import LATEST, newest_version, version_number, versions, withdrawn_versions
 
 # Servers take a folder with this file for a whole version, so it comes last and goes first.
@@ -143,7 +143,7 @@ def _clear(serving: Path, newest: int, place: Place, there: set[int]) -> list[st
 
 def _copy_version(version: Path, place: Place, target: str) -> bool:
     """Copies the files of a version that are missing or wrong; returns whether there were any."""
-    names = sorted(path.relative_to(version).as_posix() for path in version.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(version).as_posix() for path in files_under(version) if path.is_file())
     names.remove(_MODEL)
     wrong = [name for name in names if not _is_same(version / name, place, f"{target}/{name}")]
     mark = f"{target}/{_MODEL}"

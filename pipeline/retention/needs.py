@@ -21,7 +21,7 @@ from pipeline.history.record import Unreadable, moment, read_record
 from pipeline.history.runs import ids, pushes
 from pipeline.retention.settings import Retention
 from pipeline.root import Root
-from unet.files import is_passing
+from unet.files import raise_passing
 from unet.registry.model_card import hashes, read_card
 from unet.registry.records import training_record
 from unet.registry.versions import settle, versions
@@ -176,8 +176,7 @@ def _classes(model: Path) -> str:
     try:
         return repr(training_record(model).get("classes"))
     except (OSError, ValueError) as error:  # damaged: no model of any classes can be compared with it
-        if is_passing(error):
-            raise
+        raise_passing(error)
         return ""
 
 
@@ -186,7 +185,8 @@ def _began(root: Root, runs: Iterable[str]) -> float:
     for run in runs:
         try:
             started = moment(read_record(root.run(run)).started)
-        except (OSError, Unreadable):
+        except (OSError, Unreadable) as error:
+            raise_passing(error)
             continue
         if started:
             return started.timestamp()

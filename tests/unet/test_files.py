@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.open_files import none_left
-from unet.files import atomic_write, files_in, hash_of, is_passing, read_and_hash
+from unet.files import atomic_write, files_in, files_under, hash_of, raise_passing, read_and_hash
 
 
 @pytest.fixture
@@ -121,10 +121,29 @@ def test_what_cannot_be_read_has_no_hash(tmp_path):
         read_and_hash(tmp_path / "none", type(tmp_path).read_bytes)
 
 
-@pytest.mark.parametrize("read", [hash_of, files_in])
+@pytest.mark.parametrize("read", [hash_of, files_in, files_under])
 def test_where_no_file_can_be_opened_none_is_missing(tmp_path, read):
     (tmp_path / "a").touch()
-    with none_left(), pytest.raises(OSError, match="Too many open files") as told:
+    with none_left(), pytest.raises(OSError, match="Too many open files"):
         read(tmp_path / "a" if read is hash_of else tmp_path)
-    assert is_passing(told.value)
-    assert not is_passing(FileNotFoundError(errno.ENOENT, "gone"))
+
+
+def test_the_files_of_all_folders_are_listed(tmp_path):
+    (tmp_path / "b").mkdir()
+    for name in ("c", "b/a"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    assert files_under(tmp_path) == [tmp_path / name for name in ("b/a", "c", "link")]
+    assert files_under(tmp_path / "none") == []
+
+
+def test_an_error_that_may_pass_is_raised_again_also_as_the_cause_of_another():
+    raise_passing(FileNotFoundError(errno.ENOENT, "gone"))
+    raise_passing(ValueError("damaged"))
+    told = OSError(errno.ESTALE, "another time")
+    other = ValueError("unreadable")
+    other.__cause__ = told
+    for error in (told, other):
+        with pytest.raises(OSError, match="another time") as found:
+            raise_passing(error)
+        assert found.value is told

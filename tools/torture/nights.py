@@ -271,7 +271,7 @@ def _nights(place: Place, draw: random.Random, quick: bool) -> str:
         if RESTART in events and POSTGRESQL:
             database = PostgreSQL()
             stack.enter_context(database)
-            os.environ[PASSWORD] = database_servers.PASSWORD  # it stays: other nights may be at work beside these
+            os.environ[PASSWORD] = database_servers.PASSWORD  # for good: other nights may be at work
         elif RESTART in events:
             why_not += "; no database restarted: PostgreSQL is not installed"
         story = Story(place, root, draw, disk, database)

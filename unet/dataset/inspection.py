@@ -12,7 +12,7 @@ from unet import progress
 from unet.dataset.cache import InspectionCache
 from unet.dataset.parallel import in_order
 from unet.dataset.sample import Problem, Sample, split_named
-from unet.files import hash_of, read_and_hash
+from unet.files import hash_of, raise_passing, read_and_hash
 from unet.images import raster
 from unet.images.capacity import cores
 from unet.images.channels import ChosenChannels
@@ -239,9 +239,15 @@ class _Reader:
                     return known
                 found = read(content, page or 0)
         except raster.ImageError as error:
+            raise_passing(error)  # else --skip-bad would leave out an image that is good
             result.problems.append(Problem(str(path), error.found, error.advice))
             if isinstance(error, NeedsRange):
                 result.needs_range = (error.low, error.high)
+            return None
+        except OSError as error:
+            raise_passing(error)
+            text = f"cannot be read ({error.strerror})"
+            result.problems.append(Problem(str(path), text, "check the path and its permissions"))
             return None
         except Exception as error:  # one file must not hide the problems of the others
             text = f"cannot be read ({type(error).__name__}: {error})"

@@ -36,6 +36,7 @@ from unet.dataset.sample import (
 )
 from unet.dataset.spans import TwoFolders, find_spans, is_pattern
 from unet.dataset.split_lists import with_listed_splits
+from unet.files import raise_passing
 from unet.images import raster
 from unet.images.formats import count_pages, pages_per_image
 
@@ -273,7 +274,8 @@ def _with_pages(samples: Sequence[Sample], problems: list[Problem]) -> Found:
             continue
         try:
             in_image, in_mask = count_pages(sample.image), count_pages(sample.mask)
-        except raster.ImageError:
+        except raster.ImageError as error:
+            raise_passing(error)
             in_image = in_mask = 1  # reading the file completely will raise the error
         if in_image != in_mask:
             found = f"{in_mask} pages of masks for {in_image} pages of images"

@@ -18,7 +18,7 @@ from unet.dataset.sample import SERVING, SPLITS, Problem, Sample, is_ignored
 from unet.dataset.settings import BUNDLED, ReadSettings
 from unet.dataset.split_memory import Memory
 from unet.errors import BadInput
-from unet.files import hash_of
+from unet.files import files_in, hash_of
 from unet.images import raster
 from unet.images.capacity import cores
 from unet.images.formats import read_file
@@ -174,7 +174,7 @@ def images_in_service(folder: Path | None) -> list[Path]:
     """
     if folder is None:
         return []
-    files = sorted(p for p in folder.glob("*") if p.is_file() and not is_ignored(p))
+    files = [p for p in files_in(folder) if not is_ignored(p)]
     if not files:
         raise BadInput(f"{folder}: no images in the folder of serving_data; correct the path, or unset it")
     return files

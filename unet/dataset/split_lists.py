@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from unet.dataset.pairing import key_of
 from unet.dataset.sample import IMAGE_SUFFIXES, SPLITS, Problem, Sample, split_named
-from unet.files import files_in
+from unet.files import files_in, raise_passing
 
 PLACES = ("", "images", "ImageSets/Segmentation")  # below the folder of the data
 _SUFFIXES = (".txt", ".lst")
@@ -78,7 +78,8 @@ def _read(files: dict[str, Path], samples: Sequence[Sample]) -> SplitLists | Non
     for split, path in files.items():
         try:
             text = path.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError) as error:
+            raise_passing(error)  # else the images would be dealt as if there were no lists
             return None
         for line in filter(None, map(str.strip, text.splitlines())):
             lines += 1

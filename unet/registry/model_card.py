@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from unet.files import is_passing
+from unet.files import raise_passing
 from unet.registry.records import CARDS, OPERATING_POINT, digest, training_record
 
 LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
@@ -72,8 +72,7 @@ def read_card(model: Path) -> dict[str, Any]:
     try:
         card = json.loads((model / CARDS[0]).read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
-        if is_passing(error):
-            raise
+        raise_passing(error)
         return {}
     return card if isinstance(card, dict) else {}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unet.errors import BadInput
+from unet.files import files_under
 
 # Entries of the training record that callers of the signature `network` need.
 _NEEDED = (
@@ -134,7 +135,7 @@ def training_record(model: Path) -> dict[str, Any]:
 def digest(model: Path) -> str:
     """SHA-256 of all files of a SavedModel except its card, so that pushing a model does not change it."""
     found = hashlib.sha256()
-    names = sorted(p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file())
+    names = sorted(p.relative_to(model).as_posix() for p in files_under(model) if p.is_file())
     for name in names:
         if name not in CARDS:
             found.update(name.encode() + b"\0" + hashlib.sha256((model / name).read_bytes()).digest())

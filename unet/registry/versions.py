@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from unet.files import atomic_write, fsync, is_passing, told_of_no_locks
+from unet.files import atomic_write, fsync, raise_passing, told_of_no_locks
 from unet.registry.model_card import hashes, renumber_card
 from unet.registry.records import digest
 
@@ -266,8 +266,9 @@ def _add(
         raise OSError(
             errno.EIO, "the copy of the model is not what was copied; nothing was pushed", str(hidden)
         )
-    for path in [*hidden.rglob("*"), hidden]:
-        fsync(path)
+    for place, _, names in os.walk(hidden):
+        for path in (*(Path(place, name) for name in names), Path(place)):
+            fsync(path)
     hidden.rename(folder / str(version))
     fsync(folder)
     _write_latest(folder, version, known, withdrawn)
@@ -305,8 +306,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads((folder / LATEST).read_text(encoding="utf-8"))
     except (OSError, RecursionError, ValueError) as error:
-        if is_passing(error):  # what is withdrawn must not be forgotten
-            raise
+        raise_passing(error)  # what is withdrawn must not be forgotten
         return None  # no reason to stop: the folders of the versions are what matters
     withdrawn = found.get("withdrawn") if isinstance(found, dict) else None
     good = isinstance(withdrawn, list) and all(isinstance(model, str) for model in withdrawn)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.files import atomic_write
+from unet.files import atomic_write, files_in, raise_passing
 from unet.training.tiles import Tiles
 
 _KEPT = 2
@@ -91,9 +91,11 @@ class Checkpoints:
                             arrays.setdefault(key.rpartition("/")[0], []).append(content[key])
                     return arrays, state
             except _READ_ERRORS as error:
+                raise_passing(error)
                 logging.warning("%s cannot be read (%s); trying the checkpoint before", path, error)
         return None
 
     def _files(self) -> list[Path]:
         """The checkpoint files, newest first."""
-        return sorted(self.folder.glob("step-*.npz"), reverse=True)
+        found = [path for path in files_in(self.folder) if path.match("step-*.npz")]
+        return sorted(found, reverse=True)

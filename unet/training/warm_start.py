@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from unet.errors import BadInput
+from unet.files import raise_passing
 
 NETWORK = "network.keras"  # file name in the artifact ModelRun
 MODEL_RUN = "model_run"  # custom property of a Model artifact: folder of its ModelRun artifact
@@ -63,6 +64,7 @@ def _copy(network: keras.Model, path: Path, what: str) -> tuple[str, str]:
         content = path.read_bytes()
         before = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise_passing(error)
         return "", f"the weights of {what} cannot be read ({type(error).__name__}: {path})"
     ours, theirs = network.weights, before.weights
     if len(ours) != len(theirs):

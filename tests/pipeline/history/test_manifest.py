@@ -6,6 +6,7 @@ import os
 import pytest
 
 from pipeline.history.manifest import damage, write_manifest
+from tests.open_files import none_left
 
 
 @pytest.fixture
@@ -77,3 +78,10 @@ def test_a_file_that_cannot_be_read_back_ends_the_component(written):
     (folder / "link").symlink_to("nothing")
     with pytest.raises(FileNotFoundError, match="link"):
         write_manifest(folder)
+
+
+@pytest.mark.parametrize("contents", [False, True])
+def test_where_no_file_can_be_opened_none_is_damaged(written, contents):
+    folder, manifest = written
+    with none_left(), pytest.raises(OSError, match="Too many open files"):
+        damage(folder, manifest, contents)

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.history import lease
-from pipeline.history.runs import HistoryError, ids, load, runs
+from pipeline.history.runs import HistoryError, ids, load, newest_config, runs
 from pipeline.process.lock import exclusive
+from tests.open_files import none_left
 from tests.pipeline.recorded_runs import COMPLETE, FAILED, HASH, NODES, RUNNING
 
 
@@ -203,3 +204,10 @@ def test_a_run_waits_for_its_next_part_as_long_as_it_keeps_the_root(recorded, ow
     assert load(recorded.root.path, "1").status == "killed"
     lease.end(recorded.root)
     assert load(recorded.root.path, "1").status == "killed"
+
+
+def test_settings_that_cannot_be_read_now_are_not_the_defaults(recorded):
+    recorded.add("20261125-010000Z")
+    assert newest_config(recorded.root.path)
+    with none_left(), pytest.raises(OSError, match="Too many open files"):
+        newest_config(recorded.root.path)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.open_files import none_left
 from unet.training.checkpoint import Checkpoints
 
 
@@ -63,4 +64,12 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     content = bytearray(newest.read_bytes())
     content[200] ^= 1
     newest.write_bytes(content)
+    assert load(checkpoints)[1] == {"step": 1}
+
+
+def test_where_no_file_can_be_opened_a_training_does_not_begin_anew(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "x")
+    save(checkpoints, 1)
+    with none_left(), pytest.raises(OSError, match="Too many open files"):
+        checkpoints.load()
     assert load(checkpoints)[1] == {"step": 1}
