@@ -18,7 +18,7 @@ from tools.torture import __main__ as torture
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
 from tools.torture.cases import NotHeld, Row, generator, instants, table
 from tools.torture.kept_promises import finished, in_service, require, spoke
-from tools.torture.place import CHECKOUT, Done, Place, TooLate
+from tools.torture.place import CHECKOUT, Done, Place, Started, TooLate, until_at_work
 
 
 def test_instants_are_those_of_the_seed_and_spread_over_the_component():
@@ -215,3 +215,13 @@ def test_a_case_whose_instant_is_missed_is_tried_again(
 
     assert torture.attempt(torture.Case("kills", "a", "b", late), place, 1, 0) == expected
     assert len(tried) == 3
+
+
+def test_a_component_that_is_not_met_at_work_is_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tools.torture.place.PATIENCE", 0.1)
+    run = Started(["run"], tmp_path / "log", tmp_path, through=("sh", "-c", "exec sleep 60"))
+    try:
+        with pytest.raises(TooLate, match=r"Trainer was not met at work in 0\.1 s"):
+            until_at_work(run, tmp_path, set(), "Trainer")
+    finally:
+        run.kill()
