@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import importlib.metadata
+import os
 import random
 import sqlite3
 import subprocess
@@ -225,3 +226,27 @@ def test_a_component_that_is_not_met_at_work_is_too_late(tmp_path: Path, monkeyp
             until_at_work(run, tmp_path, set(), "Trainer")
     finally:
         run.kill()
+
+
+@pytest.mark.parametrize(
+    ("free", "calls"), [("[ $(wc -l < {log}) = 3 ]", 3), ('[ "$1" = --lazy ]', None)], ids=["soon", "never"]
+)
+def test_a_disk_that_is_in_use_leaves_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: str, calls: int | None
+):
+    commands, disk, log = tmp_path / "commands", tmp_path / "disk", tmp_path / "log"
+    commands.mkdir()
+    umount = f'echo "$@" >> {log}; {free.format(log=log)}'
+    for name, script in {"mount": "true", "umount": umount}.items():
+        (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(full_disk, "BUSY", 10 if calls else 0.2)
+    left = contextlib.nullcontext() if calls else pytest.raises(NotHeld, match="a process was left")
+    with left, full_disk.mounted(disk, 1):
+        assert disk.is_dir()
+    called = log.read_text().splitlines()
+    assert called[0] == str(disk)
+    assert called[-1] == (str(disk) if calls else f"--lazy {disk}")
+    assert calls in (len(called), None)

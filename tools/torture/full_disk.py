@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tools.torture.cases import Case, Skipped
+from tools.torture.cases import Case, NotHeld, Skipped
 from tools.torture.kept_promises import in_service, require, same_weights, spoke
 from tools.torture.place import (
     COMPONENTS,
@@ -20,12 +20,14 @@ from tools.torture.place import (
     at_work,
     newest_record,
     until_at_work,
+    wait_until,
 )
 
 SIZES = (0.1, 0.5, 0.9)  # of what the root of a whole run takes, beside the reserve
 QUICK = (0.5,)
 UNCHECKED = {"check_resources": "false"}  # else a run refuses to start on so small a disk
 RESERVE, ROOM = 4 << 20, 512 << 20  # bytes
+BUSY = 10  # seconds for which a disk may be in use after the end of the processes that used it
 
 
 def cases(quick: bool) -> Iterator[Case]:
@@ -136,6 +138,7 @@ def mounted(folder: Path, size: int) -> Iterator[None]:
 
     Raises:
         Skipped: this machine does not permit it.
+        NotHeld: a process that should have ended still uses the disk, which is gone from its path.
     """
     folder.mkdir(exist_ok=True)
     if os.geteuid():
@@ -144,7 +147,16 @@ def mounted(folder: Path, size: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(folder)], check=False)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    words = ["umount", str(folder)]
+    if wait_until(lambda: not subprocess.run(words, capture_output=True, check=False).returncode, BUSY):
+        return
+    # Else all later cases of this place would work on this disk.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    raise NotHeld("a process was left that used the disk")
 
 
 def disk_of(folder: Path, size: int) -> None:
