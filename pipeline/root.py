@@ -145,21 +145,26 @@ def _foreign(folder: Path) -> str:
     advice = "give a --root that is empty, does not exist, or holds earlier runs"
     if folder == Path("/"):
         return f"{folder}: all of the machine: {advice}"
-    try:
-        names = sorted(os.listdir(folder))
-    except OSError:  # it does not exist; where it cannot be read, whoever works on it tells
-        return ""
-    folds = (folder / "folds").glob("*")  # each of them is a root
+    folds = [folder / "folds" / name for name in _names(folder / "folds")]  # each of them is a root
     if any(os.path.exists(place / mark) for place in (folder, *folds) for mark in _MARKS):
         return ""
     if str(folder) == os.path.realpath(os.path.expanduser("~")):
         return f"{folder}: your home folder: {advice}"
     # Hidden files and the folder that ext4 makes are in nobody's way.
-    foreign = [name for name in names if not name.startswith(".") and name not in _OWN | {"lost+found"}]
+    known = _OWN | {"lost+found"}
+    foreign = [name for name in _names(folder) if not name.startswith(".") and name not in known]
     if not foreign:
         return ""
     more = ", ..." if len(foreign) > _SHOWN else ""
     return f"{folder}: it holds files that are not of a root ({', '.join(foreign[:_SHOWN])}{more}): {advice}"
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder; nothing where there is none. One that cannot be read is told by its users."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def link(root: Root, run_id: str, model_run: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.report import pictures
 from pipeline.report.artifacts import Missing, RunArtifacts
@@ -83,7 +83,7 @@ def _words(row: ExamplePicture, first: int) -> str:
     shares = row.get("errors")
     if shares is None:
         return ""
-    told = ["missed", "too_much"] if first else []
+    told: list[Literal["missed", "too_much", "other"]] = ["missed", "too_much"] if first else []
     told += ["other"] if shares["other"] or not first else []
     return ", ".join(f"{_LABELS[name]} {percent(shares[name])}" for name in told)
 
@@ -133,7 +133,12 @@ def _drawn(
             pictures.letters(predicted, len(classes), first),
         ),
         Panel(
-            "Errors", f"Errors in {name}: {words}".rstrip(": "), width, height, dimmed, pictures.errors(kinds)
+            "Errors",
+            f"Errors in {name}: {words}" if words else f"Errors in {name}",
+            width,
+            height,
+            dimmed,
+            pictures.errors(kinds),
         ),
         Panel(
             "Probability",

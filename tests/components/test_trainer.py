@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tfx.components.trainer import executor as trainer_executor
+from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.types.standard_artifacts import Examples, Model, ModelRun
 from tfx.utils import json_utils
 
-from components.trainer import Executor, best_step, checkpoint_name, learned_from
+from components.trainer import Executor, best_step, checkpoint_name, learned_from, run_fn
+from tests.unet.training.tiny import SETTINGS, SIZES
+from unet.errors import ImagesLost
 from unet.training import build
 from unet.training.settings import TrainSettings
 from unet.training.tiles import Tiles
@@ -132,3 +135,13 @@ def test_it_is_told_how_many_images_it_must_find(tmp_path: Path, monkeypatch: py
     Executor().Do({"examples": [tiles]}, written, {"custom_config": json_utils.dumps({"train": "{}"})})
     [given] = seen
     assert json_utils.loads(given["custom_config"])["images"] == {"train": 120, "eval": 24}
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_a_training_without_all_images_is_not_begun(patterns: list[str], split: str):
+    config = {
+        "train": SETTINGS.model_dump_json(),
+        "images": {"train": len(SIZES), "eval": len(SIZES), split: len(SIZES) + 1},
+    }
+    with pytest.raises(ImagesLost, match=f"tiles of {len(SIZES)} images, {len(SIZES) + 1} were read"):
+        run_fn(FnArgs(train_files=patterns, eval_files=patterns, custom_config=config))

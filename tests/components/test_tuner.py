@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner import executor as tuner_executor
 from tfx.types.standard_artifacts import Examples, HyperParameters, TunerResults
 from tfx.utils import json_utils
 
-from components.tuner import Executor, pushed_choice
+from components.tuner import Executor, pushed_choice, tuner_fn
+from tests.unet.training.tiny import SETTINGS, SIZES
+from unet.errors import ImagesLost
 from unet.registry.records import TRAINING_RECORD
 from unet.training.search_settings import TuneSettings
 from unet.training.settings import TrainSettings
@@ -74,3 +77,16 @@ def test_it_is_told_how_many_images_it_must_find(tmp_path: Path, monkeypatch: py
             {"custom_config": text},
         )
     assert seen == [{"train": 120, "eval": 24}]
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_a_search_without_all_images_is_not_begun(patterns: list[str], tmp_path: Path, split: str):
+    config = {
+        "search": TuneSettings(tune="always").model_dump_json(),
+        "train": SETTINGS.model_dump_json(),
+        "images": {"train": len(SIZES), "eval": len(SIZES), split: len(SIZES) + 1},
+        "checkpoints": str(tmp_path / "checkpoints"),
+    }
+    with pytest.raises(ImagesLost, match=f"tiles of {len(SIZES)} images, {len(SIZES) + 1} were read"):
+        tuner_fn(FnArgs(train_files=patterns, eval_files=patterns, custom_config=config))
+    assert not any(tmp_path.iterdir())

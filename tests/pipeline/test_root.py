@@ -1,5 +1,7 @@
 """TensorBoard finds each training under the id of its run."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,24 @@ def test_neither_the_machine_nor_a_home_folder_is_a_root(tmp_path: Path, monkeyp
     monkeypatch.setenv("HOME", str(tmp_path))
     assert "your home folder" in refusal(str(tmp_path))
     assert refusal("/") == refusal("/../") != ""
+
+
+@pytest.mark.parametrize("name", ["", "folds"])
+def test_what_cannot_be_listed_changes_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    home, root = tmp_path / "home", tmp_path / "root"
+    (home / "folds").mkdir(parents=True)
+    (root / "artifacts" / "ImageMaskExampleGen").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    listdir = os.listdir
+
+    def broken(folder: Path) -> list[str]:
+        if folder in (home / name, root / name):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", broken)
+    assert "your home folder" in refusal(str(home))
+    assert refusal(str(root)) == ""
 
 
 def test_a_link_for_each_training_that_survives_a_move(tmp_path: Path):

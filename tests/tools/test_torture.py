@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import importlib.metadata
+import os
 import random
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ from tools.torture import __main__ as torture
 from tools.torture import changed_data, configurations, crowd, damage, edits, full_disk, kills, limits, nights
 from tools.torture.cases import NotHeld, Row, generator, instants, table
 from tools.torture.kept_promises import finished, in_service, require, spoke
-from tools.torture.place import CHECKOUT, Done, Place, TooLate
+from tools.torture.place import CHECKOUT, Done, Place, Started, TooLate, until_at_work
 
 
 def test_instants_are_those_of_the_seed_and_spread_over_the_component():
@@ -215,3 +216,37 @@ def test_a_case_whose_instant_is_missed_is_tried_again(
 
     assert torture.attempt(torture.Case("kills", "a", "b", late), place, 1, 0) == expected
     assert len(tried) == 3
+
+
+def test_a_component_that_is_not_met_at_work_is_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tools.torture.place.PATIENCE", 0.1)
+    run = Started(["run"], tmp_path / "log", tmp_path, through=("sh", "-c", "exec sleep 60"))
+    try:
+        with pytest.raises(TooLate, match=r"Trainer was not met at work in 0\.1 s"):
+            until_at_work(run, tmp_path, set(), "Trainer")
+    finally:
+        run.kill()
+
+
+@pytest.mark.parametrize(
+    ("free", "calls"), [("[ $(wc -l < {log}) = 3 ]", 3), ('[ "$1" = --lazy ]', None)], ids=["soon", "never"]
+)
+def test_a_disk_that_is_in_use_leaves_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: str, calls: int | None
+):
+    commands, disk, log = tmp_path / "commands", tmp_path / "disk", tmp_path / "log"
+    commands.mkdir()
+    umount = f'echo "$@" >> {log}; {free.format(log=log)}'
+    for name, script in {"mount": "true", "umount": umount}.items():
+        (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+        (commands / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(full_disk, "BUSY", 10 if calls else 0.2)
+    left = contextlib.nullcontext() if calls else pytest.raises(NotHeld, match="a process was left")
+    with left, full_disk.mounted(disk, 1):
+        assert disk.is_dir()
+    called = log.read_text().splitlines()
+    assert called[0] == str(disk)
+    assert called[-1] == (str(disk) if calls else f"--lazy {disk}")
+    assert calls in (len(called), None)

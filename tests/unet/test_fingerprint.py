@@ -1,6 +1,7 @@
 """Edited code is another cache key; code that a component does not use is not."""
 
 import importlib.metadata
+import platform
 
 import pytest
 
@@ -55,6 +56,12 @@ def test_versions_of_the_libraries_that_compute_count(checkout, monkeypatch, lib
         importlib.metadata, "version", lambda name: "other" if name == library else version(name)
     )
     assert fingerprint.fingerprint(modules) != before
+
+
+def test_the_version_of_python_counts(checkout, monkeypatch):
+    before = fingerprint.fingerprint({"unet.tiling"})
+    monkeypatch.setattr(platform, "python_version", lambda: "3.9.0")
+    assert fingerprint.fingerprint({"unet.tiling"}) != before
 
 
 def test_parts_name_what_changed(checkout):

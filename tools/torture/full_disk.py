@@ -7,17 +7,27 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tools.torture.cases import Case, Skipped
+from tools.torture.cases import Case, NotHeld, Skipped
 from tools.torture.kept_promises import in_service, require, same_weights, spoke
-from tools.torture.place import COMPONENTS, Place, TooLate, newest_record, until_at_work
+from tools.torture.place import (
+    COMPONENTS,
+    Place,
+    Started,
+    TooLate,
+    at_work,
+    newest_record,
+    until_at_work,
+    wait_until,
+)
 
 SIZES = (0.1, 0.5, 0.9)  # of what the root of a whole run takes, beside the reserve
 QUICK = (0.5,)
 UNCHECKED = {"check_resources": "false"}  # else a run refuses to start on so small a disk
 RESERVE, ROOM = 4 << 20, 512 << 20  # bytes
+BUSY = 10  # seconds for which a disk may be in use after the end of the processes that used it
 
 
 def cases(quick: bool) -> Iterator[Case]:
@@ -47,29 +57,67 @@ def cases(quick: bool) -> Iterator[Case]:
         )
 
 
+def _full(place: Place, share: float) -> str:
+    taken = sum(path.stat().st_size for path in place.root.rglob("*") if path.is_file())
+    disk = place.folder / "disk"
+    with mounted(disk, RESERVE + int(share * taken)):
+        root = disk / "root"
+        root.mkdir()
+        shutil.copy(place.root / "splits.json", root)
+        return _ends_and_completes(place, ("run",), root, disk, place.root, lambda run, before: None)
+
+
 def _full_in(place: Place, component: str, draw: random.Random) -> str:
-    runs, model = {path.name for path in place.root.glob("runs/*")}, in_service(place.root)
     aside = place.folder / "aside"
     shutil.rmtree(aside, ignore_errors=True)
     place.root.rename(aside)
     with mounted(place.root, ROOM):
         shutil.copytree(aside, place.root, symlinks=True, dirs_exist_ok=True)
-        words, before = ("run", "--from", component), {place.root / "runs" / name for name in runs}
-        run = place.start(*words, settings=UNCHECKED)
-        try:
+
+        def fill(run: Started, before: set[Path]) -> None:
             until_at_work(run, place.root, before, component)
             _fill(place.root, draw.randrange(64 << 10))
-            done = run.wait()
-        finally:
-            run.kill()
-        spoke(done, 0, 1, 2)
-        record = newest_record(place.root)
-        require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
-        disk_of(place.root, ROOM)
-        spoke(place.command(*words, settings=UNCHECKED), 0)
-        in_service(place.root, also={model})
-        same_weights(place.root, aside)
-    return f"ended with {done.code}, recorded as {record['status']}; then completed, weights equal"
+
+        return _ends_and_completes(place, ("run", "--from", component), place.root, place.root, aside, fill)
+
+
+def _ends_and_completes(
+    place: Place,
+    words: Sequence[str],
+    root: Path,
+    disk: Path,
+    original: Path,
+    fill: Callable[[Started, set[Path]], None],
+) -> str:
+    """Requires that a run ends in words as its disk becomes full, and completes once there is room.
+
+    Args:
+        place: the place.
+        words: the command and its arguments.
+        root: the root on the disk.
+        disk: where the disk is mounted.
+        original: a root with the weights that it must come to.
+        fill: makes the disk full; gets the run, and the folders of runs that were there before.
+    """
+    before = set(root.glob("runs/*"))
+    run = place.start(*words, root=root, settings=UNCHECKED)
+    try:
+        fill(run, before)
+        done = run.wait()
+    finally:
+        run.kill()
+    if done.code == 0:
+        raise TooLate("the disk never became full")
+    spoke(done, 1, 2)
+    record = newest_record(root)
+    require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
+    component = at_work(root, before)
+    where = f"in {component}" if component else "after the last component"
+    disk_of(disk, ROOM)
+    spoke(place.command(*words, root=root, settings=UNCHECKED), 0)
+    in_service(root, also={in_service(original)})
+    same_weights(root, original)
+    return f"ended with {done.code} {where}, recorded as {record['status']}; then completed, weights equal"
 
 
 def _fill(disk: Path, left: int) -> None:
@@ -78,26 +126,6 @@ def _fill(disk: Path, left: int) -> None:
         with contextlib.suppress(Skipped):  # the run wrote more in between
             return disk_of(disk, shutil.disk_usage(disk).used + left)
     raise TooLate("the run wrote without a pause")
-
-
-def _full(place: Place, share: float) -> str:
-    taken = sum(path.stat().st_size for path in place.root.rglob("*") if path.is_file())
-    disk = place.folder / "disk"
-    with mounted(disk, RESERVE + int(share * taken)):
-        root = disk / "root"
-        root.mkdir()
-        shutil.copy(place.root / "splits.json", root)
-        done = place.command("run", root=root, settings=UNCHECKED)
-        spoke(done, 1, 2)
-        record = newest_record(root)
-        require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
-        worked = [name for name in record["nodes"] if name not in record["components"]]
-        disk_of(disk, ROOM)
-        spoke(place.command("run", root=root, settings=UNCHECKED), 0)
-        in_service(root)
-        same_weights(root, place.root)
-    where = worked[0] if worked else "the first component"
-    return f"ended with {done.code} in {where}, recorded as {record['status']}; then completed, weights equal"
 
 
 @contextlib.contextmanager
@@ -110,6 +138,7 @@ def mounted(folder: Path, size: int) -> Iterator[None]:
 
     Raises:
         Skipped: this machine does not permit it.
+        NotHeld: a process that should have ended still uses the disk, which is gone from its path.
     """
     folder.mkdir(exist_ok=True)
     if os.geteuid():
@@ -118,7 +147,16 @@ def mounted(folder: Path, size: int) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", str(folder)], check=False)
+        _unmount(folder)
+
+
+def _unmount(folder: Path) -> None:
+    words = ["umount", str(folder)]
+    if wait_until(lambda: not subprocess.run(words, capture_output=True, check=False).returncode, BUSY):
+        return
+    # Else all later cases of this place would work on this disk.
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    raise NotHeld("a process was left that used the disk")
 
 
 def disk_of(folder: Path, size: int) -> None:

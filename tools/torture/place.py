@@ -19,6 +19,7 @@ from data.synthetic import write_cells
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 600  # bound of one command
+PATIENCE = 300  # seconds for which a component is waited for
 IMAGES = 10
 SETTINGS = {
     "base_filters": 4,
@@ -234,10 +235,16 @@ def at_work(root: Path, before: set[Path]) -> str | None:
 
 
 def until_at_work(run: Started, root: Path, before: set[Path], component: str) -> None:
-    """Waits until a run that was not there before is in a component; raises `TooLate` if it ends first."""
-    wait_until(lambda: not run.alive or at_work(root, before) == component, 300)
+    """Waits until a run that was not there before is in a component.
+
+    Raises:
+        TooLate: it ends first, or takes longer than `PATIENCE`.
+    """
+    there = wait_until(lambda: not run.alive or at_work(root, before) == component, PATIENCE)
     if not run.alive:
         raise TooLate(f"the run ended before {component} worked: {run.wait().last}")
+    if not there:
+        raise TooLate(f"{component} was not met at work in {PATIENCE} s")
 
 
 def wait_until(true: Any, seconds: float) -> bool:

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pydantic
 from typing_extensions import NotRequired, TypedDict  # below Python 3.12 pydantic takes no other
@@ -23,6 +23,7 @@ EVALUATION, TABLE = "evaluation.json", "images.csv"  # of the command evaluate
 INDEX = "index.json"  # in the folder of pictures
 BLACK, WHITE = 0.5, 99.7  # percentiles of an image's values that its picture shows as black and white
 
+_Content = TypeVar("_Content")
 Number = float | None  # None if the value could not be measured
 
 
@@ -143,6 +144,15 @@ class ImageRow(TypedDict):
     baseline: ImageBaseline | None
 
 
+class ErrorShares(TypedDict):
+    """Shares of the pixels of each kind, see `unet.evaluation.errors.shares`."""
+
+    right: float
+    missed: float
+    too_much: float
+    other: float
+
+
 class ExamplePicture(TypedDict):
     """Files of one test image in the folder of pictures, see `unet.evaluation.pictures`.
 
@@ -158,7 +168,10 @@ class ExamplePicture(TypedDict):
     predicted: str
     probability: str
     stretched: NotRequired[bool]
-    errors: NotRequired[dict[str, float]]
+    errors: NotRequired[ErrorShares]
+
+
+_EXAMPLES = pydantic.TypeAdapter(list[ExamplePicture])
 
 
 def read_verdict(folder: str | Path) -> Verdict | None:
@@ -171,12 +184,7 @@ def read_verdict(folder: str | Path) -> Verdict | None:
     content = _read(path, dict)
     if content is None:
         return None
-    try:
-        return _VERDICT.validate_python(content)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise _damaged(path, f"{where}: {first['msg']}") from error
+    return _valid(_VERDICT, path, content)
 
 
 def read_images(folder: str | Path) -> list[ImageRow]:
@@ -195,8 +203,9 @@ def read_pictures(folder: str | Path) -> list[ExamplePicture]:
         EvaluationDamaged: the index of the pictures exists and cannot be used.
     """
     where = Path(folder, PICTURES)
-    keys = ("image", "ground_truth", "predicted", "probability")
-    return [row for row in _rows(where / INDEX) if all((where / row[key]).is_file() for key in keys)]
+    rows = _valid(_EXAMPLES, where / INDEX, _rows(where / INDEX))
+    files = [(row["image"], row["ground_truth"], row["predicted"], row["probability"]) for row in rows]
+    return [row for row, names in zip(rows, files, strict=True) if all((where / n).is_file() for n in names)]
 
 
 def metrics_of(verdict: Verdict | None) -> dict[str, float]:
@@ -249,6 +258,15 @@ def _rows(path: Path) -> list[Any]:
     if not all(isinstance(row, dict) for row in content):
         raise _damaged(path, "not a list of objects")
     return content
+
+
+def _valid(form: pydantic.TypeAdapter[_Content], path: Path, content: Any) -> _Content:
+    try:
+        return form.validate_python(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _damaged(path, f"{where}: {first['msg']}") from error
 
 
 def _read(path: Path, kind: type) -> Any:

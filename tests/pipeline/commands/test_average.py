@@ -1,6 +1,7 @@
 """`average` on real tiny models: what it writes, and what it refuses."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
+from pipeline.commands import average as command
+from unet.export import average as mean
 from unet.registry.versions import newest_version, versions
 
 pytestmark = pytest.mark.usefixtures("loaded_once")
@@ -74,6 +77,26 @@ def test_bad_arguments_are_said_at_once(
 def test_a_model_is_no_folder_of_versions(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert average(root, "--model", 1, "--model", 2, "--out", root / "serving" / "unet" / "1") == 2
     assert "a model itself" in capsys.readouterr().err
+
+
+def test_one_that_is_ended_while_it_is_made_leaves_nothing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def ended(models: object, folder: Path, test_time_augmentation: bool) -> None:
+        folder.mkdir()
+        (folder / "saved_model.pb").touch()
+        made.append(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mean, "average", ended)
+    with pytest.raises(KeyboardInterrupt):
+        command.average(["1", "2"], tmp_path / "mean", root, False)
+    [folder] = made
+    assert folder.is_relative_to(tempfile.gettempdir())  # a kill leaves it there
+    assert not folder.exists()
+    assert not any((tmp_path / "mean").iterdir())
 
 
 @pytest.mark.parametrize("way", ["straight", "link"])

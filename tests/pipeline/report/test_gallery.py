@@ -84,3 +84,30 @@ def test_what_counts_is_told(
     assert ("foreground IoU" in text) == ("background" not in settings)
     found = build(RunArtifacts(made.root, made.run))
     assert [name for name, _, _ in found["ignored"]] == ignored
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_name_of_an_image_ends_as_it_does(make: Callable[..., Made], told: bool):
+    made = make()
+    index = made.folder("Evaluator", "evaluation") / "pictures" / "index.json"
+    [row, *_] = json.loads(index.read_text())
+    row |= {"name": "slice: ", "errors": {"right": 0.5, "missed": 0.5, "too_much": 0, "other": 0}}
+    index.write_text(json.dumps([row if told else {k: v for k, v in row.items() if k != "errors"}]))
+    [shown] = build(RunArtifacts(made.root, made.run))["groups"][0]["images"]
+    [errors] = [panel for panel in shown["panels"] if panel.label == "Errors"]
+    assert errors.alt == "Errors in slice: " + told * ": missed 50.0 %, too much 0.0 %"
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"errors": {"right": 1.0, "missed": 0.0, "too_much": 0.0}}, "1.errors.other"),
+        ({"image": 3}, "1.image"),
+    ],
+)
+def test_an_index_that_was_edited_is_told(make: Callable[..., Made], change: dict[str, object], where: str):
+    made = make()
+    index = made.folder("Evaluator", "evaluation") / "pictures" / "index.json"
+    first, second, *others = json.loads(index.read_text())
+    index.write_text(json.dumps([first, {**second, **change}, *others]))
+    assert f"index.json: damaged, or of another version ({where}: " in page(made).text["images"]

@@ -88,7 +88,9 @@ def test_images_are_in_the_order_of_their_names(tmp_path):
 
 def test_pictures_whose_files_are_gone_are_left_out(tmp_path):
     keys = ("image", "ground_truth", "predicted", "probability")
-    rows = [{"role": "worst", "name": n, **{key: f"{n}-{key}.png" for key in keys}} for n in "ab"]
+    rows = [
+        {"role": "worst", "name": n, "score": None, **{key: f"{n}-{key}.png" for key in keys}} for n in "ab"
+    ]
     write_picture_index(tmp_path, rows)
     for key in keys:
         (tmp_path / "pictures" / f"b-{key}.png").touch()
