@@ -28,7 +28,7 @@ _OF_THE_MACHINE = {
 }
 _NAMED = re.compile(r"\[Errno \d+\] [^:]*: '(/[^']*)'")  # as Python shows an OSError
 _SHARED_MEMORY, _FULL_BELOW = Path("/dev/shm"), 1 << 20  # bytes
-_SQLITE_FULL = "database or disk is full"
+_SQLITE_FULL, _SQLITE_UNOPENED = "database or disk is full", "unable to open database file"
 _OUT_OF_MEMORY = ("MemoryError", "ResourceExhaustedError", "OutOfMemoryError")
 
 
@@ -59,6 +59,11 @@ def explain(error: BaseException, component: str, root: Path) -> tuple[str, str]
             return "failed", f"{where}{advice.format(place=_place(error, root, number))}"
     if _SQLITE_FULL in message:
         return "failed", f"{where}{_FULL.format(place=root)}"
+    if _SQLITE_UNOPENED in message:  # SQLite does not say why
+        return "failed", (
+            f"{where}{root / 'metadata.sqlite'} could not be opened: too many files are open, or it may not "
+            "be read: raise the limit (ulimit -n), or mend its permissions, then run the same command again"
+        )
     if isinstance(error, OSError) and error.filename:
         return "failed", f"{where}{error.filename}: {error.strerror}"
     if name in _OUT_OF_MEMORY:

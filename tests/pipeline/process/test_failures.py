@@ -47,6 +47,7 @@ BEAM = """Traceback (most recent call last):
         (RuntimeError("ResourceExhaustedError: /a; Too many open files"), "failed", "limit (ulimit -n)"),
         (RuntimeError("OSError: [Errno 28] No space left on device: '/a/x'"), "failed", "room in /a, then"),
         (RuntimeError("OperationalError: database or disk is full"), "failed", "the disk is full: make room"),
+        (RuntimeError("unable to open database file "), "failed", "too many files are open, or it"),
         (PermissionError(errno.EACCES, "Denied", "/a"), "failed", "Trainer: /a: Denied"),
         (ValueError("first line\nsecond"), "failed", "Trainer: ValueError: first line"),
         (ValueError(), "failed", "Trainer: ValueError"),
