@@ -33,7 +33,7 @@ airflow: setup-airflow  ## train every night under Airflow, on this machine; mak
 setup-mlflow: setup
 	@sh tools/environment.sh .venv-mlflow tests/pipeline/publishing/requirements.lock "300 MB"
 
-# As many processes as there are cores and memory for; the tests of a file share one, and what is expensive to make.
+# One process more than there are cores, if memory is there; the tests of a file share one, and what is expensive to make.
 PYTEST := -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=15
 
 test: setup     ## every test that needs this environment alone

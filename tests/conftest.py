@@ -19,7 +19,7 @@ hypothesis.settings.register_profile("ci", derandomize=True, max_examples=50, de
 hypothesis.settings.register_profile("thorough", max_examples=2000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-_GIGABYTES_OF_A_WORKER = 3  # TensorFlow, TFX, and a run of tiny images
+_GIGABYTES_OF_A_WORKER = 4  # TensorFlow, TFX, and runs of tiny images: the largest peak of one
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -47,10 +47,10 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """As many workers as there are cores to use, and memory for."""
+    """One worker more than cores, as tests wait for processes and disks, if there is memory for them."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return max(1, min(len(os.sched_getaffinity(0)), kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
+    return max(1, min(len(os.sched_getaffinity(0)) + 1, kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
 
 
 # Files that take minutes. They begin first, so that none begins when the others are done.

@@ -177,7 +177,7 @@ def test_images_of_too_many_pixels_are_refused_by_their_header(signatures: dict[
     for data in (header_alone, jpeg):
         with pytest.raises(tf.errors.InvalidArgumentError, match=r"37600 pixels at most.*\[(201 1|1 201)\]"):
             serve(tf.constant([data]))
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"940000 pixels at most.*\[1 5001\]"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"940000 pixels at most.*\[(5001 1|1 5001)\]"):
         signatures["serving_default"](image_bytes=tf.constant([png(noise(1, 5001, 1))[:60]]))
 
 
