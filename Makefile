@@ -50,8 +50,8 @@ torture: setup-serving  ## kills, damages, crowds and fills disks for an hour, a
 setup-peers: setup
 	@sh tools/environment.sh .venv-peers benchmarks/peers/requirements.lock "3 GB"
 
-bench: setup-peers  ## held-out scores after equal minutes, beside peers: hours; make bench ARGS="--minutes 2 --folds 0"
-	@$(PY) benchmarks/quality.py $(ARGS)
+bench: setup-peers setup-serving  ## speed beside peers; make bench ARGS="--help" tells more, such as scores after equal minutes
+	@$(PY) -m benchmarks $(ARGS)
 
 coverage: setup ## which lines and branches the tests run: a summary, and pages in build/coverage
 	@$(PY) -m coverage erase

@@ -32,6 +32,8 @@ Image.MAX_IMAGE_PIXELS = None  # the benchmark creates the images itself
 NODES = ("ImageMaskExampleGen", "StatisticsGen", "Transform")
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks import results  # noqa: E402
+
 
 def write_images(folder: Path, count: int, side: int) -> None:
     """Writes `count` images and masks of side x side pixels, no two alike, on all cores."""
@@ -131,6 +133,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[100, 1000], help="numbers of images")
     parser.add_argument("--size", type=int, default=512, help="side of an image in pixels")
     parser.add_argument("--set", action="append", default=[], help="a setting of the pipeline, KEY=VALUE")
+    results.add_argument(parser)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.folder:
@@ -162,6 +165,10 @@ def main() -> None:
                         f"{count:>7}  {step:<22} {seconds:>8.1f} {each:>9.2f} {pillow / seconds:>9.2f}"
                         f" {peak:>8.2f}"
                     )
+                    results.keep(
+                        options.json, "data", {"images": count, "size": options.size, "step": step},
+                        {"seconds": seconds, "of pillow": pillow / seconds},
+                    )  # fmt: skip
             print(f"{count:>7}  tiles take {ratio:.2f} times the bytes of the padded images", flush=True)
 
 

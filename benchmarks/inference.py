@@ -34,24 +34,27 @@ import numpy as np
 CHECKOUT = Path(__file__).resolve().parent.parent
 PEERS = CHECKOUT / ".venv-peers/bin/python"
 WINDOW, STRIDE, HALO = 572, 388, 92
+sys.path.insert(0, str(CHECKOUT))
+
+from benchmarks import results, work  # noqa: E402
+from unet.tiling import Geometry  # noqa: E402
 
 
-def keras_network(filters: int) -> Any:
-    """Creates the paper's network for one channel and any size, with logits as outputs."""
-    sys.path.insert(0, str(CHECKOUT))
+def keras_network(filters: int, side: int | None = None) -> Any:
+    """Creates the paper's network for one channel and a size, or any, with logits as outputs."""
     import keras
 
     from unet.network import create_unet
 
     keras.utils.set_random_seed(0)
-    return create_unet((None, None, 1), base_filters=filters, decoder="paper", activation=None)
+    return create_unet((side, side, 1), base_filters=filters, decoder="paper", activation=None)
 
 
 def aligned(image: np.ndarray, filters: int, memory: float) -> Callable[[], object]:
     """Returns a function that runs the exported model's own graph."""
     network = keras_network(filters)
     from unet.export.graph import Segmenter
-    from unet.tiling import Geometry, tile_area
+    from unet.tiling import tile_area
 
     area = tile_area(1e9 * memory, filters, Geometry())
     segmenter = Segmenter(network, Geometry(), 1, 128.0, 60.0, (0, 255), max_area=area)
@@ -107,11 +110,19 @@ def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
         run()
         times.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": times, "bytes": peak}))
+    # Of the network at a size that it takes, without what the tiles share: what any way has to do at least.
+    side = Geometry().nearest_valid_size(size + 2 * HALO)[1]
+    fewest = work.operations(keras_network(filters, side)) * (size / (side - 2 * HALO)) ** 2
+    share = fewest / min(times) / work.multiplied("float32")
+    print(json.dumps({"seconds": times, "bytes": peak, "of the matrix multiplications": share}))
 
 
-def main() -> None:
-    """Prints a table: megapixels a second, peak memory, and the speed-up of the exported model."""
+def main() -> int:
+    """Prints a table: megapixels a second, peak memory, and the speed-up of the exported model.
+
+    Returns:
+        1 if a way of this project failed; a peer may have too little memory for an image.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size", type=int, default=2048, help="side of the image (default: 2048)")
     parser.add_argument("--filters", type=int, nargs="+", default=[8, 16], help="of the first level")
@@ -121,13 +132,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="passes, of which the fastest counts")
     parser.add_argument("--memory", type=float, default=1.5, help="the setting serving_memory (default: 1.5)")
     parser.add_argument("--one", metavar="WAY", help=argparse.SUPPRESS)
+    results.add_argument(parser)
     options = parser.parse_args()
     if options.one:
         one(options.one, options.size, options.filters[0], options.repeats, options.memory)
-        return
-    print(f"{options.size} x {options.size} pixels\nfilters  way       megapixels/s  peak GB  aligned is")
+        return 0
+    print(
+        f"{options.size} x {options.size} pixels\n"
+        "filters  way       megapixels/s  peak GB  aligned is  of matmul"
+    )
+    failed = 0
     for filters in options.filters:
-        first = None
+        first: float | None = None
         for way in options.only:
             if way in peers:
                 command = [PEERS, CHECKOUT / "benchmarks/peers/speed.py", way]
@@ -135,14 +151,20 @@ def main() -> None:
                 command = [sys.executable, __file__, "--memory", options.memory, "--one", way]
             command += ["--size", options.size, "--filters", filters, "--repeats", options.repeats]
             done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-            if done.returncode:
-                sys.exit(done.stderr)
+            if done.returncode:  # a whole image of PyTorch can take more memory than there is
+                why = (done.stderr.splitlines() or ["killed"])[-1]
+                print(f"{filters:7}  {way:9} failed: {why}", flush=True)
+                failed += way not in peers
+                continue
             found = json.loads(done.stdout.splitlines()[-1])
+            results.keep(options.json, "image", {"size": options.size, "filters": filters, "way": way}, found)
             rate = options.size**2 / min(found["seconds"]) / 1e6
-            first = first or rate
-            peak, times = found["bytes"] / 1e9, f"{first / rate:10.2f} x"
-            print(f"{filters:7}  {way:9} {rate:12.2f} {peak:8.2f} {times}", flush=True)
+            first = rate if way == "aligned" else first
+            peak, times = found["bytes"] / 1e9, f"{first / rate:10.2f} x" if first else " " * 12
+            share = found.get("of the matrix multiplications", float("nan"))
+            print(f"{filters:7}  {way:9} {rate:12.2f} {peak:8.2f} {times} {share:9.2f}", flush=True)
+    return int(failed > 0)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -23,6 +23,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks import results  # noqa: E402
 from data.synthetic import write_cells  # noqa: E402
 from pipeline import stages  # noqa: E402
 
@@ -66,7 +67,9 @@ def main() -> None:
     """Prints medians over the repeats."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
+    results.add_argument(parser)
+    options = parser.parse_args()
+    repeats = options.repeats
     found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         write_cells(Path(folder, "data"), 8, (96, 96), seed=1)
@@ -82,6 +85,7 @@ def main() -> None:
     for name, rows in found.items():
         wall, used = (statistics.median(column) for column in zip(*rows, strict=True))
         print(f"{name:28}{wall:6.1f}{used:14.1f}", flush=True)
+        results.keep(options.json, "parts", {"night": name}, {"seconds": wall, "processor seconds": used})
 
 
 if __name__ == "__main__":

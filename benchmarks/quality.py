@@ -27,9 +27,6 @@ import argparse
 import csv
 import itertools
 import json
-import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -46,6 +43,7 @@ from PIL import Image
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks.results import processor  # noqa: E402
 from unet.masks.labels import IGNORE  # noqa: E402
 from unet.metrics import confusion, segments  # noqa: E402
 
@@ -186,12 +184,6 @@ def scores(name: str, folder: Path, out: Path) -> list[dict[str, float]]:
             values["v_rand"], values["v_info"] = segments.best(np.mean(each, 0))
         found.append({score: float(values[score]) for score in SCORES[name]})
     return found
-
-
-def processor() -> str:
-    """Returns the processor's name as Linux tells it, and the number of cores."""
-    names = re.findall(r"^model name\s*: (.+)", Path("/proc/cpuinfo").read_text(), re.M)
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def table(results: list[dict[str, Any]]) -> None:

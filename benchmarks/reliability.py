@@ -30,6 +30,8 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks import results  # noqa: E402
+
 FUNCTIONS = {  # what is timed -> module and function
     "manifests written": ("pipeline.history.manifest", "write_manifest"),
     "manifests compared": ("pipeline.history.manifest", "damage"),
@@ -101,13 +103,15 @@ def measure(folder: Path, words: list[str]) -> dict[str, Any]:
     return found
 
 
-def print_share(title: str, found: dict[str, Any]) -> None:
-    """Prints a table of what was timed in a run."""
+def print_share(title: str, found: dict[str, Any], file: Path | None) -> None:
+    """Prints a table of what was timed in a run, and keeps it in a file if there is one."""
     print(f"{title}: {found['seconds']:.1f} s")
     print(f"  {'':<20} {'calls':>7} {'seconds':>9} {'share':>7}")
     for what, calls in found["told"].items():
         print(f"  {what:<20} {len(calls):>7} {sum(calls):>9.3f} {sum(calls) / found['seconds']:>7.2%}")
     total = sum(map(sum, found["told"].values()))
+    share = {what: sum(calls) / found["seconds"] for what, calls in found["told"].items()}
+    results.keep(file, "reliability", {"run": title}, {"seconds": found["seconds"], **share})
     print(f"  {'all of it':<20} {'':>7} {total:>9.3f} {total / found['seconds']:>7.2%}", flush=True)
 
 
@@ -150,6 +154,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], help="a setting of the pipeline, KEY=VALUE")
     parser.add_argument("--files", type=int, default=200, help="files of the synthetic output")
     parser.add_argument("--megabytes", type=int, default=200, help="size of the synthetic output")
+    results.add_argument(parser)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,9 +170,9 @@ def main() -> int:
             words += ["--data", str(folder / "data")]
         for setting in (*(TINY if options.tiny else ()), *options.set):
             words += ["--set", setting]
-        print_share("a run", measure(folder, words))
+        print_share("a run", measure(folder, words), options.json)
         # With an id, as a run to which nothing is new asks no component.
-        print_share("the same run again", measure(folder, [*words, "--run-id", "again"]))
+        print_share("the same run again", measure(folder, [*words, "--run-id", "again"]), options.json)
         print_manifest(folder, options.files, options.megabytes * 10**6)
     return 0
 

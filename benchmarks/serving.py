@@ -32,6 +32,10 @@ from pathlib import Path
 from PIL import Image
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+
+from benchmarks import results  # noqa: E402
+
 PYTHON = CHECKOUT / ".venv-serving/bin/python"
 IMAGE = CHECKOUT / "data/nuclei/images/00071198d059.png"
 JSON = {"Content-Type": "application/json"}
@@ -122,8 +126,8 @@ def request(*images: bytes) -> bytes:
 # ---- Overhead ----
 
 
-def overhead(models: Path, rounds: int) -> int:
-    """Prints the median times of both and their ratio."""
+def overhead(models: Path, rounds: int, file: Path | None) -> int:
+    """Prints the median times of both and their ratio, and keeps the times in a file if there is one."""
     with serving(models) as (server, folder):
         image = folder.parent / "image.png"
         image.write_bytes(png(512))
@@ -151,6 +155,7 @@ def overhead(models: Path, rounds: int) -> int:
     medians = {name: 1000 * statistics.median(values[5:]) for name, values in times.items()}  # 5 to warm up
     ratio = medians["server"] / medians["bare"]
     print(f"512x512, {rounds} rounds, p50:", ", ".join(f"{k} {v:.1f} ms" for k, v in medians.items()))
+    results.keep(file, "server", {"what": "overhead"}, medians)
     print(f"overhead: {100 * (ratio - 1):.1f} %")
     return 0 if ratio <= 1.15 else 1
 
@@ -229,9 +234,10 @@ def main() -> int:
         "--models", type=Path, default=CHECKOUT / "runs/serving/unet", help="folder of versions"
     )
     parser.add_argument("--rounds", type=int, default=100, help="of the overhead, and of mixed sizes")
+    results.add_argument(parser)
     arguments = parser.parse_args()
     if arguments.what == "overhead":
-        return overhead(arguments.models, arguments.rounds)
+        return overhead(arguments.models, arguments.rounds, arguments.json)
     return mixed(arguments.models, arguments.rounds)
 
 

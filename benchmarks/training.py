@@ -33,6 +33,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PEERS = CHECKOUT / ".venv-peers/bin/python"
 sys.path.insert(0, str(CHECKOUT))
 
+from benchmarks import results, work  # noqa: E402
+
 
 def tiles_of(settings: list[str], folder: Path) -> tuple:
     """Returns the configuration of a run on the bundled images, and the tiles of its training split."""
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as for run")
     parser.add_argument("--steps", type=int, default=40, help="steps of each way in a round (default: 40)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of all ways (default: 3)")
+    results.add_argument(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         config, tiles = tiles_of(["decoder=paper", *options.set], Path(folder))
@@ -135,13 +138,24 @@ def main() -> None:
     if PEERS.exists():
         ways["PyTorch"] = lambda: pytorch(settings, tiles.channels, options.steps)
     rounds = [{name: measure() for name, measure in ways.items()} for _ in range(options.rounds)]
-    print(f"{bare.count_params():,} parameters, {settings.patch_size} x {settings.patch_size} pixels, "
+    parameters = bare.count_params()
+    print(f"{parameters:,} parameters, {settings.patch_size} x {settings.patch_size} pixels, "
           f"{settings.batch_size} in a batch, {precision_of(settings.precision)}")  # fmt: skip
     print(f"{'the data alone':<14}{alone:10.1f} ms a batch")
     fed = statistics.median(times["the pipeline"] for times in rounds)
+    what = {key: getattr(settings, key) for key in ("base_filters", "patch_size", "batch_size")}
+    what["precision"] = precision_of(settings.precision).removeprefix("mixed_")
+    rate = work.multiplied(what["precision"])
+    done = 3 * settings.batch_size * work.operations(bare)  # the gradients take twice what the outputs do
+    found: dict[str, Any] = {"parameters": parameters, "operations": done, "multiplied": rate}
+    found["data alone"] = alone
     for name in ways:
-        taken = statistics.median(times[name] for times in rounds)
-        print(f"{name:<14}{taken:10.1f} ms   the pipeline is {fed / taken:.3f} of it")
+        times = [of[name] for of in rounds]
+        found[name] = times
+        taken = statistics.median(times)
+        print(f"{name:<14}{taken:10.1f} ms   the pipeline is {fed / taken:.3f} of it, "
+              f"{1000 * done / taken / rate:.2f} of the rate of matrix multiplications")  # fmt: skip
+    results.keep(options.json, "step", what, found)
 
 
 if __name__ == "__main__":
