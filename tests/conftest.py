@@ -46,11 +46,15 @@ def pytest_collection() -> Iterator[None]:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores, as tests wait for processes and disks, if there is memory for them."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than cores, as tests wait for processes and disks, if there is memory for them.
+
+    Servers work beside them, and some of their tests go by the clock: no more than cores there.
+    """
+    more = "not server" in config.getoption("markexpr")
     lines = Path("/proc/meminfo").read_text().splitlines()
     [kilobytes] = [int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    return max(1, min(len(os.sched_getaffinity(0)) + 1, kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
+    return max(1, min(len(os.sched_getaffinity(0)) + more, kilobytes // (_GIGABYTES_OF_A_WORKER << 20)))
 
 
 # Files that take minutes. They begin first, so that none begins when the others are done.
