@@ -17,7 +17,6 @@ from tools.torture.place import (
     Place,
     Started,
     TooLate,
-    at_work,
     newest_record,
     until_at_work,
     wait_until,
@@ -111,13 +110,13 @@ def _ends_and_completes(
     spoke(done, 1, 2)
     record = newest_record(root)
     require(record.get("status") not in (None, "running"), "the end of the run was not recorded")
-    component = at_work(root, before)
-    where = f"in {component}" if component else "after the last component"
+    blamed = [f" in {name}" for name in record["nodes"] if record["reason"].startswith(f"{name}: ")]
+    where = blamed[0] if blamed else ""
     disk_of(disk, ROOM)
     spoke(place.command(*words, root=root, settings=UNCHECKED), 0)
     in_service(root, also={in_service(original)})
     same_weights(root, original)
-    return f"ended with {done.code} {where}, recorded as {record['status']}; then completed, weights equal"
+    return f"ended with {done.code}{where}, recorded as {record['status']}; then completed, weights equal"
 
 
 def _fill(disk: Path, left: int) -> None:
