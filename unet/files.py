@@ -105,6 +105,18 @@ def fsync(path: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_all(folder: Path) -> None:
+    """Flushes all files in a folder and below, and the names in all these folders; raises `OSError`."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for place, _, names in os.walk(folder, onerror=fail):
+        for name in names:
+            fsync(Path(place, name))
+        fsync(Path(place))
+
+
 def files_in(folder: Path) -> list[Path]:
     """The files in a folder, sorted; none if there is no such folder or it cannot be read."""
     try:

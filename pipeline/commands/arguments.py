@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 
 from pipeline import stages
@@ -184,7 +185,7 @@ def _add_kubeflow(kubeflow: argparse.ArgumentParser) -> None:
     )
     kubeflow.add_argument(
         "--root",
-        type=_root_in_volume,
+        type=functools.partial(_root, here=False),
         metavar="DIR",
         help="root below the volume's folder (default: MOUNT/runs)",
     )
@@ -289,14 +290,8 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _root(text: str) -> Path:
-    if why := refusal(text):
-        raise argparse.ArgumentTypeError(why)
-    return Path(text)
-
-
-def _root_in_volume(text: str) -> Path:
-    if why := refusal(text, here=False):
+def _root(text: str, here: bool = True) -> Path:
+    if why := refusal(text, here):
         raise argparse.ArgumentTypeError(why)
     return Path(text)
 

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from unet.files import files_under, fsync, hash_of
+from unet.files import files_under, fsync, fsync_all, hash_of
 
 MANIFEST = "manifest"  # custom property of an artifact
 
@@ -26,14 +26,12 @@ def write_manifest(folder: Path) -> str:
         OSError: a file cannot be flushed, or not be read back.
     """
     files: dict[str, tuple[int, str]] = {}
-    folders = [Path(place) for place, _, _ in os.walk(folder)]
-    folders += folder.parents[:3]  # they may be new, too
+    fsync_all(folder)
     for path in files_under(folder):
-        fsync(path)
         if not (sha256 := hash_of(path)):
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         files[path.relative_to(folder).as_posix()] = path.stat().st_size, sha256
-    for path in folders:
+    for path in folder.parents[:3]:  # they may be new, too
         fsync(path)
     return json.dumps(files, separators=(",", ":"))
 

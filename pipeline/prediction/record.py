@@ -45,10 +45,10 @@ class PredictionRecord:
             return False  # without reading the image
         try:
             content = hash_of(image)
-            made = [self._entry(image, content, name) for name in names]
+            same = (self._lines[name] == self._entry(image, content, name) for name in names)
+            return content != "" and all(same)
         except OSError:  # it may pass: whoever predicts the image tells it
             return False
-        return content != "" and made == [self._lines[name] for name in names]
 
     def finish(self, image: Path, content: str, names: Sequence[str]) -> None:
         """Records new files of an image.

@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from unet.files import atomic_write, fsync, raise_passing, told_of_no_locks
+from unet.files import atomic_write, fsync, fsync_all, raise_passing, told_of_no_locks
 from unet.registry.model_card import hashes, renumber_card
 from unet.registry.records import digest
 
@@ -266,9 +266,7 @@ def _add(
         raise OSError(
             errno.EIO, "the copy of the model is not what was copied; nothing was pushed", str(hidden)
         )
-    for place, _, names in os.walk(hidden):
-        for path in (*(Path(place, name) for name in names), Path(place)):
-            fsync(path)
+    fsync_all(hidden)
     hidden.rename(folder / str(version))
     fsync(folder)
     _write_latest(folder, version, known, withdrawn)

@@ -97,5 +97,4 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         """The checkpoint files, newest first."""
-        found = [path for path in files_in(self.folder) if path.match("step-*.npz")]
-        return sorted(found, reverse=True)
+        return [path for path in reversed(files_in(self.folder)) if path.match("step-*.npz")]
