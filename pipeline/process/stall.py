@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unet.progress import shown_by
 
-_LOOKS = 12  # in the time after which nothing is a stall
+LOOKS = 12  # in the time after which nothing is a stall
 _SHORTEST, _LONGEST = 0.05, 60.0  # seconds between two looks
 
 Signs = tuple[int, ...]
@@ -53,7 +53,7 @@ class StallWatch(logging.Handler):
         self._reports += 1
 
     def _watch(self) -> None:
-        pause = min(max(self._seconds / _LOOKS, _SHORTEST), _LONGEST)
+        pause = min(max(self._seconds / LOOKS, _SHORTEST), _LONGEST)
         seen, last, quiet = self._signs(), time.monotonic(), 0.0
         while not self._over.wait(pause):
             now, signs = time.monotonic(), self._signs()

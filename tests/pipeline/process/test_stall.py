@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.process.stall import StallWatch
+from pipeline.process.stall import LOOKS, StallWatch
 from unet.progress import report
 
 SECONDS = 0.6
@@ -89,23 +89,30 @@ SUSPENDED = """
 import sys, threading
 from pathlib import Path
 from pipeline.process.stall import StallWatch
-found = threading.Event()
-with StallWatch(3.0, [Path(sys.argv[1])], found.set):
+
+class Looked(list):
+    looks = 0
+
+    def __iter__(self):
+        self.looks += 1
+        return super().__iter__()
+
+found, folders = threading.Event(), Looked([Path(sys.argv[1])])
+with StallWatch(3.0, folders, found.set):
     print("ready", flush=True)
-    found.wait(float(sys.argv[2]))
-print("stalled" if found.is_set() else "not stalled")
+    found.wait()
+print(folders.looks)
 """
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(4.0, "not stalled\n"), (LONG, "stalled\n")])
-def test_the_time_of_a_suspended_process_does_not_count(seconds, told, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", SUSPENDED, str(tmp_path), str(seconds)], stdout=subprocess.PIPE, text=True
-    )
+def test_the_time_of_a_suspended_process_does_not_count(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", SUSPENDED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, signal.SIGSTOP)
     time.sleep(3.5)
     os.kill(process.pid, signal.SIGCONT)
     output, _ = process.communicate(timeout=LONG)
-    assert output == told
+    # By the count of looks, not by the clock, as a busy machine delays this process, too: if the time of the
+    # suspension counted, the first look after it would be a stall.
+    assert int(output) > LOOKS / 2
