@@ -66,7 +66,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     require_readable(root)
     settle_place(root)
     from pipeline.history.promotion import Promotion, Record, last_blessed
-    from pipeline.history.withdrawal import tell_withdrawn
+    from pipeline.history.withdrawal import tell_withdrawn, try_to_tell
 
     tell_withdrawn(root)
     run = load(root.path, run_id)
@@ -98,7 +98,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
         record.failed()
         raise
     record.done(target)
-    tell_withdrawn(root)  # a model that a person wants in service is no longer withdrawn
+    try_to_tell(root)  # a model that a person wants in service is no longer withdrawn
     print(f"In service: {target}")
     print(f"Recorded: {promotion.who}, {promotion.when}: {reason}")
     print("The next model is compared with this one.")

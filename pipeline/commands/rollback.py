@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from pipeline.history.runs import newest_config
-from pipeline.metadata.place import StoreError
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED
 from pipeline.process.lock import Locked, exclusive
 from pipeline.publishing.second_folder import copy_now
@@ -37,12 +36,9 @@ def rollback(root_path: Path, version: int | None) -> int:
             target = roll_back(root.serving, version)
             print(f"In service: {target}")
             print("The models after the one it is a copy of are withdrawn: no run pushes them again.")
-            from pipeline.history.withdrawal import tell_withdrawn
+            from pipeline.history.withdrawal import try_to_tell
 
-            try:
-                tell_withdrawn(root)
-            except (OSError, StoreError) as error:
-                print(f"{error} (the next run that can read it takes note of the rollback)", file=sys.stderr)
+            try_to_tell(root)
             return copy_now(push_to, root)
     except Locked as error:
         print(f"{error}: wait for it", file=sys.stderr)

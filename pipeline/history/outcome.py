@@ -10,6 +10,7 @@ from pipeline.history.executions import Artifact, Node
 from pipeline.history.record import WAITING
 from unet.dataset.sample import SPLITS
 from unet.evaluation.results import EvaluationDamaged, Verdict, read_verdict
+from unet.files import raise_passing
 from unet.registry.records import OPERATING_POINT, training_record
 
 SERVED = "Format-Serving"  # subfolder of a model where TFX keeps the SavedModel
@@ -45,7 +46,8 @@ def training(model: Artifact) -> dict[str, Any]:
     """Reads the training record of a model; empty if the record is damaged."""
     try:
         return training_record(model_path(model))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        raise_passing(error)
         return {}
 
 

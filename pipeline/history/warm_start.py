@@ -14,7 +14,7 @@ from pipeline.history.record import FINISHED
 from pipeline.history.runs import HistoryError, Run, load
 from pipeline.root import Root
 from unet.errors import BadInput
-from unet.files import hash_of
+from unet.files import hash_of, raise_passing
 from unet.registry.records import digest, training_record
 from unet.registry.versions import versions, withdrawn_versions
 from unet.settings import Network
@@ -33,12 +33,14 @@ def named_start(config: PipelineConfig, root: Root) -> dict[str, str]:
 
     Raises:
         BadInput: the model is not there, is withdrawn or damaged, or has other classes or another network.
+        OSError: its files could not be read for a reason that may pass.
     """
     if config.warm_start in (AFRESH, LAST_BLESSED):
         return {"warm_start": config.warm_start}
     try:
         folder = _usable(config, root)
     except (HistoryError, OSError, ValueError) as error:
+        raise_passing(error)
         raise BadInput(
             f"warm_start = {config.warm_start}: {error}: name another model, or set warm_start=none"
         ) from None

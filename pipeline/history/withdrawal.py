@@ -6,6 +6,7 @@ roots may share the folder.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from components.resolvers import mlmd as lineage
 from pipeline.history.executions import require_readable
 from pipeline.history.outcome import SERVED
 from pipeline.history.promotion import int_of, text_of
+from pipeline.metadata.place import StoreError
 from pipeline.metadata.store import open_store
 from pipeline.root import Root
 from unet.registry.records import digest
@@ -62,6 +64,14 @@ def tell_withdrawn(root: Root) -> None:
             store.put_artifacts([blessing, *pushed])
         elif is_new:
             store.put_artifacts([blessing])  # with the hash, so that each model is read once
+
+
+def try_to_tell(root: Root) -> None:
+    """Does as `tell_withdrawn`, after what a person asked for is done: an error is told, and ends nothing."""
+    try:
+        tell_withdrawn(root)
+    except (OSError, StoreError) as error:
+        print(f"{error} (the next run that can read it takes note of this)", file=sys.stderr)
 
 
 def _pushes(store: Any) -> dict[int, list[mlmd.Artifact]]:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pipeline.metadata.settings import PASSWORD, SQLITE, Database
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, INTERRUPTED
 from pipeline.root import Root
-from unet.files import atomic_write
+from unet.files import atomic_write, raise_passing
 from unet.registry.versions import MODEL_NAME
 
 
@@ -60,13 +60,15 @@ def place_of(root: Root) -> Place | None:
 
     Raises:
         StoreError: the file that tells it is damaged.
+        OSError: it could not be read for a reason that may pass.
     """
     try:
         values = json.loads(root.metadata_place.read_text(encoding="utf-8"))
         return Place(Database(**values["database"]), str(values["pipeline"]), str(values["root"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise_passing(error)
         raise StoreError(
             f"{root.metadata_place}: cannot be read, so the database of this root is not known: restore it"
         ) from None

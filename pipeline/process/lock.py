@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from unet.files import told_of_no_locks
+from unet.files import raise_passing, told_of_no_locks
 
 _PATIENCE = 0.3  # seconds: `holder` holds the lock for a moment
 
@@ -37,10 +37,15 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> int | None:
-    """The process that holds the lock file; 0 if it does not say, None if there is none."""
+    """The process that holds the lock file; 0 if it does not say, None if there is none.
+
+    Raises:
+        OSError: the file could not be opened for a reason that may pass.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except OSError as error:
+        raise_passing(error)  # else a run that is at work would count as killed
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

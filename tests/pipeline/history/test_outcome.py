@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.history.executions import Artifact, Node
 from pipeline.history.outcome import SERVED, note, outcome_of_part
+from tests.open_files import none_left
 from unet.registry.records import TRAINING_RECORD
 
 
@@ -50,6 +51,8 @@ def test_a_record_that_is_damaged_since_says_nothing(tmp_path):
     path.write_text("{")
     node = Node("Trainer", "done", outputs={"model": [Artifact(1, str(tmp_path), "model", {})]})
     assert note(node) == ""
+    with pytest.raises(OSError, match="Too many open files"), none_left():
+        note(node)
 
 
 def gate(evaluator: int, infra: int = 1) -> list[Node]:

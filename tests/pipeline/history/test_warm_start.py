@@ -15,6 +15,7 @@ from pipeline.graph import create_pipeline
 from pipeline.history.manifest import MANIFEST, write_manifest
 from pipeline.history.runs import load
 from pipeline.history.warm_start import named_start, of_more_steps
+from tests.open_files import none_left
 from tests.pipeline.recorded_runs import RecordedRuns
 from unet.errors import BadInput
 from unet.files import hash_of
@@ -132,6 +133,12 @@ def test_a_network_without_place_for_the_weights_is_refused(
     trained(recorded, "1")
     with pytest.raises(BadInput, match=said):
         start(recorded, "run:1", **settings)
+
+
+def test_what_cannot_be_opened_for_now_is_no_reason_to_name_another_model(recorded: RecordedRuns) -> None:
+    trained(recorded, "1")
+    with pytest.raises(OSError, match="Too many open files"), none_left():
+        start(recorded, "run:1")
 
 
 @pytest.mark.parametrize("command", ["run", "check"])

@@ -11,7 +11,7 @@ from pipeline.history.lineage import run_of_version
 from pipeline.history.outcome import model_path
 from pipeline.history.promotion import last_blessed
 from pipeline.history.runs import load, pushes
-from pipeline.history.withdrawal import tell_withdrawn
+from pipeline.history.withdrawal import tell_withdrawn, try_to_tell
 from pipeline.metadata.place import StoreError
 from tests.pipeline.recorded_runs import RecordedRuns
 from unet.registry.versions import LATEST, Withdrawn, push, roll_back, versions
@@ -101,9 +101,11 @@ def test_a_root_without_runs_has_nothing_to_tell(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_damaged_store_is_told(two: RecordedRuns):
+def test_a_damaged_store_is_told(two: RecordedRuns, capsys: pytest.CaptureFixture[str]):
     roll_back(two.root.serving)
     two.close()
     two.root.metadata.write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreError, match="not a database"):
         tell_withdrawn(two.root)
+    try_to_tell(two.root)  # what was asked for is done: a sentence, no error
+    assert "not a database" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from pipeline.metadata.place import (
 )
 from pipeline.metadata.settings import PASSWORD, Database
 from pipeline.root import Root
+from tests.open_files import none_left
 
 HERE = Database(backend="mysql", host="db", port=3307, database="mlmd", user="ada")
 
@@ -79,3 +80,8 @@ def test_a_damaged_file_is_a_sentence(root, text):
     root.metadata_place.write_text(text)
     with pytest.raises(StoreError, match=r"metadata\.json: cannot be read"):
         place_of(root)
+
+
+def test_a_file_that_cannot_be_opened_for_now_is_not_damaged(shared):
+    with pytest.raises(OSError, match="Too many open files"), none_left():
+        place_of(shared)

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from pipeline.process.lock import Locked, exclusive
+from pipeline.process.lock import Locked, exclusive, holder
+from tests.open_files import none_left
 from unet.files import NoLocks
 
 HOLD = "import sys, time; from pathlib import Path; from pipeline.process.lock import exclusive\n"
@@ -18,13 +19,17 @@ HOLD += "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.slee
 
 def test_a_second_process_is_told_who_works_and_a_killed_one_leaves_nothing(tmp_path):
     path = tmp_path / "root" / ".lock"
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(Locked, match=str(holder.pid)), exclusive(path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(Locked, match=str(process.pid)), exclusive(path):
         pass
-    os.kill(holder.pid, signal.SIGKILL)
-    holder.communicate()
+    assert holder(path) == process.pid
+    with pytest.raises(OSError, match="Too many open files"), none_left():
+        holder(path)  # a run that is at work must not count as killed
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert holder(path) is None
     with exclusive(path):
         assert path.read_text() == str(os.getpid())
 

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from pipeline.process.stall import LOOKS, StallWatch
 from unet.progress import report
 
@@ -100,13 +98,15 @@ class Looked(list):
 found, folders = threading.Event(), Looked([Path(sys.argv[1])])
 with StallWatch(3.0, folders, found.set):
     print("ready", flush=True)
-    found.wait()
+    found.wait(60)
 print(folders.looks)
 """
 
 
 def test_the_time_of_a_suspended_process_does_not_count(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", SUSPENDED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SUSPENDED, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, signal.SIGSTOP)
