@@ -29,7 +29,7 @@ def _package(name: str) -> griffe.Module:
 def packages() -> list[str]:
     """Returns every package of the project that has documented modules, such as `pipeline.commands`."""
     found = []
-    for top in ("components", "pipeline", "unet"):
+    for top in ("components", "pipeline", "serving", "unet"):
         folders = [CHECKOUT / top, *sorted(path for path in (CHECKOUT / top).rglob("*") if path.is_dir())]
         for folder in folders:
             if (folder / "__init__.py").exists():
