@@ -35,6 +35,7 @@ BUDGET = {
     "tune_trials": "1",
     "tune_steps": "5",
     "patch_size": "316",
+    "base_filters": "4",
     "thresholds": '{"pixel_error": 0.95}',
     "max_drop": "1",
 }
