@@ -15,6 +15,7 @@ import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from unet.errors import TrainingFailed
 from unet.metrics.names import goodness
@@ -102,6 +103,7 @@ class Search(keras_tuner.Tuner):
         """
         self._settings, self._search = settings, search
         self._outcomes: dict[str, tuple[str, str]] = {}  # status and reason, by the trial's id
+        self._last: tuple[TrainSettings, keras.Model, list[NDArray]] | None = None
         oracle = make_oracle(search, settings.seed)
         super().__init__(oracle=oracle, directory=str(folder.parent), project_name=folder.name)
 
@@ -118,12 +120,10 @@ class Search(keras_tuner.Tuner):
         settings = self.trial_settings(trial.hyperparameters.values)
         try:
             with self._survived(trial.trial_id):
-                keras.utils.clear_session()  # frees the networks of earlier trials
                 # Every trial starts from the same weights: only the searched settings differ.
                 set_seed(settings)
-                network = compile_network(settings, train)
                 _, curves = fit(
-                    network,
+                    self._network(settings, train),
                     settings,
                     train,
                     validation,
@@ -152,6 +152,23 @@ class Search(keras_tuner.Tuner):
         # NaN: neither the masks nor the predictions hold the classes that it measures.
         metric = settings.select_by
         return {_OBJECTIVE: max(float(np.nan_to_num(goodness(metric, v))) for v in curves[f"val_{metric}"])}
+
+    def _network(self, settings: TrainSettings, train: Tiles) -> keras.Model:
+        """Compiles the network of a trial, or makes that of the last one new, whose step is traced already.
+
+        Nothing in the traced step depends on the learning rate and the number of steps.
+        """
+        alike = settings.model_copy(update={"learning_rate": 1.0, "steps": 1, "validate_every": 1})
+        if self._last and self._last[0] == alike:
+            _, network, values = self._last
+            for variable, value in zip(_variables(network), values, strict=True):
+                variable.assign(value)
+            return network
+        self._last = None
+        keras.utils.clear_session()  # frees the networks of earlier trials
+        network = compile_network(settings, train)
+        self._last = alike, network, [np.array(variable) for variable in _variables(network)]
+        return network
 
     def on_trial_end(self, trial: Any) -> None:
         """Stores the outcome of the trial with its score."""
@@ -187,6 +204,11 @@ class Search(keras_tuner.Tuner):
             yield
         finally:
             deaths.unlink()
+
+
+def _variables(network: keras.Model) -> list[keras.Variable]:
+    """All that a training changes: weights, statistics, moments, and states of random generators."""
+    return [*network.variables, *network.optimizer.variables]
 
 
 def _choice(values: dict[str, Any]) -> dict[str, Any]:
