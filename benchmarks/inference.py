@@ -5,7 +5,7 @@
     make setup-peers; python benchmarks/inference.py --size 512    # beside PyTorch and MONAI, too
 
 Each way runs in its own process, to measure its peak memory, on the same image of noise, with untrained
-weights: one warm-up pass, then the fastest of `--repeats` passes.
+weights: one warm-up pass, then the fastest of `--repeats` passes; one pass alone where it takes over 20 s.
 
 aligned       what is exported: the tiles of `unet.tiling.plan_image`
 naive         tiles of 572 pixels, 388 apart, one after the other: the usual code, with seams
@@ -24,7 +24,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ WINDOW, STRIDE, HALO = 572, 388, 92
 sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks import results, work  # noqa: E402
+from benchmarks.passes import seconds_of  # noqa: E402
 from unet.tiling import Geometry  # noqa: E402
 
 
@@ -103,12 +103,7 @@ def one(way: str, size: int, filters: int, repeats: int, memory: float) -> None:
         "naive": lambda: windows(image, filters, STRIDE),
         "half": lambda: windows(image, filters, STRIDE // 2),
     }[way]()
-    run()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
+    times = seconds_of(run, repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     # Of the network at a size that it takes, without what the tiles share: what any way has to do at least.
     side = Geometry().nearest_valid_size(size + 2 * HALO)[1]

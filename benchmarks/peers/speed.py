@@ -17,7 +17,6 @@ import argparse
 import json
 import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from monai.inferers import sliding_window_inference
 from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+from benchmarks.passes import seconds_of
 from benchmarks.peers.twin import Twin
 
 HALO = 92  # of four poolings
@@ -98,12 +98,7 @@ def main() -> None:
     parser.add_argument("--bfloat16", action="store_true", help="train with autocast")
     options = parser.parse_args()
     run = ways[options.way](options)
-    run()
-    seconds = []
-    for _ in range(options.repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
+    seconds = seconds_of(run, options.repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": seconds, "bytes": peak}))
 
