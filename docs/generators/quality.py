@@ -43,9 +43,9 @@ def markdown() -> str:
         lines += [f"## {SETS[name]}, {minutes:g} minutes in {precision}, {machines}", ""]
         measured = [{_training(row) for row in rows if row["method"] == method} for method in METHODS]
         every, common = set[Any]().union(*measured), set[Any].intersection(*filter(None, measured))
-        lines += [f"Held out: {_held_out(name, every)}.", "", *table(rows, every), ""]
+        lines += [f"Held out: {held_out(name, every)}.", "", *table(rows, every), ""]
         if common and common != every:
-            lines += [f"The first of them with all methods: {_held_out(name, common)}.", ""]
+            lines += [f"The first of them with all methods: {held_out(name, common)}.", ""]
             lines += [*table(rows, common), ""]
     return "\n".join(lines)
 
@@ -54,7 +54,7 @@ def _training(row: dict[str, Any]) -> tuple[int, int]:
     return row["fold"], row["seed"]
 
 
-def _held_out(name: str, trainings: set[tuple[int, int]]) -> str:
+def held_out(name: str, trainings: set[tuple[int, int]]) -> str:
     """Names the held-out images of trainings, which are pairs of fold and seed."""
     folds = sorted({fold for fold, _ in trainings})
     if name == "isbi":

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from docs.generators import attacks, clients, commands, profiles, quality, settings
+from docs.generators import attacks, clients, commands, peers, profiles, quality, settings, speed
 
 DOCS = Path(__file__).resolve().parents[1]
 MAKERS: dict[str, Callable[[], str]] = {
@@ -19,6 +19,8 @@ MAKERS: dict[str, Callable[[], str]] = {
     "attacks": attacks.markdown,
     "clients": clients.markdown,
     "quality": quality.markdown,
+    "speed": speed.markdown,
+    "peers": peers.markdown,
 }
 _MADE = re.compile(r"(<!-- made by (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -30,7 +32,8 @@ def filled(page: str) -> str:
 
 def pages() -> dict[Path, str]:
     """Returns the text of each page with such a part, as it is."""
-    found = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.rglob("*.md"))}
+    paths = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))]
+    found = {path: path.read_text(encoding="utf-8") for path in paths}
     return {path: text for path, text in found.items() if _MADE.search(text)}
 
 

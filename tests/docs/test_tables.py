@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generators import attacks, clients, quality
+from docs.generators import attacks, clients, peers, quality, speed
 from docs.generators.tables import MAKERS, filled, pages
 from tests.serving.clients.call import MASK, Call
 from tests.serving.hostile.attack import Attack
@@ -58,3 +58,28 @@ def test_methods_are_compared_on_the_same_held_out_images_alone(
     assert "segmentation-models" not in both
     assert "| this pipeline | 1 | 10 | 0.7500 | **0.5000** |" in first
     assert "U-Net with ResNet-18 | 1 | 10 | **0.8750** | 0.2500 |" in first
+
+
+def test_a_step_is_compared_with_those_of_its_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ways = {"the pipeline": [100, 300, 100], "in memory": [100, 300, 100], "bare Keras": [200, 300, 100]}
+    size = {"base_filters": 8, "patch_size": 444, "batch_size": 2, "precision": "float32"}
+    step = {"benchmark": "step", "processor": "one", "operations": 5e10, "multiplied": 1e12, **size, **ways}
+    image = {"benchmark": "image", "processor": "one", "size": 2048, "filters": 8, "bytes": 2e9}
+    seconds = {"aligned": [2.0, 1.0], "whole": [2.0, 4.0], "sliding": [8.0]}
+    rows = [
+        step | {"PyTorch": [200, 200, 200]},
+        *({**image, "way": w, "seconds": s} for w, s in seconds.items()),
+    ]
+    monkeypatch.setattr(speed, "FILE", tmp_path / "speed.json")
+    speed.FILE.write_text(json.dumps(rows))
+    page = speed.markdown()
+    assert (
+        "| bare Keras: `train_on_batch`, on that batch | 200 (0.25); the pipeline takes 1.00 of it |" in page
+    )
+    assert "| 200 (0.25); the pipeline takes 0.50 of it |" in page
+    assert "| 2048 x 2048 | 8 | the exported model | 4.19 | 1.0 | 2.0 |  |" in page
+    assert "the whole image at once | 2.1 | 2.0 | 2.0 |  |" in page
+    assert (
+        "| 100 | the same network in PyTorch, eager, channels_last: 200; the pipeline takes 0.50"
+        in peers.markdown()
+    )
