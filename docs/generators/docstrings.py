@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 import griffe
@@ -111,4 +112,4 @@ def markdown(package: str) -> str:
 
 def anchor(module: griffe.Module) -> str:
     """Returns the anchor of a module's section within its page."""
-    return "module-" + module.path.replace(".", "-").replace("_", "-")
+    return "module-" + re.sub("[._]+", "-", module.path).strip("-")  # as docutils makes an id of it
