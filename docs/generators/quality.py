@@ -34,23 +34,39 @@ def markdown() -> str:
     The first one has all held-out sets, and the methods that were measured on each of them. Where others were
     measured on some, a second one has these alone, and all methods.
     """
-    results: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
     lines: list[str] = []
-    for key in sorted({_key(row) for row in results}):
-        rows = [row for row in results if _key(row) == key]
-        name, minutes, precision = key
+    for (name, minutes, precision), rows in results().items():
         machines = ", ".join(sorted({row["processor"] for row in rows}))
         lines += [f"## {SETS[name]}, {minutes:g} minutes in {precision}, {machines}", ""]
-        measured = [{_training(row) for row in rows if row["method"] == method} for method in METHODS]
-        every, common = set[Any]().union(*measured), set[Any].intersection(*filter(None, measured))
+        each = [{training(row) for row in rows if row["method"] == method} for method in METHODS]
+        every, common = set[Any]().union(*each), set[Any].intersection(*filter(None, each))
         lines += [f"Held out: {held_out(name, every)}.", "", *table(rows, every), ""]
+        if len(every) > 1:
+            lines += [*single_table(rows, every), ""]
         if common and common != every:
             lines += [f"The first of them with all methods: {held_out(name, common)}.", ""]
             lines += [*table(rows, common), ""]
     return "\n".join(lines)
 
 
-def _training(row: dict[str, Any]) -> tuple[int, int]:
+def results() -> dict[tuple[str, float, str], list[dict[str, Any]]]:
+    """Returns the results by set, minutes and precision."""
+    rows: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    keys = sorted({_key(row) for row in rows})
+    return {key: [row for row in rows if _key(row) == key] for key in keys}
+
+
+def measured(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> dict[str, list[dict[str, Any]]]:
+    """Returns the results of each method that was measured with all of these folds and seeds."""
+    found = {
+        method: [row for row in rows if row["method"] == method and training(row) in trainings]
+        for method in METHODS
+    }
+    return {method: of for method, of in found.items() if len(of) == len(trainings)}
+
+
+def training(row: dict[str, Any]) -> tuple[int, int]:
+    """Returns fold and seed of a result."""
     return row["fold"], row["seed"]
 
 
@@ -61,7 +77,7 @@ def held_out(name: str, trainings: set[tuple[int, int]]) -> str:
         return "slices " + ", ".join(
             f"{quality.BLOCKS[fold][0]} to {quality.BLOCKS[fold][-1]}" for fold in folds
         )
-    return "folds " + ", ".join(map(str, folds))
+    return ("folds " if len(folds) > 1 else "fold ") + ", ".join(map(str, folds))
 
 
 def _key(row: dict[str, Any]) -> tuple[str, float, str]:
@@ -75,14 +91,9 @@ def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[s
         rows: results of one set, number of minutes and precision.
         trainings: folds and seeds to show, for methods that were measured with all of them.
     """
-    rows = [row for row in rows if _training(row) in trainings]
     scores, more_is_better = list(rows[0]["scores"][0]), quality.SCORES[rows[0]["set"]]
     columns = [(augmented, score) for augmented in (0, 1) for score in scores]
-    by_method = {
-        method: [row for row in rows if row["method"] == method]
-        for method in METHODS
-        if sum(row["method"] == method for row in rows) == len(trainings)
-    }
+    by_method = measured(rows, trainings)
     values = {
         method: [[row["scores"][augmented][score] for row in found] for augmented, score in columns]
         for method, found in by_method.items()
@@ -105,4 +116,18 @@ def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[s
             cells.append(shown + spread)
         steps = statistics.median(row["steps"] for row in found)
         lines.append(f"| {METHODS[method]} | {len(found)} | {steps:.0f} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def single_table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[str]:
+    """Returns the lines of a table of the first score, without and with TTA: a column for each training."""
+    name, score = rows[0]["set"], next(iter(rows[0]["scores"][0]))
+    heads = [f"{held_out(name, {(fold, seed)})}, seed {seed}" for fold, seed in sorted(trainings)]
+    lines = [f"| {SCORES[score]}, and with TTA | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
+    for method, found in measured(rows, trainings).items():
+        cells = [
+            ", ".join(f"{scores[score]:.4f}" for scores in row["scores"])
+            for row in sorted(found, key=training)
+        ]
+        lines.append(f"| {METHODS[method]} | {' | '.join(cells)} |")
     return lines

@@ -27,16 +27,24 @@ WAYS = {
 }
 
 
-def rows_of(benchmark: str) -> list[dict[str, Any]]:
-    """Returns the results of a benchmark, those of small networks first."""
-    found: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
-    rows = [row for row in found if row["benchmark"] == benchmark]
-    return sorted(rows, key=lambda row: row.get("base_filters") or (row["size"], row["filters"]))
+def steps() -> list[dict[str, Any]]:
+    """Returns the results of training steps, those of small networks first."""
+    return sorted(_rows_of("step"), key=lambda row: int(row["base_filters"]))
+
+
+def images() -> list[dict[str, Any]]:
+    """Returns the results of whole images."""
+    return _rows_of("image")
+
+
+def _rows_of(benchmark: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return [row for row in rows if row["benchmark"] == benchmark]
 
 
 def markdown() -> str:
     """Returns a heading, the machine and a table for steps and for whole images."""
-    return f"{_steps(rows_of('step'))}\n\n{_images(rows_of('image'))}"
+    return f"{_steps(steps())}\n\n{_images(images())}"
 
 
 def ratio(row: dict[str, Any], way: str) -> float:
