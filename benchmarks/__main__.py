@@ -47,6 +47,7 @@ def main() -> int:
     parser.add_argument(
         "--isbi", type=Path, help="folder of ISBI 2012: scores after equal minutes, beside peers"
     )
+    parser.add_argument("--borders", type=Path, help="nuclei in three classes, as of quality.py, likewise")
     parser.add_argument(
         "--json", type=Path, default=Path("build/speed.json"), help="default: build/speed.json"
     )
@@ -56,10 +57,10 @@ def main() -> int:
     for words in todo:
         words += [] if "run" in words else ["--json", str(options.json)]
     if "quality" in chosen:
-        sets = (
-            ["--sets", "isbi,nuclei", "--isbi", str(options.isbi)] if options.isbi else ["--sets", "nuclei"]
-        )
-        todo.append(["quality.py", *sets, "--minutes", MINUTES])
+        given = {"isbi": options.isbi, "borders": options.borders}
+        folders = [word for name, path in given.items() if path for word in (f"--{name}", str(path))]
+        sets = ",".join(["nuclei", *(name for name, path in given.items() if path)])
+        todo.append(["quality.py", "--sets", sets, *folders, "--minutes", MINUTES])
     failed = 0
     with tempfile.TemporaryDirectory() as root:
         for program, *words in todo:

@@ -4,6 +4,7 @@
     python benchmarks/quality.py --sets nuclei --minutes 2 --seeds 0
     python benchmarks/quality.py --sets isbi --isbi ISBI --minutes 2,5,15 --seeds 0,1 --out quality
     python benchmarks/quality.py --sets isbi --isbi ISBI --steps ours=2240,monai=1155 --methods ours,monai
+    python benchmarks/quality.py --sets borders --borders DSB --folds 0,1,2
 
 The same images to learn from, the same held-out images, the same cores, the same minutes of training for all,
 one method after the other. Ours is a run of the pipeline, whose held-out images are its test split; a peer
@@ -17,6 +18,10 @@ of all results are printed: the mean over folds and seeds, and the standard devi
 - `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn;
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
 - `nuclei`: the bundled nuclei without their test split, five folds. `--folds 0` takes the first alone.
+- `borders`: nuclei, fluorescent and stained, in three classes, background 0, nucleus 1, border 2; a folder
+  with `images` and `masks3`. Every fifth image is held out, five folds. Alpha channels are dropped.
+
+Settings may be chosen by folds 3 and 4, never by the first three.
 
 Without the environment of the peers, their rows are left out.
 """
@@ -52,6 +57,7 @@ METHODS = ("ours", "monai", "dynunet", "smp")
 CLASSES = {
     "isbi": {"membrane": 0, "cell": 255},
     "nuclei": {"background": 0, "nucleus": 255},
+    "borders": {"background": 0, "nucleus": 1, "border": 2},
 }
 # Of ISBI's slices, counted from 1. Settings may be chosen by the last two, never by the first three.
 BLOCKS = (range(1, 6), range(11, 16), range(21, 26), range(6, 11), range(16, 21))
@@ -59,11 +65,14 @@ BLOCKS = (range(1, 6), range(11, 16), range(21, 26), range(6, 11), range(16, 21)
 SCORES = {
     "isbi": {"pixel_error": False, "v_rand": True, "v_info": True},
     "nuclei": {"foreground_iou": True, "pixel_error": False},
+    "borders": {"mean_iou": True, "pixel_error": False},
 }
 # What the pipeline is told besides the profile: all labeled images but the held-out ones are learned from.
 OURS = {
     "isbi": ["--profile", "isbi2012", "--set", "slices_per_group=0"],  # the manifest splits
     "nuclei": ["--set", "refit=true", "--set", "tune=never"],
+    # `check` proposes this loss for a rare class; the peers have it, too.
+    "borders": ["--set", "refit=true", "--set", "tune=never", "--set", "loss=cross_entropy+dice"],
 }
 GATE = ["--set", "thresholds={pixel_error=1.0}", "--set", "segment_scores=false"]  # any model counts
 
@@ -74,6 +83,10 @@ def folders(options: argparse.Namespace, name: str, folder: Path) -> Iterator[tu
         images = sorted((options.isbi / "images").iterdir())
         rows = [(path, options.isbi / "masks" / path.name) for path in images]
         folds = [{block.start - 1 + i for i in range(len(block))} for block in BLOCKS]
+    elif name == "borders":
+        images = without_alpha(sorted((options.borders / "images").iterdir()), folder / "rgb")
+        rows = [(path, options.borders / "masks3" / path.name) for path in images]
+        folds = [set(range(fold, len(rows), 5)) for fold in range(5)]
     else:
         source = CHECKOUT / "data/nuclei"
         with (source / "manifest.csv").open(newline="") as file:
@@ -84,6 +97,15 @@ def folders(options: argparse.Namespace, name: str, folder: Path) -> Iterator[tu
     for number, held_out in enumerate(folds):
         if number in chosen:
             yield number, write_folder(folder / f"{name}-{number}", rows, held_out)
+
+
+def without_alpha(images: list[Path], folder: Path) -> list[Path]:
+    """Writes the images in RGB: all methods shall see the same channels."""
+    folder.mkdir(exist_ok=True)
+    for path in images:
+        with Image.open(path) as image:
+            image.convert("RGB").save(folder / path.name)
+    return [folder / path.name for path in images]
 
 
 def write_folder(folder: Path, rows: list[tuple[Path, Path]], held_out: set[int]) -> Path:
@@ -208,8 +230,9 @@ def table(results: list[dict[str, Any]]) -> None:
 def main() -> None:
     """Measures what is not measured yet, one training after the other, and prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--sets", default="nuclei", help="isbi, nuclei, by commas (default: nuclei)")
+    parser.add_argument("--sets", default="nuclei", help="isbi, nuclei, borders, by commas (default: nuclei)")
     parser.add_argument("--isbi", type=Path, help="folder of ISBI 2012")
+    parser.add_argument("--borders", type=Path, help="folder of nuclei in three classes, see above")
     parser.add_argument("--folds", help="numbers of folds, by commas (default: all but those of settings)")
     parser.add_argument("--minutes", default="5", help="minutes of training, by commas (default: 5)")
     parser.add_argument(
@@ -238,6 +261,8 @@ def main() -> None:
     options.set = [word for setting in options.set for word in ("--set", setting)]
     if "isbi" in options.sets and not options.isbi:
         parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")
+    if "borders" in options.sets and not options.borders:
+        parser.error("--sets borders needs --borders, a folder with images and masks3")
     methods = options.methods.split(",")
     if not PEERS.exists() and set(methods) != {"ours"}:
         print("No peers: `make setup-peers` installs them; ours alone is measured.")

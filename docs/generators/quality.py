@@ -24,8 +24,13 @@ SCORES = {
     "v_rand": "V_rand",
     "v_info": "V_info",
     "foreground_iou": "foreground IoU",
+    "mean_iou": "mean IoU",
 }
-SETS = {"isbi": "Membranes of ISBI 2012", "nuclei": "Nuclei"}
+SETS = {
+    "isbi": "Membranes of ISBI 2012",
+    "nuclei": "Nuclei",
+    "borders": "Nuclei and their borders, three classes",
+}
 
 
 def markdown() -> str:
