@@ -118,9 +118,14 @@ def training_batches(
         return augmentation.add_noise(image, settings.noise, seed), mask
 
     ds = tf.data.Dataset.range(start_batch * batch_size, np.iinfo(np.int64).max)
-    ds = ds.map(one, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    ds = ds.map(one, num_parallel_calls=capacity.cores(), deterministic=True)
     # The training step uses all cores: two batches in advance are enough to hide the decoding.
-    return ds.batch(batch_size, drop_remainder=True).prefetch(2)  # [batch_size, ...] each
+    ds = ds.batch(batch_size, drop_remainder=True).prefetch(2)  # [batch_size, ...] each
+    options = tf.data.Options()
+    # The thread that would tune the parallelism sleeps for up to a minute. Whoever ends the stream waits for
+    # it, and now and then TensorFlow wakes it a moment before it falls asleep: half a minute of nothing.
+    options.autotune.enabled = False
+    return ds.with_options(options)
 
 
 def names_of_batch(tiles: Tiles, settings: TrainSettings, batch: int) -> list[str]:

@@ -39,6 +39,11 @@ def batches(tiles, seed, changes=None, **how):
     return training_batches(tiles, settings, **how)
 
 
+def test_nothing_sleeps_that_the_end_of_a_stream_would_wait_for(patterns):
+    """With TensorFlow's autotuning, one end in three took half a minute, after a training of some minutes."""
+    assert batches(read_tiles(patterns), 0).options().autotune.enabled is False
+
+
 @pytest.mark.parametrize("rare", [0.0, 1.0])
 def test_every_patch_holds_pixels_that_count_also_of_tiny_images(patterns, rare):
     tiles = read_tiles(patterns)
