@@ -3,7 +3,7 @@
     import unet_pipeline
 
     print(unet_pipeline.check("cells"))
-    run = unet_pipeline.train("cells", "cells-run", steps=2000)
+    run = unet_pipeline.train("cells", "cells-run", steps=1500)
     model = unet_pipeline.Model.load(run.model)
     mask = model.predict(array)
 

@@ -36,6 +36,7 @@ _RARE = 0.05  # share of the pixels below which a class counts as rare
 _FILTERS_COST = 1.3  # exponent: twice the filters make a step 2.5 times as long on a processor
 _PATCH = 444  # least size of a patch of large images: that of the default settings
 _OUTPUT = 260  # least size of its output, which is that of the default: deep networks lose more at the border
+_STEPS = 1500  # least number of training steps: that of the default settings
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
 
 
@@ -222,7 +223,7 @@ def _steps(megapixels: float, patch_size: int, config: PipelineConfig) -> tuple[
     geometry = Geometry.of(config)
     a_step = config.batch_size * geometry.output_size(patch_size) ** 2 / 1e6
     passes = _PASSES * megapixels / a_step
-    steps = int(min(20000, max(2000, round(passes, -2))))
+    steps = int(min(20000, max(_STEPS, round(passes, -2))))
     times = steps * a_step / max(megapixels, 1e-6)
     return steps, f"each training pixel is seen about {times:.0f} times, never twice the same"
 

@@ -47,7 +47,7 @@ def _is_weight(value: Any) -> bool:
 class Training(Section):
     """Training: budget, loss and optimizer."""
 
-    steps: int = Field(2000, ge=1, le=10**8, description="Training steps.")
+    steps: int = Field(1500, ge=1, le=10**8, description="Training steps.")
     minutes: float | None = Field(
         None,
         ge=0.01,

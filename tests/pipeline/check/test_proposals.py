@@ -154,7 +154,7 @@ def test_a_rare_class_gets_a_loss_that_counts_classes(
 
 @pytest.mark.parametrize(
     ("values", "times"),
-    [(("8", "444", "2000"), 1), (("16", "444", "4000"), 4.9), (("8", "284", "2000"), 0.4)],
+    [(("8", "444", "1500"), 1), (("16", "444", "3000"), 4.9), (("8", "284", "1500"), 0.4)],
 )
 def test_it_is_told_how_much_longer_a_training_takes(values: tuple[str, ...], times: float) -> None:
     proposals = [
