@@ -29,6 +29,7 @@ def test_good_data(tmp_path: Path) -> None:
     assert report.summary.sizes == {"60 x 40": 10}
     assert (report.summary.bit_depths, report.summary.channels) == ({8: 10}, {1: 10})
     assert report.summary.splits == {"train": 6, "eval": 2, "test": 2}
+    assert not report.proposals  # looking for them takes longer than the check, and nobody asked
     assert sum(report.summary.class_shares.values()) == pytest.approx(1)
     text = printed(report)
     assert "10 usable images, 0 problems" in text

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,13 @@ def test_a_cached_component_names_the_run_that_made_its_output(recorded):
     recorded.add("3", {"ImageMaskExampleGen": CACHED, "Trainer": CACHED})
     run = load(recorded.root.path, "3")
     assert [(node.state, node.same_as) for node in run.nodes[:2]] == [("cached", "1"), ("cached", "2")]
+
+
+def test_a_component_began_when_its_execution_was_recorded(recorded):
+    before = int(time.time())
+    recorded.add("1")
+    began = load(recorded.root.path, "1").nodes[0].began
+    assert before <= began <= time.time()
 
 
 def test_a_property_of_several_values_is_a_dictionary(recorded):

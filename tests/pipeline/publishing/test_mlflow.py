@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.history import summary
 from pipeline.history.record import read_record
-from pipeline.publishing.mlflow import MOST_IN_PARAM
+from pipeline.publishing.mlflow import MOST_IN_PARAM, _experiment
+from pipeline.publishing.mlflow_server import MlflowServer, ServerError
 from tests.command_line import call
 from tests.pipeline.publishing.servers import CHECKOUT, Mlflow, mlflow_server, needs_mlflow
 from tests.pipeline.recorded_runs import CONFIG, HASH, NODES, RUNNING, RecordedRuns
@@ -164,6 +165,22 @@ def test_a_deleted_experiment_is_told(recorded, mlflow):
     done = export(recorded, mlflow, "--experiment", "deleted")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "is deleted: restore it there, or name another one with --experiment" in done.stderr
+
+
+class Crowded(MlflowServer):
+    """A server on which somebody else creates what was just asked for and not found."""
+
+    def get(self, path: str, **values: str) -> dict[str, Any]:
+        try:
+            return super().get(path, **values)
+        except ServerError:
+            super().post("mlflow/experiments/create", name=values["experiment_name"])
+            raise
+
+
+def test_an_experiment_that_somebody_else_creates_at_the_same_moment_is_taken(mlflow):
+    created = _experiment(Crowded(mlflow.url), "at once")
+    assert created == _experiment(MlflowServer(mlflow.url), "at once")
 
 
 def test_a_server_that_takes_no_files_is_told(recorded, tmp_path):
