@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,8 @@ DIVERGED = -1.0  # score of a trial whose loss became NaN or infinite: below any
 COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "failed"
 # Hyperband's number of budget units of the longest trial -> total cost of all trials, in longest trials.
 HYPERBAND_COST = {27: 17, 9: 10, 3: 4}
+# TensorFlow tells these, too, as a lack of resources.
+_OF_FILES = tuple(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)))
 _DEATHS = 2  # number of processes that may die in a trial before the trial is skipped
 _OBJECTIVE = "goodness"  # of the metric `select_by`; see `unet.metrics.names.goodness`
 
@@ -137,6 +141,8 @@ class Search(keras_tuner.Tuner):
             return {_OBJECTIVE: DIVERGED}
         except (tf.errors.ResourceExhaustedError, MemoryError) as error:
             first = next(iter(str(error).splitlines()), "")
+            if any(said in first for said in _OF_FILES):  # no trial would do better
+                raise keras_tuner.errors.FatalRuntimeError(first) from error
             self._outcomes[trial.trial_id] = FAILED, f"out of memory: {first}".removesuffix(": ")
             raise keras_tuner.errors.FailedTrialError("out of memory") from None
         except keras_tuner.errors.FailedTrialError as error:

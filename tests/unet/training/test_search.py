@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import tensorflow as tf
 
 from pipeline.config.settings import PipelineConfig
 from unet.errors import TrainingFailed
@@ -130,6 +131,16 @@ def test_a_trial_without_memory_is_recorded_and_not_the_end(tiles, tmp_path, cap
     assert failed.reason.startswith("out of memory: ")
     with pytest.raises(TrainingFailed, match=r"no trial of 1 .*\(1 failed\).*out of memory.*base_filters"):
         choose([failed], settings()[0])
+
+
+def test_a_trial_without_room_for_files_ends_the_search(tiles, tmp_path, monkeypatch, capsys):
+    def full(*_, **__):
+        with tf.io.TFRecordWriter("/dev/full") as writer:  # where there is never room
+            writer.write(bytes(1 << 20))
+
+    monkeypatch.setattr(search_module, "fit", full)
+    with pytest.raises(RuntimeError, match="No space left on device"):
+        run(tiles, tmp_path / "x", tune_trials=1)
 
 
 def test_a_trial_in_which_processes_die_is_left_out_the_third_time(tiles, tmp_path, capsys):
