@@ -44,3 +44,14 @@ def test_the_offline_answer_is_that_of_symmetries_and_images(tmp_path, network, 
     served = np.concatenate([tf.io.decode_png(m, dtype=tf.uint16).numpy() for m in maps], -1) / 65535
     assert np.ptp(served) > 0.1
     np.testing.assert_allclose(found, served, atol=2e-5)
+
+
+def test_tiles_of_a_deep_network_start_where_its_poolings_pair_the_same_pixels():
+    keras.utils.set_random_seed(0)
+    network = create_unet((None, None, 1), base_filters=1, depth=4, decoder="paper", stem_stride=2)
+    image = np.random.default_rng(1).integers(0, 256, (60, 150, 1), np.uint8)
+    record = RECORD | {"geometry": {"depth": 4, "stem_stride": 2}}
+    found = reference.expected_probabilities(network, encode_png(image), record)
+    whole = Segmenter(network, Geometry(4, 2), 1, 100.0, 50.0, class_values=(0, 1)).predict(image)
+    assert np.ptp(whole) > 0.01
+    np.testing.assert_allclose(found, whole, atol=1e-5)
