@@ -1,5 +1,7 @@
 """What the schema demands beyond what it was inferred from."""
 
+import math
+
 import pandas as pd
 import pytest
 import tensorflow_data_validation as tfdv
@@ -49,6 +51,14 @@ def test_data_at_the_bounds_pass(changes):
 def test_impossible_values_are_found_in_the_very_data_the_schema_came_from(changes):
     [sentence] = sentences(**changes)
     assert sentence.startswith(f"train: {next(iter(changes))}: ")
+
+
+def test_a_mean_that_is_no_number_is_found():
+    frame = pd.DataFrame([GOOD, GOOD, {**GOOD, "mean": math.nan}])
+    enforced = schema.without_bytes(schema.enforce(tfdv.infer_schema(statistics())))
+    bad = tfdv.generate_statistics_from_dataframe(frame, n_jobs=1)
+    [sentence] = schema.describe("train", tfdv.validate_statistics(bad, enforced))
+    assert sentence.startswith("train: mean: ")
 
 
 def test_encoded_features_are_in_the_schema_but_not_validated():

@@ -77,6 +77,10 @@ def test_tiles_have_the_border_only_where_it_weighs(data: Path, weight: float, b
     )  # fmt: skip
 
 
+def test_transform_computes_no_statistics_that_nobody_reads(data: Path):
+    assert told(graph(data), "Transform")["disable_statistics"] == 1
+
+
 def test_a_model_that_answers_eight_times_has_eight_times_the_time(data: Path):
     usual = told(graph(data), "InfraValidator")
     turned = told(graph(data, test_time_augmentation=True), "InfraValidator")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import tifffile
 from PIL import Image
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types.standard_artifacts import Examples
@@ -73,6 +74,16 @@ def test_an_example_holds_the_pixels_and_what_the_statistics_watch(data: Path):
     assert found["fraction_cell"] == pytest.approx(1 / 3)
     assert found["fraction_background"] == pytest.approx(2 / 3)
     assert "instances" not in found
+
+
+def test_a_page_of_a_stack_is_that_page_of_image_and_mask(data: Path):
+    pages = np.random.default_rng(0).integers(0, 256, (3, 32, 40), np.uint8)
+    for kind, stack in (("images", pages), ("masks", np.where(pages > 99, 255, 0).astype(np.uint8))):
+        tifffile.imwrite(data / kind / "stack.tif", stack, photometric="minisblack")
+    third = Sample("stack", data / "images/stack.tif", data / "masks/stack.tif", "stack", page=2)
+    found = features(to_example(third, settings(data)))
+    np.testing.assert_array_equal(decode(found["image"])[..., 0], pages[2])
+    np.testing.assert_array_equal(decode(found["mask"])[..., 0], pages[2] > 99)
 
 
 def test_a_mask_in_which_nothing_counts_has_no_fractions(data: Path):
