@@ -173,7 +173,11 @@ class Search(keras_tuner.Tuner):
         self._last = None
         keras.utils.clear_session()  # frees the networks of earlier trials
         network = compile_network(settings, train)
-        self._last = alike, network, [np.array(variable) for variable in _variables(network)]
+        self._last = (
+            alike,
+            network,
+            [keras.ops.convert_to_numpy(variable) for variable in _variables(network)],
+        )
         return network
 
     def on_trial_end(self, trial: Any) -> None:
