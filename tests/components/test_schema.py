@@ -53,8 +53,10 @@ def test_impossible_values_are_found_in_the_very_data_the_schema_came_from(chang
     assert sentence.startswith(f"train: {next(iter(changes))}: ")
 
 
-def test_a_mean_that_is_no_number_is_found():
-    frame = pd.DataFrame([GOOD, GOOD, {**GOOD, "mean": math.nan}])
+@pytest.mark.filterwarnings("ignore:invalid value encountered")  # TFDV computes deviations, too
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_mean_that_is_no_number_is_found(value):
+    frame = pd.DataFrame([GOOD, GOOD, {**GOOD, "mean": value}])
     enforced = schema.without_bytes(schema.enforce(tfdv.infer_schema(statistics())))
     bad = tfdv.generate_statistics_from_dataframe(frame, n_jobs=1)
     [sentence] = schema.describe("train", tfdv.validate_statistics(bad, enforced))

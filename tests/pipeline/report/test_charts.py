@@ -20,6 +20,18 @@ def texts(svg: str) -> list[str]:
     return [element.text or "" for element in tree(svg).iter("text")]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (0.85, 0.9, ["0.85", "0.86", "0.87", "0.88", "0.89", "0.90"]),  # far from 0
+        (1000, 1500, ["1,000", "1,100", "1,200", "1,300", "1,400", "1,500"]),
+    ],
+)
+def test_an_axis_has_about_five_round_numbers(low: float, high: float, expected: list[str]):
+    assert [text for _, text in charts._ticks(low, high, 5)] == expected
+
+
 def test_lines_have_a_point_for_each_finite_value():
     series = [Series("a", [(30, 0.5), (60, None), (90, math.nan), (120, 0.25)]), Series("b", [(60, 0.4)])]
     svg = charts.lines("Loss & <more>", series, "step")
