@@ -155,7 +155,7 @@ def test_settings_come_before_the_record(root: Path, data: Path) -> None:
     assert evaluate(root, data, "--model", "1", "--set", f"ignore={VOID}") == 0
     for path in (data / "masks").iterdir():
         mask = np.asarray(Image.open(path))
-        Image.fromarray(np.select([mask == 100, mask == 255], [1, 2], mask).astype(np.uint8)).save(path)
+        Image.fromarray(np.where(mask == 100, 1, np.where(mask == 255, 2, mask)).astype(np.uint8)).save(path)
     assert evaluate(root, data) == 2
     assert evaluate(root, data, "--set", "classes={background=0, cell=1, other=2}") == 0
 
