@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -57,6 +58,11 @@ def test_metrics(server: Server):
         "process_resident_memory_bytes",
     ):
         assert f"\n{line}" in told
+    seconds, count = (
+        float(re.findall(rf'^serving_request_seconds_{name}{{protocol="rest"}} (\S+)', told, re.M)[0])
+        for name in ("sum", "count")
+    )
+    assert 0 < seconds / count < 60
 
 
 def test_it_listens_on_this_machine_alone(server: Server):
