@@ -259,10 +259,10 @@ def main() -> None:
 
         options.precision = precision_of("auto").removeprefix("mixed_")
     options.set = [word for setting in options.set for word in ("--set", setting)]
-    if "isbi" in options.sets and not options.isbi:
-        parser.error("--sets isbi needs --isbi, the folder of ISBI 2012")
-    if "borders" in options.sets and not options.borders:
-        parser.error("--sets borders needs --borders, a folder with images and masks3")
+    needed = {"isbi": "the folder of ISBI 2012", "borders": "a folder with images and masks3"}
+    for name, what in needed.items():
+        if name in options.sets and not getattr(options, name):
+            parser.error(f"--sets {name} needs --{name}, {what}")
     methods = options.methods.split(",")
     if not PEERS.exists() and set(methods) != {"ours"}:
         print("No peers: `make setup-peers` installs them; ours alone is measured.")

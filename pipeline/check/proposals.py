@@ -34,9 +34,9 @@ _THINNEST = 4  # pixels that the narrowest class keeps where images are made sma
 _NEAR = 0.8  # scales above are not worth their blur
 _RARE = 0.05  # share of the pixels below which a class counts as rare
 _FILTERS_COST = 1.3  # exponent: twice the filters make a step 2.5 times as long on a processor
-_PATCH = 444  # least size of a patch of large images: that of the default settings
+# Of the default settings: the least size of a patch of large images, and the least number of training steps.
+_PATCH, _STEPS = (PipelineConfig.model_fields[name].default for name in ("patch_size", "steps"))
 _OUTPUT = 260  # least size of its output, which is that of the default: deep networks lose more at the border
-_STEPS = 1500  # least number of training steps: that of the default settings
 _PASSES = 60  # how often training should see each pixel, augmented differently every time
 
 
