@@ -21,6 +21,8 @@ from pipeline.process.exit_codes import (
 )
 from pipeline.root import Root
 
+# Commands that load exported models and make no network.
+_WITHOUT_KERAS = ("predict", "evaluate")
 # Options with which a run to which nothing is new answers at once; all of them but `debug` are compared.
 _ASK_NO_MORE = {"command", "data", "debug", "only", "profile", "root", "run_id", "set", "skip_bad"}
 
@@ -114,12 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
         return FAILED
+    except Exception as error:
+        if not type(error).__module__.startswith("ml_metadata"):
+            raise
+        from pipeline.process.failures import explain
+
+        print(explain(error, "ML Metadata", options.root)[1], file=sys.stderr)
+        return FAILED
 
 
 def command() -> int:
     """Runs the command of a whole process, such as `unet-pipeline`, and returns its exit code."""
     log.open_closed()
     environment.prepare()
+    if sys.argv[1:2] and sys.argv[1] in _WITHOUT_KERAS:
+        environment.leave_out_keras()
     try:
         return main()
     finally:

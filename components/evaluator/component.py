@@ -15,7 +15,7 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.types.channel import BaseChannel, Channel
 from tfx.utils import json_utils, path_utils, proto_utils
 
-from components.evaluator import tfma_metric
+from components.evaluator import loading, tfma_metric
 from components.resolvers import baseline, mlmd
 from unet.errors import ImagesLost
 from unet.evaluation import gate, pictures
@@ -63,6 +63,7 @@ class Executor(tfx_evaluator.Executor):
             **{key: value for key, value in exec_properties.items() if key not in ("settings", "rebaseline")},
             "eval_config": proto_utils.proto_to_json(config),
             "example_splits": json_utils.dumps([SPLIT]),
+            "custom_eval_shared_model": f"{loading.__name__}.{loading.load_once.__name__}",
         }
         super().Do(inputs, output_dict, properties)
 
@@ -76,9 +77,9 @@ class Executor(tfx_evaluator.Executor):
         rows = gate.table(measured, settings.class_names)
         write_images(folder, rows)
         split = artifact_utils.get_split_uri([examples], SPLIT)
-        _write_pictures(
-            Path(folder), rows, path_utils.serving_model_path(candidate.uri), split, settings.first
-        )
+        model = loading.loaded[path_utils.serving_model_path(candidate.uri)]
+        _write_pictures(Path(folder), rows, model, split, settings.first)
+        loading.loaded.clear()
         write_verdict(folder, verdict)
         [blessing] = output_dict["blessing"]
         _bless(blessing, verdict, candidate, chosen)
@@ -98,10 +99,10 @@ def _measured(folder: str, compared: bool) -> list[gate.ImageScores]:
     return found
 
 
-def _write_pictures(folder: Path, rows: Sequence[Any], model: str, split: str, first: int) -> None:
+def _write_pictures(folder: Path, rows: Sequence[Any], model: Any, split: str, first: int) -> None:
     """Predicts the few images that the report shows and writes their pictures."""
     picked = {row["name"]: (number, row) for number, row in enumerate(pictures.pick(rows))}
-    evaluate = tf.saved_model.load(model).signatures[EVALUATE]
+    evaluate = model.signatures[EVALUATE]
     files = sorted(tf.io.gfile.glob(f"{split}/*"))
     index = []
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():

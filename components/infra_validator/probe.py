@@ -23,6 +23,8 @@ def main(model: str, class_values: str, channels: str, *paths: str) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)  # of the training; what serves leaves it to TensorFlow
+    # Servers have no Keras, so a model may need none; TensorFlow does without, and starts sooner.
+    sys.modules["keras"] = None  # type: ignore[assignment]
     gc.disable()  # what is loaded stays: to search it for garbage, again and again, takes a second
     import tensorflow as tf
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.cli import _shared, further_options
+from pipeline.cli import _shared, command, further_options
 from pipeline.commands.arguments import parser
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, OK
 from tests.command_line import call
@@ -18,6 +19,17 @@ def test_without_a_command_it_is_run():
     found = call("--print-config", "--set", "steps=7")
     assert (found.returncode, found.stdout) == (OK, wanted.stdout)
     assert "\nsteps = 7\n" in found.stdout
+
+
+@pytest.mark.parametrize(("word", "left_out"), [("predict", True), ("evaluate", True), ("run", False)])
+def test_what_makes_no_network_loads_no_keras(word: str, left_out: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "keras", sys)  # for it to be as before at last
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setattr(sys, "argv", ["run_pipeline.py", word, "--help"])
+    with pytest.raises(SystemExit):
+        command()
+    assert ("keras" in sys.modules) == left_out
+    assert sys.modules.get("keras") is None
 
 
 def test_a_folder_of_data_counts_more_than_a_setting(tmp_path: Path):

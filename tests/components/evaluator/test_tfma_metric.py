@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import tfma_metric
+from components.evaluator import loading, tfma_metric
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
 from unet.metrics import measurement
@@ -49,12 +49,16 @@ def evaluated(tmp_path_factory, export_tiny):
     config = tfma_metric.eval_config(CLASSES, 2, False, ["site"])
     config = tfma.utils.update_eval_config_with_defaults(config, has_baseline=True, rubber_stamp=True)
     shared = [
-        tfma.default_eval_shared_model(eval_saved_model_path=str(path), model_name=name, eval_config=config)
+        loading.load_once(
+            eval_saved_model_path=str(path), model_name=name, eval_config=config, add_metrics_callbacks=None
+        )
         for name, path in models.items()
     ]
     tfma.run_model_analysis(
         eval_shared_model=shared, eval_config=config, data_location=data, output_path=str(folder / "out")
     )
+    for model in shared:  # nobody loaded it again
+        assert model.model_loader.load() is loading.loaded.pop(model.model_path)
     return folder / "out", models, examples
 
 
