@@ -25,6 +25,9 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["KERAS_HOME"] = str(Path(__file__).parent.parent / "pipeline" / "process")
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a worker for each core: threads of their own would cost an eighth more. `-n 0` has all threads.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 # What earlier checks found lies in the user's cache folder; tests must neither use nor fill that one.
 _cache = tempfile.TemporaryDirectory(prefix="unet-cache-")
 os.environ["XDG_CACHE_HOME"] = _cache.name

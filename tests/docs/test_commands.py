@@ -122,6 +122,7 @@ class Reader:
             "HOME": str(self.home),
             "PATH": f"{self.checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
             "TERM": "dumb",
+            "TF_NUM_INTRAOP_THREADS": "1",  # several pages are read at once
         }
 
     def read(self, page: Path) -> list[str]:
