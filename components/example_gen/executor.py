@@ -1,4 +1,4 @@
-"""The Beam pipeline of ImageMaskExampleGen.
+"""The Beam pipeline of ImageMaskExampleGen: each image becomes an example with the scalars that describe it.
 
 Beam's stages exchange file names, never encoded images: the in-memory runner keeps every shuffled element, so
 a shuffle of images would need the memory of the whole data set.

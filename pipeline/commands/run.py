@@ -1,4 +1,4 @@
-"""The main job: check the data, run the graph, say what came of it."""
+"""The main job: check the data, run the graph, measure seconds and memory, say what came of it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The section about the images of the run: statistics of each split, anomalies and drift.
 
-The scalars are those of `components.example_gen.executor`; TFDV takes their mean over the images of a split,
-so that each image counts once. Reads the statistics with `tensorflow_metadata`: TFDV's own reader needs
-TensorFlow, which a report does without.
+The scalars are those of `components.example_gen.executor`; `components.statistics` has TFDV take their mean
+over the images of a split, so that each image counts once. Reads the statistics with `tensorflow_metadata`:
+TFDV's own reader needs TensorFlow, which a report does without.
 """
 
 from __future__ import annotations

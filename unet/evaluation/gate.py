@@ -100,7 +100,7 @@ def table(images: Sequence[ImageScores], classes: Sequence[str]) -> list[ImageRo
 
 
 def _each(rows: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> list[dict[str, Any]]:
-    found = measurement.per_image(ImageStatistics.stack(rows), classes)
+    found = measurement.of_each(ImageStatistics.stack(rows), classes)
     return [
         {"confusion": row["confusion"], "metrics": {name: float(v[i]) for name, v in found.items()}}
         for i, row in enumerate(rows)
@@ -135,7 +135,7 @@ class _Part:
     @functools.cached_property
     def _comparable(self) -> dict[str, int]:
         models = [model for model in (self.candidate, self._baseline) if model is not None]
-        each = [measurement.per_image(model, self._settings.class_names) for model in models]
+        each = [measurement.of_each(model, self._settings.class_names) for model in models]
         nowhere = {name: [np.isnan(values[name]) for values in each] for name in each[0]}
         return {name: self.count - int(np.any(v, 0).sum()) for name, v in nowhere.items()}
 
@@ -149,9 +149,9 @@ class _Part:
 
     def _metrics(self, chosen: Any) -> dict[str, Floats]:
         classes = self._settings.class_names
-        found = measurement.bootstrap_resamples(self.candidate, classes, chosen)
+        found = measurement.of_sets(self.candidate, classes, chosen)
         if self._baseline is not None:
-            before = measurement.bootstrap_resamples(self._baseline, classes, chosen)
+            before = measurement.of_sets(self._baseline, classes, chosen)
             found |= {_BASELINE + name: values for name, values in before.items()}
         return found
 

@@ -1,4 +1,4 @@
-"""Slices of the test images, such as `size=small`, for which metrics are computed separately.
+"""Which slices of the test images an image is in, as `size=small`; `unet.evaluation.gate` measures them.
 
 Sizes, bit depths and shares of foreground always form slices, columns of the manifest if they are declared.
 """

@@ -133,8 +133,8 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
     return predicted, np.where(first, rest, others).astype(np.uint16)
 
 
-def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
-    """All metrics of each single image, [images] by name, except the worst decile."""
+def of_each(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
+    """All metrics of each row, an image or the sum of a set, [rows] by name, except the worst decile."""
     found = summarize_each(measured.confusion, classes, measured.first)
     scores = boundary.boundary_f1(measured.boundary)
     found["boundary_f1"] = mean(scores)
@@ -150,10 +150,10 @@ def per_image(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Fl
 def pooled(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, float]:
     """Metrics pooled over all images, by name, in the order of `unet.metrics.names.gate_names`."""
     every = np.arange(len(measured.confusion))[None]
-    return {name: float(values[0]) for name, values in bootstrap_resamples(measured, classes, every).items()}
+    return {name: float(values[0]) for name, values in of_sets(measured, classes, every).items()}
 
 
-def bootstrap_resamples(
+def of_sets(
     measured: ImageStatistics, classes: Sequence[str], chosen: NDArray[np.integer]
 ) -> dict[str, Floats]:
     """Metrics of N sets of images, [N] by name.
@@ -166,7 +166,7 @@ def bootstrap_resamples(
     count = len(measured.confusion)
     flat = chosen + count * np.arange(len(chosen))[:, None]
     weights = np.bincount(flat.ravel(), minlength=count * len(chosen)).reshape(len(chosen), count)
-    found = per_image(measured.total(weights), classes)
+    found = of_each(measured.total(weights), classes)
     by_image = summarize_each(measured.confusion, classes, measured.first)["foreground_iou"]
     found[WORST_DECILE] = _worst_decile(by_image[chosen])
     return {

@@ -1,4 +1,4 @@
-"""Callbacks of a training: learning-rate schedule, budget, checkpoints, progress and TensorBoard."""
+"""Callbacks of a training: learning-rate schedule, curves, budget, checkpoints, progress and TensorBoard."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TrainingProgress(keras.callbacks.Callback):
         end_if_requested()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Adds a row to the curves: means over the steps of the epoch, and the validation metrics."""
+        """Adds a row to the curves: means over its steps, rate of the last one, validation metrics."""
         steps = self.steps_of_epoch
         row = {name: total / steps for name, total in self.sums.items()}
         row |= {name: float(value) for name, value in (logs or {}).items() if name.startswith("val_")}

@@ -78,7 +78,7 @@ def test_metrics_of_a_set_are_those_of_its_sums():
 def test_a_resample_is_the_set_of_the_images_drawn():
     rows = stack(4)
     chosen = np.array([[0, 1, 2, 3], [2, 2, 0, 0], [3, 3, 3, 3]])
-    drawn = measurement.bootstrap_resamples(rows, CLASSES, chosen)
+    drawn = measurement.of_sets(rows, CLASSES, chosen)
     for i, indices in enumerate(chosen):
         alone = ImageStatistics.stack([measured(int(k)).to_json() for k in indices])
         for name, value in measurement.pooled(alone, CLASSES).items():
