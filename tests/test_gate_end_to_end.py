@@ -169,10 +169,16 @@ def test_a_person_promotes_a_model_that_was_not_blessed(promoted):
     assert (told["run"], told["reason"]) == (run_id, "shown to the customer")
     metrics = metrics_of(verdict_of(place))
     assert card(place)["metrics_on_test_split"]["pixel_error"] == metrics["pixel_error"]
+    record, second = place / "root" / "runs" / run_id / "run.json", place / "second"
+    content = json.loads(record.read_text())
+    content["config"]["push_to"] = str(second)
+    second.mkdir()
+    record.write_text(json.dumps(content))
     again = command(place, "promote", run_id, "--reason", "again")
     assert again.returncode == 0
     assert "is this model already" in again.stdout
     assert versions(place) == [version]
+    assert (second / version / "saved_model.pb").is_file()  # as after a copy that failed
 
 
 def test_the_next_model_is_compared_with_the_promoted_one_on_the_same_images(promoted, compared):

@@ -14,7 +14,7 @@ from pipeline.history.outcome import counts, model_path, verdict
 from pipeline.history.runs import HistoryError, Run, load, newest_config
 from pipeline.history.store import Misplaced, settle_place
 from pipeline.metadata.place import StoreError
-from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
+from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED
 from pipeline.process.lock import Locked, exclusive
 from pipeline.publishing.second_folder import copy_now
 from pipeline.root import Root
@@ -77,7 +77,7 @@ def _promote_locked(root: Root, run_id: str, reason: str) -> int:
     # Deployed but not recorded: by a rollback, or by a promotion that was killed before its record.
     if is_live and last_blessed(root) == inputs["model"].id:
         print(f"Unchanged: {root.serving / str(newest)} is this model already")
-        return OK
+        return copy_now(newest_config(root.path).get("push_to", ""), root)  # after a copy that failed
     promotion = Promotion(run.id, reason, _user(), time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     record = Record(root, promotion, inputs)
     known = {

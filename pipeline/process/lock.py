@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -29,8 +30,12 @@ def exclusive(path: Path) -> Iterator[None]:
         if not free:
             process = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
             raise Locked(f"another run (process {process}) is working on {path.parent}")
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        except OSError as error:  # on a full disk the lock holds as well, but does not say whose it is
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
         yield
     finally:
         os.close(descriptor)

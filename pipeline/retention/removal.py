@@ -18,6 +18,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.history.executions import CLEANED
 from pipeline.metadata.store import open_store
+from pipeline.process import reserve
 from pipeline.retention.plan import Plan, last_use
 from pipeline.root import Root
 from unet.files import fsync
@@ -32,6 +33,13 @@ def delete(root: Root, plan: Plan) -> None:
     Raises:
         OSError: something cannot be deleted; the next call tries again.
     """
+    # On a full disk nothing can be told before there is room: first goes what nobody has to be told of.
+    reserve.release(root.reserve)
+    _empty(root)
+    for item in plan.items:
+        if root.checkpoints in item.path.parents:
+            _move_away(root, item.path)
+    _empty(root)
     store = open_store(root)
     for artifact in plan.artifacts:
         artifact.state = mlmd.Artifact.DELETED
@@ -46,7 +54,7 @@ def delete(root: Root, plan: Plan) -> None:
         remove(root.serving, plan.versions)
     versions = {root.serving / str(version) for version in plan.versions}
     for item in plan.items:
-        if item.path not in versions and item.path != root.deleted:
+        if item.path not in versions and item.path != root.deleted and os.path.lexists(item.path):
             _move_away(root, item.path)
     _empty(root)
 

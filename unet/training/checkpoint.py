@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,10 +68,13 @@ class Checkpoints:
         for torn in self.folder.glob(".*.part"):  # incomplete files of a process that was killed
             torn.unlink()
         state = {**state, _TRAINING: self.folder.name}
-        with atomic_write(self.folder / f"step-{step:09d}.npz", "wb") as file:
+        written = self.folder / f"step-{step:09d}.npz"
+        with atomic_write(written, "wb") as file:
             np.savez(file, state=np.array(json.dumps(state)), **flat)
-        for old in self._files()[_KEPT:]:
-            old.unlink()
+        # Of more steps are those of a longer training, from which this one could not go on.
+        kept = [path for path in self._files() if path.name <= written.name][:_KEPT]
+        for other in set(self._files()) - set(kept):
+            other.unlink()
 
     def load(
         self, usable: Callable[[dict[str, Any]], bool] = lambda state: True
@@ -89,6 +93,7 @@ class Checkpoints:
                     for key in content.files:  # in the order in which they were written
                         if key != "state":
                             arrays.setdefault(key.rpartition("/")[0], []).append(content[key])
+                    os.utime(self.folder)  # the time of its last use: this training may need no more of them
                     return arrays, state
             except _READ_ERRORS as error:
                 raise_passing(error)

@@ -117,6 +117,7 @@ def fit(
 def _validate(network: keras.Model, watchers: list[keras.callbacks.Callback]) -> None:
     """Does what Keras does at the end of an epoch."""
     logs: dict[str, float] = {}
-    for watcher in watchers:
+    for watcher in watchers:  # all of them, before one may be interrupted
         watcher.set_model(network)
+    for watcher in watchers:
         watcher.on_epoch_end(0, logs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from pathlib import Path
 
 from pipeline.process.lock import exclusive
 from tests.command_line import call
 from tests.pipeline.recorded_runs import RecordedRuns
 from tests.pipeline.retention.nights import assert_whole, ids, night, run_id
+from tests.pipeline.small_disks import mounted
 
 FEW = ("--keep-runs", 3, "--keep-versions", 2)
 
@@ -36,6 +39,37 @@ def test_the_settings_are_those_of_the_newest_run(recorded: RecordedRuns) -> Non
         night(recorded, number, config={"keep_runs": 4, "keep_versions": 2})
     assert call("clean", "--root", recorded.root.path, "--yes").returncode == 0
     assert len(ids(recorded.root)) == 4
+
+
+def fill(folder: Path) -> None:
+    with contextlib.suppress(OSError), (folder / "of-others").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_on_a_full_disk_it_makes_room_or_says_so_in_one_line(tmp_path: Path) -> None:
+    with mounted(tmp_path / "small", "size=4m") as small:
+        recorded = RecordedRuns(small / "root")
+        for number in range(6):
+            night(recorded, number)
+        recorded.close()
+        old = recorded.root.checkpoints / "search-of-an-old-run" / "step-000000001.npz"
+        fill(small)
+        done = call("clean", "--root", recorded.root.path, *FEW, "--yes")
+        advice = f"make room in {recorded.root.path}, then run the same command again"
+        assert (done.returncode, done.stderr) == (1, f"ML Metadata: the disk is full: {advice}\n")
+        assert len(ids(recorded.root)) == 6
+        (small / "of-others").unlink()
+        old.parent.mkdir(parents=True)
+        old.write_bytes(bytes(500_000))
+        for path in (old, old.parent):
+            os.utime(path, (1e9, 1e9))
+        fill(small)
+        done = call("clean", "--root", recorded.root.path, *FEW, "--yes")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(ids(recorded.root)) == 3
+        assert not old.exists()
+        assert_whole(recorded.root)
 
 
 def test_what_cannot_be_done_is_one_line(recorded: RecordedRuns, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Checkpoints survive what files suffer."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,26 @@ def test_the_newest_comes_back_and_the_one_before_is_kept(tmp_path):
     assert [len(arrays[name]) for name in "ab"] == [2, 1]
     np.testing.assert_array_equal(arrays["a"][0], [1000] * 3)
     assert len(list(checkpoints.folder.iterdir())) == 2
+
+
+def test_a_shorter_training_in_the_place_of_a_longer_one_keeps_its_own(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "x")
+    for step in (1250, 1500, 250, 500, 750):
+        save(checkpoints, step)
+        assert load(checkpoints)[1] == {"step": step}
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "step-000000500.npz",
+        "step-000000750.npz",
+    ]
+
+
+def test_what_a_training_went_on_from_was_used_then(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "x")
+    save(checkpoints, 1)
+    for path in (*checkpoints.folder.iterdir(), checkpoints.folder):
+        os.utime(path, (1e9, 1e9))
+    load(checkpoints)
+    assert checkpoints.folder.stat().st_mtime > 1e9
 
 
 def test_more_than_ten_arrays_keep_their_order(tmp_path):

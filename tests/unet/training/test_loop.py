@@ -5,6 +5,7 @@ import itertools
 import logging
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from unet.progress import shown_by
 from unet.training import callbacks
 from unet.training.build import compile_network
 from unet.training.checkpoint import Checkpoints
-from unet.training.loop import fit, set_seed
+from unet.training.loop import _validate, fit, set_seed
 from unet.training.validation import WholeImageValidation
 
 
@@ -234,6 +235,17 @@ def test_a_training_that_is_interrupted_keeps_every_step(tiles, tmp_path, monkey
     assert asked == [3, 10, 17, "validation", 25]
     assert_same(again, whole)
     assert not progress.request()  # nothing is at work that would end by itself
+
+
+def test_a_validation_that_is_interrupted_has_given_the_network_to_all():
+    class Interrupting(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+    network, keeper = keras.Sequential([keras.Input([1])]), keras.callbacks.Callback()
+    with pytest.raises(KeyboardInterrupt):
+        _validate(network, [Interrupting(), keeper])
+    assert keeper.model is network  # so it can save
 
 
 def test_it_stops_early_when_nothing_improves(tiles):
