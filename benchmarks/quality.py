@@ -9,11 +9,12 @@
 The same images to learn from, the same held-out images, the same cores, the same minutes of training for all,
 one method after the other. Ours is a run of the pipeline, whose held-out images are its test split; a peer
 learns from the train and the eval split. All are scored by the functions of the gate. Results are kept in
-OUT/results.json, and what is there is not measured again: sets, minutes or seeds may be added later. On a
-machine that has other work, `--steps` takes the place of the clock: the steps that each method did in so many
-minutes on that machine when it was quiet, as earlier results tell. All train in the same precision: bfloat16
-where the processor multiplies it, as the pipeline does by default, or `--precision float32`. Then the tables
-of all results are printed: the mean over folds and seeds, and the standard deviation between them.
+OUT/results.json, and what is there is not measured again: sets, minutes, seeds, or by `--set` other settings
+of ours, may be added later. On a machine that has other work, `--steps` takes the place of the clock: the
+steps that each method did in so many minutes on that machine when it was quiet, as earlier results tell. All
+train in the same precision: bfloat16 where the processor multiplies it, as the pipeline does by default, or
+`--precision float32`. Then the tables of all results are printed: the mean over folds and seeds, and the
+standard deviation between them.
 
 - `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn;
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
@@ -93,7 +94,7 @@ def folders(options: argparse.Namespace, name: str, folder: Path) -> Iterator[tu
             listed = [row for row in csv.DictReader(file) if row["split"] != "test"]
         rows = [(source / row["image"], source / row["mask"]) for row in listed]
         folds = [{i for i, row in enumerate(listed) if row["fold"] == str(fold)} for fold in range(5)]
-    chosen = options.folds if options.folds is not None else range(3 if name == "isbi" else 5)
+    chosen = options.folds if options.folds is not None else range(3)
     for number, held_out in enumerate(folds):
         if number in chosen:
             yield number, write_folder(folder / f"{name}-{number}", rows, held_out)
@@ -141,7 +142,8 @@ def ours(
 ) -> dict[str, Any]:
     """Runs the pipeline, and predicts the held-out images with and without test-time augmentation."""
     root = out / "root"
-    run = ["run", "--data", folder, "--root", root, *OURS[name], *GATE, *options.set]
+    run = ["run", "--data", folder, "--root", root, *OURS[name], *GATE]
+    run += [word for setting in options.set for word in ("--set", setting)]
     classes = ", ".join(f"{label} = {value}" for label, value in CLASSES[name].items())
     budget = f"steps={options.steps['ours']}" if "ours" in options.steps else f"minutes={minutes}"
     run += ["--set", f"classes={{{classes}}}", "--set", budget, "--set", f"seed={seed}"]
@@ -216,15 +218,14 @@ def table(results: list[dict[str, Any]]) -> None:
         shown = [row for row in results if [row[key] for key in keys] == [name, minutes, precision]]
         print(f"\n{name}, {minutes:g} minutes, {precision}" + (", test-time augmentation" * augmented))
         print(f"{'':<10}{'steps':>7}{'runs':>6}", *(f"{score:>18}" for score in SCORES[name]))
-        for method in METHODS:
-            rows = [row for row in shown if row["method"] == method]
-            if rows:
-                cells = []
-                for score in SCORES[name]:
-                    values = [row["scores"][augmented][score] for row in rows]
-                    cells.append(f"{statistics.mean(values):>9.4f} ± {statistics.pstdev(values):.4f}")
-                steps = statistics.median(row["steps"] for row in rows)
-                print(f"{method:<10}{steps:>7.0f}{len(rows):>6}", *(f"{cell:>18}" for cell in cells))
+        for method, settings in sorted({(row["method"], tuple(row["settings"])) for row in shown}):
+            rows = [row for row in shown if (row["method"], tuple(row["settings"])) == (method, settings)]
+            cells = []
+            for score in SCORES[name]:
+                values = [row["scores"][augmented][score] for row in rows]
+                cells.append(f"{statistics.mean(values):>9.4f} ± {statistics.pstdev(values):.4f}")
+            steps, named = statistics.median(row["steps"] for row in rows), " ".join((method, *settings))
+            print(f"{named:<10}{steps:>7.0f}{len(rows):>6}", *(f"{cell:>18}" for cell in cells))
 
 
 def main() -> None:
@@ -258,7 +259,6 @@ def main() -> None:
         from unet.training.build import precision_of  # takes seconds, as it loads TensorFlow
 
         options.precision = precision_of("auto").removeprefix("mixed_")
-    options.set = [word for setting in options.set for word in ("--set", setting)]
     needed = {"isbi": "the folder of ISBI 2012", "borders": "a folder with images and masks3"}
     for name, what in needed.items():
         if name in options.sets and not getattr(options, name):
@@ -270,26 +270,27 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "results.json"
     results = json.loads(file.read_text()) if file.exists() else []
-    results = [{"precision": "unknown precision", **row} for row in results]  # of earlier versions of this
+    # Of earlier versions of this.
+    results = [{"precision": "unknown", "settings": [], **row} for row in results]
     minutes, seeds = map(float, options.minutes.split(",")), map(int, options.seeds.split(","))
     trainings = [*itertools.product(minutes, seeds, methods)]
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.sets.split(","):
             for fold, folder in folders(options, name, Path(temporary)):
                 for budget, seed, method in trainings:
-                    key = {"set": name, "fold": fold, "minutes": budget, "seed": seed, "method": method}
-                    key["precision"] = options.precision
+                    key: dict[str, Any] = {"set": name, "fold": fold, "minutes": budget, "seed": seed}
+                    key |= {"method": method, "precision": options.precision}
+                    key["settings"] = options.set if method == "ours" else []
                     if any(key.items() <= row.items() for row in results):
                         continue
-                    out = Path(temporary, "-".join(map(str, key.values())))
-                    out.mkdir()
+                    out = Path(tempfile.mkdtemp(prefix=f"{method}-", dir=temporary))
                     began = time.monotonic()
                     if method == "ours":
                         facts = ours(options, name, folder, budget, seed, out)
                     else:
                         facts = peer(options, method, name, folder, budget, seed, out)
                     row = {**key, **facts, "seconds": round(time.monotonic() - began)}
-                    row["processor"] = processor()
+                    row |= {"processor": processor(), "by_the_clock": method not in options.steps}
                     row["scores"] = scores(name, folder, out)
                     print({**key, "steps": row["steps"]}, row["scores"], flush=True)
                     results.append(row)

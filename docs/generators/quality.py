@@ -57,6 +57,7 @@ def markdown() -> str:
 def results() -> dict[tuple[str, float, str], list[dict[str, Any]]]:
     """Returns the results by set, minutes and precision."""
     rows: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    rows = [row for row in rows if not row.get("settings")]  # others are no comparison with peers
     keys = sorted({_key(row) for row in rows})
     return {key: [row for row in rows if _key(row) == key] for key in keys}
 
