@@ -8,8 +8,10 @@ each other run side by side. Blocks that cannot run here say why; `tests/docs/te
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
+import csv
 import fnmatch
 import os
 import re
@@ -94,16 +96,7 @@ class Reader:
         for environment in (".venv-serving", ".venv-airflow", ".venv-kubeflow"):
             if (CHECKOUT / environment).exists():
                 (self.checkout / environment).symlink_to(CHECKOUT / environment)
-        for image in (self.checkout / "data/nuclei/images").iterdir():
-            with Image.open(image) as opened:
-                large = opened.width * opened.height > LARGEST
-            if large:
-                image.unlink()
-                (self.checkout / "data/nuclei/masks" / image.name).unlink()
-        table = self.checkout / "data/nuclei/manifest.csv"
-        rows = table.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [row for row in rows if (table.parent / row.split(",")[0]).exists()]
-        table.write_text(rows[0] + "".join(kept), encoding="utf-8")
+        self._keep_few()
         sections = [
             *self.checkout.glob("unet/**/*settings.py"),
             self.checkout / "pipeline/config/settings.py",
@@ -124,6 +117,27 @@ class Reader:
             "TERM": "dumb",
             "TF_NUM_INTRAOP_THREADS": "1",  # several pages are read at once
         }
+
+    def _keep_few(self) -> None:
+        """Removes the large ones of the bundled images, and every second one of each split."""
+        table = self.checkout / "data/nuclei/manifest.csv"
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        kept, seen = [], collections.Counter[str]()
+        for row in rows:
+            image = table.parent / row["image"]
+            with Image.open(image) as opened:
+                small = opened.width * opened.height <= LARGEST
+            seen[row["split"]] += small
+            if small and seen[row["split"]] % 2:
+                kept.append(row)
+            else:
+                image.unlink()
+                (table.parent / row["mask"]).unlink()
+        with table.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(kept)
 
     def read(self, page: Path) -> list[str]:
         """Does what a page says; returns what went wrong."""

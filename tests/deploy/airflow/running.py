@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -18,6 +19,11 @@ import psutil
 from tests.deploy.airflow.environment import CHECKOUT, PYTHON, settings_file
 
 PATIENCE = 900  # seconds for a run of five processes that load TensorFlow, on a busy machine
+
+
+def _heed_hangups() -> None:
+    """Whoever runs the tests by `nohup` ignores SIGHUP, and so would what they start."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Airflow:
@@ -35,6 +41,7 @@ class Airflow:
             self.process = subprocess.Popen(
                 [PYTHON, "-m", "deploy.airflow", self.config],
                 cwd=CHECKOUT, env=environment, stdout=file, stderr=file, start_new_session=True,
+                preexec_fn=_heed_hangups,
             )  # fmt: skip
 
     def set(self, **settings: Any) -> Path:
