@@ -21,6 +21,8 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 _GIGABYTES_OF_A_WORKER = 4  # TensorFlow, TFX, and runs of tiny images: the largest peak of one
 
+# Tests start many processes: each would compile what it imports of this project.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ["KERAS_HOME"] = str(Path(__file__).parent.parent / "pipeline" / "process")

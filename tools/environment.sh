@@ -20,7 +20,7 @@ fi
 echo "set-up: installing $lock into $venv; the first time downloads about $size ..."
 rm -rf "$venv"
 .venv/bin/python -m venv --without-pip "$venv"
-.venv/bin/uv pip sync --quiet --python "$venv/bin/python" --require-hashes "$lock" || {
+.venv/bin/uv pip sync --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes "$lock" || {
   echo "set-up: installing $lock failed; see above (is the package index within reach?)" >&2
   exit 1
 }

@@ -126,7 +126,8 @@ echo incomplete >"$stamp"
 if find_uv; then
   [ -x .venv/bin/python ] || "$py" -m venv --without-pip .venv >>"$log" 2>&1 || failed "$py cannot make a virtual environment"
   say "installing $lock into .venv with uv; the first time downloads $size ..."
-  logged "$uv" pip sync --python .venv/bin/python --require-hashes "$lock" || {
+  # Compiled now: the first run need not, and where PYTHONDONTWRITEBYTECODE is set, no process does it again.
+  logged "$uv" pip sync --compile-bytecode --python .venv/bin/python --require-hashes "$lock" || {
     # uv changes nothing before it has everything, so an environment that only lacked a download is still whole.
     ! grep -Eq "Failed to (download|fetch|build)|No solution found" "$log" || printf '%s\n' "$before" >"$stamp"
     failed "installing $lock failed"
