@@ -10,11 +10,11 @@ The same images to learn from, the same held-out images, the same cores, the sam
 one method after the other. Ours is a run of the pipeline, whose held-out images are its test split; a peer
 learns from the train and the eval split. All are scored by the functions of the gate. Results are kept in
 OUT/results.json, and what is there is not measured again: sets, minutes, seeds, or by `--set` other settings
-of ours, may be added later. On a machine that has other work, `--steps` takes the place of the clock: the
-steps that each method did in so many minutes on that machine when it was quiet, as earlier results tell. All
-train in the same precision: bfloat16 where the processor multiplies it, as the pipeline does by default, or
-`--precision float32`. Then the tables of all results are printed: the mean over folds and seeds, and the
-standard deviation between them.
+of ours, may be added later. On a machine that has other work, or is not the one of earlier results, `--steps`
+takes the place of the clock: the steps that each method did in so many minutes on a quiet machine, as those
+results tell, and `--steps-of` names its processor. All train in the same precision: bfloat16 where the
+processor multiplies it, as the pipeline does by default, or `--precision float32`. Then the tables of all
+results are printed: the mean over folds and seeds, and the standard deviation between them.
 
 - `isbi`: ISBI 2012 as folders `images` and `masks` of 25 slices. Three blocks of slices are held out in turn;
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
@@ -24,7 +24,7 @@ standard deviation between them.
 
 Settings may be chosen by folds 3 and 4, never by the first three.
 
-Without the environment of the peers, their rows are left out.
+Without the environment of the peers, the rows of those in PyTorch are left out.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ from unet.masks.labels import IGNORE  # noqa: E402
 from unet.metrics import confusion, segments  # noqa: E402
 
 PEERS = CHECKOUT / ".venv-peers/bin/python"
-METHODS = ("ours", "monai", "dynunet", "smp")
+METHODS = ("ours", "monai", "dynunet", "smp", "keras")
 CLASSES = {
     "isbi": {"membrane": 0, "cell": 255},
     "nuclei": {"background": 0, "nucleus": 255},
@@ -180,13 +180,14 @@ def pipeline(*words: Any) -> None:
 def peer(
     options: argparse.Namespace, method: str, name: str, folder: Path, minutes: float, seed: int, out: Path
 ) -> dict[str, Any]:
-    """Trains a peer in its own environment."""
+    """Trains a peer, in the environment of the peers unless it is one of TensorFlow."""
+    python = sys.executable if method == "keras" else PEERS
     words = [method, folder, "--classes", json.dumps(CLASSES[name]), "--minutes", minutes, "--seed", seed]
     if method in options.steps:
         words += ["--steps", options.steps[method]]
     words += ["--bfloat16"] if options.precision == "bfloat16" else []
     words += ["--out", out]
-    subprocess.run([PEERS, CHECKOUT / "benchmarks/peers/train.py", *map(str, words)], check=True)
+    subprocess.run([python, CHECKOUT / "benchmarks/peers/train.py", *map(str, words)], check=True)
     return json.loads((out / "facts.json").read_text())
 
 
@@ -242,6 +243,9 @@ def main() -> None:
         metavar="METHOD=N,...",
         help="steps by method, instead of the clock; --minutes names the time that they stand for",
     )
+    parser.add_argument(
+        "--steps-of", default=processor(), metavar="PROCESSOR", help="where the methods did so many steps"
+    )
     parser.add_argument("--precision", choices=("bfloat16", "float32"), help="default: see above")
     parser.add_argument("--seeds", default="0,1", help="by commas (default: 0,1)")
     parser.add_argument(
@@ -264,9 +268,9 @@ def main() -> None:
         if name in options.sets and not getattr(options, name):
             parser.error(f"--sets {name} needs --{name}, {what}")
     methods = options.methods.split(",")
-    if not PEERS.exists() and set(methods) != {"ours"}:
-        print("No peers: `make setup-peers` installs them; ours alone is measured.")
-        methods = ["ours"]
+    if not PEERS.exists() and (missing := set(methods) - {"ours", "keras"}):
+        print(f"Without {', '.join(sorted(missing))}: `make setup-peers` installs them.")
+        methods = [method for method in methods if method not in missing]
     options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "results.json"
     results = json.loads(file.read_text()) if file.exists() else []
@@ -291,6 +295,8 @@ def main() -> None:
                         facts = peer(options, method, name, folder, budget, seed, out)
                     row = {**key, **facts, "seconds": round(time.monotonic() - began)}
                     row |= {"processor": processor(), "by_the_clock": method not in options.steps}
+                    if method in options.steps:
+                        row |= {"processor": options.steps_of, "trained_on": processor()}
                     row["scores"] = scores(name, folder, out)
                     print({**key, "steps": row["steps"]}, row["scores"], flush=True)
                     results.append(row)

@@ -18,6 +18,7 @@ METHODS = {
     "monai": "MONAI, residual U-Net",
     "dynunet": "MONAI, DynUNet as nnU-Net plans it",
     "smp": "segmentation-models-pytorch, U-Net with ResNet-18",
+    "keras": "Keras, the U-Net of keras.io's example",
 }
 SCORES = {
     "pixel_error": "pixel error",
@@ -51,6 +52,7 @@ def markdown() -> str:
         if common and common != every:
             lines += [f"The first of them with all methods: {held_out(name, common)}.", ""]
             lines += [*table(rows, common), ""]
+        lines += by_steps(rows)
     return "\n".join(lines)
 
 
@@ -84,6 +86,20 @@ def held_out(name: str, trainings: set[tuple[int, int]]) -> str:
             f"{quality.BLOCKS[fold][0]} to {quality.BLOCKS[fold][-1]}" for fold in folds
         )
     return ("folds " if len(folds) > 1 else "fold ") + ", ".join(map(str, folds))
+
+
+def by_steps(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns a sentence that names the trainings that had a number of steps instead of minutes, if any."""
+    found = [row for row in rows if not row.get("by_the_clock", True)]
+    if not found:
+        return []
+    each = []
+    for method in METHODS:
+        if of := [row for row in found if row["method"] == method]:
+            folds = held_out(of[0]["set"], {training(row) for row in of})
+            each.append(f"{METHODS[method]} ({folds}; {of[0]['steps']} steps)")
+    machines = ", ".join(sorted({row["trained_on"] for row in found}))
+    return [f"By the steps of these minutes, on another machine ({machines}): {'; '.join(each)}.", ""]
 
 
 def _key(row: dict[str, Any]) -> tuple[str, float, str]:
