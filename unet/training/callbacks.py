@@ -109,16 +109,13 @@ class TimeLimit(keras.callbacks.Callback):
     """Ends a training that exceeds a time limit; the weights reached by then are validated."""
 
     def __init__(self, minutes: float):
-        """Args: minutes: time limit, counted from the first step."""
+        """Args: minutes: time limit, counted from the end of the first step, in which TensorFlow traces."""
         super().__init__()
-        self._seconds, self._since = 60 * minutes, 0.0
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock, unless it runs."""
-        self._since = self._since or time.monotonic()
+        self._seconds, self._since = 60 * minutes, math.inf
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Ends the training once the time is over."""
+        """Starts the clock after the first step, and ends the training once the time is over."""
+        self._since = min(self._since, time.monotonic())
         if time.monotonic() - self._since >= self._seconds:
             self.model.stop_training = True
 

@@ -141,13 +141,15 @@ def test_gradients_alone_may_overflow_where_the_loss_is_scaled():
 
 
 @pytest.mark.parametrize(("seconds", "over"), [(89, False), (90, True), (91, True)])
-def test_a_limit_counts_from_the_first_step(clock, seconds, over):
+def test_a_limit_counts_from_the_end_of_the_first_step_which_is_traced(clock, seconds, over):
     limit = TimeLimit(1.5)
     limit.set_model(network())
+    limit.model.stop_training = False
     clock[0] += 500
-    limit.on_train_begin()
-    clock[0] += seconds
     limit.on_train_batch_end(0)
+    assert not limit.model.stop_training
+    clock[0] += seconds
+    limit.on_train_batch_end(1)
     assert limit.model.stop_training == over
 
 
