@@ -7,7 +7,6 @@ import errno
 import hashlib
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -38,7 +37,7 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
         OSError: the file cannot be written.
     """
     # 60 characters take at most 240 bytes: with the suffix, the name stays within the limit of 255 bytes.
-    part = path.with_name(f".{path.name[:60]}.{uuid.uuid4().hex[:8]}.part")
+    part = path.with_name(f".{path.name[:60]}.{os.urandom(4).hex()}.part")
     encoding = {} if mode == "wb" else {"encoding": "utf-8", "errors": "backslashreplace"}
     try:
         with open(part, mode.replace("w", "x"), **encoding) as file:  # type: ignore[call-overload]

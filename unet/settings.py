@@ -29,7 +29,8 @@ class Section(BaseModel):
     number has a lower and an upper bound; what else cannot work together is told by `conflicts`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Most sections are bases alone and need no validator: each is built when it is first used.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def of(cls: type[S], settings: Section, **more: Any) -> S:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pipeline.check.check import check
 from pipeline.check.findings import print_report
 from pipeline.config.settings import PipelineConfig
-from pipeline.history.warm_start import named_start
 from pipeline.process.exit_codes import BAD_INPUT, OK
 from pipeline.root import Root
 from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from unet.dataset.sample import Problem
 from unet.errors import BadInput
+from unet.training.settings import AFRESH, LAST_BLESSED
 
 
 def check_command(
@@ -37,11 +37,14 @@ def check_command(
         arguments: words of the command line that `run` accepts, too.
         doubt: what is unclear about the background, and what to do; see `unet.masks.background.question`.
     """
-    try:
-        named_start(config, root)
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
+    if config.warm_start not in (AFRESH, LAST_BLESSED):
+        from pipeline.history.warm_start import named_start  # takes a tenth of a second, as ML Metadata does
+
+        try:
+            named_start(config, root)
+        except BadInput as error:
+            print(error, file=sys.stderr)
+            return BAD_INPUT
     with ReadingProgress():
         report = check(config, root, skip_bad=skip_bad, proposals=True)
     if doubt:

@@ -1,4 +1,4 @@
-"""What TensorFlow and Keras find when they are imported: environment variables, or no Keras at all."""
+"""What libraries find when they are imported: environment variables, or no Keras at all."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from pathlib import Path
 
 
 def prepare() -> None:
-    """Sets them for this process and its children; call it before TensorFlow is imported.
+    """Sets the variables for this process and its children; call it before TensorFlow is imported.
 
     TensorFlow gets few log messages, and no more GPU memory than needed; Keras 3 runs on TensorFlow with its
     defaults, whatever the shell and the user's keras.json set. Where no home folder is known, it is /, as in
-    Docker: some libraries fail at their import without one.
+    Docker: some libraries fail at their import without one. Pydantic looks for no plugins, which takes as
+    long as to read the settings.
     """
     if os.path.expanduser("~") == "~":
         os.environ["HOME"] = "/"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     os.environ.setdefault("GLOG_minloglevel", "3")  # of ML Metadata
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     os.environ["KERAS_BACKEND"] = "tensorflow"

@@ -10,8 +10,7 @@ from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline.terminal.console import make_console, moves
-from pipeline.terminal.run_progress import SECONDS_BETWEEN_LINES
+from pipeline.terminal.console import SECONDS_BETWEEN_LINES, make_console, moves
 from unet.progress import shown_by
 
 _PATIENCE = 0.5  # seconds; what is shorter needs no bar

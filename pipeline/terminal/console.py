@@ -9,6 +9,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
+SECONDS_BETWEEN_LINES = 20  # of progress, on an output whose lines cannot be taken back
 _PLAIN_LOCALES = ("C", "POSIX")
 _FILE_WIDTH = 120  # columns in a file, which has none: Rich's 80 break the names of files
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-SECONDS_BETWEEN_LINES = 20
+from pipeline.terminal.console import SECONDS_BETWEEN_LINES
 
 
 class PredictionProgress:

@@ -17,11 +17,10 @@ from rich.text import Text
 from pipeline.history import durations
 from pipeline.history.executions import CACHED, DONE, FAILED, RUNNING, STOPPED, WAITING, Node
 from pipeline.process import signals
-from pipeline.terminal.console import ascii_only, fit_to_terminal, make_console, moves
+from pipeline.terminal.console import SECONDS_BETWEEN_LINES, ascii_only, fit_to_terminal, make_console, moves
 from pipeline.terminal.run_view import NOT_RUN, ProgressRow, Step, ViewState, draw, make_spinner
 from unet.progress import shown_by
 
-SECONDS_BETWEEN_LINES = 20
 SECONDS_IN_SILENCE = 10  # after which a plain output hears what is at work
 
 

@@ -45,9 +45,15 @@ def test_names_are_whole_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert name in done.stdout
 
 
-def test_tensorflow_is_not_imported() -> None:
-    code = "import sys, pipeline.commands.check; assert 'tensorflow' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_neither_tensorflow_nor_ml_metadata_is_imported(tmp_path: Path) -> None:
+    write_cells(tmp_path, 6, (96, 96))
+    code = "import sys\nfrom pipeline.cli import main\nmain(['check', '--data', sys.argv[1]])\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "pipeline.check.check" in loaded
+    assert not {"tensorflow", "ml_metadata", "grpc"} & set(loaded)
 
 
 def test_a_background_in_doubt_is_asked_about_with_everything_else(

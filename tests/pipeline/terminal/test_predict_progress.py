@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.terminal import predict_progress
-from pipeline.terminal.predict_progress import SECONDS_BETWEEN_LINES, PredictionProgress
+from pipeline.terminal.console import SECONDS_BETWEEN_LINES
+from pipeline.terminal.predict_progress import PredictionProgress
 
 
 @pytest.fixture
