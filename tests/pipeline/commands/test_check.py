@@ -47,7 +47,7 @@ def test_names_are_whole_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_neither_tensorflow_nor_ml_metadata_is_imported(tmp_path: Path) -> None:
     write_cells(tmp_path, 6, (96, 96))
-    code = "import sys\nfrom pipeline.cli import main\nmain(['check', '--data', sys.argv[1]])\nprint(*sys.modules)"
+    code = "import sys, pipeline.cli as cli; cli.main(['check', '--data', sys.argv[1]]); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True
     )
