@@ -115,8 +115,9 @@ class TimeLimit(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock after the first step, and ends the training once the time is over."""
-        self._since = min(self._since, time.monotonic())
-        if time.monotonic() - self._since >= self._seconds:
+        now = time.monotonic()
+        self._since = min(self._since, now)
+        if now - self._since >= self._seconds:
             self.model.stop_training = True
 
 
