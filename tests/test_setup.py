@@ -90,7 +90,8 @@ def write_lock(checkout: Path, value: int) -> None:
     wheel = checkout / f"tiny-{value}-py3-none-any.whl"
     info = f"tiny-{value}.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("tiny.py", f"VALUE = {value}\n")
+        # Each of another size: bytecode of a file of the same size and second passes for this one's.
+        archive.writestr("tiny.py", f"VALUE = {value}\n" + "#" * value)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: {value}\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", f"tiny.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
@@ -127,8 +128,7 @@ def set_up(checkout: Path, **changes: str) -> subprocess.CompletedProcess[str]:
 
 
 def installed(checkout: Path) -> str:
-    # -B: bytecode of the wheel before, of the same size and second, would pass for this one's.
-    command = [str(checkout / ".venv/bin/python"), "-B", "-c", "import tiny; print(tiny.VALUE)"]
+    command = [str(checkout / ".venv/bin/python"), "-c", "import tiny; print(tiny.VALUE)"]
     return subprocess.run(command, text=True, capture_output=True).stdout.strip()
 
 
