@@ -294,7 +294,7 @@ def main() -> None:
                     else:
                         facts = peer(options, method, name, folder, budget, seed, out)
                     row = {**key, **facts, "seconds": round(time.monotonic() - began)}
-                    row |= {"processor": processor(), "by_the_clock": method not in options.steps}
+                    row["processor"] = processor()
                     if method in options.steps:
                         row |= {"processor": options.steps_of, "trained_on": processor()}
                     row["scores"] = scores(name, folder, out)

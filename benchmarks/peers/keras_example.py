@@ -66,9 +66,6 @@ class KerasExample:
         self._network.optimizer.learning_rate.assign(rate)
         self._network.train_on_batch(x.transpose(0, 2, 3, 1), y[..., None])
 
-    def end_training(self) -> None:
-        """Nothing: Keras tells training from prediction by itself."""
-
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predicts [H, W, classes] of [channels, H, W] as a whole, reflected to sides that 16 divides."""
         height, width = image.shape[1:]

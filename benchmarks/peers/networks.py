@@ -117,13 +117,10 @@ class TorchPeer:
             torch.nn.utils.clip_grad_norm_(self._weights, self._peer.clip)
         self._peer.optimizer.step()
 
-    def end_training(self) -> None:
-        """Lets normalization layers use what they have learned."""
-        self._network.eval()
-
     @torch.inference_mode()
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predicts [H, W, classes] of [channels, H, W]: half-overlapping windows, Gaussian weights."""
+        self._network.eval()  # no training follows
         logits = monai.inferers.sliding_window_inference(
             torch.from_numpy(image)[None], self._side, 4, self._network,
             overlap=0.5, mode="gaussian", padding_mode="reflect",

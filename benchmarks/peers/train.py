@@ -75,7 +75,6 @@ def main() -> None:
         steps += 1
         if steps == 1:
             start = time.monotonic()
-    peer.end_training()
     options.out.mkdir(parents=True, exist_ok=True)
     for name, image, _ in patches.read(options.folder, values, {"test"}):
         both = [peer.probabilities(image), patches.averaged(peer.probabilities, image)]

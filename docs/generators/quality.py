@@ -90,7 +90,7 @@ def held_out(name: str, trainings: set[tuple[int, int]]) -> str:
 
 def by_steps(rows: list[dict[str, Any]]) -> list[str]:
     """Returns a sentence that names the trainings that had a number of steps instead of minutes, if any."""
-    found = [row for row in rows if not row.get("by_the_clock", True)]
+    found = [row for row in rows if "trained_on" in row]
     if not found:
         return []
     each = []
