@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
 
+# Numbers of the errors that tell of no room: on the disk, or within a quota of it.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 # Two changes within this time may carry equal timestamps: file systems stamp by the kernel's tick.
 _TICK = 20_000_000  # nanoseconds
 

@@ -15,7 +15,6 @@ from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from unet.dataset.sample import Problem
 from unet.errors import BadInput
-from unet.training.settings import AFRESH, LAST_BLESSED
 
 
 def check_command(
@@ -37,7 +36,7 @@ def check_command(
         arguments: words of the command line that `run` accepts, too.
         doubt: what is unclear about the background, and what to do; see `unet.masks.background.question`.
     """
-    if config.warm_start not in (AFRESH, LAST_BLESSED):
+    if config.starts_from_a_named_model:
         from pipeline.history.warm_start import named_start  # takes a tenth of a second, as ML Metadata does
 
         try:

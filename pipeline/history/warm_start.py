@@ -19,7 +19,7 @@ from unet.registry.records import digest, training_record
 from unet.registry.versions import versions, withdrawn_versions
 from unet.settings import Network
 from unet.training.schedule import can_grow
-from unet.training.settings import AFRESH, LAST_BLESSED, TrainSettings
+from unet.training.settings import TrainSettings
 
 _NETWORK = "network.keras"  # as unet.training.warm_start, which loads TensorFlow
 
@@ -35,7 +35,7 @@ def named_start(config: PipelineConfig, root: Root) -> dict[str, str]:
         BadInput: the model is not there, is withdrawn or damaged, or has other classes or another network.
         OSError: its files could not be read for a reason that may pass.
     """
-    if config.warm_start in (AFRESH, LAST_BLESSED):
+    if not config.starts_from_a_named_model:
         return {"warm_start": config.warm_start}
     try:
         folder = _usable(config, root)

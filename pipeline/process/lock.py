@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from unet.files import raise_passing, told_of_no_locks
+from unet.files import FULL, raise_passing, told_of_no_locks
 
 _PATIENCE = 0.3  # seconds: `holder` holds the lock for a moment
 
@@ -34,7 +33,7 @@ def exclusive(path: Path) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except OSError as error:  # on a full disk the lock holds as well, but does not say whose it is
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno not in FULL:
                 raise
         yield
     finally:

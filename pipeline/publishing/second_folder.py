@@ -7,7 +7,6 @@ interrupted copy goes on, and a repetition changes nothing.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from rich.console import Console
 from pipeline.process.exit_codes import FAILED, OK
 from pipeline.publishing.places import Place, is_address, place_of
 from pipeline.root import Root
-from unet.files import files_under, hash_of_content
+from unet.files import FULL, files_under, hash_of_content
 from unet.registry.versions import LATEST, newest_version, version_number, versions, withdrawn_versions
 
 # Servers take a folder with this file for a whole version, so it comes last and goes first.
@@ -176,7 +175,7 @@ def _is_same(source: Path, place: Place, target: str) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in FULL:
         return "there is no room left"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror} ({error.filename})" if error.filename else error.strerror

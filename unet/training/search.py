@@ -20,6 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from unet.errors import TrainingFailed
+from unet.files import FULL
 from unet.metrics.names import goodness
 from unet.training.build import compile_network
 from unet.training.loop import fit, set_seed
@@ -32,7 +33,7 @@ COMPLETED, CUT, NOT_FINITE, FAILED = "completed", "cut short", "diverged", "fail
 # Hyperband's number of budget units of the longest trial -> total cost of all trials, in longest trials.
 HYPERBAND_COST = {27: 17, 9: 10, 3: 4}
 # TensorFlow tells these, too, as a lack of resources.
-_OF_FILES = tuple(map(os.strerror, (errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT)))
+_OF_FILES = tuple(map(os.strerror, (errno.EMFILE, errno.ENFILE, *FULL)))
 _DEATHS = 2  # number of processes that may die in a trial before the trial is skipped
 _OBJECTIVE = "goodness"  # of the metric `select_by`; see `unet.metrics.names.goodness`
 

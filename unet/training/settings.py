@@ -163,6 +163,11 @@ class WarmStart(Section):
         "fit; run:ID or version:N, those of that run or version, which must fit.",
     )
 
+    @property
+    def starts_from_a_named_model(self) -> bool:
+        """Whether `warm_start` names a run or a version."""
+        return self.warm_start not in (AFRESH, LAST_BLESSED)
+
     @field_validator("warm_start", mode="before")
     @classmethod
     def _start_has_a_name(cls, value: Any) -> Any:
