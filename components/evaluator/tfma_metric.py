@@ -20,6 +20,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from unet.dataset.sample import COLUMN_PREFIX, GROUP
 from unet.evaluation.rows import Measuring, image_row
 from unet.export.signatures import EVALUATE
+from unet.images.reader import decode
 from unet.masks.labels import IGNORE
 from unet.metrics import measurement
 from unet.metrics.measurement import ImageStatistics
@@ -111,7 +112,9 @@ class MeasureImage(metric_types.Preprocessor):
         features = {key: np.asarray(value) for key, value in extracts[tfma.FEATURES_KEY].items()}
         height, width, depth = (int(features[key].item()) for key in ("height", "width", "bit_depth"))
         values = {column: features[_feature(column)].item().decode() for column in self._columns}
-        yield image_row(features["name"].item().decode(), (height, width), depth, values, outputs, self._how)
+        name, numbers = features["name"].item().decode(), features.get("instances")
+        instances = decode(numbers.item())[..., 0] if numbers is not None and numbers.size else None
+        yield image_row(name, (height, width), depth, values, outputs, self._how, instances)
 
 
 class CombineRows(beam.CombineFn):

@@ -179,6 +179,7 @@ def _scored(model: Model, sample: Sample, config: PipelineConfig) -> gate.ImageS
             config.segment_scores,
             config.first_foreground,
         ),
+        mask.instances,
     )
     measured = row.pop("measured")
     return {**row, "candidate": measured, "baseline": None}  # type: ignore[typeddict-item]

@@ -18,11 +18,17 @@ _NAMES = {
     "mean_dice": "Mean Dice",
     "foreground_iou_p10": "Foreground IoU, 10th percentile",
     "boundary_f1": "Boundary F1",
+    "object_f1": "Object F1",
+    "object_ap": "Object AP",
+    "panoptic_quality": "Panoptic quality",
     "ece": "Calibration error",
     "v_rand": "V_rand",
     "v_info": "V_info",
 }
-_KINDS = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
+_KINDS = {
+    **{"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"},
+    "object_ap": "Object AP",
+}
 
 
 def setting(value: Any) -> str:

@@ -22,7 +22,9 @@ from pipeline.report.formats import (
     split_metric,
 )
 from pipeline.report.verdict import difference
+from unet.evaluation.results import Objects
 from unet.evaluation.slices import SHARES, SIZES
+from unet.metrics.objects import IOUS
 
 SCORE = "foreground_iou"
 _LISTED = 1000  # images in the table; images.json lists all
@@ -33,7 +35,7 @@ _BUCKETS = {"Size": list(SIZES), "Share of the foreground": list(SHARES)}
 
 
 def classes(artifacts: Evaluated) -> dict[str, Any]:
-    """Builds a row with the metrics of each class, and the confusion matrix."""
+    """Builds a row with the metrics of each class, the numbers of objects, and the confusion matrix."""
     verdict = artifacts.verdict
     names = verdict["classes"]
     table: dict[str, dict[str, Any]] = {name: {} for name in names}
@@ -65,8 +67,22 @@ def classes(artifacts: Evaluated) -> dict[str, Any]:
         "kinds": [kind_of_metric(kind) for kind in kinds],
         "rows": rows,
         "names": names,
+        "objects": [_objects(name, counts) for name, counts in verdict.get("objects", {}).items()],
+        "ious": [f"{threshold:.2f}" for threshold in IOUS],
         "matrix": matrix,
         "narrow": len(names) > _WIDE_CELLS,
+    }
+
+
+def _objects(name: str, counts: Objects) -> dict[str, Any]:
+    """Builds a row with the numbers of objects of a class; F1 by the IoU above which objects match."""
+    true, predicted, matched = counts["ground_truth"], counts["predicted"], counts["matched"]
+    return {
+        "name": name,
+        "numbers": [
+            f"{n:,}" for n in (true, predicted, matched[0], true - matched[0], predicted - matched[0])
+        ],
+        "f1": [number(2 * n / (true + predicted) if true + predicted else None, 2) for n in matched],
     }
 
 

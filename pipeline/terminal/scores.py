@@ -10,12 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.terminal.console import make_table
-from pipeline.terminal.verdict import in_its_words
+from pipeline.terminal.verdict import in_its_words, objects_in_words
 from unet.evaluation.results import Check, ImageRow, Number, Verdict
-from unet.metrics.names import LOWER_IS_BETTER
+from unet.metrics.names import CLASS_KINDS, LOWER_IS_BETTER
 
 WORST = 20  # images that are listed
-_OF_A_CLASS = ("iou", "dice", "precision", "recall", "boundary_f1")
 _OF_AN_IMAGE = {
     "foreground_iou": "foreground IoU",
     "mean_iou": "mean IoU",
@@ -45,6 +44,8 @@ def print_scores(
     console.print(_overall(verdict))
     console.print()
     console.print(_classes(verdict, first))
+    for line in objects_in_words(verdict):
+        console.print(Text(line), soft_wrap=True)
     console.print()
     console.print(_images(rows, first))
     if len(rows) > WORST:
@@ -66,7 +67,7 @@ def _table(*names: str) -> Table:
 def _overall(verdict: Verdict) -> Table:
     """A row for each metric that is not of one class, and for each further threshold."""
     table = _table("metric", "value", "95 % from", "to", "demanded", "")
-    of_a_class = {f"{kind}_{name}" for kind in _OF_A_CLASS for name in verdict["classes"]}
+    of_a_class = {f"{kind}_{name}" for kind in CLASS_KINDS for name in verdict["classes"]}
     checks = {(check["metric"], check["slice"]): check for check in verdict["checks"]}
     for name, metric in verdict["metrics"].items():
         check = checks.pop((name, ""), None)
@@ -89,12 +90,13 @@ def _add(table: Table, *cells: str, check: Check | None) -> None:
 
 
 def _classes(verdict: Verdict, first: int) -> Table:
-    """A row for each class; the outlines of a background are not measured."""
-    table = _table("class", "IoU", "95 % from", "to", "Dice", "precision", "recall", "boundary F1")
+    """A row for each class; outlines and objects of a background are not measured."""
+    names = ("Dice", "precision", "recall", "boundary F1", "object F1")
+    table = _table("class", "IoU", "95 % from", "to", *names)
     for index, name in enumerate(verdict["classes"]):
         found = verdict["metrics"]
         iou = found[f"iou_{name}"]
-        kinds = _OF_A_CLASS[1:] if index >= first else _OF_A_CLASS[1:-1]
+        kinds = CLASS_KINDS[1 : 1 + len(names)] if index >= first else CLASS_KINDS[1:4]
         cells = [_number(found[f"{kind}_{name}"]["value"], ".4f") for kind in kinds]
         ends = [_number(iou[end], form) for end, form in _ENDS]  # type: ignore[literal-required]
         table.add_row(*map(Text, (name, *ends, *cells)))

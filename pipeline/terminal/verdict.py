@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pipeline.terminal.console import make_table
 from unet.evaluation.results import Check, Number, Verdict, decisive_p
-from unet.metrics.names import LOWER_IS_BETTER
+from unet.metrics.names import CLASS_KINDS, LOWER_IS_BETTER, OBJECT_SCORES
 
 _HEAD = ("metric", "model", "95 %\nfrom", "95 %\nto", "demanded", "before", "")
 _STATES = {
@@ -19,7 +19,7 @@ _STATES = {
     "incomparable": "not comparable:",
     "rebaselined": "not compared:",
 }
-_KINDS = ("iou", "dice", "precision", "recall", "boundary_f1")  # of metrics that each class has
+_KINDS = CLASS_KINDS[:6]  # the table of the classes has room for these; the report has all
 _OVER_ALL = {  # what metrics of the foreground are where every class counts, the longest name first
     "foreground_iou_p10": "mean_iou (p10)",
     "foreground_iou": "mean_iou",
@@ -43,6 +43,8 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     if _by_class(verdict):
         console.print(_class_table(verdict))
         console.print()
+    for line in objects_in_words(verdict):
+        console.print(Text(line))
     console.print(Text(("Because " if not good else "") + verdict["reason"]))
 
 
@@ -58,6 +60,16 @@ def in_its_words(verdict: Verdict) -> Verdict:
     ]
     metrics = {_OVER_ALL.get(name, name): metric for name, metric in verdict["metrics"].items()}
     return {**verdict, "reason": reason, "checks": checks, "metrics": metrics}
+
+
+def objects_in_words(verdict: Verdict) -> list[str]:
+    """A line for each class that counts: how many of its objects are found."""
+    lines = []
+    for name, counts in verdict.get("objects", {}).items():
+        true, matched = counts["ground_truth"], counts["matched"][0]
+        more = counts["predicted"] - matched
+        lines.append(f"{name}: {matched:,} of {true:,} objects found, {more:,} predicted that match none")
+    return lines
 
 
 def _has_background(verdict: Verdict) -> bool:
@@ -110,14 +122,14 @@ def _by_class(verdict: Verdict) -> set[str]:
     classes = verdict["classes"]
     if len(classes) <= 2:
         return set()
-    return {f"{kind}_{name}" for kind in _KINDS for name in classes} & verdict["metrics"].keys()
+    return {f"{kind}_{name}" for kind in CLASS_KINDS for name in classes} & verdict["metrics"].keys()
 
 
 def _doubles(verdict: Verdict) -> set[str]:
     """Metrics of one class beside a background, which say what those over all classes have said."""
     if len(classes := verdict["classes"]) != 2 or not _has_background(verdict):
         return set()
-    return {f"{kind}_{classes[1]}" for kind in ("iou", "dice", "boundary_f1")}
+    return {f"{kind}_{classes[1]}" for kind in ("iou", "dice", "boundary_f1", *OBJECT_SCORES)}
 
 
 def _check_row(check: Check) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from unet.evaluation.results import Baseline, Check, ImageRow, Slice, Verdict
+from unet.evaluation.results import Baseline, Check, ImageRow, Objects, Slice, Verdict
 from unet.evaluation.settings import GateSettings
-from unet.metrics import bootstrap, calibration, measurement
+from unet.metrics import bootstrap, calibration, measurement, objects
 from unet.metrics.confusion import Floats
 from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import LOWER_IS_BETTER, split_key
@@ -80,6 +80,20 @@ def decide(images: Sequence[ImageScores], settings: GateSettings, baseline: Base
             "bins": calibration.reliability_bins(total.calibration),  # type: ignore[typeddict-item]
             "ece": everything.values["ece"],
         },
+        "objects": _objects(total, settings.class_names),
+    }
+
+
+def _objects(total: ImageStatistics, classes: Sequence[str]) -> dict[str, Objects]:
+    """Numbers of the objects of each class that counts."""
+    whole = total.objects.astype(np.int64)  # all but the sum of IoU are whole numbers
+    return {
+        name: {
+            "ground_truth": int(counts[objects.TRUE]),
+            "predicted": int(counts[objects.PREDICTED]),
+            "matched": counts[objects.SUM + 1 :].tolist(),
+        }
+        for name, counts in zip(classes[total.first :], whole, strict=True)
     }
 
 

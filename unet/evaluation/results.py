@@ -105,8 +105,19 @@ class Calibration(TypedDict):
     ece: Number
 
 
+class Objects(TypedDict):
+    """Numbers of objects of a class, see `unet.metrics.objects`; `matched` above each of its `IOUS`."""
+
+    ground_truth: int
+    predicted: int
+    matched: list[int]
+
+
 class Verdict(TypedDict):
-    """The gate's decision and its reasons; `confusion` has a row for each class of the ground truth."""
+    """The gate's decision and its reasons; `confusion` has a row for each class of the ground truth.
+
+    `objects`: those of each class that counts, by name; earlier verdicts have none.
+    """
 
     blessed: bool
     reason: str
@@ -118,6 +129,7 @@ class Verdict(TypedDict):
     slices: dict[str, Slice]
     confusion: list[list[int]]
     calibration: Calibration
+    objects: NotRequired[dict[str, Objects]]
 
 
 _VERDICT = pydantic.TypeAdapter(Verdict)

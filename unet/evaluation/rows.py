@@ -40,6 +40,7 @@ def image_row(
     columns: Mapping[str, str],
     outputs: Mapping[str, Any],
     how: Measuring,
+    instances: NDArray[np.uint16] | None = None,
 ) -> dict[str, Any]:
     """Measures one image, and returns its properties, its slices and its statistics (`measured`).
 
@@ -51,6 +52,7 @@ def image_row(
         outputs: outputs of the signature `evaluate` for the image: `confusion`, `probabilities_bytes`,
             `ground_truth_bytes` and, of models with an operating point, `predicted_bytes`.
         how: how images are measured.
+        instances: number of each pixel's object in the ground truth, [H, W], where the masks number objects.
     """
     confusion = np.asarray(outputs["confusion"], np.float64).reshape(how.class_count, how.class_count)
     maps = [decode(png)[..., 0] for png in np.asarray(outputs["probabilities_bytes"], object).ravel()]
@@ -65,6 +67,7 @@ def image_row(
         how.with_segments,
         how.first,
         predicted_of(outputs),
+        instances,
     )
     height, width = shape
     total = confusion.sum()

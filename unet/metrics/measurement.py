@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.metrics import boundary, calibration
+from unet.metrics import boundary, calibration, objects
 from unet.metrics import segments as segment_scores
 from unet.metrics.confusion import Floats, mean, ratio, summarize_each
-from unet.metrics.names import SEGMENT_SCORES, WORST_DECILE, gate_names
+from unet.metrics.names import OBJECT_SCORES, SEGMENT_SCORES, WORST_DECILE, gate_names
 
 FULL = 65535  # stands for a probability of 1 in the PNGs of the exported model
 _NO_SEGMENTS = (2, 0, len(SEGMENT_SCORES))
@@ -29,6 +29,7 @@ class ImageStatistics:
     Attributes:
         confusion: pixel counts, [..., classes, classes], row = ground truth, column = prediction.
         boundary: counts of boundary pixels, [..., classes that count, 4], see `boundary.boundary_counts`.
+        objects: counts of objects, [..., classes that count, COUNTS], see `objects.object_counts`.
         calibration: sums of bins, [..., BINS, 3], see `calibration.calibration_counts`.
         segments: sums of `segment_scores.scores` and their number, [..., 2, thresholds, scores]; without
             segment scores the axis of thresholds is empty.
@@ -36,6 +37,7 @@ class ImageStatistics:
 
     confusion: Floats
     boundary: Floats
+    objects: Floats
     calibration: Floats
     segments: Floats
 
@@ -83,6 +85,7 @@ def measure(
     with_segments: bool = False,
     first: int = 1,
     predicted: NDArray[np.uint8] | None = None,
+    instances: NDArray[np.uint16] | None = None,
 ) -> ImageStatistics:
     """Computes the statistics of a model's prediction for one image.
 
@@ -96,6 +99,8 @@ def measure(
         first: index of the first class that counts.
         predicted: predicted class indices, [H, W]; None: the most likely classes. The calibration is that of
             the most likely class all the same: it is a property of the probabilities.
+        instances: number of each pixel's object in the ground truth, 0 for none, [H, W]; None: a true object
+            is a 4-connected part of a class.
     """
     classes = len(confusion)
     likely, confidence = most_likely(probabilities)
@@ -106,11 +111,11 @@ def measure(
         scores = segment_scores.scores(foreground, ground_truth, ignore)
         there = ~np.isnan(scores)  # an image without segments has no scores
         segments = np.stack([np.where(there, scores, 0), there])
+    mask = likely if predicted is None else predicted
     return ImageStatistics(
         np.asarray(confusion, np.float64),
-        boundary.boundary_counts(
-            likely if predicted is None else predicted, ground_truth, counted, classes, tolerance, first
-        ).astype(float),
+        boundary.boundary_counts(mask, ground_truth, counted, classes, tolerance, first).astype(float),
+        objects.object_counts(mask, ground_truth, counted, classes, first, instances),
         calibration.calibration_counts(confidence[counted], (likely == ground_truth)[counted]),
         segments,
     )
@@ -136,9 +141,11 @@ def most_likely(probabilities: NDArray[np.uint16]) -> tuple[NDArray[np.uint8], N
 def of_each(measured: ImageStatistics, classes: Sequence[str]) -> dict[str, Floats]:
     """All metrics of each row, an image or the sum of a set, [rows] by name, except the worst decile."""
     found = summarize_each(measured.confusion, classes, measured.first)
-    scores = boundary.boundary_f1(measured.boundary)
-    found["boundary_f1"] = mean(scores)
-    found |= {f"boundary_f1_{name}": scores[..., i] for i, name in enumerate(classes[measured.first :])}
+    kinds = {"boundary_f1": boundary.boundary_f1(measured.boundary)}
+    kinds |= dict(zip(OBJECT_SCORES, objects.scores(measured.objects), strict=True))
+    for kind, values in kinds.items():
+        found[kind] = mean(values)
+        found |= {f"{kind}_{name}": values[..., i] for i, name in enumerate(classes[measured.first :])}
     found["ece"] = calibration.expected_calibration_error(measured.calibration)
     if measured.segments.shape[-2]:
         sums, counts = np.moveaxis(measured.segments, -3, 0)

@@ -7,6 +7,10 @@ from collections.abc import Sequence
 LOWER_IS_BETTER = frozenset({"pixel_error", "ece"})
 # The scores of unet.metrics.segments; they are optional, since they take a second per image.
 SEGMENT_SCORES = ("v_rand", "v_info")
+# Of unet.metrics.objects: the mean over the classes that count, and with _NAME those of each of them.
+OBJECT_SCORES = ("object_f1", "object_ap", "panoptic_quality")
+# Kinds of metrics of which each class that counts has one: KIND_NAME. A background has the first four.
+CLASS_KINDS = ("iou", "dice", "precision", "recall", "boundary_f1", *OBJECT_SCORES)
 WORST_DECILE = "foreground_iou_p10"  # tenth percentile of the images' foreground IoU
 
 
@@ -41,6 +45,8 @@ def gate_names(classes: Sequence[str], with_segment_scores: bool, first: int = 1
         WORST_DECILE,
         "boundary_f1",
         *(f"boundary_f1_{name}" for name in classes[first:]),
+        *OBJECT_SCORES,
+        *(f"{kind}_{name}" for kind in OBJECT_SCORES for name in classes[first:]),
         "ece",
         *(SEGMENT_SCORES if with_segment_scores else ()),
     ]

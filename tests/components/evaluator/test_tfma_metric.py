@@ -29,9 +29,11 @@ def evaluated(tmp_path_factory, export_tiny):
     for i, shape in enumerate([(30, 41), (52, 33), (40, 40)]):
         ground_truth = rng.integers(0, 3, shape).astype(np.uint8)
         ground_truth[:3] = IGNORE
+        instances = np.where(ground_truth == 1, rng.integers(0, 400, shape), 0)  # many pixels of no object
         values = {
             "image": encode_png(rng.integers(0, 256, shape).astype(np.uint8)),
             "mask": encode_png(ground_truth),
+            "instances": encode_png(instances.astype(np.uint16)),
             "name": f"image {i}".encode(),
             "group": b"g",
             "column_site": b"" if i else "Zürich".encode(),
@@ -75,7 +77,11 @@ def test_rows_and_metrics_are_those_of_a_plain_loop(evaluated, which):
         total += confusion
         maps = np.concatenate([decode(p) for p in said["probabilities_bytes"][0].numpy()], -1)
         ground_truth = decode(said["ground_truth_bytes"][0].numpy())[..., 0]
-        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2).to_json()
+        [png] = example.features.feature["instances"].bytes_list.value
+        numbers = {"instances": decode(png)[..., 0]}
+        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2, **numbers).to_json()
+        without = measurement.measure(confusion, maps, ground_truth, IGNORE, 2).to_json()
+        assert expected["objects"] != without["objects"]
         assert rows[name]["measured"] == json.loads(json.dumps(expected))
     result = tfma.load_eval_result(str(out), model_name=which).get_metrics_for_slice()
     found = {name: result[name]["doubleValue"] for name in summarize(total, CLASSES)}

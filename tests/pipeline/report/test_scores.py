@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tests.pipeline.report.pages import Page
 from unet.evaluation import gate
 from unet.evaluation.settings import GateSettings
 from unet.metrics.measurement import ImageStatistics
+from unet.metrics.objects import COUNTS
 
 CLASSES = ["background", "cell & co", "other"]
 
@@ -25,7 +27,8 @@ def scores(thresholds: dict[str, float]) -> Scores:
         confusion = np.diag([20.0, 20.0 - half, 20.0])
         confusion[1, 0] = half
         boundary, bins = np.ones((2, 4)), np.array([[30.0, 40.0, 50.0]] + [[0.0] * 3] * 14)
-        found = ImageStatistics(confusion, boundary, bins, np.zeros((2, 0, 2)))
+        objects = np.array([[2, 3, 0.75, *[1] * 5, *[0] * 5], [0] * COUNTS])
+        found = ImageStatistics(confusion, boundary, objects, bins, np.zeros((2, 0, 2)))
         images.append(
             {
                 "name": name, "height": 6, "width": 10, "bit_depth": 8, "foreground": math.nan,
@@ -58,6 +61,14 @@ def test_every_section_shows_what_was_scored(thresholds: dict[str, float], words
     assert "small" in found["slices"]
     assert "Share that was right" in found["calibration"]
     assert not any("cannot be shown" in part for part in found.values())
+
+
+def test_objects_are_counted_by_class_and_by_the_overlap_that_is_demanded() -> None:
+    html = evaluation(scores({}))
+    rows = re.findall("<tr><th scope=.row.><bdi>cell &amp; co</bdi></th>(.*)</tr>", html)
+    cells = [re.findall('"n">([^<]*)</td>', row) for row in rows]
+    assert ["4", "6", "2", "2", "4"] in cells
+    assert ["0.40"] * 5 + ["0.00"] * 5 in cells
 
 
 def test_one_class_of_objects_needs_no_column_of_its_own() -> None:

@@ -20,8 +20,15 @@ def row(name: str, score: float) -> Any:
 def shown(rows: list[Any], checks: Any = (), blessed: bool = True) -> list[str]:
     kinds = [f"{kind}_{name}" for kind in ("iou", "dice", "precision", "recall") for name in CLASSES]
     metric = {"value": 0.62, "low": 0.55, "high": 0.7, "baseline": None}
-    metrics = dict.fromkeys(["foreground_iou", *kinds, "boundary_f1_cell"], metric)
-    verdict: Any = {"blessed": blessed, "reason": "it is bad", "classes": CLASSES, "images": len(rows)}
+    metrics = dict.fromkeys(["foreground_iou", *kinds, "boundary_f1_cell", "object_f1_cell"], metric)
+    objects = {"cell": {"ground_truth": 1200, "predicted": 1003, "matched": [1001, 3]}}
+    verdict: Any = {
+        "objects": objects,
+        "blessed": blessed,
+        "reason": "it is bad",
+        "classes": CLASSES,
+        "images": len(rows),
+    }
     out = io.StringIO()
     console = Console(file=out, width=100)
     print_scores(Path("m"), Path("d"), verdict | {"checks": checks, "metrics": metrics}, rows, 1, console)
@@ -40,9 +47,10 @@ def test_three_tables() -> None:
         "metric value 95 % from to demanded",
         "foreground_iou 0.6200 0.550 0.700",
         "",
-        "class IoU 95 % from to Dice precision recall boundary F1",
+        "class IoU 95 % from to Dice precision recall boundary F1 object F1",
         "background 0.6200 0.550 0.700 0.6200 0.6200 0.6200",
-        "cell 0.6200 0.550 0.700 0.6200 0.6200 0.6200 0.6200",
+        "cell 0.6200 0.550 0.700 0.6200 0.6200 0.6200 0.6200 0.6200",
+        "cell: 1,001 of 1,200 objects found, 2 predicted that match none",
         "",
         "image size foreground IoU mean IoU pixel error boundary F1",
         "a 40 x 30 0.5000 0.5000 0.1000",
@@ -76,7 +84,7 @@ def test_the_worst_images_come_first_and_those_without_a_score_last() -> None:
 def test_without_a_background_the_mean_iou_is_shown_once_and_no_foreground() -> None:
     names = ["foreground_iou", "mean_iou", "foreground_dice", "mean_dice", "foreground_iou_p10"]
     names += [f"{kind}_{name}" for kind in ("iou", "dice", "precision", "recall") for name in ("road", "sky")]
-    names += ["boundary_f1", "boundary_f1_road", "boundary_f1_sky"]
+    names += ["boundary_f1", "boundary_f1_road", "boundary_f1_sky", "object_f1_road", "object_f1_sky"]
     value = {"value": 0.4, "low": 0.3, "high": 0.5, "baseline": None}
     found = dict.fromkeys(names, value)
     demanded = check("foreground_iou", False)

@@ -104,21 +104,36 @@ def test_several_classes_have_a_table_instead_of_a_line_for_each_metric():
     values = {f"{kind}_{name}": i / 100 for i, (kind, name) in enumerate(product(kinds, classes))}
     found["metrics"] = {
         name: {"value": value, "low": 0.0, "high": 1.0, "baseline": 0.5}
-        for name, value in {"mean_iou": 0.4, **values, "boundary_f1_car": 0.7}.items()
+        for name, value in {
+            "mean_iou": 0.4,
+            **values,
+            "boundary_f1_car": 0.7,
+            "object_f1_car": 0.6,
+            "object_ap_car": 0.2,
+        }.items()
     }
     out = io.StringIO()
     print_verdict(found, Console(file=out, width=80))
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     first = next(i for i, line in enumerate(lines) if line.startswith("class"))
-    assert lines[first].split() == ["class", *kinds, "f1", "before"]
+    assert lines[first].split() == ["class", *kinds, "f1", "f1", "before"]
     rows = {line.split()[0]: line.split()[1:] for line in lines[first + 1 :] if line}
-    assert rows["car"] == ["0.0100", "0.0400", "0.0700", "0.1000", "0.7000", "0.5000"]
+    assert rows["car"] == ["0.0100", "0.0400", "0.0700", "0.1000", "0.7000", "0.6000", "0.5000"]
     assert rows["background"] == ["0.0000", "0.0300", "0.0600", "0.0900", "0.5000"]
     before = "\n".join(lines[:first])
     assert "iou_car" in before  # it was demanded
     assert "mean_iou" in before
     assert not any(f"{kind}_{name}" in before for kind in kinds for name in classes if kind != "iou")
+    assert "object_ap_car" not in before  # the report has it
     assert max(map(len, lines)) <= 80
+
+
+def test_objects_are_told_in_words():
+    found = verdict([check()])
+    found["objects"] = {"cell": {"ground_truth": 1200, "predicted": 1003, "matched": [1001, 3]}}
+    out = io.StringIO()
+    print_verdict(found, Console(file=out, width=80))
+    assert "\ncell: 1,001 of 1,200 objects found, 2 predicted that match none\n" in out.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from unet.evaluation import gate
 from unet.evaluation.results import Baseline
 from unet.evaluation.settings import GateSettings
 from unet.metrics.measurement import ImageStatistics
+from unet.metrics.objects import COUNTS
 
 CLASSES = ["background", "cell"]
 COMPARED: Baseline = {"state": "compared", "why": "the last blessed model (7)", "model_id": 7}
@@ -33,7 +34,9 @@ def sums(iou, pixels=1000):
     """What is measured of an image whose foreground has this IoU."""
     hit = round(pixels * iou)
     confusion = np.array([[pixels * 9, 0], [pixels - hit, hit]], float)
-    return ImageStatistics(confusion, np.ones((1, 4)), np.full((15, 3), 10.0), np.zeros((2, 0, 2))).to_json()
+    return ImageStatistics(
+        confusion, np.ones((1, 4)), np.ones((1, COUNTS)), np.full((15, 3), 10.0), np.zeros((2, 0, 2))
+    ).to_json()
 
 
 def images(candidate, baseline=None, slices=None):

@@ -47,6 +47,18 @@ def test_outlines_are_those_of_the_predicted_mask_and_the_calibration_is_of_the_
     np.testing.assert_array_equal(predicted.calibration, by_class.calibration)
 
 
+def test_objects_that_the_masks_number_are_apart() -> None:
+    ground_truth = np.array([[1, 1, 1, 1]] * 3, np.uint8)
+    cell = np.full((3, 4), 60000, np.uint16)
+    numbers = np.array([[1, 1, 2, 2]] * 3, np.uint16)
+    told = outputs(ground_truth, [cell], np.diag([0.0, 12.0]))
+    found = [
+        image_row("a", (3, 4), 8, {}, told, Measuring(2, IGNORE, 0), instances)["measured"]["objects"][0]
+        for instances in (None, numbers)
+    ]
+    assert [counts[:4] for counts in found] == [[1, 1, 1, 1], [2, 1, 0, 0]]  # half of an object is no match
+
+
 def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:
     void = np.full((3, 4), IGNORE, np.uint8)
     maps = [np.full((3, 4), 100, np.uint16)] * 2

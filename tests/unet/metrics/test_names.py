@@ -35,11 +35,13 @@ def test_every_class_has_its_metrics():
 
 
 @pytest.mark.parametrize(("with_segment_scores", "last"), [(False, []), (True, ["v_rand", "v_info"])])
-def test_the_gate_measures_outlines_of_all_classes_but_the_background(with_segment_scores, last):
+def test_the_gate_measures_outlines_and_objects_of_all_classes_but_the_background(with_segment_scores, last):
     classes = ["back", "cell", "edge"]
     names = gate_names(classes, with_segment_scores)
     assert names[: len(metric_names(classes))] == metric_names(classes)
     assert names[len(metric_names(classes)) :] == [
-        *("foreground_iou_p10", "boundary_f1", "boundary_f1_cell", "boundary_f1_edge", "ece"),
+        *("foreground_iou_p10", "boundary_f1", "boundary_f1_cell", "boundary_f1_edge"),
+        *("object_f1", "object_ap", "panoptic_quality", "object_f1_cell", "object_f1_edge"),
+        *("object_ap_cell", "object_ap_edge", "panoptic_quality_cell", "panoptic_quality_edge", "ece"),
         *last,
     ]
