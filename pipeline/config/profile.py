@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,7 +55,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
     except ValueError as error:  # of TOML, of UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     if isinstance(values.get("data"), str) and path.parent != PROFILES:
-        values["data"] = path.parent / Path(values["data"]).expanduser()
+        values["data"] = path.parent / os.path.expanduser(values["data"])
     source = f"{path} and --set" if overrides else str(path)
     return validated({**values, **(overrides or {})}, source)
 

@@ -60,3 +60,11 @@ def test_a_doubt_about_the_background_alone_stops_no_check():
     for wrong in ({"classes": classes, "depth": 99}, {"classes": classes, "background": "last"}):
         with pytest.raises(profile.ConfigError):
             profile.load_with_doubt("default", wrong)
+
+
+@pytest.mark.parametrize("setting", ["data", "serving_data", "push_to", "prometheus_file"])
+def test_the_home_of_nobody_is_a_folder_of_that_name(setting, tmp_path):
+    text = "~nobody-of-this-name/unet.prom"
+    (tmp_path / "mine.toml").write_text(f'{setting} = "{text}"')
+    for config in (profile.load(str(tmp_path / "mine.toml")), profile.load("default", {setting: text})):
+        assert str(getattr(config, setting)).endswith(text)
