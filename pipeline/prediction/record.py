@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.prediction.tasks import RECORD
-from unet.files import hash_of
+from unet.files import hash_of, named
 from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
@@ -67,7 +67,8 @@ class PredictionRecord:
         data = ("\n" + "".join(lines)).encode()
         descriptor = os.open(self._out / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, data)
+            with named(self._out / RECORD):
+                os.write(descriptor, data)
         finally:
             os.close(descriptor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.cli import _shared, command, further_options
 from pipeline.commands.arguments import parser
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, OK
 from tests.command_line import call
+from tests.pipeline.small_disks import mounted
 
 
 def test_without_a_command_it_is_run():
@@ -94,3 +96,26 @@ def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("sys.stdout", output)
         assert cli.main(["run", "--print-config"]) == OK
         print("nobody is hurt by more", file=output)
+
+
+def test_a_full_disk_is_one_line_that_says_where_to_make_room(tmp_path: Path):
+    model = tmp_path / "model"
+    (model / "assets.extra").mkdir(parents=True)
+    (model / "assets.extra" / "training.json").write_text('{"classes": ["a", "b"]}')
+    (model / "saved_model.pb").touch()
+    (tmp_path / "a.png").touch()
+    with mounted(tmp_path / "small", "size=1m") as small:
+        for version in (1, 2):
+            folder = small / "serving" / "unet" / str(version)
+            folder.mkdir(parents=True)
+            (folder / "saved_model.pb").write_bytes(bytes([version]) * 9000)
+        with contextlib.suppress(OSError), (small / "of-others").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for words, place in (
+            (("predict", tmp_path / "a.png", "--out", "masks", "--model", model), small / "masks"),
+            (("rollback", "--root", small), small),
+        ):
+            done = call(*words, cwd=small)
+            told = f"the disk is full: make room in {place}, then run the same command again\n"
+            assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", told)
