@@ -99,6 +99,9 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
             found, base = [path], path.parent
         elif glob.has_magic(text):
             base = _fixed(path)
+            if ".." in path.parts[len(base.parts) :]:  # the outputs would lie outside of their folder
+                problems.append(f"{text}: .. after the first pattern: name the folders of the images instead")
+                continue
             # Skip masks of an earlier run below the folder of the images.
             within = _real(out) if _real(base) in _real(out).parents else None
             found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]

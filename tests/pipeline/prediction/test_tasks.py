@@ -45,6 +45,7 @@ def test_an_image_that_is_named_twice_is_read_once(photos: Path):
         ("photos/**/*", ["b9.png", "b10.png", "deep/a.png"]),
         ("ph*/deep/*", ["photos/deep/a.png"]),  # below the first part that varies
         ("photos/deep/*", ["a.png"]),
+        ("photos/../photos/deep/*", ["a.png"]),
     ],
 )
 def test_a_glob_keeps_the_folders_below_its_fixed_part(photos: Path, pattern: str, masks: list[str]):
@@ -91,6 +92,10 @@ def test_links_in_a_circle_are_no_reason_to_stop(photos: Path):
     [
         ("nowhere", "nowhere: there is no such file or folder"),
         ("new/*.png", "new/*.png: no image matches this"),
+        (
+            "ph*/../ph*/*.png",
+            "ph*/../ph*/*.png: .. after the first pattern: name the folders of the images instead",
+        ),
         ("photos/empty", "photos/empty: no files in it: give a folder of images"),
         (".", ".: no files in it: give a folder of images, photos?"),
     ],
