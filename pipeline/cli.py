@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -117,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = machine.advice(error, str(error), Root.at(options.root or Path()).path)
         named = f"{error.filename}: {error.strerror}" if error.filename else error
         print(told or named, file=sys.stderr)
-        return FAILED
+        return BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED  # as only an argument can be
     except Exception as error:
         if not type(error).__module__.startswith("ml_metadata"):
             raise

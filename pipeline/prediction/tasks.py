@@ -15,6 +15,7 @@ from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
 
 COCO = "coco.json"
+_LONGEST = 255  # bytes of the name of a file
 RECORD = ".predict.jsonl"  # in the folder of the outputs, see `pipeline.prediction.record`
 
 
@@ -116,7 +117,7 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
 
 
 def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[str]:
-    """Yields a message for each file that would be written twice, or would replace an image."""
+    """Yields a message for each file that would be written twice, would replace an image, or cannot be."""
     images = {_real(task.image) for task in tasks}
     names = [name for task in tasks for name in task.names(outputs)]
     names += [COCO] if outputs.polygons == "coco" else []
@@ -125,6 +126,8 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
             yield f"{out / name}: would be written over that image: give another --out"
         elif count > 1:
             yield f"{out / name}: several images would become this file: predict them apart"
+        if (size := len(os.fsencode(Path(name).name))) > _LONGEST:
+            yield f"{out / name}: a name of {size} bytes, {_LONGEST} are possible: rename the image"
 
 
 def not_ours(tasks: Sequence[Task], outputs: Outputs, out: Path) -> str:

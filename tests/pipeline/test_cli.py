@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -101,7 +102,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyP
 def test_a_full_disk_is_one_line_that_says_where_to_make_room(tmp_path: Path):
     model = tmp_path / "model"
     (model / "assets.extra").mkdir(parents=True)
-    (model / "assets.extra" / "training.json").write_text('{"classes": ["a", "b"]}')
+    (model / "assets.extra" / "training.json").write_text(json.dumps({"classes": ["a", "b"]}))
     (model / "saved_model.pb").touch()
     (tmp_path / "a.png").touch()
     with mounted(tmp_path / "small", "size=1m") as small:
@@ -119,3 +120,23 @@ def test_a_full_disk_is_one_line_that_says_where_to_make_room(tmp_path: Path):
             done = call(*words, cwd=small)
             told = f"the disk is full: make room in {place}, then run the same command again\n"
             assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", told)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "x" * 300, "--out", "masks", "--model", "."),
+        ("predict", ".", "--out", "x" * 300, "--model", "."),
+        ("evaluate", "--data", "x" * 300, "--model", "."),
+        ("check", "--profile", "x" * 300),
+    ],
+)
+def test_an_argument_that_is_no_path_is_bad_input(words: tuple[str, ...], tmp_path: Path):
+    record = {"classes": ["a", "b"], "class_values": [0, 1], "channels": 1}
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "training.json").write_text(json.dumps(record))
+    for name in ("saved_model.pb", "a.png"):
+        (tmp_path / name).touch()
+    done = call(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (BAD_INPUT, "", 1)
+    assert "x" * 300 in done.stderr

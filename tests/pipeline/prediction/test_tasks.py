@@ -164,3 +164,12 @@ def test_coco_json_may_be_an_image_itself():
     assert list(collisions([image], Outputs(polygons="coco"), Path("in"))) == [
         "in/coco.json: would be written over that image: give another --out"
     ]
+
+
+def test_an_output_whose_name_is_too_long_is_told_before_anything_is_written(photos: Path):
+    name = "ü" * 120
+    (photos / f"{name}.png").touch()
+    tasks, _ = find_tasks(["photos"], Path("out"))
+    assert not list(collisions(tasks, Outputs(), Path("out")))
+    told = f"out/{name}.probability.png: a name of 256 bytes, 255 are possible: rename the image"
+    assert list(collisions(tasks, Outputs(probabilities=("probability",)), Path("out"))) == [told]
