@@ -35,7 +35,7 @@ class PredictionRecord:
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             for line in (out / RECORD).read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                with contextlib.suppress(RecursionError, ValueError, KeyError, TypeError, AttributeError):
                     entry = json.loads(line)
                     self._lines[entry.pop("file")] = entry
 
