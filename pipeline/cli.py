@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from pipeline import stages
 from pipeline.commands.arguments import parser
-from pipeline.process import environment, log, signals
+from pipeline.process import environment, log, machine, signals
 from pipeline.process.exit_codes import (
     BAD_INPUT,
     FAILED,
@@ -114,8 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
-        return FAILED
+        told = machine.advice(error, str(error), Root.at(options.root or Path()).path)
+        named = f"{error.filename}: {error.strerror}" if error.filename else error
+        print(told or named, file=sys.stderr)
+        return BAD_INPUT if error.errno == errno.ENAMETOOLONG else FAILED  # as only an argument can be
     except Exception as error:
         if not type(error).__module__.startswith("ml_metadata"):
             raise

@@ -42,13 +42,25 @@ def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]
     part = path.with_name(f".{path.name[:60]}.{os.urandom(4).hex()}.part")
     encoding = {} if mode == "wb" else {"encoding": "utf-8", "errors": "backslashreplace"}
     try:
-        with open(part, mode.replace("w", "x"), **encoding) as file:  # type: ignore[call-overload]
-            yield file
-        fsync(part)  # opened again: a library may have written by the name
-        part.replace(path)
+        with named(path):
+            with open(part, mode.replace("w", "x"), **encoding) as file:  # type: ignore[call-overload]
+                yield file
+            fsync(part)  # opened again: a library may have written by the name
+            part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Adds the name of the file that the block writes to an error of no room, of which no call tells it."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (*FULL, errno.EFBIG):
+            error.filename = os.path.abspath(path)
         raise
 
 

@@ -67,7 +67,12 @@ def _clean(root: Root, settings: Retention, yes: bool, dry_run: bool) -> int:
     if not sys.stdin.isatty():
         print("Nothing was deleted: --yes deletes without asking.")
         return OK
-    if input("Delete this? [y/N] ").strip().lower() not in ("y", "yes"):
+    try:
+        answer = input("Delete this? [y/N] ")
+    except EOFError:  # Ctrl-D, which ends no line
+        answer = ""
+        print()
+    if answer.strip().lower() not in ("y", "yes"):
         print("Nothing was deleted.")
         return OK
     with exclusive(root.lock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -50,11 +51,11 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
                 f"there is no profile {profile!r}: give one of {', '.join(profile_names())}, or a TOML file"
             )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of TOML, of UTF-8, or a number of thousands of digits
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before it
+    except (RecursionError, ValueError) as error:  # of TOML, of UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     if isinstance(values.get("data"), str) and path.parent != PROFILES:
-        values["data"] = path.parent / Path(values["data"]).expanduser()
+        values["data"] = path.parent / os.path.expanduser(values["data"])
     source = f"{path} and --set" if overrides else str(path)
     return validated({**values, **(overrides or {})}, source)
 
@@ -171,9 +172,11 @@ def parse_overrides(assignments: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ConfigError(f"--set {word}: expected KEY=VALUE")
         try:
-            overrides[key.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except ValueError:  # of TOML, or a number of thousands of digits
-            overrides[key.strip()] = text
+            found = tomllib.loads(f"value = {text}")
+        except (RecursionError, ValueError):  # of TOML, or a number of thousands of digits
+            found = {}
+        # After a line break there may be other keys: then the text is no value.
+        overrides[key.strip()] = found["value"] if list(found) == ["value"] else text
     return overrides
 
 
@@ -192,8 +195,8 @@ def toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # A JSON string of printable text is a TOML basic string.
-        return json.dumps(value, ensure_ascii=False)
+        # But for one character that only TOML escapes, a JSON string is a TOML basic string.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{toml_value(str(k))} = {toml_value(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):

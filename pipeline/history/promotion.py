@@ -80,6 +80,7 @@ class Record:
         self._store = open_store(root)
         self._root, self._promotion, self._model = root, promotion, inputs["model"]
         kind = self._store.put_execution_type(mlmd.ExecutionType(name=TYPE), can_add_fields=True)
+        self._close_killed(kind)
         self._execution = mlmd.Execution(type_id=kind, last_known_state=mlmd.Execution.RUNNING)
         for key, value in dataclasses.asdict(promotion).items():
             self._execution.custom_properties[key].string_value = value
@@ -128,6 +129,18 @@ class Record:
         """Records that no model was deployed."""
         self._execution.last_known_state = mlmd.Execution.FAILED
         self._store.put_executions([self._execution])
+
+    def _close_killed(self, kind: int) -> None:
+        """Marks as failed what is left of processes that were killed: who holds the lock is the only one."""
+        running = [
+            execution
+            for execution in self._store.get_executions()  # of this root, where several share a database
+            if execution.type_id == kind and execution.last_known_state == mlmd.Execution.RUNNING
+        ]
+        for execution in running:
+            execution.last_known_state = mlmd.Execution.FAILED
+        if running:
+            self._store.put_executions(running)
 
     def _artifact(self, kind: str, folder: Path) -> mlmd.Artifact:
         folder.mkdir(parents=True, exist_ok=True)

@@ -168,5 +168,5 @@ def _lists_trials(path: Path) -> bool:
     """Whether the list of trials is not empty: the Tuner searched in this run."""
     try:
         return bool(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return False

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.prediction.tasks import RECORD
-from unet.files import hash_of
+from unet.files import hash_of, named
 from unet.fingerprint import fingerprint
 from unet.registry.records import digest
 
@@ -35,7 +35,7 @@ class PredictionRecord:
         self._lines: dict[str, Any] = {}
         with contextlib.suppress(FileNotFoundError):
             for line in (out / RECORD).read_text(encoding="utf-8", errors="replace").splitlines():
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                with contextlib.suppress(RecursionError, ValueError, KeyError, TypeError, AttributeError):
                     entry = json.loads(line)
                     self._lines[entry.pop("file")] = entry
 
@@ -67,7 +67,8 @@ class PredictionRecord:
         data = ("\n" + "".join(lines)).encode()
         descriptor = os.open(self._out / RECORD, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            os.write(descriptor, data)
+            with named(self._out / RECORD):
+                os.write(descriptor, data)
         finally:
             os.close(descriptor)
 

@@ -15,6 +15,7 @@ from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
 
 COCO = "coco.json"
+_LONGEST = 255  # bytes of the name of a file
 RECORD = ".predict.jsonl"  # in the folder of the outputs, see `pipeline.prediction.record`
 
 
@@ -99,6 +100,9 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
             found, base = [path], path.parent
         elif glob.has_magic(text):
             base = _fixed(path)
+            if ".." in path.parts[len(base.parts) :]:  # the outputs would lie outside of their folder
+                problems.append(f"{text}: .. after the first pattern: name the folders of the images instead")
+                continue
             # Skip masks of an earlier run below the folder of the images.
             within = _real(out) if _real(base) in _real(out).parents else None
             found = [p for p in map(Path, glob.glob(text, recursive=True)) if _is_input(p, within)]
@@ -113,7 +117,7 @@ def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], lis
 
 
 def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[str]:
-    """Yields a message for each file that would be written twice, or would replace an image."""
+    """Yields a message for each file that would be written twice, would replace an image, or cannot be."""
     images = {_real(task.image) for task in tasks}
     names = [name for task in tasks for name in task.names(outputs)]
     names += [COCO] if outputs.polygons == "coco" else []
@@ -122,6 +126,8 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
             yield f"{out / name}: would be written over that image: give another --out"
         elif count > 1:
             yield f"{out / name}: several images would become this file: predict them apart"
+        if (size := len(os.fsencode(Path(name).name))) > _LONGEST:
+            yield f"{out / name}: a name of {size} bytes, {_LONGEST} are possible: rename the image"
 
 
 def not_ours(tasks: Sequence[Task], outputs: Outputs, out: Path) -> str:

@@ -47,9 +47,13 @@ class MlflowServer:
         Raises:
             ServerError: the address cannot be one of a server.
         """
-        parts = urllib.parse.urlsplit(url)
+        none = ServerError(f"{url!r} is no address of a server: write it as http://127.0.0.1:5000")
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError:  # such as a [ without an end
+            raise none from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ServerError(f"{url!r} is no address of a server: write it as http://127.0.0.1:5000")
+            raise none
         if parts.username or parts.password:  # it would be seen in the list of processes, and in histories
             raise ServerError(f"put no password into the address: set {USER} and {PASSWORD}, or {TOKEN}")
         self.url = urllib.parse.urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
-from unet.files import atomic_write, fsync
+from unet.files import atomic_write, files_under, fsync
 
 _SCHEME = "://"
 
@@ -19,6 +19,9 @@ class Place(Protocol):
 
     def names(self) -> list[str]:
         """Returns the names in the folder itself; raises OSError if it cannot be read."""
+
+    def files(self, path: str) -> list[str]:
+        """Returns the paths of all files in a folder and below, hidden ones, too; none if there is none."""
 
     def size(self, path: str) -> int | None:
         """Returns the bytes of a file; None if there is none."""
@@ -81,6 +84,9 @@ class _Local:
     def names(self) -> list[str]:
         return os.listdir(self._folder)
 
+    def files(self, path: str) -> list[str]:
+        return [found.relative_to(self._folder).as_posix() for found in files_under(self._folder / path)]
+
     def size(self, path: str) -> int | None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             return (self._folder / path).stat().st_size
@@ -121,6 +127,13 @@ class _Remote:
         except FileNotFoundError:  # a bucket has no folders, only files with names
             return []
         return [name.rstrip("/").rpartition("/")[2] for name in found]
+
+    def files(self, path: str) -> list[str]:
+        try:
+            found = self._system.find(self._at(path))
+        except FileNotFoundError:
+            return []
+        return [name.removeprefix(self._at("")) for name in found]
 
     def size(self, path: str) -> int | None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -116,6 +116,8 @@ def _synchronize(serving: Path, newest: int, place: Place, push_to: str) -> list
     if any(not withdrawn.get(version, True) for version in complete):
         # First what is bad, where a good version is left: it makes room, and the copy may take long.
         done += _clear(serving, newest, place, there)
+    if foreign := _remove_foreign(serving / str(newest), place, str(newest)):
+        done.append(f"removed from version {newest}, as no part of it: {', '.join(foreign)}")
     if _copy_version(serving / str(newest), place, str(newest)):
         done.append(f"version {newest} copied")
     if (serving / LATEST).is_file() and not _is_same(serving / LATEST, place, LATEST):
@@ -158,6 +160,15 @@ def _copy_version(version: Path, place: Place, target: str) -> bool:
         place.remove(mark)
         raise
     return True
+
+
+def _remove_foreign(version: Path, place: Place, target: str) -> list[str]:
+    """Deletes in a version there what is not part of it, such as the part of a file of a killed copy."""
+    own = {f"{target}/{path.relative_to(version).as_posix()}" for path in files_under(version)}
+    foreign = sorted(set(place.files(target)) - own)
+    for path in foreign:
+        place.remove(path)
+    return [path.removeprefix(f"{target}/") for path in foreign]
 
 
 def _write(source: Path, place: Place, target: str) -> None:

@@ -41,4 +41,4 @@ class Publishing(Section):
     def _is_collected(cls, value: Path | None) -> Path | None:
         if value is not None and value.suffix != ".prom":
             raise ValueError("node_exporter reads files *.prom alone")
-        return value.expanduser() if value else None
+        return Path(os.path.expanduser(value)) if value else None

@@ -139,7 +139,7 @@ class RunArtifacts:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise Missing(f"There is no {what}: {path} is not there.") from None
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             raise Missing(f"{path} cannot be read: {error}.") from None
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pipeline.cli import _shared, command, further_options
 from pipeline.commands.arguments import parser
 from pipeline.process.exit_codes import BAD_INPUT, FAILED, OK
 from tests.command_line import call
+from tests.pipeline.small_disks import mounted
 
 
 def test_without_a_command_it_is_run():
@@ -94,3 +97,46 @@ def test_a_reader_that_has_seen_enough_is_no_failure(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("sys.stdout", output)
         assert cli.main(["run", "--print-config"]) == OK
         print("nobody is hurt by more", file=output)
+
+
+def test_a_full_disk_is_one_line_that_says_where_to_make_room(tmp_path: Path):
+    model = tmp_path / "model"
+    (model / "assets.extra").mkdir(parents=True)
+    (model / "assets.extra" / "training.json").write_text(json.dumps({"classes": ["a", "b"]}))
+    (model / "saved_model.pb").touch()
+    (tmp_path / "a.png").touch()
+    with mounted(tmp_path / "small", "size=1m") as small:
+        for version in (1, 2):
+            folder = small / "serving" / "unet" / str(version)
+            folder.mkdir(parents=True)
+            (folder / "saved_model.pb").write_bytes(bytes([version]) * 9000)
+        with contextlib.suppress(OSError), (small / "of-others").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for words, place in (
+            (("predict", tmp_path / "a.png", "--out", "masks", "--model", model), small / "masks"),
+            (("rollback", "--root", small), small),
+        ):
+            done = call(*words, cwd=small)
+            told = f"the disk is full: make room in {place}, then run the same command again\n"
+            assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", told)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("predict", "x" * 300, "--out", "masks", "--model", "."),
+        ("predict", ".", "--out", "x" * 300, "--model", "."),
+        ("evaluate", "--data", "x" * 300, "--model", "."),
+        ("check", "--profile", "x" * 300),
+    ],
+)
+def test_an_argument_that_is_no_path_is_bad_input(words: tuple[str, ...], tmp_path: Path):
+    record = {"classes": ["a", "b"], "class_values": [0, 1], "channels": 1}
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "training.json").write_text(json.dumps(record))
+    for name in ("saved_model.pb", "a.png"):
+        (tmp_path / name).touch()
+    done = call(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (BAD_INPUT, "", 1)
+    assert "x" * 300 in done.stderr

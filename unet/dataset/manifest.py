@@ -73,7 +73,7 @@ def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[P
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (RecursionError, ValueError):
             row = None
         if isinstance(row, dict) and {"image", "mask"} <= row.keys():
             rows.append((number, {key: None if v is None else str(v) for key, v in row.items()}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ class Folder(Section):
     @field_validator("data")
     @classmethod
     def _data_expands(cls, value: Path) -> Path:
-        return value.expanduser()
+        return Path(os.path.expanduser(value))  # as it is where there is no such user
 
 
 class Data(Section):
@@ -93,7 +94,7 @@ class Data(Section):
     @field_validator("serving_data")
     @classmethod
     def _serving_data_expands(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value else None
+        return Path(os.path.expanduser(value)) if value else None
 
     @field_validator("pairs")
     @classmethod

@@ -290,7 +290,7 @@ def _read(path: Path, kind: type) -> Any:
         raise EvaluationDamaged(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from error
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise _damaged(path, str(error)) from error
     if not isinstance(content, kind):
         raise _damaged(path, f"not a JSON {'object' if kind is dict else 'list'}")

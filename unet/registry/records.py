@@ -125,7 +125,7 @@ def training_record(model: Path) -> dict[str, Any]:
     path = model / TRAINING_RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise ModelError(f"{model}: its training record is damaged ({error})") from error
     if not isinstance(record, dict):
         raise ModelError(f"{model}: its training record is damaged (not a JSON object)")

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
+
+import pytest
 
 from pipeline.process.lock import exclusive
 from tests.command_line import call
 from tests.pipeline.recorded_runs import RecordedRuns
 from tests.pipeline.retention.nights import assert_whole, ids, night, run_id
 from tests.pipeline.small_disks import mounted
+from tests.pipeline.terminals import terminal
 
 FEW = ("--keep-runs", 3, "--keep-versions", 2)
 
@@ -91,3 +95,18 @@ def test_what_cannot_be_done_is_one_line(recorded: RecordedRuns, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     done = call("clean", "--root", tmp_path / "empty")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(("typed", "left"), [("\x04", 6), ("\n", 6), ("n\n", 6), ("Yes\n", 3)])
+def test_a_person_is_asked_and_only_yes_deletes(
+    recorded: RecordedRuns, monkeypatch: pytest.MonkeyPatch, typed: str, left: int
+) -> None:
+    for number in range(6):
+        night(recorded, number)
+    with terminal() as screen, os.fdopen(os.dup(screen.theirs)) as typing:
+        monkeypatch.setattr(sys, "stdin", typing)
+        screen.type(typed)  # \x04 is Ctrl-D
+        done = call("clean", "--root", recorded.root.path, *FEW)
+    assert (done.returncode, done.stderr, len(ids(recorded.root))) == (0, "", left)
+    last = done.stdout.splitlines()[-1]
+    assert ("Nothing was deleted." in last, "Deleted: " in last) == (left == 6, left == 3)

@@ -21,6 +21,8 @@ def test_every_profile_loads_and_survives_print_config(name, tmp_path):
         (["learning_rate=1e-4"], "learning_rate", 1e-4),
         (["classes={bg=0, b=1, c=2}"], "classes", {"bg": 0, "b": 1, "c": 2}),
         (["steps=7", "steps=8"], "steps", 8),
+        (["mask_suffix=a\n.b=c"], "mask_suffix", "a\n.b=c"),
+        (['mask_suffix="_m"\nsteps=7'], "mask_suffix", '"_m"\nsteps=7'),  # not silently half of it
         (["channels=3"], "channels", 3),
         (["thresholds={pixel_error=0.1}"], "thresholds", {"pixel_error": 0.1}),
         (
@@ -60,3 +62,32 @@ def test_a_doubt_about_the_background_alone_stops_no_check():
     for wrong in ({"classes": classes, "depth": 99}, {"classes": classes, "background": "last"}):
         with pytest.raises(profile.ConfigError):
             profile.load_with_doubt("default", wrong)
+
+
+@pytest.mark.parametrize("setting", ["data", "serving_data", "push_to", "prometheus_file"])
+def test_the_home_of_nobody_is_a_folder_of_that_name(setting, tmp_path):
+    text = "~nobody-of-this-name/unet.prom"
+    (tmp_path / "mine.toml").write_text(f'{setting} = "{text}"')
+    for config in (profile.load(str(tmp_path / "mine.toml")), profile.load("default", {setting: text})):
+        assert str(getattr(config, setting)).endswith(text)
+
+
+def test_a_profile_of_an_editor_that_marks_utf_8_is_read(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfsteps = 7")
+    assert profile.load(str(tmp_path / "mine.toml")).steps == 7
+
+
+def test_what_is_nested_too_deeply_is_told_in_a_sentence(tmp_path):
+    deep = "[" * 3000
+    (tmp_path / "mine.toml").write_text(f"classes = {deep}")
+    with pytest.raises(profile.ConfigError, match=r"mine\.toml is not valid TOML"):
+        profile.load(str(tmp_path / "mine.toml"))
+    with pytest.raises(profile.ConfigError, match="classes"):
+        profile.load("default", profile.parse_overrides([f"classes={deep}"]))
+
+
+def test_characters_that_toml_escapes_survive_print_config(tmp_path):
+    text = "".join(map(chr, range(1, 160)))
+    config = profile.load("default", {"mask_suffix": text})
+    (tmp_path / "printed.toml").write_text(profile.to_toml(config), encoding="utf-8")
+    assert profile.load(str(tmp_path / "printed.toml")).mask_suffix == text

@@ -9,7 +9,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.history.promotion import TYPE, Promotion, Record, last_blessed
 from pipeline.history.runs import load
-from tests.pipeline.recorded_runs import RecordedRuns
+from tests.pipeline.recorded_runs import RUNNING, RecordedRuns
 
 PROMOTION = Promotion("1", "a demo", "ada", "2026-11-26T09:00:00+0000")
 
@@ -44,6 +44,19 @@ def test_a_promoted_model_is_the_last_blessed_one_once_it_is_in_service(recorded
     states = {True: mlmd.Execution.COMPLETE, False: mlmd.Execution.FAILED}
     assert execution(recorded).last_known_state == states[done]
     assert last_blessed(recorded.root) == (model_of(recorded, "1").id if done else None)
+
+
+def test_a_promotion_that_was_killed_is_closed_by_the_next_one(recorded: RecordedRuns):
+    recorded.add("1", states={"Trainer": RUNNING})  # which is closed by the next run
+    recorded.add("2", iou=0.3)
+    inputs = {"model": model_of(recorded, "2")}
+    Record(recorded.root, PROMOTION, inputs)  # without an end
+    Record(recorded.root, PROMOTION, inputs).done(recorded.root.serving / "7")
+    Record(recorded.root, PROMOTION, inputs)
+    states = [found.last_known_state for found in recorded.store.get_executions_by_type(TYPE)]
+    assert states == [mlmd.Execution.FAILED, mlmd.Execution.COMPLETE, mlmd.Execution.RUNNING]
+    [trainer, _] = recorded.store.get_executions_by_type("Trainer")
+    assert trainer.last_known_state == mlmd.Execution.RUNNING
 
 
 def test_the_record_says_who_when_and_why(recorded: RecordedRuns):

@@ -126,7 +126,11 @@ def test_other_code_gives_other_files(
     assert PredictionRecord(out, [model]).is_finished(image, NAMES) == finished
 
 
-@pytest.mark.parametrize("torn", [b'{"file": "a.mask.png", "by', b"\xff\xfe", b"[]", b"1", b'{"by": "x"}'])
+@pytest.mark.parametrize(
+    "torn",
+    [b'{"file": "a.mask.png", "by', b"\xff\xfe", b"[]", b"1", b'{"by": "x"}', b"[" * 100_000],
+    ids=["cut", "bytes", "list", "number", "other", "deep"],
+)
 def test_a_torn_line_hides_no_other_one(out: Path, model: Path, image: Path, torn: bytes):
     with (out / RECORD).open("ab") as file:
         file.write(torn)

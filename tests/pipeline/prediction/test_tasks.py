@@ -45,6 +45,7 @@ def test_an_image_that_is_named_twice_is_read_once(photos: Path):
         ("photos/**/*", ["b9.png", "b10.png", "deep/a.png"]),
         ("ph*/deep/*", ["photos/deep/a.png"]),  # below the first part that varies
         ("photos/deep/*", ["a.png"]),
+        ("photos/../photos/deep/*", ["a.png"]),
     ],
 )
 def test_a_glob_keeps_the_folders_below_its_fixed_part(photos: Path, pattern: str, masks: list[str]):
@@ -91,6 +92,10 @@ def test_links_in_a_circle_are_no_reason_to_stop(photos: Path):
     [
         ("nowhere", "nowhere: there is no such file or folder"),
         ("new/*.png", "new/*.png: no image matches this"),
+        (
+            "ph*/../ph*/*.png",
+            "ph*/../ph*/*.png: .. after the first pattern: name the folders of the images instead",
+        ),
         ("photos/empty", "photos/empty: no files in it: give a folder of images"),
         (".", ".: no files in it: give a folder of images, photos?"),
     ],
@@ -159,3 +164,12 @@ def test_coco_json_may_be_an_image_itself():
     assert list(collisions([image], Outputs(polygons="coco"), Path("in"))) == [
         "in/coco.json: would be written over that image: give another --out"
     ]
+
+
+def test_an_output_whose_name_is_too_long_is_told_before_anything_is_written(photos: Path):
+    name = "ü" * 120
+    (photos / f"{name}.png").touch()
+    tasks, _ = find_tasks(["photos"], Path("out"))
+    assert not list(collisions(tasks, Outputs(), Path("out")))
+    told = f"out/{name}.probability.png: a name of 256 bytes, 255 are possible: rename the image"
+    assert list(collisions(tasks, Outputs(probabilities=("probability",)), Path("out"))) == [told]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import errno
-import shutil
-import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -61,17 +58,3 @@ def test_an_exception_becomes_a_sentence(error, status, reason):
     assert "\n" not in found[1]
     assert "Traceback" not in found[1]
     assert "while running" not in found[1]
-
-
-@pytest.mark.parametrize("full", ["temp", "root"])
-def test_of_two_folders_the_one_without_room_is_named(
-    full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    for name in ("temp", "root"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))
-    monkeypatch.setattr(
-        shutil, "disk_usage", lambda path: SimpleNamespace(free=0 if Path(path).name == full else 10**9)
-    )
-    _, reason = explain(RuntimeError("[Errno 28] No space left on device"), "Transform", tmp_path / "root")
-    assert f"make room in {tmp_path / full}" in reason

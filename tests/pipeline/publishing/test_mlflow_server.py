@@ -17,7 +17,9 @@ def refusal(url: str, **environment: str) -> ServerError:
     return caught.value
 
 
-@pytest.mark.parametrize("url", ["", "runs", "127.0.0.1:5000", "file:///tmp", "http://", "sqlite:///x"])
+@pytest.mark.parametrize(
+    "url", ["", "runs", "127.0.0.1:5000", "file:///tmp", "http://", "http://[::1", "sqlite:///x"]
+)
 def test_what_is_no_address(url):
     assert str(refusal(url)).startswith(f"{url!r} is no address of a server: write it as http://")
 

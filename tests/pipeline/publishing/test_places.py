@@ -45,6 +45,7 @@ def test_a_folder_of_this_machine(tmp_path):
     assert (place.size("7/b/file"), place.size("7/none"), place.size("source/none")) == (7, None, None)
     with place.read("7/b/file") as file:
         assert file.read() == b"content"
+    assert (place.files("7"), place.files("8")) == (["7/b/file"], [])
     assert [path.name for path in (tmp_path / "7/b").iterdir()] == ["file"]  # nothing temporary
     place.remove("7")
     assert place.names() == ["source"]

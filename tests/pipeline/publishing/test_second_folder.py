@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pipeline.publishing.places import place_of
 from pipeline.publishing.second_folder import NotCopied, bring_up_to_date, copy_after_run, copy_now
 from pipeline.root import Root
 from tests.command_line import call
@@ -81,6 +82,23 @@ def test_an_interrupted_copy_goes_on(done, root):
     bring_up_to_date(str(second(root)), root)
     assert files(second(root)) == files(root.serving)
     assert target.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_what_is_no_part_of_the_version_goes(memory, root):
+    if memory:
+        pytest.importorskip("fsspec", reason="there is no fsspec: make setup installs it")
+    push_to = f"memory:/{root.path}" if memory else str(second(root))
+    version, place = pushed(root, "one"), place_of(push_to)
+    left = [".a.0123abcd.part", "variables/.variables.data.0123abcd.part", "variables/of another model"]
+    for name in left:  # of a copy that was killed, and of another root
+        place.write(f"{version.name}/{name}", version / "a")
+    told = f"removed from version {version.name}, as no part of it: {', '.join(left)}"
+    assert bring_up_to_date(push_to, root) == f"{push_to}: {told}, version {version.name} copied"
+    assert sorted(place.files(version.name)) == sorted(f"{version.name}/{name}" for name in files(version))
+    assert bring_up_to_date(push_to, root) == ""
+    place.write(f"{version.name}/{left[0]}", version / "a")
+    assert left[0] in bring_up_to_date(push_to, root)
 
 
 @pytest.mark.parametrize("name", ["a", "variables/variables.data", "saved_model.pb"])

@@ -30,6 +30,7 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
     "object": lambda path: path.write_text("{}"),
     "rows": lambda path: path.write_text("[{}]"),
     "bytes": lambda path: path.write_bytes(b"\xff\x00"),
+    "deep": lambda path: path.write_text("[" * 100_000),
 }
 
 

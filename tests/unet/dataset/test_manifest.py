@@ -201,3 +201,9 @@ def test_the_eval_split_by_its_other_names(tmp_path: Path, split: str) -> None:
     (tmp_path / "manifest.csv").write_text(f"image,mask,split\na.png,m.png,{split}")
     [sample], problems = read_manifest(tmp_path / "manifest.csv")
     assert (sample.split, problems) == ("eval", [])
+
+
+def test_a_line_that_is_nested_without_end_is_no_object(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text("[" * 100_000)
+    samples, [problem] = read_manifest(tmp_path / "manifest.jsonl")
+    assert (samples, problem.found) == ([], "no object with image and mask")

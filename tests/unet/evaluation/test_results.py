@@ -53,7 +53,9 @@ def test_what_is_not_there_is_nothing(tmp_path):
     assert read_pictures(tmp_path) == []
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b'{"blessed": true}', b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"blessed": true}', b"\xff", b"null", b"[" * 100_000], ids=range(6)
+)
 def test_a_damaged_verdict_is_told(tmp_path, content):
     (tmp_path / "verdict.json").write_bytes(content)
     with pytest.raises(EvaluationDamaged, match=r"verdict.json: "):
@@ -74,7 +76,7 @@ def test_what_another_version_wrote_is_told_with_what_to_do(tmp_path, change, wh
         read_verdict(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "{}", "[1]"])
+@pytest.mark.parametrize("content", ["{", "{}", "[1]", "[" * 100_000], ids=range(4))
 def test_a_damaged_table_is_told(tmp_path, content):
     (tmp_path / "images.json").write_text(content)
     with pytest.raises(EvaluationDamaged, match=r"images.json: "):

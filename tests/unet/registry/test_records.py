@@ -83,7 +83,9 @@ def test_several_models_need_a_whole_record(tmp_path: Path, key: str) -> None:
     assert key not in common_record([model])
 
 
-@pytest.mark.parametrize("content", [b'{"cl', b"\xff", b"[]"])
+@pytest.mark.parametrize(
+    "content", [b'{"cl', b"\xff", b"[]", b"[" * 100_000], ids=["cut", "bytes", "list", "deep"]
+)
 def test_a_damaged_record_is_a_sentence(tmp_path: Path, content: bytes) -> None:
     model = make_model(tmp_path / "a")
     (model / TRAINING_RECORD).write_bytes(content)
