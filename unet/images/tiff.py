@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import math
 import os
 import struct
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ _JPEG = {6, 7, 33007, 34892}  # compressions whose decoder converts YCbCr to RGB
 _ALPHA = (1, 2)  # kinds of extra samples
 # Formats that say which of their axes is that of the channels; `TiffFile` has an attribute for each.
 _WITH_AXES = ("ome", "imagej", "shaped", "lsm", "mmstack", "ndtiff", "fluoview", "stk", "nih", "scanimage")
-_RATIO = 4096  # upper bound of the bytes that lossless compressions can pack into one byte
+# Upper bound of the bytes that a compression can pack into one byte. The others, such as Zstandard, JPEG XL
+# and those of faxes, have none that helps: of a page of one color they make a few bytes, whatever its size.
+_RATIO = {1: 1, **dict.fromkeys((5, 6, 7, 8, 32773, 32946), 4096)}
 # Problems that tifffile would log are raised here as errors, or do not concern the pixels.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -257,7 +260,7 @@ def require_strips(page: Any, size: int) -> None:
         raise damaged(f"{len(offsets)} of {expected} strips")
     if any(not o or not c or o + c > size for o, c in zip(offsets, counts, strict=False)):
         raise damaged("the end is missing")
-    ratio = 1 if int(page.compression) == 1 else _RATIO
+    ratio = _RATIO.get(int(page.compression), math.inf)
     bits = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample
     require_room(bits // 8, sum(counts) * ratio)
 

@@ -255,3 +255,16 @@ def test_jpeg_in_tiff_is_near_the_pixels() -> None:
     pixels = np.asarray(noise.filter(ImageFilter.GaussianBlur(2)))
     decoded = decode(read_image(written(pixels, photometric="rgb", compression="jpeg")).data)
     assert abs(decoded.astype(int) - pixels).mean() < 8
+
+
+@pytest.mark.parametrize("codec", ["zlib", "lzw", "packbits", "zstd", "lzma", "jpegxl", "jpeg2000", "lerc"])
+def test_a_page_of_one_color_may_be_a_few_bytes(codec: str) -> None:
+    blank = np.zeros((3000, 3000), np.uint8)
+    data = written(blank, photometric="minisblack", compression=codec, rowsperstrip=3000)
+    np.testing.assert_array_equal(decoded(data), blank)
+
+
+def test_a_white_page_of_a_fax_has_a_bit_for_each_row() -> None:
+    out = io.BytesIO()
+    Image.new("1", (9920, 2000), 1).save(out, "TIFF", compression="group4", tiffinfo={278: 2000})
+    assert decoded(out.getvalue()).min() == 255
