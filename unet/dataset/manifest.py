@@ -80,7 +80,7 @@ def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[P
             continue
         try:
             row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # fails for halves of characters, which have no bytes
+            json.dumps(row, ensure_ascii=False).encode()  # fails for half a character
         except (RecursionError, ValueError):
             row = None
         if isinstance(row, dict) and {"image", "mask"} <= row.keys():

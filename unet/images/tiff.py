@@ -98,7 +98,7 @@ def _read_page(file: BinaryIO, pages: _Pages, number: int, max_pixels: int, of: 
         wanted = tifffile.TiffPage(tiff, place)
     except Exception as error:  # on damaged bytes tifffile raises nearly anything
         raise damaged(error) from error
-    if isinstance(wanted.bitspersample, tuple):  # what it is multiplied by would repeat it, and fill the memory
+    if isinstance(wanted.bitspersample, tuple):  # times the pixels it would be that many depths
         raise ImageError("a TIFF of channels of different depths", "save it with 8 or 16 bits a channel")
     require_size(wanted.imagewidth, wanted.imagelength, max_pixels, of * int(wanted.samplesperpixel))
     require_strips(wanted, tiff.filehandle.size)
