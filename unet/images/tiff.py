@@ -15,6 +15,7 @@ import io
 import logging
 import math
 import os
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ _WITH_AXES = ("ome", "imagej", "shaped", "lsm", "mmstack", "ndtiff", "fluoview",
 # Upper bound of the bytes that a compression can pack into one byte. The others, such as Zstandard, JPEG XL
 # and those of faxes, have none that helps: of a page of one color they make a few bytes, whatever its size.
 _RATIO = {1: 1, **dict.fromkeys((5, 6, 7, 8, 32773, 32946), 4096)}
+_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_MOST_PLANES = 1000  # that an OME-XML may promise for each page; those of other files, or samples of a page
 # Problems that tifffile would log are raised here as errors, or do not concern the pixels.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -198,6 +201,8 @@ def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tup
         tiff = _open(file)
         if not any(getattr(tiff, f"is_{kind}") for kind in _WITH_AXES):
             return single
+        if tiff.is_ome and _declared_planes(tiff.ome_metadata or "") > _MOST_PLANES * count:
+            return single
         for series in tiff.series:
             # Samples are inside of a page; the rest of the axes before Y counts pages.
             before = series.axes.partition("Y")[0]
@@ -214,6 +219,13 @@ def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tup
         return single
     complete = sorted(number for image in images for number in image) == list(range(count))
     return sorted(images) if complete else single
+
+
+def _declared_planes(description: str) -> int:
+    """Number of planes of all images that an OME-XML promises, for each of which tifffile takes memory."""
+    images = _OME_PIXELS.findall(description)
+    sizes = (re.findall(r"""\bSize[ZCT]\s*=\s*["'](\d+)""", image) for image in images)
+    return sum(math.prod(map(int, each)) for each in sizes)
 
 
 def _count_frames(file: BinaryIO) -> int:

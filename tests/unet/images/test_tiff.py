@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,24 @@ def test_jpeg_in_tiff_is_near_the_pixels() -> None:
     pixels = np.asarray(noise.filter(ImageFilter.GaussianBlur(2)))
     decoded = decode(read_image(written(pixels, photometric="rgb", compression="jpeg")).data)
     assert abs(decoded.astype(int) - pixels).mean() < 8
+
+
+def test_planes_that_an_ome_description_promises_take_no_memory() -> None:
+    first = written(PAGES[:2], photometric="minisblack", ome=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(io.BytesIO(first)) as file:
+        description = str(file.ome_metadata)
+    promised = description.replace('SizeZ="2"', 'SizeZ="3000"').replace('SizeT="1"', 'SizeT="3000"')
+    assert promised.count('"3000"') == 2
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        for text, page in ((promised, PAGES[0]), ("", PAGES[1])):
+            writer.write(page, photometric="minisblack", description=text, metadata=None)
+    tracemalloc.start()
+    try:
+        assert count_pages(out.getvalue()) == 2
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # 9 million planes take nine times as much
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
