@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -12,6 +13,8 @@ from unet.dataset.sample import Problem, Sample, split_named, unreadable
 
 NAMES = ("manifest.csv", "manifest.jsonl")
 COLUMNS = "image,mask and optionally group,split,fold,page"
+_MOST_COLUMNS = 1000  # of CSV; each row takes memory for all of them, even a row of two cells
+_NUMBER = re.compile("[0-9]{1,9}")
 _OURS = {"image", "mask", "group", "split", "fold", "page"}
 Row = Mapping[str | None, str | list[str] | None]
 
@@ -62,6 +65,10 @@ def _csv_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Pr
     if missing:
         advice = f"its first line must name the columns: {COLUMNS}"
         return [], [Problem(str(manifest), f"no column {' and '.join(missing)}", advice)]
+    if (columns := len(rows.fieldnames or ())) > _MOST_COLUMNS:
+        found = f"{columns} columns, more than {_MOST_COLUMNS}"
+        advice = "keep image, mask, and those that say something about an image"
+        return [], [Problem(str(manifest), found, advice, of_the_set=True)]
     return [(rows.line_num, row) for row in rows], []
 
 
@@ -73,6 +80,7 @@ def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[P
             continue
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()  # fails for half a character
         except (RecursionError, ValueError):
             row = None
         if isinstance(row, dict) and {"image", "mask"} <= row.keys():
@@ -112,9 +120,10 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
     numbers: dict[str, int | None] = {}
     for column in ("fold", "page"):
         cell = cells.get(column, "")
-        if cell and not (cell.isascii() and cell.isdigit()):
-            report(f"{column} {cell!r}", "write a whole number from 0, or nothing")
-        numbers[column] = int(cell) if cell.isdigit() else None
+        is_number = _NUMBER.fullmatch(cell) is not None
+        if cell and not is_number:
+            report(f"{column} {cell[:40]!r}", "write a whole number from 0, or nothing")
+        numbers[column] = int(cell) if is_number else None
     if len(paths) < 2 or problems:
         return None, problems
     # The name must not depend on other rows, and becomes part of file names: images/a/b.png gives a-b.

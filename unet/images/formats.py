@@ -12,7 +12,8 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,19 @@ def _head(source: str | Path | bytes) -> bytes:
     return head
 
 
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Silences Pillow, which warns about odd metadata: that does not concern the pixels."""
+    # Warning filters belong to the process: without the lock, two threads could leave them changed.
+    with _HEADER_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _open(file: Any, head: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Parses the header of a PNG, JPEG or BMP file."""
     plugin = next(p for signature, p in _PLUGINS.items() if head.startswith(signature))
-    # Pillow warns about odd metadata, which does not concern the pixels. Warning filters belong to the
-    # process: without the lock, two threads could leave them changed.
-    with _HEADER_LOCK, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _no_warnings():
         try:
             image = plugin(file)
         except Exception as error:  # on damaged bytes the plugins raise nearly anything
@@ -175,13 +182,16 @@ def _without_alpha(pixels: np.ndarray) -> np.ndarray:
 
 def _orientation(image: ImageFile.ImageFile, chunks: Mapping[bytes, bytes]) -> object:
     try:
-        if image.format != "PNG":
-            return image.getexif().get(_ORIENTATION)
-        if b"eXIf" not in chunks:
+        block = image.info.get("exif")
+        if image.format == "PNG":
+            block = b"Exif\0\0" + chunks[b"eXIf"] if b"eXIf" in chunks else None
+        if block is None:
             return None
-        exif = PILImage.Exif()  # getexif() of a PNG would decode the whole image
-        exif.load(b"Exif\0\0" + chunks[b"eXIf"])
-        return exif.get(_ORIENTATION)
+        # getexif() would decode a whole PNG, and take an orientation of XMP, which no exported model reads.
+        exif = PILImage.Exif()
+        with _no_warnings():
+            exif.load(block)
+            return exif.get(_ORIENTATION)
     except Exception as error:  # a broken EXIF block could hide a rotation
         raise damaged(error) from error
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import functools
 import io
 import logging
+import math
 import os
+import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +38,11 @@ _JPEG = {6, 7, 33007, 34892}  # compressions whose decoder converts YCbCr to RGB
 _ALPHA = (1, 2)  # kinds of extra samples
 # Formats that say which of their axes is that of the channels; `TiffFile` has an attribute for each.
 _WITH_AXES = ("ome", "imagej", "shaped", "lsm", "mmstack", "ndtiff", "fluoview", "stk", "nih", "scanimage")
-_RATIO = 4096  # upper bound of the bytes that lossless compressions can pack into one byte
+# Upper bound of the bytes that a compression can pack into one byte. The others, such as Zstandard, JPEG XL
+# and those of faxes, have none that helps: of a page of one color they make a few bytes, whatever its size.
+_RATIO = {1: 1, **dict.fromkeys((5, 6, 7, 8, 32773, 32946), 4096)}
+_OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
+_MOST_PLANES = 1000  # that an OME-XML may promise for each page; those of other files, or samples of a page
 # Problems that tifffile would log are raised here as errors, or do not concern the pixels.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
@@ -95,6 +101,8 @@ def _read_page(file: BinaryIO, pages: _Pages, number: int, max_pixels: int, of: 
         wanted = tifffile.TiffPage(tiff, place)
     except Exception as error:  # on damaged bytes tifffile raises nearly anything
         raise damaged(error) from error
+    if isinstance(wanted.bitspersample, tuple):  # times the pixels it would be that many depths
+        raise ImageError("a TIFF of channels of different depths", "save it with 8 or 16 bits a channel")
     require_size(wanted.imagewidth, wanted.imagelength, max_pixels, of * int(wanted.samplesperpixel))
     require_strips(wanted, tiff.filehandle.size)
     try:
@@ -193,6 +201,8 @@ def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tup
         tiff = _open(file)
         if not any(getattr(tiff, f"is_{kind}") for kind in _WITH_AXES):
             return single
+        if tiff.is_ome and _declared_planes(tiff.ome_metadata or "") > _MOST_PLANES * count:
+            return single
         for series in tiff.series:
             # Samples are inside of a page; the rest of the axes before Y counts pages.
             before = series.axes.partition("Y")[0]
@@ -209,6 +219,13 @@ def _find_images(file: BinaryIO, places: Sequence[int], frames: int) -> list[tup
         return single
     complete = sorted(number for image in images for number in image) == list(range(count))
     return sorted(images) if complete else single
+
+
+def _declared_planes(description: str) -> int:
+    """Number of planes of all images that an OME-XML promises, for each of which tifffile takes memory."""
+    images = _OME_PIXELS.findall(description)
+    sizes = (re.findall(r"""\bSize[ZCT]\s*=\s*["'](\d+)""", image) for image in images)
+    return sum(math.prod(map(int, each)) for each in sizes)
 
 
 def _count_frames(file: BinaryIO) -> int:
@@ -257,7 +274,7 @@ def require_strips(page: Any, size: int) -> None:
         raise damaged(f"{len(offsets)} of {expected} strips")
     if any(not o or not c or o + c > size for o, c in zip(offsets, counts, strict=False)):
         raise damaged("the end is missing")
-    ratio = 1 if int(page.compression) == 1 else _RATIO
+    ratio = _RATIO.get(int(page.compression), math.inf)
     bits = page.imagewidth * page.imagelength * page.samplesperpixel * page.bitspersample
     require_room(bits // 8, sum(counts) * ratio)
 

@@ -39,9 +39,13 @@ def world_file(path: Path, page: int = 0) -> bytes | None:
 
 
 def _in_exif(path: Path) -> int | None:
-    """The orientation of an image."""
+    """The orientation of an image by its EXIF block; that of XMP turns no image in `unet.images.formats`."""
     with Image.open(path) as image:
-        return image.getexif().get(0x0112)
+        if image.format == "PNG" and "exif" not in image.info:
+            image.load()  # the block may lie after the pixels
+        exif = Image.Exif()
+        exif.load(image.info.get("exif", b""))
+        return exif.get(0x0112)
 
 
 def _in_tiff(path: Path, page: int) -> tuple[int | None, bytes | None]:

@@ -12,6 +12,8 @@ from PIL import Image as PILImage
 from unet.images.raster import ImageError, Raster
 
 _COLORS = 1 << 16  # largest number of colours in a mask, reached by blurred masks
+# Largest number of values in a mask: more than classes and objects, which 16 bits number, can have together.
+_VALUES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,11 @@ def values_and_stats(raster: Raster) -> tuple[np.ndarray, MaskStats]:
 
 
 def count_values(values: np.ndarray) -> dict[int, int]:
-    """Number of pixels of each value that occurs in [H, W] of integers."""
+    """Number of pixels of each value that occurs in [H, W] of integers.
+
+    Raises:
+        ImageError: there are more values than a mask can have.
+    """
     # Most masks hold two values, and comparisons are many times as fast as any histogram of long runs.
     extremes = {int(v): int(np.count_nonzero(values == v)) for v in (values.min(), values.max())}
     if sum(extremes.values()) == values.size:
@@ -102,6 +108,10 @@ def count_values(values: np.ndarray) -> dict[int, int]:
         counts = np.bincount(values.reshape(-1))
     else:
         found, counts = np.unique(values, return_counts=True)
+        if len(found) > _VALUES:  # before they become a dictionary of gigabytes
+            raise ImageError(
+                f"a mask of more than {_VALUES} values", "it may be an image; or cut it into parts"
+            )
         return dict(zip(found.tolist(), counts.tolist(), strict=True))
     present = np.flatnonzero(counts)
     return dict(zip(present.tolist(), counts[present].tolist(), strict=True))

@@ -35,7 +35,8 @@ def label_cells(indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None
         return ndimage.label(foreground)[0].astype(np.int32)
     with_id = foreground & (instances > 0)
     cells = ndimage.label(foreground & ~with_id)[0].astype(np.int32)
-    return np.where(with_id, instances + cells.max(), cells).astype(np.int32)
+    numbers = instances.astype(np.int32)  # in 16 bits the sum of the highest ones would begin at 0 again
+    return np.where(with_id, numbers + cells.max(), cells)
 
 
 def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:

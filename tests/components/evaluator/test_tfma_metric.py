@@ -78,8 +78,8 @@ def test_rows_and_metrics_are_those_of_a_plain_loop(evaluated, which):
         maps = np.concatenate([decode(p) for p in said["probabilities_bytes"][0].numpy()], -1)
         ground_truth = decode(said["ground_truth_bytes"][0].numpy())[..., 0]
         [png] = example.features.feature["instances"].bytes_list.value
-        numbers = {"instances": decode(png)[..., 0]}
-        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2, **numbers).to_json()
+        numbers = decode(png)[..., 0]
+        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2, instances=numbers).to_json()
         without = measurement.measure(confusion, maps, ground_truth, IGNORE, 2).to_json()
         assert expected["objects"] != without["objects"]
         assert rows[name]["measured"] == json.loads(json.dumps(expected))

@@ -64,6 +64,9 @@ def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: P
         (["image,mask", "../a.png,m.png"], ":2", "image ../a.png lies outside the folder"),
         (["image,mask,split", "a.png,m.png,none"], ":2", "split 'none'"),
         (["image,mask,fold", "a.png,m.png,-1"], ":2", "fold '-1'"),
+        (["image,mask,fold", "a.png,m.png,²"], ":2", "fold '²'"),
+        (["image,mask,page", f"a.png,m.png,{'1' * 5000}"], ":2", f"page '{'1' * 40}'"),
+        ([f"image,mask{',more' * 999}", "a.png,m.png"], "", "1001 columns, more than 1000"),
         (["image,mask", "a.png,m.png", "b.png,m.png"], ":3", "the same mask as in line 2"),
         (["image,mask", "a.png,m.png", "a.png,n.png"], ":3", "the same name as in line 2"),
         (
@@ -203,7 +206,11 @@ def test_the_eval_split_by_its_other_names(tmp_path: Path, split: str) -> None:
     assert (sample.split, problems) == ("eval", [])
 
 
-def test_a_line_that_is_nested_without_end_is_no_object(tmp_path):
-    (tmp_path / "manifest.jsonl").write_text("[" * 100_000)
-    samples, [problem] = read_manifest(tmp_path / "manifest.jsonl")
-    assert (samples, problem.found) == ([], "no object with image and mask")
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"image": "a.png", "mask": "m.png", "group": "\\ud800"}'])
+def test_a_line_that_json_cannot_read_or_write_is_a_problem_of_its_own(tmp_path: Path, line: str) -> None:
+    touch(tmp_path, "a.png", "m.png")
+    path = tmp_path / "manifest.jsonl"
+    path.write_text(line + '\n{"image": "a.png", "mask": "m.png", "group": "\\u00e4"}\n')
+    [sample], [problem] = read_manifest(path)
+    assert (sample.group, problem.path) == ("ä", f"{path}:1")
+    assert problem.found == "no object with image and mask"

@@ -86,3 +86,20 @@ def test_a_png_is_not_inflated_far_beyond_its_pixels() -> None:
                 read_image(data)
         else:
             assert read_image(data).height == 10
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+
+def test_an_orientation_of_xmp_turns_no_image_as_exported_models_do_not_read_it() -> None:
+    data = jpeg(noise(2, (20, 40), 1), xmp=XMP)
+    assert Image.open(io.BytesIO(data)).getexif()[0x0112] == 6
+    image = read_image(data)
+    assert (image.height, image.width, image.data == data) == (20, 40, True)
+
+
+def test_the_orientation_of_exif_counts_beside_one_of_xmp() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    image = read_image(jpeg(noise(2, (20, 40), 1), xmp=XMP.replace(b'"6"', b'"1"'), exif=exif))
+    assert (image.height, image.width) == (40, 20)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import struct
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,49 @@ def test_jpeg_in_tiff_is_near_the_pixels() -> None:
     pixels = np.asarray(noise.filter(ImageFilter.GaussianBlur(2)))
     decoded = decode(read_image(written(pixels, photometric="rgb", compression="jpeg")).data)
     assert abs(decoded.astype(int) - pixels).mean() < 8
+
+
+def test_planes_that_an_ome_description_promises_take_no_memory() -> None:
+    first = written(PAGES[:2], photometric="minisblack", ome=True, metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(io.BytesIO(first)) as file:
+        description = str(file.ome_metadata)
+    promised = description.replace('SizeZ="2"', 'SizeZ="3000"').replace('SizeT="1"', 'SizeT="3000"')
+    assert promised.count('"3000"') == 2
+    out = io.BytesIO()
+    with tifffile.TiffWriter(out) as writer:
+        for text, page in ((promised, PAGES[0]), ("", PAGES[1])):
+            writer.write(page, photometric="minisblack", description=text, metadata=None)
+    tracemalloc.start()
+    try:
+        assert count_pages(out.getvalue()) == 2
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # 9 million planes take nine times as much
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("codec", "side"),
+    [
+        *(("zlib", 500), ("lzw", 500), ("zstd", 500), ("jpegxl", 512)),
+        *(("jpeg2000", 2000), ("lerc", 1500), ("lzma", 3000)),
+    ],
+)
+def test_a_page_of_one_color_may_be_a_few_bytes(codec: str, side: int) -> None:
+    blank = np.zeros((side, side), np.uint8)
+    data = written(blank, photometric="minisblack", compression=codec, rowsperstrip=side)
+    np.testing.assert_array_equal(decoded(data), blank)
+
+
+def test_a_white_page_of_a_fax_has_a_bit_for_each_row() -> None:
+    out = io.BytesIO()
+    Image.new("1", (9920, 2000), 1).save(out, "TIFF", compression="group4", tiffinfo={278: 2000})
+    assert decoded(out.getvalue()).min() == 255
+
+
+@pytest.mark.parametrize("depths", [(5, 6, 5), (8, 8, 16)])
+def test_channels_of_different_depths_are_refused_without_work(depths: tuple[int, ...]) -> None:
+    data = bytearray(written(RGB, photometric="rgb"))
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        struct.pack_into("<3H", data, file.pages.first.tags[258].valueoffset, *depths)
+    with pytest.raises(ImageError, match="channels of different depths"):
+        read_image(bytes(data))

@@ -71,3 +71,14 @@ def test_a_file_of_another_kind_than_its_name_says_is_on_no_map(tmp_path: Path) 
     (tmp_path / "a.png").rename(tmp_path / "a.tif")
     (tmp_path / "a.tfw").write_bytes(LINES)
     assert world_file(tmp_path / "a.tif") is None
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_an_image_that_is_shown_turned_is_on_no_map(tmp_path: Path, turned: bool) -> None:
+    exif = Image.Exif()
+    if turned:
+        exif[0x0112] = 6
+    # What XMP says turns no image.
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif, xmp=b'<a tiff:Orientation="6"/>')
+    (tmp_path / "a.jgw").write_bytes(LINES)
+    assert world_file(tmp_path / "a.jpg") == (None if turned else LINES)

@@ -133,3 +133,12 @@ def test_few_bits_are_numbers_or_grays_as_the_legend_has_them(
 )
 def test_the_color_of_a_stored_value(found: MaskStats, value: int, color: int) -> None:
     assert color_of(found, value) == color
+
+
+def test_an_image_of_32_bits_is_no_mask_of_as_many_values() -> None:
+    most = 1 << 17
+    values = np.arange(most, dtype=np.uint32).reshape(256, -1)
+    assert len(count_values(values)) == most
+    with pytest.raises(ImageError, match="a mask of more than 131072 values") as caught:
+        values_and_stats(raster(np.arange(most + 256, dtype=np.uint32).reshape(256, -1), depth=32))
+    assert caught.value.advice == "it may be an image; or cut it into parts"

@@ -64,6 +64,14 @@ def test_ignored_pixels_belong_to_no_cell():
     np.testing.assert_array_equal(weight_map.label_cells(indices), [[1, 0, 2]])
 
 
+def test_the_highest_ids_stay_apart_from_cells_without_one():
+    indices = np.array([[1, 0, 1, 0, 2, 2]], np.uint8)
+    instances = np.array([[0, 0, 0, 0, 65534, 65535]], np.uint16)
+    cells = weight_map.label_cells(indices, instances)[0]
+    assert (cells > 0).tolist() == [True, False, True, False, True, True]
+    assert len(set(cells.tolist())) == 5
+
+
 def test_ids_keep_touching_objects_apart_and_pieces_together():
     indices = np.array([[1, 1, 1, 0, 1, 0, 2]], np.uint8)
     instances = np.array([[7, 7, 9, 0, 7, 0, 0]], np.uint16)
