@@ -119,6 +119,21 @@ def test_a_secure_channel(
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_clients_of_modern_ciphers_alone(exposed: Exposed, certificate: Certificate, version: ssl.TLSVersion):
+    server, _ = exposed
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.minimum_version = context.maximum_version = version
+    for port in (server.port, server.grpc_port):
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as connection,
+            context.wrap_socket(connection, server_hostname="127.0.0.1") as wrapped,
+        ):
+            assert wrapped.version() == version.name.replace("_", ".")
+
+
+@pytest.mark.server
 def test_nobody_is_answered_without_tls(exposed: Exposed):
     server, _ = exposed
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
