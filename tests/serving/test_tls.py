@@ -25,7 +25,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 from serving.tls import tls_mistakes, tls_warnings
 from tests.serving.certificates import Certificate, expired, self_signed
 from tests.serving.conftest import Exposed, encoded, noise
-from tests.serving.running import PATIENCE, ROOT, b64, wait_for
+from tests.serving.running import PATIENCE, PYTHON, ROOT, answers, b64, wait_for
 
 IMAGE = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"
@@ -161,6 +161,53 @@ def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certific
             opened.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
         assert files() >= before + 20
         wait_for(lambda: files() <= before, server)
+
+
+# A server that stops beside a client that has its answer, keeps the connection, and reads nothing more.
+STOPPED = """
+import asyncio, contextlib, json, socket, ssl, sys
+import uvicorn
+from serving.protocols.http_limits import protocol_class
+
+certificate, key = sys.argv[1:]
+
+class Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+def asked(port):
+    context = ssl.create_default_context(cafile=certificate)
+    connection = socket.create_connection(("127.0.0.1", port))
+    client = context.wrap_socket(connection, server_hostname="127.0.0.1")
+    client.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    return client, client.recv(12)
+
+async def main():
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(uvicorn.Config(
+        app, http=protocol_class(60, 512), ws="none", lifespan="off", log_config=None,
+        ssl_certfile=certificate, ssl_keyfile=key,
+    ))
+    serving = asyncio.ensure_future(server.serve([listener]))
+    client, answer = await asyncio.to_thread(asked, listener.getsockname()[1])
+    server.should_exit = True
+    await asyncio.wait({serving}, timeout=25)
+    print(json.dumps([answer.decode(), serving.done()]), flush=True)
+    server.force_exit = True
+    await serving
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.server
+def test_a_stop_does_not_wait_for_idle_clients(certificate: Certificate):
+    assert answers(PYTHON, STOPPED, certificate.path, certificate.key) == ["HTTP/1.1 200", True]
 
 
 @pytest.mark.server
