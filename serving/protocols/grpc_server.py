@@ -248,6 +248,8 @@ def create_grpc_server(
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
         ("grpc.max_allowed_incoming_connections", max_connections),
+        # Of TLS, and of HTTP/2 after it: gRPC's default is two minutes, for which a place is taken.
+        ("grpc.server_handshake_timeout_ms", int(receive_seconds * 1000)),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
         # After the first, clients connect again by themselves. Nothing else ends a call whose answer is not
         # read, which counts among those at once.

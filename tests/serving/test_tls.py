@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -161,6 +162,18 @@ def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certific
             opened.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
         assert files() >= before + 20
         wait_for(lambda: files() <= before, server)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\0\x01"])
+def test_a_client_of_grpc_that_does_not_begin_its_tls_is_cut_off(exposed: Exposed, sent: bytes):
+    server, _ = exposed
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.grpc_port), PATIENCE) as connection:
+        connection.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert time.monotonic() - begin < 60  # of 5; gRPC's own limit is 120
 
 
 # A server that stops beside a client that has its answer, keeps the connection, and reads nothing more.
