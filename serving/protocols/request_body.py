@@ -18,7 +18,7 @@ from serving.errors import Refused, bad_request
 from serving.memory import Releaser
 from serving.metrics import BODIES
 from serving.protocols.client_address import client_of_scope
-from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values
+from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values, has_rare
 
 T = TypeVar("T")
 LARGE = 1 << 20  # bytes of a request after which memory is given back
@@ -85,12 +85,13 @@ class BodyReader:
                 body += chunk
             if not body:
                 raise bad_request("the body is empty")
-            values = await self.parse(count_values, memoryview(body)[:json_length])
+            text = memoryview(body)[:json_length]
+            values = await self.parse(count_values, text)
             # Python takes four bytes for each character of a text that holds one of the rarer ones.
-            wide = 0 if body.isascii() or json_length is not None else 3 * len(body)
+            wide = 3 * len(text) if await self.parse(has_rare, text) else 0
             held.enter_context(self.hold(values * BYTES_OF_A_VALUE + wide, client))
             parsed = await self.parse(parse, body)
-            del body  # the images in it were copied
+            del body, text  # the images in it were copied
             yield parsed
 
     async def parse(self, function: Callable[..., T], *arguments: object) -> T:

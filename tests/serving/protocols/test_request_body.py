@@ -149,6 +149,41 @@ def test_responses_that_nobody_reads_count_as_memory_in_use():
     }
 
 
+# What is held of bodies while they are in use.
+WIDE = """
+import asyncio, json
+from starlette.requests import Request
+from serving.memory import Releaser
+from serving.metrics import BODIES
+from serving.protocols.json_values import BYTES_OF_A_VALUE
+from serving.protocols.request_body import BodyReader
+
+bodies = BodyReader(max_body=10**6, max_bodies=8 * 10**6, releaser=Releaser())
+
+async def held(body, json_length=None):
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request = Request({"type": "http", "headers": [], "client": ("192.0.2.1", 1)}, receive)
+    async with bodies.read(request, bytes, json_length):
+        return BODIES._value.get() / len(body)
+
+async def main():
+    text, image = '{"x": "%s"}', b"\\xff" * 10**5
+    plain, emoji = (text % ("a" * 10**5 + end) for end in ("", "\U0001f600"))
+    escaped = json.dumps(json.loads(emoji))
+    whole = [await held(each.encode()) for each in (plain, emoji, escaped)]
+    parts = [await held(each.encode() + image, len(each.encode())) for each in (plain, emoji, escaped)]
+    print(json.dumps([round(each, 1) for each in whole + parts]))
+
+asyncio.run(main())
+"""
+
+
+def test_texts_of_rare_characters_count_as_what_python_takes_for_them():
+    assert answers(PYTHON, WIDE) == [1, 4, 4, 1, 2.5, 2.5]
+
+
 # A client that holds all that it may, and others.
 HELD = """
 import contextlib, json
