@@ -13,6 +13,7 @@ MAX_HEADER_BYTES = 64 * 1024
 PART = (
     8 * 1024
 )  # bytes that are parsed at once: each 18 of them may be a request, of some kilobytes in memory
+REFUSED = "serving.refused"  # in the scope of a request: it was answered, and counted, before its handler did
 SECONDS_TO_CONFIRM = 1  # that a client of TLS has to confirm the end of its connection while the server stops
 PHRASES = {
     400: "Bad Request",
@@ -205,6 +206,8 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
             )
             if self.cycle is not None and not self.cycle.response_complete:
+                if self.cycle.more_body:  # else it is not this request that is refused, but one behind it
+                    self.cycle.scope[REFUSED] = True
                 self.cycle.disconnected = True  # readers of the body stop waiting
                 self.cycle.message_event.set()
             self._close()
