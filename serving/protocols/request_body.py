@@ -76,12 +76,15 @@ class BodyReader:
         declared = request.headers.get("content-length", "")
         if (whole_number(declared) or 0) > self._max_body:
             raise self._too_large()
-        body, client = bytearray(), client_of_scope(request.scope)
+        body, client, size = bytearray(), client_of_scope(request.scope), 0
         with contextlib.ExitStack() as held:
+            # One for all parts: those of a byte would take a kilobyte each, which nothing counts.
+            held.callback(lambda: self._give_back(size, client, "request"))
             async for chunk in request.stream():
                 if len(body) + len(chunk) > self._max_body:
                     raise self._too_large()
-                held.enter_context(self.hold(len(chunk), client))
+                self._take(len(chunk), client, "request")
+                size += len(chunk)
                 body += chunk
             if not body:
                 raise bad_request("the body is empty")
@@ -101,6 +104,13 @@ class BodyReader:
     @contextlib.contextmanager
     def hold(self, count: int, client: str, what: str = "request") -> Iterator[None]:
         """Counts bytes of a client as in use until the context ends; refuses what is too many."""
+        self._take(count, client, what)
+        try:
+            yield
+        finally:
+            self._give_back(count, client, what)
+
+    def _take(self, count: int, client: str, what: str) -> None:
         if count > self._max_bodies:
             raise Refused(413, f"the {what} would take {count} bytes; at most {self._max_bodies} are there")
         everyone = sum(held for (kind, _), held in self._held.items() if kind == what)
@@ -109,15 +119,14 @@ class BodyReader:
             raise Refused(503, f"overloaded: too many large {what}s at once", retry_after=1)
         self._held[what, client] += count
         BODIES.set(sum(self._held.values()))
-        try:
-            yield
-        finally:
-            self._held[what, client] -= count
-            if not self._held[what, client]:
-                del self._held[what, client]
-            BODIES.set(sum(self._held.values()))
-            if count >= LARGE:
-                self._releaser.soon()
+
+    def _give_back(self, count: int, client: str, what: str) -> None:
+        self._held[what, client] -= count
+        if not self._held[what, client]:
+            del self._held[what, client]
+        BODIES.set(sum(self._held.values()))
+        if count >= LARGE:
+            self._releaser.soon()
 
     def hold_response(self, size: int, client: str) -> contextlib.AbstractContextManager[None]:
         """Counts the bytes of a response until the context ends, apart from those of requests.

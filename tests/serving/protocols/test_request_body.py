@@ -149,6 +149,39 @@ def test_responses_that_nobody_reads_count_as_memory_in_use():
     }
 
 
+# What a body in parts of a byte takes while it is received.
+DROPS = """
+import asyncio, json, tracemalloc
+from starlette.requests import Request
+from serving.memory import Releaser
+from serving.metrics import BODIES
+from serving.protocols.request_body import BodyReader
+
+bodies = BodyReader(max_body=10**6, max_bodies=8 * 10**6, releaser=Releaser())
+left = [20_000]
+
+async def receive():
+    left[0] -= 1
+    return {"type": "http.request", "body": b" ", "more_body": left[0] > 0}
+
+async def main():
+    request = Request({"type": "http", "headers": [], "client": ("192.0.2.1", 1)}, receive)
+    tracemalloc.start()
+    async with bodies.read(request, len) as length:
+        held = BODIES._value.get()
+    peak = tracemalloc.get_traced_memory()[1]
+    print(json.dumps([length, held, BODIES._value.get(), len(bodies._held), peak]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_body_in_drops_takes_no_more_than_its_bytes():
+    *counted, peak = answers(PYTHON, DROPS)
+    assert counted == [20_000, 20_000, 0, 0]
+    assert peak < MEBIBYTE  # and not a kilobyte for each
+
+
 # What is held of bodies while they are in use.
 WIDE = """
 import asyncio, json
