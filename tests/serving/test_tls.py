@@ -66,6 +66,16 @@ def test_files_that_cannot_be_used_are_one_sentence(certificate: Certificate, tm
         assert "\n" not in sentence
 
 
+def test_a_key_that_grpc_cannot_use_is_one_sentence(tmp_path: Path):
+    for curve, usable in (("secp384r1", True), ("secp256k1", False)):
+        (tmp_path / curve).mkdir()
+        made = self_signed(tmp_path / curve, "-nodes", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+        told = (
+            [] if usable else [f"gRPC cannot use --tls-certificate {made.path}: give one with a key of RSA"]
+        )
+        assert [sentence.partition(", or of")[0] for sentence in mistakes(made.path, made.key)] == told
+
+
 def test_an_expired_certificate_is_a_warning(tmp_path: Path):
     old = expired(tmp_path)
     assert mistakes(old.path, old.key) == []
