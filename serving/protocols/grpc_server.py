@@ -49,6 +49,7 @@ MAX_METADATA = 8192  # bytes of the header of a call: few bytes of HPACK can be 
 # Messages that come in at once, of all and of one: gRPC takes them whole, so they are counted after that.
 RECEIVING, OWN_RECEIVING = 8, 6
 SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
+NO_MESSAGE = "the call has no message"
 IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
 
 
@@ -92,23 +93,25 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 client = client_of_peer(context.peer())
                 with self._counted(client):
                     await self._answer(handler, context, client)
-                return
             except Refused as error:
                 code, message = CODES[error.status], error.message
             except NotImplementedError:
                 code, message = grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not offered"
             except (asyncio.CancelledError, grpc.aio.InternalError):  # the client went away while it read
-                code = grpc.StatusCode.CANCELLED
+                REQUESTS.labels("grpc", grpc.StatusCode.CANCELLED.name).inc()
                 raise asyncio.CancelledError from None
             except Exception:
                 log.exception("%s failed", details.method)
                 code, message = grpc.StatusCode.INTERNAL, "internal error; the server's log says more"
+            try:
+                if code is not grpc.StatusCode.OK:
+                    await context.abort(code, message)
+            except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
+                too_large = message == NO_MESSAGE
+                code = grpc.StatusCode.RESOURCE_EXHAUSTED if too_large else grpc.StatusCode.CANCELLED
+                raise asyncio.CancelledError from None
             finally:
                 REQUESTS.labels("grpc", code.name).inc()
-            try:
-                await context.abort(code, message)
-            except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
-                raise asyncio.CancelledError from None
 
         return grpc.stream_stream_rpc_method_handler(answered)
 
@@ -157,7 +160,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async with own, self._places:
             data = await context.read()
         if not isinstance(data, bytes):
-            raise bad_request("the call has no message")
+            raise bad_request(NO_MESSAGE)
         return data
 
 
