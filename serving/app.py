@@ -26,6 +26,7 @@ from serving.model.predictor import Predictor
 from serving.model.versions import Versions
 from serving.protocols.client_address import client_of_scope
 from serving.protocols.description import Description, wants_ready
+from serving.protocols.http_limits import REFUSED
 from serving.protocols.json_values import parse_json
 from serving.protocols.open_inference import HEADER_LENGTH, InferCall
 from serving.protocols.request_body import (
@@ -311,7 +312,7 @@ def _counted(app: ASGIApp) -> ASGIApp:
 
     async def counting(scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "http.response.start" and REFUSED not in scope:
                 REQUESTS.labels("rest", str(message["status"])).inc()
             await send(message)
 

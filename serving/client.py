@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import http.client
 import ipaddress
 import json
 import sys
@@ -40,15 +41,21 @@ def segment(image: bytes, url: str = URL, model: str = MODEL, timeout: float = 1
     """
     body = json.dumps({"instances": [{"b64": base64.b64encode(image).decode()}]}).encode()
     headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"{url}/v1/models/{model}:predict", body, headers)
     try:
-        with _opener(url).open(request, timeout=timeout) as response:
+        request = urllib.request.Request(f"{url}/v1/models/{model}:predict", body, headers)
+        opener = _opener(url)
+    except ValueError as error:
+        raise ServerError(f"{url} is no address of a server: {error}") from None
+    try:
+        with opener.open(request, timeout=timeout) as response:
             return base64.b64decode(json.load(response)["predictions"][0]["b64"])
     except urllib.error.HTTPError as error:
         raise ServerError(_reason(error)) from None
     except OSError as error:  # URLError and time-outs are subclasses of it
         reason = getattr(error, "reason", error)
         raise ServerError(f"no answer from {url}: {reason}") from None
+    except http.client.HTTPException as error:  # an answer that is cut short, or no HTTP, as gRPC's
+        raise ServerError(f"no answer from {url}: {error!r}"[:300]) from None
     except (ValueError, KeyError, IndexError, TypeError):
         raise ServerError(f"the answer of {url} holds no mask; does {model!r} answer with images?") from None
 
@@ -65,8 +72,11 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 def _reason(error: urllib.error.HTTPError) -> str:
     """Returns the server's error message."""
-    with error:
-        text = error.read().decode(errors="replace")
+    try:
+        with error:
+            text = error.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):  # the connection ended within it
+        text = ""
     try:
         return str(json.loads(text)["error"])
     except (ValueError, KeyError, TypeError):

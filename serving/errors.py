@@ -7,6 +7,7 @@ from pathlib import Path
 
 NO_LABELS = "there are no version labels: without one, the served version answers"
 MOST_CHARACTERS = 1000  # of a message
+MOST_QUOTED = 200  # of a text that a client sent, in a message
 
 
 class Refused(Exception):
@@ -31,10 +32,18 @@ def bad_request(message: str) -> Refused:
     return Refused(400, message)
 
 
+def quoted(text: str) -> str:
+    """Returns a text that a client sent as messages show it.
+
+    It is cut before: to quote that of the largest request takes seconds, in which no other thread runs.
+    """
+    return repr(text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]} ...")
+
+
 def require_model(asked: str, name: str) -> None:
     """Refuses a request for another model than the one that is served."""
     if asked != name:
-        raise Refused(404, f"there is no model {asked!r}, only {name!r}")
+        raise Refused(404, f"there is no model {quoted(asked)}, only {name!r}")
 
 
 def without_paths(reason: str, folder: Path) -> str:

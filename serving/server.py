@@ -58,6 +58,7 @@ def _http_server(settings: Settings, app: ASGIApp, connections: int, tls: bool) 
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             ssl_certfile=settings.tls_certificate if tls else None,
             ssl_keyfile=settings.tls_key if tls else None,
+            ssl_ciphers="",  # Python's; uvicorn's are those of TLS 1.0, which clients of TLS 1.2 may refuse
         )
     )
 

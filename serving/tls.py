@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,12 @@ def tls_mistakes(certificate: str, key: str) -> Iterator[str]:
         else:
             files = f"--tls-certificate {certificate} and --tls-key {key}"
             yield f"{files} are no PEM files of a good certificate and its key: {error.reason}"
+        return
+    if not _taken_by_grpc(certificate, key):
+        yield (
+            f"gRPC cannot use --tls-certificate {certificate}: give one with a key of RSA, or of the curve "
+            "P-256, P-384 or P-521"
+        )
 
 
 def tls_warnings(certificate: str, key: str) -> Iterator[str]:
@@ -78,6 +86,27 @@ def grpc_credentials(certificate: str, key: str) -> Any:
     import grpc  # not before the arguments are checked
 
     return grpc.ssl_server_credentials([(Path(key).read_bytes(), Path(certificate).read_bytes())])
+
+
+def _taken_by_grpc(certificate: str, key: str) -> bool:
+    """Whether gRPC, which has a TLS library of its own, can use a certificate that OpenSSL can."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would log three lines
+    import grpc  # a part of a second, for servers with TLS alone
+
+    def binds(bind: Callable[[grpc.Server, str], int]) -> bool:
+        server = grpc.server(ThreadPoolExecutor(1))
+        try:
+            return bind(server, "localhost:0") > 0
+        except RuntimeError:  # it does not say why
+            return False
+        finally:
+            server.stop(None)
+
+    credentials = grpc_credentials(certificate, key)
+    # If it can bind nothing at all, that is not due to the certificate.
+    return binds(lambda server, at: server.add_secure_port(at, credentials)) or not binds(
+        lambda server, at: server.add_insecure_port(at)
+    )
 
 
 def _context(certificate: str, key: str) -> ssl.SSLContext:

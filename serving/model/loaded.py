@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from serving.errors import Refused, bad_request
+from serving.errors import Refused, bad_request, quoted
 from serving.model.card import classes_of
 from serving.model.image_size import declared_pixels, unbounded_work
 from serving.model.turns import Cancelled, Work
@@ -74,7 +74,8 @@ class LoadedModel:
     def signature(self, name: str = DEFAULT_SIGNATURE) -> Signature:
         """Returns a signature by name; refuses the request if there is none."""
         if name not in self._signatures:
-            raise bad_request(f"there is no signature {name!r}, only {', '.join(sorted(self._signatures))}")
+            offered = ", ".join(sorted(self._signatures))
+            raise bad_request(f"there is no signature {quoted(name)}, only {offered}")
         return self._signatures[name]
 
     def call(self, name: str, feed: Mapping[str, Any], work: Work) -> dict[str, np.ndarray]:

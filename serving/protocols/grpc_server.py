@@ -49,6 +49,7 @@ MAX_METADATA = 8192  # bytes of the header of a call: few bytes of HPACK can be 
 # Messages that come in at once, of all and of one: gRPC takes them whole, so they are counted after that.
 RECEIVING, OWN_RECEIVING = 8, 6
 SHORT = 4096  # bytes of a message that takes no longer to count and parse than to hand to a thread
+NO_MESSAGE = "the call has no message"
 IDLE_SECONDS = 75  # after which a connection without calls is closed, as those of HTTP are
 
 
@@ -92,23 +93,25 @@ class Interceptor(grpc.aio.ServerInterceptor):
                 client = client_of_peer(context.peer())
                 with self._counted(client):
                     await self._answer(handler, context, client)
-                return
             except Refused as error:
                 code, message = CODES[error.status], error.message
             except NotImplementedError:
                 code, message = grpc.StatusCode.UNIMPLEMENTED, f"{details.method} is not offered"
             except (asyncio.CancelledError, grpc.aio.InternalError):  # the client went away while it read
-                code = grpc.StatusCode.CANCELLED
+                REQUESTS.labels("grpc", grpc.StatusCode.CANCELLED.name).inc()
                 raise asyncio.CancelledError from None
             except Exception:
                 log.exception("%s failed", details.method)
                 code, message = grpc.StatusCode.INTERNAL, "internal error; the server's log says more"
+            try:
+                if code is not grpc.StatusCode.OK:
+                    await context.abort(code, message)
+            except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
+                too_large = message == NO_MESSAGE
+                code = grpc.StatusCode.RESOURCE_EXHAUSTED if too_large else grpc.StatusCode.CANCELLED
+                raise asyncio.CancelledError from None
             finally:
                 REQUESTS.labels("grpc", code.name).inc()
-            try:
-                await context.abort(code, message)
-            except grpc.aio.InternalError:  # the call is over: gRPC itself refuses messages beyond its limit
-                raise asyncio.CancelledError from None
 
         return grpc.stream_stream_rpc_method_handler(answered)
 
@@ -157,7 +160,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         async with own, self._places:
             data = await context.read()
         if not isinstance(data, bytes):
-            raise bad_request("the call has no message")
+            raise bad_request(NO_MESSAGE)
         return data
 
 
@@ -248,6 +251,8 @@ def create_grpc_server(
         ("grpc.max_send_message_length", -1),
         ("grpc.so_reuseport", 0),  # otherwise two servers could share one port unnoticed
         ("grpc.max_allowed_incoming_connections", max_connections),
+        # Of TLS, and of HTTP/2 after it: gRPC's default is two minutes, for which a place is taken.
+        ("grpc.server_handshake_timeout_ms", int(receive_seconds * 1000)),
         ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1000),
         # After the first, clients connect again by themselves. Nothing else ends a call whose answer is not
         # read, which counts among those at once.

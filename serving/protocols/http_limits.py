@@ -13,6 +13,8 @@ MAX_HEADER_BYTES = 64 * 1024
 PART = (
     8 * 1024
 )  # bytes that are parsed at once: each 18 of them may be a request, of some kilobytes in memory
+REFUSED = "serving.refused"  # in the scope of a request: it was answered, and counted, before its handler did
+SECONDS_TO_CONFIRM = 1  # that a client of TLS has to confirm the end of its connection while the server stops
 PHRASES = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -40,6 +42,7 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
         _in_headers = True
         _rest = b""  # not parsed yet, as earlier requests of this connection wait for their answers
         _closing: asyncio.TimerHandle | None = None
+        _stopping = False  # the server stops
 
         def connection_made(self, transport: asyncio.Transport) -> None:
             super().connection_made(transport)
@@ -114,8 +117,29 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
         def _close(self) -> None:
             """Closes the connection, also where the client neither reads nor ends its side (of TLS)."""
             self.transport.close()
-            if self._closing is None:
+            if self._stopping:
+                self._end_soon()
+            elif self._closing is None:
                 self._closing = self.loop.call_later(receive_seconds, self.transport.abort)
+
+        def shutdown(self) -> None:
+            """Closes the connection once nothing is in progress; the stop waits for no idle client."""
+            self._stopping = True
+            super().shutdown()
+            if self.transport.is_closing():
+                self._end_soon()
+
+        def _end_soon(self) -> None:
+            """Ends a closed connection whose client of TLS does not confirm it, as idle ones read nothing."""
+            if self._closing:
+                self._closing.cancel()
+            self._closing = self.loop.call_later(SECONDS_TO_CONFIRM, self._end)
+
+        def _end(self) -> None:
+            if self.flow.write_paused:
+                self._end_soon()  # it still reads its answer, for which it has a time limit
+            else:
+                self.transport.abort()
 
         def on_message_begin(self) -> None:
             self._start_timer()
@@ -182,6 +206,8 @@ def protocol_class(receive_seconds: float, max_connections: int) -> type[HttpToo
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}".encode()
             )
             if self.cycle is not None and not self.cycle.response_complete:
+                if self.cycle.more_body:  # else it is not this request that is refused, but one behind it
+                    self.cycle.scope[REFUSED] = True
                 self.cycle.disconnected = True  # readers of the body stop waiting
                 self.cycle.message_event.set()
             self._close()

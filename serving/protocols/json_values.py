@@ -6,6 +6,7 @@ begin a value are counted before: parsing takes a small part of a second then, a
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ BYTES_OF_A_VALUE = 160  # of an object with one member, and of its copy, for eac
 MOST_DEPTH = 64
 _BEGINNINGS = b"[{,:"
 _OTHERS = bytes(set(range(256)) - set(_BEGINNINGS))
+_RARE = re.compile(rb"\\u(?!00)")  # the escape of a character beyond the first 256
+_ESCAPE = 6  # bytes of it, less one of which may lie in the next block
 _BLOCK = 1 << 20  # bytes that are counted at a time; between two of them the event loop runs
 
 
@@ -32,6 +35,16 @@ def count_values(text: bytes | bytearray | memoryview) -> int:
                 "behind the JSON (/v2, binary data)",
             )
     return count
+
+
+def has_rare(text: bytes | bytearray | memoryview) -> bool:
+    """Whether a JSON text may hold one of the characters for which Python takes up to four bytes for each."""
+    view = memoryview(text)
+    for start in range(0, len(view), _BLOCK):
+        block = bytes(view[start : start + _BLOCK + _ESCAPE - 1])
+        if not block.isascii() or _RARE.search(block):
+            return True
+    return False
 
 
 def parse_json(text: bytes | bytearray | memoryview) -> Any:

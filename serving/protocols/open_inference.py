@@ -28,7 +28,7 @@ from kserve.protocol.infer_type import (
 )
 from kserve.utils.numpy_codec import from_np_dtype, to_np_dtype
 
-from serving.errors import Refused, bad_request
+from serving.errors import Refused, bad_request, quoted
 from serving.model.image_size import pixels_of
 from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
 from serving.model.turns import Work
@@ -170,7 +170,9 @@ def _parsed(name: str, content: Any, behind: memoryview) -> InferCall:
         if "binary_data_size" in said:
             size = said["binary_data_size"]
             if not isinstance(size, int) or not 0 <= size <= len(behind):
-                raise bad_request(f"binary_data_size of input {tensor['name']!r} must be 0 to {len(behind)}")
+                raise bad_request(
+                    f"binary_data_size of input {quoted(tensor['name'])} must be 0 to {len(behind)}"
+                )
             if tensor["datatype"] == "BYTES":
                 texts += _count_texts(behind[:size], MOST_VALUES - texts)
             feed[tensor["name"]] = _array(tensor, behind[:size])
@@ -208,7 +210,9 @@ def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:
     """Returns the array of an input, from its JSON or from the bytes after it."""
     name, dtype = tensor["name"], to_np_dtype(tensor["datatype"])
     if dtype is None:
-        raise bad_request(f"input {name!r} has the datatype {tensor['datatype']!r}, which there is not")
+        raise bad_request(
+            f"input {quoted(name)} has the datatype {quoted(tensor['datatype'])}, which there is not"
+        )
     if raw is None:
         values = np.array(tensor["data"], dtype)
         if dtype is np.object_:
@@ -223,12 +227,12 @@ def _array(tensor: Mapping[str, Any], raw: memoryview | None) -> np.ndarray:
         return values.reshape(tensor["shape"])
     except ValueError:
         wanted = f"which do not fill the shape {tensor['shape']}"
-        raise bad_request(f"input {name!r} has {values.size} values, {wanted}") from None
+        raise bad_request(f"input {quoted(name)} has {values.size} values, {wanted}") from None
 
 
 def _as_bytes(value: Any, name: str, encoded: bool) -> bytes:
     if not isinstance(value, str):
-        raise bad_request(f"input {name!r} must hold strings; received: {type(value).__name__}")
+        raise bad_request(f"input {quoted(name)} must hold strings; received: {type(value).__name__}")
     if not encoded:
         refuse_bare_image(value, name, 'with the parameter {"content_type": "base64"} of the input')
     return decoded(value, name) if encoded else value.encode()

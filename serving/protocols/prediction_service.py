@@ -25,7 +25,7 @@ from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceServicer
 from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceServicer
 
-from serving.errors import NO_LABELS, Refused, bad_request, require_model
+from serving.errors import NO_LABELS, Refused, bad_request, quoted, require_model
 from serving.metrics import LATENCY
 from serving.model.image_size import pixels_of
 from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
@@ -79,7 +79,7 @@ class PredictCall:
             spec = signature.inputs.get(name)
             if spec is not None and array.dtype != spec.dtype.as_numpy_dtype:
                 got = "string" if array.dtype == object else array.dtype.name
-                raise bad_request(f"input {name!r} takes {spec.dtype.name}; received: {got}")
+                raise bad_request(f"input {quoted(name)} takes {spec.dtype.name}; received: {got}")
         unknown = [name for name in self.outputs if name not in signature.outputs]
         if unknown:
             raise bad_request(
@@ -165,7 +165,7 @@ def _checked(name: str, tensor: Any) -> int:
     shape = [side.size for side in tensor.tensor_shape.dim[: MOST_DIMENSIONS + 1]]
     if tensor.tensor_shape.unknown_rank or len(shape) > MOST_DIMENSIONS or any(side < 0 for side in shape):
         raise bad_request(
-            f"input {name!r} needs a shape of at most {MOST_DIMENSIONS} sides, each of them known"
+            f"input {quoted(name)} needs a shape of at most {MOST_DIMENSIONS} sides, each of them known"
         )
     declared = math.prod(shape)
     if tensor.tensor_content:
@@ -174,13 +174,12 @@ def _checked(name: str, tensor: Any) -> int:
         except (TypeError, KeyError):
             raise _unknown(name) from None
         if declared * size != len(tensor.tensor_content):
-            raise bad_request(
-                f"input {name!r} has {len(tensor.tensor_content)} bytes, which do not fill the shape {shape}"
-            )
+            held = len(tensor.tensor_content)
+            raise bad_request(f"input {quoted(name)} has {held} bytes, which do not fill the shape {shape}")
         return 0
     count = sum(len(getattr(tensor, field)) for field in _VALUES)
     if count > declared or (declared and not count):
-        raise bad_request(f"input {name!r} has {count} values, which do not fill the shape {shape}")
+        raise bad_request(f"input {quoted(name)} has {count} values, which do not fill the shape {shape}")
     return declared
 
 
@@ -192,4 +191,4 @@ def _array(name: str, tensor: Any) -> np.ndarray:
 
 
 def _unknown(name: str) -> Refused:
-    return bad_request(f"the values of input {name!r} do not fit its dtype, or there is no such dtype")
+    return bad_request(f"the values of input {quoted(name)} do not fit its dtype, or there is no such dtype")

@@ -18,7 +18,7 @@ from serving.errors import Refused, bad_request
 from serving.memory import Releaser
 from serving.metrics import BODIES
 from serving.protocols.client_address import client_of_scope
-from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values
+from serving.protocols.json_values import BYTES_OF_A_VALUE, count_values, has_rare
 
 T = TypeVar("T")
 LARGE = 1 << 20  # bytes of a request after which memory is given back
@@ -76,21 +76,25 @@ class BodyReader:
         declared = request.headers.get("content-length", "")
         if (whole_number(declared) or 0) > self._max_body:
             raise self._too_large()
-        body, client = bytearray(), client_of_scope(request.scope)
+        body, client, size = bytearray(), client_of_scope(request.scope), 0
         with contextlib.ExitStack() as held:
+            # One for all parts: those of a byte would take a kilobyte each, which nothing counts.
+            held.callback(lambda: self._give_back(size, client, "request"))
             async for chunk in request.stream():
                 if len(body) + len(chunk) > self._max_body:
                     raise self._too_large()
-                held.enter_context(self.hold(len(chunk), client))
+                self._take(len(chunk), client, "request")
+                size += len(chunk)
                 body += chunk
             if not body:
                 raise bad_request("the body is empty")
-            values = await self.parse(count_values, memoryview(body)[:json_length])
+            text = memoryview(body)[:json_length]
+            values = await self.parse(count_values, text)
             # Python takes four bytes for each character of a text that holds one of the rarer ones.
-            wide = 0 if body.isascii() or json_length is not None else 3 * len(body)
+            wide = 3 * len(text) if await self.parse(has_rare, text) else 0
             held.enter_context(self.hold(values * BYTES_OF_A_VALUE + wide, client))
             parsed = await self.parse(parse, body)
-            del body  # the images in it were copied
+            del body, text  # the images in it were copied
             yield parsed
 
     async def parse(self, function: Callable[..., T], *arguments: object) -> T:
@@ -100,6 +104,13 @@ class BodyReader:
     @contextlib.contextmanager
     def hold(self, count: int, client: str, what: str = "request") -> Iterator[None]:
         """Counts bytes of a client as in use until the context ends; refuses what is too many."""
+        self._take(count, client, what)
+        try:
+            yield
+        finally:
+            self._give_back(count, client, what)
+
+    def _take(self, count: int, client: str, what: str) -> None:
         if count > self._max_bodies:
             raise Refused(413, f"the {what} would take {count} bytes; at most {self._max_bodies} are there")
         everyone = sum(held for (kind, _), held in self._held.items() if kind == what)
@@ -108,15 +119,14 @@ class BodyReader:
             raise Refused(503, f"overloaded: too many large {what}s at once", retry_after=1)
         self._held[what, client] += count
         BODIES.set(sum(self._held.values()))
-        try:
-            yield
-        finally:
-            self._held[what, client] -= count
-            if not self._held[what, client]:
-                del self._held[what, client]
-            BODIES.set(sum(self._held.values()))
-            if count >= LARGE:
-                self._releaser.soon()
+
+    def _give_back(self, count: int, client: str, what: str) -> None:
+        self._held[what, client] -= count
+        if not self._held[what, client]:
+            del self._held[what, client]
+        BODIES.set(sum(self._held.values()))
+        if count >= LARGE:
+            self._releaser.soon()
 
     def hold_response(self, size: int, client: str) -> contextlib.AbstractContextManager[None]:
         """Counts the bytes of a response until the context ends, apart from those of requests.

@@ -19,7 +19,7 @@ import orjson
 import tensorflow as tf
 from tensorflow.core.framework.types_pb2 import DataType
 
-from serving.errors import bad_request
+from serving.errors import bad_request, quoted
 from serving.model.image_size import declared_pixels
 from serving.model.loaded import DEFAULT_SIGNATURE, LoadedModel
 from serving.model.turns import Work
@@ -153,7 +153,7 @@ def _to_bytes(value: Any, name: str) -> Any:
         refuse_bare_image(value, name, 'as an object: {"b64": "..."}')
         return value.encode()
     if not isinstance(value, bytes):
-        raise bad_request(f'input {name!r} takes bytes, as {{"b64": "..."}}, or strings')
+        raise bad_request(f'input {quoted(name)} takes bytes, as {{"b64": "..."}}, or strings')
     return value
 
 
@@ -188,7 +188,7 @@ def refuse_bare_image(text: str, name: str, how: str) -> None:
         how: how base64 is given.
     """
     if text.startswith(("iVBORw0KGgo", "/9j/", "data:")):
-        raise bad_request(f"input {name!r} is an image as text: give its base64 {how}")
+        raise bad_request(f"input {quoted(name)} is an image as text: give its base64 {how}")
 
 
 def decoded(text: str, name: str) -> bytes:
@@ -197,16 +197,16 @@ def decoded(text: str, name: str) -> bytes:
     In blocks, as nothing else of the process runs within one.
     """
     if text.startswith("data:"):
-        raise bad_request(f"input {name!r} is a data URI: give only what stands behind its comma")
+        raise bad_request(f"input {quoted(name)} is a data URI: give only what stands behind its comma")
     if "\n" in text or "\r" in text:
-        raise bad_request(f"input {name!r} has line breaks in its base64: leave them out (base64 -w0)")
+        raise bad_request(f"input {quoted(name)} has line breaks in its base64: leave them out (base64 -w0)")
     try:
         if "=" in text[:-2]:
             raise binascii.Error("padding before its end")
         blocks = (text[start : start + _BLOCK] for start in range(0, len(text), _BLOCK))
         return b"".join(base64.b64decode(block, validate=True) for block in blocks)
     except (binascii.Error, ValueError) as error:
-        raise bad_request(f"input {name!r} is not valid base64: {str(error).lower()}") from None
+        raise bad_request(f"input {quoted(name)} is not valid base64: {str(error).lower()}") from None
 
 
 def _to_json(name: str, array: np.ndarray) -> Any:

@@ -14,7 +14,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import DecodeError
 
 from serving.errors import Refused, bad_request
-from serving.protocols.json_values import MOST_DEPTH, MOST_VALUES
+from serving.protocols.json_values import BYTES_OF_A_VALUE, MOST_DEPTH, MOST_VALUES
 
 T = TypeVar("T")
 MOST_FIELDS = 1 << 17  # of which no request needs more: numbers lie together in one, an image is one
@@ -23,7 +23,7 @@ _FIXED = {
     FieldDescriptor.TYPE_FLOAT: 4, FieldDescriptor.TYPE_FIXED32: 4, FieldDescriptor.TYPE_SFIXED32: 4,
     FieldDescriptor.TYPE_DOUBLE: 8, FieldDescriptor.TYPE_FIXED64: 8, FieldDescriptor.TYPE_SFIXED64: 8,
 }  # fmt: skip
-_TEXTS = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
+_TEXT = -1  # stands for a text among the sizes of numbers
 _GOING_ON = bytes(range(0x80, 0x100))  # bytes of a number that are not its last
 _VARYING, _SIZED = 0, 2  # how a field lies in the bytes: as a number, or as a size and as many bytes
 _BYTES = {1: 8, 5: 4}  # of the other ways
@@ -31,7 +31,9 @@ _BLOCK = 1 << 20  # bytes whose numbers are counted at a time
 
 
 def count_fields(data: bytes, kind: Descriptor) -> int:
-    """Counts the fields of a message and of all within it, and the numbers of packed lists.
+    """Counts the fields of a message and of all within it, the numbers of packed lists, and long texts.
+
+    A text counts for what Python takes for its characters beyond the bytes: up to four bytes for each.
 
     Args:
         data: the message as bytes.
@@ -70,7 +72,7 @@ class _Counter:
     """Counts what is in some bytes, up to the limit."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._fields, self._numbers = data, 0, 0
+        self._data, self._fields, self._numbers, self._wide = data, 0, 0, 0
 
     def message(self, at: int, end: int, kind: Descriptor, depth: int) -> int:
         """Counts the fields of the message that lies from `at` to `end`; returns the sum until now.
@@ -96,7 +98,9 @@ class _Counter:
                 if at + size > end:
                     raise IndexError
                 held = inner.get(key >> 3)
-                if isinstance(held, int):
+                if held == _TEXT:
+                    self._wide += 0 if data[at : at + size].isascii() else 3 * size
+                elif isinstance(held, int):
                     self._packed(at, at + size, held)
                 elif held is not None and size:
                     self.message(at, at + size, held, depth + 1)
@@ -109,7 +113,7 @@ class _Counter:
                 raise IndexError
         if at > end:
             raise IndexError
-        return self._fields + self._numbers
+        return self._fields + self._numbers + self._wide // BYTES_OF_A_VALUE
 
     def _packed(self, at: int, end: int, size: int) -> None:
         """Counts the numbers of a list: each has `size` bytes, or, where that is 0, what it takes."""
@@ -143,11 +147,13 @@ def _too_many(most: int, what: str) -> Refused:
 
 @functools.cache
 def _lists_of(kind: Descriptor) -> Mapping[int, Descriptor | int]:
-    """What lies in the fields of a message: other messages, or packed numbers of so many bytes each."""
+    """What lies in the fields of a message: other messages, texts, or packed numbers of so many bytes."""
     found: dict[int, Descriptor | int] = {}
     for field in kind.fields:
         if field.message_type is not None:
             found[field.number] = field.message_type
-        elif field.type not in _TEXTS:
+        elif field.type == FieldDescriptor.TYPE_STRING:
+            found[field.number] = _TEXT
+        elif field.type != FieldDescriptor.TYPE_BYTES:
             found[field.number] = _FIXED.get(field.type, 0)
     return found

@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 from serving.tls import tls_mistakes, tls_warnings
 from tests.serving.certificates import Certificate, expired, self_signed
 from tests.serving.conftest import Exposed, encoded, noise
-from tests.serving.running import PATIENCE, ROOT, b64, wait_for
+from tests.serving.running import PATIENCE, PYTHON, ROOT, answers, b64, wait_for
 
 IMAGE = encoded(noise(40, 60))
 PREDICT = "/v1/models/unet:predict"
@@ -63,6 +64,16 @@ def test_files_that_cannot_be_used_are_one_sentence(certificate: Certificate, tm
         (sentence,) = mistakes(*files)
         assert words in sentence
         assert "\n" not in sentence
+
+
+def test_a_key_that_grpc_cannot_use_is_one_sentence(tmp_path: Path):
+    for curve, usable in (("secp384r1", True), ("secp256k1", False)):
+        (tmp_path / curve).mkdir()
+        made = self_signed(tmp_path / curve, "-nodes", "-pkeyopt", f"ec_paramgen_curve:{curve}")
+        told = (
+            [] if usable else [f"gRPC cannot use --tls-certificate {made.path}: give one with a key of RSA"]
+        )
+        assert [sentence.partition(", or of")[0] for sentence in mistakes(made.path, made.key)] == told
 
 
 def test_an_expired_certificate_is_a_warning(tmp_path: Path):
@@ -119,6 +130,21 @@ def test_a_secure_channel(
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_clients_of_modern_ciphers_alone(exposed: Exposed, certificate: Certificate, version: ssl.TLSVersion):
+    server, _ = exposed
+    context = ssl.create_default_context(cafile=str(certificate.path))
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.minimum_version = context.maximum_version = version
+    for port in (server.port, server.grpc_port):
+        with (
+            socket.create_connection(("127.0.0.1", port), PATIENCE) as connection,
+            context.wrap_socket(connection, server_hostname="127.0.0.1") as wrapped,
+        ):
+            assert wrapped.version() == version.name.replace("_", ".")
+
+
+@pytest.mark.server
 def test_nobody_is_answered_without_tls(exposed: Exposed):
     server, _ = exposed
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
@@ -146,6 +172,65 @@ def test_clients_that_never_end_their_tls_are_cut_off(exposed: Exposed, certific
             opened.enter_context(context.wrap_socket(connection, server_hostname="127.0.0.1"))
         assert files() >= before + 20
         wait_for(lambda: files() <= before, server)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("sent", [b"", b"\x16\x03\x01\x02\0\x01"])
+def test_a_client_of_grpc_that_does_not_begin_its_tls_is_cut_off(exposed: Exposed, sent: bytes):
+    server, _ = exposed
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.1", server.grpc_port), PATIENCE) as connection:
+        connection.sendall(sent)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1) == b""
+    assert time.monotonic() - begin < 60  # of 5; gRPC's own limit is 120
+
+
+# A server that stops beside a client that has its answer, keeps the connection, and reads nothing more.
+STOPPED = """
+import asyncio, contextlib, json, socket, ssl, sys
+import uvicorn
+from serving.protocols.http_limits import protocol_class
+
+certificate, key = sys.argv[1:]
+
+class Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self):
+        yield
+
+async def app(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+def asked(port):
+    context = ssl.create_default_context(cafile=certificate)
+    connection = socket.create_connection(("127.0.0.1", port))
+    client = context.wrap_socket(connection, server_hostname="127.0.0.1")
+    client.sendall(b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
+    return client, client.recv(12)
+
+async def main():
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(uvicorn.Config(
+        app, http=protocol_class(60, 512), ws="none", lifespan="off", log_config=None,
+        ssl_certfile=certificate, ssl_keyfile=key,
+    ))
+    serving = asyncio.ensure_future(server.serve([listener]))
+    client, answer = await asyncio.to_thread(asked, listener.getsockname()[1])
+    server.should_exit = True
+    await asyncio.wait({serving}, timeout=25)
+    print(json.dumps([answer.decode(), serving.done()]), flush=True)
+    server.force_exit = True
+    await serving
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.server
+def test_a_stop_does_not_wait_for_idle_clients(certificate: Certificate):
+    assert answers(PYTHON, STOPPED, certificate.path, certificate.key) == ["HTTP/1.1 200", True]
 
 
 @pytest.mark.server

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.serving.conftest import encoded, noise
@@ -28,6 +30,18 @@ def test_answers_that_nobody_reads_count_as_memory_in_use(server: Server):
         wait_for(lambda: gauge(server, "serving_request_body_bytes") > 2 * MEBIBYTE, server)
         assert gauge(server, "serving_predictions_running") == 0
     wait_for(lambda: gauge(server, "serving_request_body_bytes") == 0, server)
+
+
+def test_a_message_that_is_too_large_is_counted_as_what_its_client_is_told(strict: Server):
+    def counts() -> dict[str, float]:
+        sample = r'^serving_requests_total\{protocol="grpc",status="(\w+)"\} (\S+)'
+        return {status: float(count) for status, count in re.findall(sample, strict.get("/metrics"), re.M)}
+
+    before = counts()
+    (reply,) = called(infer(tensor(), image(bytes(2 * MEBIBYTE))))(strict)
+    assert reply.status == "RESOURCE_EXHAUSTED"
+    after = {**before, reply.status: before.get(reply.status, 0) + 1}
+    assert wait_for(lambda: (found := counts()) != before and found, strict) == after
 
 
 # Calls of one client whose message does not come, more than it may have; and one of another client.

@@ -52,6 +52,22 @@ def test_a_client_that_sends_slowly_is_cut_off(strict: Server, sent: bytes):
     assert strict.mask(GOOD)
 
 
+@pytest.mark.parametrize(
+    ("sent", "status"), [(head(1000) + b"{", "408"), (head(None) + b"1\r\n{\r\nmany\r\n", "400")]
+)
+def test_a_request_that_is_refused_within_its_body_is_counted_once(strict: Server, sent: bytes, status: str):
+    def counts() -> dict[str, float]:
+        found = re.findall(
+            r'^serving_requests_total\{protocol="rest",status="(\d+)"\} (\S+)', strict.get("/metrics"), re.M
+        )
+        return {each: float(count) for each, count in found if each != "200"}  # that of this call
+
+    before = counts()
+    assert everything(raw(strict, sent)).startswith(b"HTTP/1.1 " + status.encode())
+    time.sleep(0.5)  # for the handler, which is told that the client has gone
+    assert counts() == {**before, status: before.get(status, 0) + 1}
+
+
 def test_a_client_that_goes_on_sending_after_it_was_refused_is_cut_off(strict: Server):
     def send_without_end() -> None:
         with raw(strict, head(10**12)) as connection:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import tracemalloc
 
 import pytest
 
 from serving.errors import Refused
-from serving.protocols.json_values import BYTES_OF_A_VALUE, MOST_VALUES, count_values, parse_json
+from serving.protocols.json_values import (
+    _BLOCK,
+    BYTES_OF_A_VALUE,
+    MOST_VALUES,
+    count_values,
+    has_rare,
+    parse_json,
+)
 from serving.protocols.rest_v1 import PredictRequest
 
 
@@ -44,6 +52,22 @@ def test_a_value_takes_no_more_than_it_counts(value: bytes):
     assert call.rows is not None
     assert len(call.rows) == 20_000
     assert peak < count_values(body) * BYTES_OF_A_VALUE + len(body)
+
+
+@pytest.mark.parametrize("rare", ["\U0001f600", "\\ud83d\\ude00", "\u0101", "\\u0101"])
+@pytest.mark.parametrize("before", [0, *range(_BLOCK - 20, _BLOCK)])
+def test_texts_of_rare_characters_are_told(rare: str, before: int):
+    body = f'{{"x":"{"a" * before}{rare}"}}'.encode()
+    assert sys.getsizeof(parse_json(body)["x"]) > 2 * before  # two or four bytes for each character
+    assert has_rare(body)
+    assert has_rare(memoryview(body))
+
+
+@pytest.mark.parametrize("text", ["QUJD", "QQ\\u003d\\u003d", "a\\/b\\n", "caf\\u00e9"])
+def test_texts_of_a_byte_for_each_character_are_told(text: str):
+    body = f'{{"x":"{text}{"a" * 10**6}"}}'.encode()
+    assert sys.getsizeof(parse_json(body)["x"]) < 1.1 * 10**6
+    assert not has_rare(body)
 
 
 @pytest.mark.parametrize(("depth", "said"), [(100, "nested too deeply: at most 64"), (10**6, "is not JSON")])

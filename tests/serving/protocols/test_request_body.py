@@ -149,6 +149,74 @@ def test_responses_that_nobody_reads_count_as_memory_in_use():
     }
 
 
+# What a body in parts of a byte takes while it is received.
+DROPS = """
+import asyncio, json, tracemalloc
+from starlette.requests import Request
+from serving.memory import Releaser
+from serving.metrics import BODIES
+from serving.protocols.request_body import BodyReader
+
+bodies = BodyReader(max_body=10**6, max_bodies=8 * 10**6, releaser=Releaser())
+left = [20_000]
+
+async def receive():
+    left[0] -= 1
+    return {"type": "http.request", "body": b" ", "more_body": left[0] > 0}
+
+async def main():
+    request = Request({"type": "http", "headers": [], "client": ("192.0.2.1", 1)}, receive)
+    tracemalloc.start()
+    async with bodies.read(request, len) as length:
+        held = BODIES._value.get()
+    peak = tracemalloc.get_traced_memory()[1]
+    print(json.dumps([length, held, BODIES._value.get(), len(bodies._held), peak]))
+
+asyncio.run(main())
+"""
+
+
+def test_a_body_in_drops_takes_no_more_than_its_bytes():
+    *counted, peak = answers(PYTHON, DROPS)
+    assert counted == [20_000, 20_000, 0, 0]
+    assert peak < MEBIBYTE  # and not a kilobyte for each
+
+
+# What is held of bodies while they are in use.
+WIDE = """
+import asyncio, json
+from starlette.requests import Request
+from serving.memory import Releaser
+from serving.metrics import BODIES
+from serving.protocols.json_values import BYTES_OF_A_VALUE
+from serving.protocols.request_body import BodyReader
+
+bodies = BodyReader(max_body=10**6, max_bodies=8 * 10**6, releaser=Releaser())
+
+async def held(body, json_length=None):
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    request = Request({"type": "http", "headers": [], "client": ("192.0.2.1", 1)}, receive)
+    async with bodies.read(request, bytes, json_length):
+        return BODIES._value.get() / len(body)
+
+async def main():
+    text, image = '{"x": "%s"}', b"\\xff" * 10**5
+    plain, emoji = (text % ("a" * 10**5 + end) for end in ("", "\U0001f600"))
+    escaped = json.dumps(json.loads(emoji))
+    whole = [await held(each.encode()) for each in (plain, emoji, escaped)]
+    parts = [await held(each.encode() + image, len(each.encode())) for each in (plain, emoji, escaped)]
+    print(json.dumps([round(each, 1) for each in whole + parts]))
+
+asyncio.run(main())
+"""
+
+
+def test_texts_of_rare_characters_count_as_what_python_takes_for_them():
+    assert answers(PYTHON, WIDE) == [1, 4, 4, 1, 2.5, 2.5]
+
+
 # A client that holds all that it may, and others.
 HELD = """
 import contextlib, json

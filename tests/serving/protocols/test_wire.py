@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 
 from serving.errors import Refused
-from serving.protocols.json_values import MOST_DEPTH, MOST_VALUES
+from serving.protocols.json_values import BYTES_OF_A_VALUE, MOST_DEPTH, MOST_VALUES
 from serving.protocols.wire import MOST_FIELDS, count_fields, parse_message
 from tests.serving.hostile.messages import field, nested, predict, shaped, varint, whole
 
@@ -56,6 +57,14 @@ def test_each_number_of_a_packed_list_counts(values: np.ndarray, dtype: tf.DType
 def test_what_is_in_bytes_does_not_count():
     image = field(2, b"") * 1000  # bytes of an image may look like fields
     assert count_fields(inside(field(8, image)), KIND) == 3
+
+
+def test_a_text_counts_for_what_python_takes_beyond_its_bytes():
+    for text, wide in (("a" * 10**6, 0), ("a" * 10**6 + "\U0001f600", 3 * 10**6)):
+        request = PredictRequest(model_spec={"name": text})
+        count = count_fields(request.SerializeToString(), KIND)
+        assert sys.getsizeof(request.model_spec.name) - 10**6 < count * BYTES_OF_A_VALUE + 100
+        assert count * BYTES_OF_A_VALUE <= wide + 3 * BYTES_OF_A_VALUE
 
 
 @pytest.mark.parametrize(
