@@ -38,11 +38,11 @@ ROOMS = {
     "tiling": set(),
     "preprocessing": {"images"},
     "network": {"tiling"},
-    "metrics": set(),
+    "metrics": {"masks"},
     "evaluation": {"images", "metrics"},
     "registry": set(),
     "export": {"images", "masks", "network", "preprocessing", "registry", "tiling"},
-    "inference": {"images", "preprocessing", "registry", "tiling"},
+    "inference": {"images", "masks", "preprocessing", "registry", "tiling"},
     "training": {
         "export",
         "images",

@@ -20,7 +20,7 @@ from components.resolvers import baseline, mlmd
 from unet.errors import ImagesLost
 from unet.evaluation import gate, pictures
 from unet.evaluation.results import Verdict, write_images, write_picture_index, write_verdict
-from unet.evaluation.rows import predicted_of
+from unet.evaluation.rows import Measuring, predicted_of
 from unet.evaluation.settings import GateSettings
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
@@ -49,12 +49,9 @@ class Executor(tfx_evaluator.Executor):
         about, chosen = baseline.choose_baseline(
             candidate, input_dict.get("baseline_model", []), bool(exec_properties["rebaseline"])
         )
+        names = settings.class_names
         config = tfma_metric.eval_config(
-            settings.class_names,
-            settings.boundary_tolerance,
-            settings.segment_scores,
-            settings.slices,
-            settings.first,
+            names, settings.slices, Measuring.of(settings, len(names), IGNORE, settings.first)
         )
         inputs = {key: input_dict[key] for key in ("examples", "model")}
         if chosen is not None:

@@ -7,6 +7,7 @@ metrics over all images, as numbers, and the rows themselves, as a metric that h
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,6 @@ from unet.dataset.sample import COLUMN_PREFIX, GROUP
 from unet.evaluation.rows import Measuring, image_row
 from unet.export.signatures import EVALUATE
 from unet.images.reader import decode
-from unet.masks.labels import IGNORE
 from unet.metrics import measurement
 from unet.metrics.measurement import ImageStatistics
 from unet.metrics.names import gate_names
@@ -34,53 +34,38 @@ class SegmentationMetrics(tfma.metrics.Metric):
     """All of `unet.metrics.names.gate_names`, and the rows that they are computed from."""
 
     def __init__(
-        self,
-        classes: Sequence[str],
-        tolerance: int,
-        with_segments: bool,
-        columns: Sequence[str],
-        first: int = 1,
-        name: str = ROWS,
+        self, classes: Sequence[str], columns: Sequence[str], how: Mapping[str, Any], name: str = ROWS
     ):
         """Declares the metrics.
 
         Args:
             classes: names of the classes.
-            tolerance: tolerance of the boundary F1 in pixels.
-            with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
             columns: columns of the manifest by which the images are sliced.
-            first: index of the first class that counts.
+            how: fields of a `Measuring`, since TFMA keeps the arguments of a metric as JSON.
             name: name of the metric in TFMA.
         """
         super().__init__(
-            _computations,
-            name=name,
-            classes=list(classes),
-            tolerance=tolerance,
-            with_segments=with_segments,
-            columns=list(columns),
-            first=first,
+            _computations, name=name, classes=list(classes), columns=list(columns), how=dict(how)
         )
 
 
 def _computations(
     name: str,
     classes: list[str],
-    tolerance: int,
-    with_segments: bool,
     columns: list[str],
-    first: int,
+    how: dict[str, Any],
     model_names: list[str] | None = None,
     **_: Any,
 ) -> list[metric_types.MetricComputation]:
     computations = []
+    measuring = Measuring(**how)
     for model in model_names or [""]:
-        names = [*gate_names(classes, with_segments, first), COUNT, name]
+        names = [*gate_names(classes, measuring.with_segments, measuring.first), COUNT, name]
         keys = [metric_types.MetricKey(name=each, model_name=model) for each in names]
         computations.append(
             metric_types.MetricComputation(
                 keys=keys,
-                preprocessors=[MeasureImage(model, classes, tolerance, with_segments, columns, first)],
+                preprocessors=[MeasureImage(model, columns, measuring)],
                 combiner=CombineRows(model, classes, name),
             )
         )
@@ -90,19 +75,16 @@ def _computations(
 class MeasureImage(metric_types.Preprocessor):
     """Turns the prediction of one model for one image into a row of sums."""
 
-    def __init__(
-        self,
-        model: str,
-        classes: list[str],
-        tolerance: int,
-        with_segments: bool,
-        columns: list[str],
-        first: int,
-    ):
-        """Args: see `SegmentationMetrics`; `model` is the name of the model, empty if there is only one."""
+    def __init__(self, model: str, columns: Sequence[str], how: Measuring):
+        """Declares it.
+
+        Args:
+            model: name of the model, empty if there is only one.
+            columns: columns of the manifest by which the images are sliced.
+            how: how images are measured.
+        """
         super().__init__(name=f"measure_image:{model}")  # TFMA distinguishes preprocessors by their names
-        self._model, self._columns = model, columns
-        self._how = Measuring(len(classes), IGNORE, tolerance, with_segments, first)
+        self._model, self._columns, self._how = model, columns, how
 
     def process(self, extracts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """Measures one image; `extracts` holds its features and predictions. Yields the row of the image."""
@@ -148,20 +130,15 @@ class CombineRows(beam.CombineFn):
         }
 
 
-def eval_config(
-    classes: Sequence[str], tolerance: int, with_segments: bool, columns: Sequence[str], first: int = 1
-) -> config_pb2.EvalConfig:
+def eval_config(classes: Sequence[str], columns: Sequence[str], how: Measuring) -> config_pb2.EvalConfig:
     """Creates TFMA's configuration: the exported model on whole images, without thresholds.
 
-    See `SegmentationMetrics` for the arguments.
+    Args:
+        classes: names of the classes.
+        columns: columns of the manifest by which the images are sliced.
+        how: how images are measured.
     """
-    arguments = {
-        "classes": list(classes),
-        "tolerance": tolerance,
-        "with_segments": with_segments,
-        "columns": list(columns),
-        "first": first,
-    }
+    arguments = {"classes": list(classes), "columns": list(columns), "how": dataclasses.asdict(how)}
     metric = config_pb2.MetricConfig(
         class_name=SegmentationMetrics.__name__, module=__name__, config=json.dumps(arguments)
     )

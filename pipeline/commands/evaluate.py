@@ -172,13 +172,7 @@ def _scored(model: Model, sample: Sample, config: PipelineConfig) -> gate.ImageS
         image.bit_depth,
         {name: values[name] for name in config.slices},
         outputs,
-        Measuring(
-            len(config.classes),
-            IGNORE,
-            config.boundary_tolerance,
-            config.segment_scores,
-            config.first_foreground,
-        ),
+        Measuring.of(config, len(config.classes), IGNORE, config.first_foreground),
         mask.instances,
     )
     measured = row.pop("measured")

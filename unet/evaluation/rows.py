@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.evaluation.settings import Gate
 from unet.evaluation.slices import slices_of
 from unet.images.reader import decode
 from unet.metrics import measurement
@@ -24,6 +25,7 @@ class Measuring:
         tolerance: tolerance of the boundary F1 in pixels.
         with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
         first: index of the first class that counts.
+        split: depth in pixels by which predicted objects are split.
     """
 
     class_count: int
@@ -31,6 +33,19 @@ class Measuring:
     tolerance: int
     with_segments: bool = False
     first: int = 1
+    split: float = 0.0
+
+    @classmethod
+    def of(cls, settings: Gate, class_count: int, ignored: int, first: int) -> Measuring:
+        """How the settings of the gate say that images are measured; for the arguments see the attributes."""
+        return cls(
+            class_count,
+            ignored,
+            settings.boundary_tolerance,
+            settings.segment_scores,
+            first,
+            settings.split_objects,
+        )
 
 
 def image_row(
@@ -68,6 +83,7 @@ def image_row(
         how.first,
         predicted_of(outputs),
         instances,
+        how.split,
     )
     height, width = shape
     total = confusion.sum()

@@ -38,6 +38,14 @@ class Gate(Section):
         "merged or split object costs, which pixels hardly show.",
     )
 
+    split_objects: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="Split predicted objects where they are narrower than on both sides by this many pixels "
+        "of radius, as objects that touch are; 0 takes connected parts as they are.",
+    )
+
     @field_validator("slices")
     @classmethod
     def _columns_are_free(cls, value: list[str]) -> list[str]:

@@ -86,6 +86,7 @@ def measure(
     first: int = 1,
     predicted: NDArray[np.uint8] | None = None,
     instances: NDArray[np.uint16] | None = None,
+    split: float = 0.0,
 ) -> ImageStatistics:
     """Computes the statistics of a model's prediction for one image.
 
@@ -101,6 +102,8 @@ def measure(
             the most likely class all the same: it is a property of the probabilities.
         instances: number of each pixel's object in the ground truth, 0 for none, [H, W]; None: a true object
             is a 4-connected part of a class.
+        split: depth in pixels by which predicted objects are split, see
+            `unet.masks.objects.split_touching`.
     """
     classes = len(confusion)
     likely, confidence = most_likely(probabilities)
@@ -115,7 +118,7 @@ def measure(
     return ImageStatistics(
         np.asarray(confusion, np.float64),
         boundary.boundary_counts(mask, ground_truth, counted, classes, tolerance, first).astype(float),
-        objects.object_counts(mask, ground_truth, counted, classes, first, instances),
+        objects.object_counts(mask, ground_truth, counted, classes, first, instances, split),
         calibration.calibration_counts(confidence[counted], (likely == ground_truth)[counted]),
         segments,
     )

@@ -1,17 +1,18 @@
 """Scores of objects: how many are found, and how well each found one is covered.
 
-An object is a 4-connected part of one class; where the masks number the objects (class value "instances"),
-those of the ground truth are the numbers, so that objects that touch stay apart. A predicted object matches
-the true one of its class with which its IoU is above a threshold of at least 1/2: there is at most one
-(Kirillov et al. 2019, "Panoptic Segmentation", CVPR, section 4.1), so nothing has to be assigned.
+An object is a 4-connected part of one class; a predicted one may be split further (`split_touching`). Where
+the masks number the objects (class value "instances"), the true ones are those numbers, so that objects that
+touch stay apart. A predicted object matches the true one of its class with which its IoU is above a threshold
+of at least 1/2: there is at most one (Kirillov et al. 2019, "Panoptic Segmentation", CVPR, section 4.1), so
+nothing has to be assigned.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from unet.masks.objects import label_objects, split_touching
 from unet.metrics.confusion import Floats, ratio
 
 # Of the 2018 Data Science Bowl: Caicedo et al. 2019, Nature Methods 16:1247.
@@ -21,27 +22,6 @@ COUNTS = 3 + len(IOUS)
 _BLOCK = 1 << 22  # pixels whose pairs of objects are counted at a time, which bounds the memory
 
 
-def label_objects(
-    indices: NDArray[np.uint8], index: int, instances: NDArray[np.uint16] | None = None
-) -> NDArray[np.int32]:
-    """Numbers the objects of a class from 1 on, [H, W]; 0 is everything else.
-
-    Args:
-        indices: class of each pixel, [H, W].
-        index: index of the class.
-        instances: number of each pixel's object, 0 for none, [H, W]. Pixels of the class without a number are
-            4-connected parts. An object of several pieces is one object.
-    """
-    inside = indices == index
-    if instances is None or not (numbered := inside & (instances > 0)).any():
-        return ndimage.label(inside)[0].astype(np.int32)
-    rest, count = ndimage.label(inside & ~numbered)
-    present = np.zeros(int(instances.max()) + 1, np.int32)
-    present[instances[numbered]] = 1
-    number = np.where(present, count + np.cumsum(present, dtype=np.int32), 0)  # without gaps
-    return np.where(numbered, number[instances], rest).astype(np.int32)
-
-
 def object_counts(
     predicted: NDArray[np.uint8],
     ground_truth: NDArray[np.uint8],
@@ -49,6 +29,7 @@ def object_counts(
     classes: int,
     first: int = 1,
     instances: NDArray[np.uint16] | None = None,
+    split: float = 0.0,
 ) -> Floats:
     """Counts of one image; the counts of several images add up.
 
@@ -61,6 +42,7 @@ def object_counts(
         classes: number of classes.
         first: index of the first class that counts.
         instances: number of each pixel's true object, see `label_objects`.
+        split: depth in pixels by which predicted objects are split, see `split_touching`.
 
     Returns:
         Counts [classes - first, COUNTS], for each class that counts: true objects, predicted objects, the sum
@@ -70,7 +52,8 @@ def object_counts(
     unknown = np.uint8(255)  # no class has this index
     real, found = np.where(counted, ground_truth, unknown), np.where(counted, predicted, unknown)
     for index in range(first, classes):
-        rows.append(_counts(label_objects(found, index), label_objects(real, index, instances)))
+        parts = split_touching(label_objects(found, index), split)
+        rows.append(_counts(parts, label_objects(real, index, instances)))
     return np.stack(rows)[1:]
 
 

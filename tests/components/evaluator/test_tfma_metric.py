@@ -8,12 +8,14 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
 from components.evaluator import loading, tfma_metric
+from unet.evaluation.rows import Measuring
 from unet.images.reader import decode, encode_png
 from unet.masks.labels import IGNORE
 from unet.metrics import measurement
 from unet.metrics.confusion import summarize
 
 CLASSES = ["background", "cell", "other"]
+HOW = Measuring(len(CLASSES), IGNORE, 2, split=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def evaluated(tmp_path_factory, export_tiny):
     with tf.io.TFRecordWriter(data) as writer:
         for example in examples.values():
             writer.write(example.SerializeToString())
-    config = tfma_metric.eval_config(CLASSES, 2, False, ["site"])
+    config = tfma_metric.eval_config(CLASSES, ["site"], HOW)
     config = tfma.utils.update_eval_config_with_defaults(config, has_baseline=True, rubber_stamp=True)
     shared = [
         loading.load_once(
@@ -79,8 +81,12 @@ def test_rows_and_metrics_are_those_of_a_plain_loop(evaluated, which):
         ground_truth = decode(said["ground_truth_bytes"][0].numpy())[..., 0]
         [png] = example.features.feature["instances"].bytes_list.value
         numbers = decode(png)[..., 0]
-        expected = measurement.measure(confusion, maps, ground_truth, IGNORE, 2, instances=numbers).to_json()
-        without = measurement.measure(confusion, maps, ground_truth, IGNORE, 2).to_json()
+        expected, without = (
+            measurement.measure(
+                confusion, maps, ground_truth, IGNORE, 2, instances=known, split=HOW.split
+            ).to_json()
+            for known in (numbers, None)
+        )
         assert expected["objects"] != without["objects"]
         assert rows[name]["measured"] == json.loads(json.dumps(expected))
     result = tfma.load_eval_result(str(out), model_name=which).get_metrics_for_slice()
@@ -102,7 +108,7 @@ def test_one_model_alone_is_the_candidate_and_there_is_no_baseline(evaluated, tm
     data = str(tmp_path / "examples")
     with tf.io.TFRecordWriter(data) as writer:
         writer.write(examples["image 0"].SerializeToString())
-    config = tfma_metric.eval_config(CLASSES, 2, False, ["group"])
+    config = tfma_metric.eval_config(CLASSES, ["group"], HOW)
     model = tfma.default_eval_shared_model(
         eval_saved_model_path=str(models[tfma.CANDIDATE_KEY]), eval_config=config
     )
@@ -127,7 +133,9 @@ def test_without_a_background_each_class_is_measured_and_no_share_of_the_foregro
     }
     found = {}
     for first in (0, 1):
-        [found[first]] = tfma_metric.MeasureImage("", CLASSES, 1, False, [], first).process(extracts)
+        [found[first]] = tfma_metric.MeasureImage("", [], Measuring(3, IGNORE, 1, first=first)).process(
+            extracts
+        )
     assert [len(found[first]["measured"]["boundary"]) for first in (0, 1)] == [3, 2]
     assert found[1]["foreground"] == pytest.approx(2 / 3)
     assert np.isnan(found[0]["foreground"])

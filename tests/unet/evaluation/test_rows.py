@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from unet.evaluation.rows import Measuring, image_row
+from unet.evaluation.settings import Gate
 from unet.images.reader import encode_png
 from unet.masks.labels import IGNORE
 from unet.metrics.boundary import boundary_f1
@@ -57,6 +58,20 @@ def test_objects_that_the_masks_number_are_apart() -> None:
         for instances in (None, numbers)
     ]
     assert [counts[:4] for counts in found] == [[1, 1, 1, 1], [2, 1, 0, 0]]  # half of an object is no match
+
+
+def test_the_settings_of_the_gate_say_how_images_are_measured() -> None:
+    settings = Gate(boundary_tolerance=3, segment_scores=True, split_objects=0.5)
+    assert Measuring.of(settings, 4, IGNORE, 0) == Measuring(4, IGNORE, 3, True, 0, 0.5)
+
+
+def test_predicted_objects_are_split_and_true_ones_are_not() -> None:
+    y, x = np.mgrid[:24, :40]
+    mask = sum((y - 12) ** 2 + (x - left) ** 2 < 81 for left in (11, 27)).astype(bool)
+    told = outputs(mask.astype(np.uint8), [np.where(mask, 60000, 0).astype(np.uint16)], np.eye(2))
+    for split, predicted in ((0.0, 1), (1.0, 2)):
+        row = image_row("a", (24, 40), 8, {}, told, Measuring(2, IGNORE, 0, split=split))
+        assert row["measured"]["objects"][0][:2] == [1, predicted]
 
 
 def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:

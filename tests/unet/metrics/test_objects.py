@@ -74,11 +74,20 @@ def test_numbered_objects_that_touch_are_apart_and_one_of_two_pieces_is_one():
         square(ground_truth, 0, left, 10, 10)
         square(numbers, 0, left, 10, 10, 9)
     square(ground_truth, 30, 0, 10, 10)  # without a number
-    labels = objects.label_objects(ground_truth, 1, numbers)
-    assert sorted(np.bincount(labels.ravel()).tolist()[1:]) == [100, 100, 100, 200]
     [counts] = objects.object_counts(ground_truth, ground_truth, COUNTED, 2, 1, numbers)
     # The prediction has four parts: the touching ones are one, and each of the pieces is half of its object.
     assert counts[[objects.TRUE, objects.PREDICTED, objects.SUM + 1]].tolist() == [4, 4, 1]
+
+
+def test_objects_that_are_split_match_each_their_own():
+    centers = ((20, 20), (20, 36))
+    y, x = np.mgrid[:60, :70]
+    disks = [(y - top) ** 2 + (x - left) ** 2 < 81 for top, left in centers]
+    mask = (disks[0] | disks[1]).astype(np.uint8)
+    numbers = np.where(disks[1], 2, np.where(disks[0], 1, 0)).astype(np.uint16)
+    for split, matches in ((0.0, 1), (1.0, 2)):  # the right one is more than half of both
+        [counts] = objects.object_counts(mask, mask, COUNTED, 2, 1, numbers, split)
+        assert counts[[objects.TRUE, objects.SUM + 1]].tolist() == [2, matches]
 
 
 def test_numbers_belong_to_the_class_of_instances_alone():
