@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "predict":
             from pipeline.commands.predict import Request, predict
 
+            split = options.split_objects
             return predict(
                 Request(
                     inputs=options.input,
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     probabilities=options.probabilities,
                     overlay=options.overlay,
                     polygons=options.polygons,
+                    objects=0.0 if options.objects and split is None else split,
                     overwrite=options.overwrite,
                 )
             )

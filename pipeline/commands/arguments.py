@@ -251,6 +251,15 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
     predict.add_argument(
         "--polygons", choices=("geojson", "coco"), help="also write NAME.geojson, or one coco.json"
     )
+    predict.add_argument(
+        "--objects",
+        action="store_true",
+        help="also write NAME.objects.tif and objects.csv: each object",
+    )
+    predict.add_argument(
+        "--split-objects", type=_pixels, metavar="PIXELS",
+        help="as --objects, which are split where they are narrow: by this much of their radius",
+    )  # fmt: skip
     predict.add_argument("--overwrite", action="store_true", help="do again what is finished already")
 
 
@@ -294,6 +303,17 @@ def _root(text: str, here: bool = True) -> Path:
     if why := refusal(text, here):
         raise argparse.ArgumentTypeError(why)
     return Path(text)
+
+
+def _pixels(text: str) -> float:
+    """The value of --split-objects, within the bounds of the setting of that name."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number of pixels from 0 to 100, such as 0.75")
+    return value
 
 
 def _run_id(text: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.prediction.models import find_models
+from pipeline.prediction.objects import object_table
 from pipeline.prediction.outputs import (
+    Shared,
     add_to_coco,
     coco_file,
     finished_indices,
@@ -43,6 +47,9 @@ class Request:
         probabilities: whether to write `OUT/NAME.CLASS.png`, too, in 16-bit gray: 65535 is a probability of
             1.
         overlay: whether to write `OUT/NAME.overlay.png`, too.
+        objects: None, or the depth in pixels by which objects that touch are split, see
+            `unet.masks.objects.split_touching`: to write `OUT/NAME.objects.tif`, the number of each pixel's
+            object, and `OUT/objects.csv`, a row for each object of all images.
         polygons: "geojson" to write `OUT/NAME.geojson`, "coco" to write `OUT/coco.json` for all images, or
             None.
         overwrite: whether to replace finished outputs, and files that `predict` did not make.
@@ -55,6 +62,7 @@ class Request:
     probabilities: bool = False
     overlay: bool = False
     polygons: str | None = None
+    objects: float | None = None
     overwrite: bool = False
 
 
@@ -75,8 +83,9 @@ def predict(request: Request) -> int:
     record, more = _record(models, problems)
     tasks, unusable = find_tasks(request.inputs, request.out)
     names = tuple(record.get("classes", ())) if request.probabilities else ()
-    outputs = Outputs(names, request.overlay, request.polygons)
-    if not more and (request.probabilities or request.overlay or request.polygons):
+    outputs = Outputs(names, request.overlay, request.polygons, request.objects)
+    of_the_model = dataclasses.replace(outputs, objects=None)
+    if not more and outputs != Outputs():
         problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
     if request.polygons and find_spec("rasterio") is None:
         problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")
@@ -94,7 +103,7 @@ def predict(request: Request) -> int:
     todo = {
         task
         for task in tasks
-        if request.overwrite or not finished.is_finished(task.image, task.names(outputs))
+        if request.overwrite or not finished.is_finished(task.image, task.names(of_the_model))
     }
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
     with PredictionProgress(len(todo)) as progress:
@@ -102,17 +111,25 @@ def predict(request: Request) -> int:
             with memory.uncollected():
                 model = Model(*models, scratch=request.out) if todo else None
             progress.begin()
-            with coco_file(outputs, request.out, record) as coco:
+            with (
+                coco_file(outputs, request.out, record) as coco,
+                object_table(outputs, request.out, record) as table,
+            ):
+                shared: list[Shared] = [table.add] if table else []
+                if coco:
+                    shared.append(partial(add_to_coco, coco, record))
                 for task in tasks:
                     try:
                         if model and task in todo:
                             progress.start(task.title)
                             content = _content(task.image)
-                            write_answers(task, model, outputs, request.out, coco, progress.share)
-                            finished.finish(task.image, content, task.names(outputs))
+                            write_answers(task, model, outputs, request.out, shared, progress.share)
+                            finished.finish(task.image, content, task.names(of_the_model))
                             progress.end(good=True)
-                        elif coco:
-                            add_to_coco(coco, task, finished_indices(task, request.out, record), record)
+                        elif shared:
+                            indices = finished_indices(task, request.out, record)
+                            for add in shared:
+                                add(task, indices)
                     except ImageError as error:
                         progress.problem(f"{task.title}: {error}")
                         progress.end(good=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,13 +24,15 @@ from unet.masks.background import first_foreground
 if TYPE_CHECKING:
     from unet.inference.polygons import CocoWriter
 
+Shared = Callable[[Task, NDArray[np.uint8]], None]
+
 
 def write_answers(
     task: Task,
     model: Model,
     outputs: Outputs,
     out: Path,
-    coco: CocoWriter | None,
+    shared: Sequence[Shared] = (),
     progress: Callable[[float], None] = lambda share: None,
 ) -> None:
     """Reads an image and writes all requested outputs.
@@ -40,7 +42,7 @@ def write_answers(
         model: the model that predicts.
         outputs: the requested outputs.
         out: folder of the outputs.
-        coco: writer of the COCO file, or None.
+        shared: what takes the task and the class indices of its mask, [H, W], for files of all images.
         progress: called with the finished share, 0 to 1, for images that take long.
 
     Raises:
@@ -50,7 +52,7 @@ def write_answers(
     picture = model.read(task.image, task.page or 0, task.large)
     (out / task.folder).mkdir(parents=True, exist_ok=True)
     if model.serves(picture) and not task.large:
-        indices = _write_served(task, model, picture, outputs, out, bool(coco))
+        indices = _write_served(task, model, picture, outputs, out, bool(shared))
     else:
         segmented = model.segment(picture, bool(outputs.probabilities), progress)
         indices = segmented.indices
@@ -71,8 +73,8 @@ def write_answers(
 
         with atomic_write(out / task.name(".geojson")) as file:
             write_geojson(Path(file.name), regions(indices, first), model.record["classes"])
-    if coco:
-        add_to_coco(coco, task, indices, model.record)
+    for add in shared:
+        add(task, indices)
 
 
 def first_of(record: Mapping[str, Any]) -> int:
@@ -80,7 +82,7 @@ def first_of(record: Mapping[str, Any]) -> int:
     return first_foreground(record.get("background", "first"))
 
 
-def add_to_coco(coco: CocoWriter, task: Task, indices: NDArray[np.uint8], record: Mapping[str, Any]) -> None:
+def add_to_coco(coco: CocoWriter, record: Mapping[str, Any], task: Task, indices: NDArray[np.uint8]) -> None:
     """Adds the predicted regions of an image to the COCO file."""
     from unet.inference.polygons import regions
 
@@ -118,14 +120,14 @@ def require_writable(out: Path) -> None:
 
 
 def _write_served(
-    task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path, polygons: bool
+    task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path, shared: bool
 ) -> NDArray[np.uint8] | None:
     """Writes mask and probabilities; returns the class indices if another output needs them."""
     data = model.served_mask(picture)
     maps = model.served_probabilities(picture) if outputs.probabilities else []
     for name, png in zip([task.mask, *task.maps(outputs)], [data, *maps], strict=True):
         _write(out / name, png)
-    if not (outputs.overlay or outputs.polygons or polygons):
+    if not (outputs.overlay or outputs.polygons or shared):
         return None
     return class_indices(decode(data), model.values)
 

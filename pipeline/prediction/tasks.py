@@ -15,6 +15,7 @@ from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
 
 COCO = "coco.json"
+OBJECTS = "objects.csv"  # a table of the objects of all images
 _LONGEST = 255  # bytes of the name of a file
 RECORD = ".predict.jsonl"  # in the folder of the outputs, see `pipeline.prediction.record`
 
@@ -27,11 +28,15 @@ class Outputs:
         probabilities: names of the classes with probability maps; empty for no maps.
         overlay: whether to write overlays.
         polygons: "geojson", "coco" or None.
+        objects: depth in pixels by which objects that touch are split, see
+            `unet.masks.objects.split_touching`; None for no objects. They are made of the finished masks,
+            anew each time.
     """
 
     probabilities: tuple[str, ...] = ()
     overlay: bool = False
     polygons: str | None = None
+    objects: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,11 +77,17 @@ class Task:
         """Returns the names of the probability maps."""
         return [self.name(f".{kind}.{'tif' if self.large else 'png'}") for kind in outputs.probabilities]
 
+    @property
+    def objects(self) -> str:
+        """The name of the image of the objects' numbers."""
+        return self.name(".objects.tif")
+
     def names(self, outputs: Outputs) -> list[str]:
         """Returns the names of all files that are written for this image alone."""
         overlay = [self.name(".overlay.png")] if outputs.overlay else []
         polygons = [self.name(".geojson")] if outputs.polygons == "geojson" else []
-        return [self.mask, *self.maps(outputs), *overlay, *polygons]
+        objects = [self.objects] if outputs.objects is not None else []
+        return [self.mask, *self.maps(outputs), *overlay, *polygons, *objects]
 
 
 def find_tasks(inputs: Sequence[str | Path], out: Path) -> tuple[list[Task], list[str]]:
@@ -121,6 +132,7 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
     images = {_real(task.image) for task in tasks}
     names = [name for task in tasks for name in task.names(outputs)]
     names += [COCO] if outputs.polygons == "coco" else []
+    names += [OBJECTS] if outputs.objects is not None else []
     for name, count in collections.Counter(names).items():
         if _real(out / name) in images:
             yield f"{out / name}: would be written over that image: give another --out"

@@ -1,5 +1,6 @@
 """`predict` on real tiny models: what is written, what is skipped, and what is said about bad files."""
 
+import csv
 import json
 import os
 import resource
@@ -118,6 +119,32 @@ def test_everything_that_can_be_written(
     clear = clear[-1] - clear[-2].astype(int) > 2
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "large" / "b.tif")[clear], mask[clear])
     np.testing.assert_allclose(tifffile.imread(tmp_path / "large" / "b.cell.tif"), cell, atol=2)
+
+
+def test_objects_are_those_of_the_masks_and_made_anew_of_finished_ones(
+    root: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    assert predict(root, photos, "--out", out, "--objects") == 0
+    assert written(out) == {
+        "objects.csv",
+        *(stem + end for stem in "abc" for end in (".png", ".objects.tif")),
+    }
+    lines = (out / "objects.csv").read_text().splitlines()
+    rows = [row for row in csv.DictReader(lines) if row["image"] == "b.png"]
+    mask, numbers = pixels(out / "b.png"), tifffile.imread(out / "b.objects.tif")
+    assert [int(row["area"]) for row in rows] == np.bincount(numbers.ravel())[1:].tolist()
+    values = {"cell": 100, "other": 255}
+    for row in rows:
+        assert set(mask[numbers == int(row["object"])]) == {values[row["class"]]}
+    # Whatever else is asked of the objects later, the model is not asked again.
+    monkeypatch.setattr("pipeline.commands.predict.Model", None)
+    before = (out / "b.png").stat().st_ino
+    assert predict(root, photos, "--out", out, "--split-objects", "0.5") == 0
+    assert (out / "b.png").stat().st_ino == before
+    assert len((out / "objects.csv").read_text().splitlines()) >= len(lines)
+    with pytest.raises(SystemExit):
+        predict(root, photos, "--out", out, "--split-objects", "-1")
 
 
 def test_what_is_finished_is_skipped(

@@ -35,7 +35,7 @@ def test_the_coco_file_names_the_image_its_page_and_its_size(tmp_path: Path):
     pytest.importorskip("rasterio")
     with coco_file(Outputs(polygons="coco"), tmp_path, RECORD) as coco:
         assert coco
-        add_to_coco(coco, TASK, INDICES, RECORD)
+        add_to_coco(coco, RECORD, TASK, INDICES)
         assert not (tmp_path / "coco.json").exists()  # not before it is whole
     found = json.loads((tmp_path / "coco.json").read_text())
     [image] = found["images"]
@@ -74,7 +74,7 @@ def test_a_model_without_a_background_gives_regions_of_all_classes(tmp_path: Pat
     record = {**RECORD, "background": "none"}
     with coco_file(Outputs(polygons="coco"), tmp_path, record) as coco:
         assert coco
-        add_to_coco(coco, TASK, INDICES, record)
+        add_to_coco(coco, record, TASK, INDICES)
     found = json.loads((tmp_path / "coco.json").read_text())
     assert [category["name"] for category in found["categories"]] == record["classes"]
     areas = {annotation["category_id"]: annotation["area"] for annotation in found["annotations"]}
