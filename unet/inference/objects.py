@@ -34,7 +34,7 @@ def number_objects(
     classes_of = [np.zeros(1, np.uint8)]
     count = 0
     for index in range(first, classes):
-        labels = split_touching(label_objects(indices, index), split)
+        labels = split_touching(label_objects(indices == index), split)
         highest = int(labels.max(initial=0))
         numbers += np.where(labels > 0, labels + count, 0)
         classes_of.append(np.full(highest, index, np.uint8))

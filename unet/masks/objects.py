@@ -1,4 +1,4 @@
-"""Numbers the objects of a mask: connected parts of a class, numbered ones, and parts that are split."""
+"""Numbers the objects of a mask: connected parts, those that the mask numbers, and parts that are split."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from scipy import ndimage
 
 
 def label_objects(
-    indices: NDArray[np.uint8], index: int, instances: NDArray[np.uint16] | None = None
+    inside: NDArray[np.bool_], instances: NDArray[np.uint16] | None = None
 ) -> NDArray[np.int32]:
-    """Numbers the objects of a class from 1 on, [H, W]; 0 is everything else.
+    """Numbers objects from 1 on, [H, W]; 0 is everything else.
 
     Args:
-        indices: class of each pixel, [H, W].
-        index: index of the class.
-        instances: number of each pixel's object, 0 for none, [H, W]. Pixels of the class without a number are
-            4-connected parts. An object of several pieces is one object.
+        inside: whether each pixel is of an object, [H, W].
+        instances: number of each pixel's object, 0 for none, [H, W]. Pixels inside without a number are
+            4-connected parts: parts that meet at a corner are two. An object of several pieces is one object.
     """
-    inside = indices == index
     if instances is None or not (numbered := inside & (instances > 0)).any():
-        return ndimage.label(inside)[0].astype(np.int32)
+        return ndimage.label(inside)[0].astype(np.int32, copy=False)
     rest, count = ndimage.label(inside & ~numbered)
     present = np.zeros(int(instances.max()) + 1, np.int32)
     present[instances[numbered]] = 1
     number = np.where(present, count + np.cumsum(present, dtype=np.int32), 0)  # without gaps
-    return np.where(numbered, number[instances], rest).astype(np.int32)
+    return np.where(numbered, number[instances], rest).astype(np.int32, copy=False)
 
 
 def split_touching(labels: NDArray[np.int32], depth: float) -> NDArray[np.int32]:

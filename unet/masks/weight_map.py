@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unet.masks.labels import IGNORE
+from unet.masks.objects import label_objects
 
 BLOCK = 256  # height and width, in pixels, of the block of an image that is processed at a time
 
@@ -30,13 +31,7 @@ def label_cells(indices: NDArray[np.uint8], instances: NDArray[np.uint16] | None
         Number of each pixel's cell, [H, W], 0 outside of cells. Without object numbers, a cell is a
         4-connected part of all classes but the background: parts that meet at a corner are two cells.
     """
-    foreground = (indices > 0) & (indices != IGNORE)
-    if instances is None:
-        return ndimage.label(foreground)[0].astype(np.int32)
-    with_id = foreground & (instances > 0)
-    cells = ndimage.label(foreground & ~with_id)[0].astype(np.int32)
-    numbers = instances.astype(np.int32)  # in 16 bits the sum of the highest ones would begin at 0 again
-    return np.where(with_id, numbers + cells.max(), cells)
+    return label_objects((indices > 0) & (indices != IGNORE), instances)
 
 
 def border(cells: NDArray[np.int32], sigma: float) -> NDArray[np.uint8]:

@@ -48,13 +48,11 @@ def object_counts(
         Counts [classes - first, COUNTS], for each class that counts: true objects, predicted objects, the sum
         of the IoU of those that match above 1/2, and how many match above each of `IOUS`.
     """
-    rows = [np.zeros(COUNTS)]
-    unknown = np.uint8(255)  # no class has this index
-    real, found = np.where(counted, ground_truth, unknown), np.where(counted, predicted, unknown)
+    rows = []
     for index in range(first, classes):
-        parts = split_touching(label_objects(found, index), split)
-        rows.append(_counts(parts, label_objects(real, index, instances)))
-    return np.stack(rows)[1:]
+        found, real = (counted & (mask == index) for mask in (predicted, ground_truth))
+        rows.append(_counts(split_touching(label_objects(found), split), label_objects(real, instances)))
+    return np.array(rows, np.float64).reshape(classes - first, COUNTS)
 
 
 def _counts(predicted: NDArray[np.int32], ground_truth: NDArray[np.int32]) -> Floats:

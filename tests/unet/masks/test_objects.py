@@ -23,21 +23,21 @@ def test_numbered_objects_are_apart_and_those_without_a_number_are_connected_par
         mask[:10, left : left + 10] = 1
         numbers[:10, left : left + 10] = number
     mask[20:30, :10] = 2
-    labels = label_objects(mask, 1, numbers)
+    labels = label_objects(mask == 1, numbers)
     assert areas(labels) == [100, 100, 200, 200]  # 9 has two pieces, and the last two have no number
     assert labels.max() == 4
-    assert areas(label_objects(mask, 2, numbers)) == [100]
+    assert areas(label_objects(mask == 2, numbers)) == [100]
 
 
 def test_parts_that_meet_at_a_corner_are_two_objects():
     mask = np.eye(4, dtype=np.uint8)
-    assert areas(label_objects(mask, 1)) == [1, 1, 1, 1]
+    assert areas(label_objects(mask == 1)) == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize(("depth", "count"), [(0, 1), (0.75, 2), (7, 2), (8, 1)])
 def test_disks_that_touch_are_split_if_the_neck_is_deep_enough(depth, count):
     both = disk(30, 30, 15) | disk(30, 56, 15)  # the half of the neck is about 7.5 pixels
-    found = split_touching(label_objects(both.astype(np.uint8), 1), depth)
+    found = split_touching(label_objects(both), depth)
     assert (found > 0).tolist() == both.tolist()
     assert found.max() == count
     if count == 2:
@@ -52,13 +52,13 @@ def test_a_convex_object_a_ring_and_a_line_stay_whole():
     shapes |= disk(60, 60, 14)
     shapes[5:15, 60:110] = True
     shapes[70, 90:118] = True
-    labels = label_objects(shapes.astype(np.uint8), 1)
+    labels = label_objects(shapes)
     assert split_touching(labels, 1).tolist() == labels.tolist()
 
 
 def test_numbers_go_on_after_the_highest_and_objects_at_the_edge_are_split_too():
     shapes = disk(0, 20, 12) | disk(0, 40, 12) | disk(60, 20, 12) | disk(60, 40, 12) | disk(60, 100, 8)
-    labels = label_objects(shapes.astype(np.uint8), 1)
+    labels = label_objects(shapes)
     before = labels.copy()
     found = split_touching(labels, 1)
     assert labels.tolist() == before.tolist()
