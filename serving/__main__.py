@@ -17,9 +17,10 @@ from serving.tls import tls_warnings
 
 def main() -> int:
     """Serves until a signal stops it, then returns 0; 1 if it cannot start, 2 for wrong arguments."""
-    settings = parse()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow reads it once, at its import
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a line for each thing that a stranger gets wrong
+    # A line for each thing that a stranger gets wrong; gRPC reads it when `parse` tries a certificate.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    settings = parse()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # else a line for each bad request
     for sentence in tls_warnings(settings.tls_certificate, settings.tls_key):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -90,7 +89,6 @@ def grpc_credentials(certificate: str, key: str) -> Any:
 
 def _taken_by_grpc(certificate: str, key: str) -> bool:
     """Whether gRPC, which has a TLS library of its own, can use a certificate that OpenSSL can."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it would log three lines
     import grpc  # a part of a second, for servers with TLS alone
 
     def binds(bind: Callable[[grpc.Server, str], int]) -> bool:
