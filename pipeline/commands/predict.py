@@ -85,7 +85,7 @@ def predict(request: Request) -> int:
     names = tuple(record.get("classes", ())) if request.probabilities else ()
     outputs = Outputs(names, request.overlay, request.polygons, request.objects)
     of_the_model = dataclasses.replace(outputs, objects=None)
-    if not more and outputs != Outputs():
+    if not more and (request.probabilities or outputs != Outputs()):
         problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
     if request.polygons and find_spec("rasterio") is None:
         problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,20 @@ def test_objects_are_those_of_the_masks_and_made_anew_of_finished_ones(
     assert len((out / "objects.csv").read_text().splitlines()) >= len(lines)
     with pytest.raises(SystemExit):
         predict(root, photos, "--out", out, "--split-objects", "-1")
+
+
+@pytest.mark.parametrize(
+    "words", [["--probabilities"], ["--overlay"], ["--objects"], ["--split-objects", "1"]]
+)
+def test_a_model_whose_classes_nobody_knows_gives_masks_alone(
+    root: Path, photos: Path, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "foreign"
+    shutil.copytree(root / "serving/unet/1", model)
+    (model / "assets.extra/training.json").unlink()
+    assert predict(root, photos, "--out", tmp_path / "out", "--model", model, *words) == 2
+    assert f"{model}: no training record, which names the classes" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_finished_is_skipped(
