@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.prediction.outputs import first_of
 from pipeline.prediction.tasks import OBJECTS, Outputs, Task
 from unet.files import atomic_write
 from unet.inference.large_tiff import write_tiff
 from unet.inference.objects import COLUMNS, number_objects, object_rows
-from unet.masks.background import first_foreground
 
 
 class ObjectTable:
@@ -32,7 +32,7 @@ class ObjectTable:
         """
         self._out, self._split = out, split
         self._classes = list(record["classes"])
-        self._first = first_foreground(record.get("background", "first"))
+        self._first = first_of(record)
         self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(["image", "page", *COLUMNS])
 
@@ -44,11 +44,16 @@ class ObjectTable:
             indices: class of each pixel in its mask, [H, W].
         """
         numbers, classes_of = number_objects(indices, len(self._classes), self._first, self._split)
-        dtype = np.uint16 if len(classes_of) <= 1 << 16 else np.uint32
-        with atomic_write(self._out / task.objects, "wb") as file:
-            write_tiff(Path(file.name), numbers.astype(dtype))
+        write_numbers(self._out / task.objects, numbers)
         image, page = (task.folder / task.image.name).as_posix(), "" if task.page is None else task.page
         self._rows.writerows((image, page, *row) for row in object_rows(numbers, classes_of, self._classes))
+
+
+def write_numbers(path: Path, numbers: NDArray[np.int32]) -> None:
+    """Writes the number of each pixel's object, [H, W], in 16 bits, or in 32 where these do not suffice."""
+    dtype = np.uint16 if numbers.max(initial=0) < 1 << 16 else np.uint32
+    with atomic_write(path, "wb") as file:
+        write_tiff(Path(file.name), numbers.astype(dtype))
 
 
 @contextmanager
