@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.prediction.models import find_models
-from pipeline.prediction.objects import object_table
-from pipeline.prediction.outputs import (
-    Shared,
-    add_to_coco,
-    coco_file,
-    finished_indices,
-    require_writable,
-    write_answers,
-)
+from pipeline.prediction.of_masks import outputs_of_masks
+from pipeline.prediction.outputs import finished_indices, require_writable, write_answers
 from pipeline.prediction.record import PredictionRecord
 from pipeline.prediction.tasks import Outputs, collisions, find_tasks, not_ours
 from pipeline.process import memory, signals
@@ -51,7 +42,7 @@ class Request:
             `unet.masks.objects.split_touching`: to write `OUT/NAME.objects.tif`, the number of each pixel's
             object, and `OUT/objects.csv`, a row for each object of all images.
         polygons: "geojson" to write `OUT/NAME.geojson`, "coco" to write `OUT/coco.json` for all images, or
-            None.
+            None; with `objects` a polygon for each object, else for each region of a class.
         overwrite: whether to replace finished outputs, and files that `predict` did not make.
     """
 
@@ -84,7 +75,6 @@ def predict(request: Request) -> int:
     tasks, unusable = find_tasks(request.inputs, request.out)
     names = tuple(record.get("classes", ())) if request.probabilities else ()
     outputs = Outputs(names, request.overlay, request.polygons, request.objects)
-    of_the_model = dataclasses.replace(outputs, objects=None)
     if not more and (request.probabilities or outputs != Outputs()):
         problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
     if request.polygons and find_spec("rasterio") is None:
@@ -103,7 +93,7 @@ def predict(request: Request) -> int:
     todo = {
         task
         for task in tasks
-        if request.overwrite or not finished.is_finished(task.image, task.names(of_the_model))
+        if request.overwrite or not finished.is_finished(task.image, task.names(outputs.of_the_model))
     }
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # no messages of TensorFlow in the user's terminal
     with PredictionProgress(len(todo)) as progress:
@@ -111,25 +101,19 @@ def predict(request: Request) -> int:
             with memory.uncollected():
                 model = Model(*models, scratch=request.out) if todo else None
             progress.begin()
-            with (
-                coco_file(outputs, request.out, record) as coco,
-                object_table(outputs, request.out, record) as table,
-            ):
-                shared: list[Shared] = [table.add] if table else []
-                if coco:
-                    shared.append(partial(add_to_coco, coco, record))
+            with outputs_of_masks(outputs, request.out, record) as add:
                 for task in tasks:
                     try:
                         if model and task in todo:
                             progress.start(task.title)
                             content = _content(task.image)
-                            write_answers(task, model, outputs, request.out, shared, progress.share)
-                            finished.finish(task.image, content, task.names(of_the_model))
-                            progress.end(good=True)
-                        elif shared:
-                            indices = finished_indices(task, request.out, record)
-                            for add in shared:
+                            indices = write_answers(task, model, outputs, request.out, progress.share)
+                            if indices is not None and outputs.of_masks:
                                 add(task, indices)
+                            finished.finish(task.image, content, task.names(outputs.of_the_model))
+                            progress.end(good=True)
+                        elif outputs.of_masks:
+                            add(task, finished_indices(task, request.out, record))
                     except ImageError as error:
                         progress.problem(f"{task.title}: {error}")
                         progress.end(good=False)

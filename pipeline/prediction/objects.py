@@ -36,17 +36,21 @@ class ObjectTable:
         self._rows = csv.writer(file, lineterminator="\n")
         self._rows.writerow(["image", "page", *COLUMNS])
 
-    def add(self, task: Task, indices: NDArray[np.uint8]) -> None:
+    def add(self, task: Task, indices: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Writes the numbers of the objects of a mask, and their rows.
 
         Args:
             task: the image.
             indices: class of each pixel in its mask, [H, W].
+
+        Returns:
+            The objects, as of `unet.inference.objects.number_objects`.
         """
         numbers, classes_of = number_objects(indices, len(self._classes), self._first, self._split)
         write_numbers(self._out / task.objects, numbers)
         image, page = (task.folder / task.image.name).as_posix(), "" if task.page is None else task.page
         self._rows.writerows((image, page, *row) for row in object_rows(numbers, classes_of, self._classes))
+        return numbers, classes_of
 
 
 def write_numbers(path: Path, numbers: NDArray[np.int32]) -> None:

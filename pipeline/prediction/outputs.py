@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.prediction.tasks import COCO, RECORD, Outputs, Task
+from pipeline.prediction.tasks import RECORD, Outputs, Task
 from unet.files import atomic_write
 from unet.images.display import class_colors, overlay
 from unet.images.legend import with_legend
@@ -21,29 +20,25 @@ from unet.inference.model import Model, Segmented, class_indices, class_values
 from unet.inference.world_file import world_file
 from unet.masks.background import first_foreground
 
-if TYPE_CHECKING:
-    from unet.inference.polygons import CocoWriter
-
-Shared = Callable[[Task, NDArray[np.uint8]], None]
-
 
 def write_answers(
     task: Task,
     model: Model,
     outputs: Outputs,
     out: Path,
-    shared: Sequence[Shared] = (),
     progress: Callable[[float], None] = lambda share: None,
-) -> None:
-    """Reads an image and writes all requested outputs.
+) -> NDArray[np.uint8] | None:
+    """Reads an image and writes its mask, and the other outputs that need the image or the model.
 
     Args:
         task: the image to predict.
         model: the model that predicts.
         outputs: the requested outputs.
         out: folder of the outputs.
-        shared: what takes the task and the class indices of its mask, [H, W], for files of all images.
         progress: called with the finished share, 0 to 1, for images that take long.
+
+    Returns:
+        The class indices of the mask, [H, W], or None if no other output needs them.
 
     Raises:
         ImageError: the image cannot be used.
@@ -52,29 +47,21 @@ def write_answers(
     picture = model.read(task.image, task.page or 0, task.large)
     (out / task.folder).mkdir(parents=True, exist_ok=True)
     if model.serves(picture) and not task.large:
-        indices = _write_served(task, model, picture, outputs, out, bool(shared))
+        indices = _write_served(task, model, picture, outputs, out)
     else:
         segmented = model.segment(picture, bool(outputs.probabilities), progress)
         indices = segmented.indices
         _write_segmented(task, model, segmented, outputs, out)
     if place := world_file(task.image, task.page or 0):
         _write(out / task.name(".tfw" if task.large else ".pgw"), place)
-    if indices is None:
-        return
-    first = first_of(model.record)
-    if outputs.overlay:
+    if indices is not None and outputs.overlay:
+        first = first_of(model.record)
         names = model.record["classes"]
         colors = class_colors(len(names), first)
         shown = overlay(picture.pixels, indices, colors, first)
         entries = list(zip(names, colors, strict=True))[first:]
         _write(out / task.name(".overlay.png"), encode_png(with_legend(shown, entries)))
-    if outputs.polygons == "geojson":
-        from unet.inference.polygons import regions, write_geojson
-
-        with atomic_write(out / task.name(".geojson")) as file:
-            write_geojson(Path(file.name), regions(indices, first), model.record["classes"])
-    for add in shared:
-        add(task, indices)
+    return indices
 
 
 def first_of(record: Mapping[str, Any]) -> int:
@@ -82,33 +69,9 @@ def first_of(record: Mapping[str, Any]) -> int:
     return first_foreground(record.get("background", "first"))
 
 
-def add_to_coco(coco: CocoWriter, record: Mapping[str, Any], task: Task, indices: NDArray[np.uint8]) -> None:
-    """Adds the predicted regions of an image to the COCO file."""
-    from unet.inference.polygons import regions
-
-    name = (task.folder / task.image.name).as_posix()
-    height, width = indices.shape
-    coco.add(name, height, width, regions(indices, first_of(record)), page=task.page)
-
-
 def finished_indices(task: Task, out: Path, record: Mapping[str, Any]) -> NDArray[np.uint8]:
     """Reads class indices, [H, W], from a mask written earlier; raises `ImageError`."""
     return class_indices(read(out / task.mask, scratch=out, large=task.large).pixels, class_values(record))
-
-
-@contextmanager
-def coco_file(outputs: Outputs, out: Path, record: Mapping[str, Any]) -> Iterator[CocoWriter | None]:
-    """Opens the COCO file of all images, if requested; the file is complete when the context ends."""
-    if outputs.polygons != "coco":
-        yield None
-        return
-    from unet.inference.polygons import CocoWriter
-
-    with (
-        atomic_write(out / COCO) as file,
-        CocoWriter(Path(file.name), record["classes"], first_of(record)) as writer,
-    ):
-        yield writer
 
 
 def require_writable(out: Path) -> None:
@@ -120,14 +83,14 @@ def require_writable(out: Path) -> None:
 
 
 def _write_served(
-    task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path, shared: bool
+    task: Task, model: Model, picture: InputImage, outputs: Outputs, out: Path
 ) -> NDArray[np.uint8] | None:
     """Writes mask and probabilities; returns the class indices if another output needs them."""
     data = model.served_mask(picture)
     maps = model.served_probabilities(picture) if outputs.probabilities else []
     for name, png in zip([task.mask, *task.maps(outputs)], [data, *maps], strict=True):
         _write(out / name, png)
-    if not (outputs.overlay or outputs.polygons or shared):
+    if not (outputs.overlay or outputs.of_masks):
         return None
     return class_indices(decode(data), model.values)
 

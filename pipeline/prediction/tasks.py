@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -27,16 +28,25 @@ class Outputs:
     Attributes:
         probabilities: names of the classes with probability maps; empty for no maps.
         overlay: whether to write overlays.
-        polygons: "geojson", "coco" or None.
+        polygons: "geojson", "coco" or None: those of the objects, if there are any, else of the classes.
         objects: depth in pixels by which objects that touch are split, see
-            `unet.masks.objects.split_touching`; None for no objects. They are made of the finished masks,
-            anew each time.
+            `unet.masks.objects.split_touching`; None for no objects.
     """
 
     probabilities: tuple[str, ...] = ()
     overlay: bool = False
     polygons: str | None = None
     objects: float | None = None
+
+    @property
+    def of_masks(self) -> bool:
+        """Whether polygons or objects are requested: made of the finished masks, anew each time."""
+        return bool(self.polygons) or self.objects is not None
+
+    @property
+    def of_the_model(self) -> Outputs:
+        """The others, which need the image and the model."""
+        return dataclasses.replace(self, polygons=None, objects=None)
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,11 @@ class Task:
         return [self.name(f".{kind}.{'tif' if self.large else 'png'}") for kind in outputs.probabilities]
 
     @property
+    def polygons(self) -> str:
+        """The name of the GeoJSON file."""
+        return self.name(".geojson")
+
+    @property
     def objects(self) -> str:
         """The name of the image of the objects' numbers."""
         return self.name(".objects.tif")
@@ -85,7 +100,7 @@ class Task:
     def names(self, outputs: Outputs) -> list[str]:
         """Returns the names of all files that are written for this image alone."""
         overlay = [self.name(".overlay.png")] if outputs.overlay else []
-        polygons = [self.name(".geojson")] if outputs.polygons == "geojson" else []
+        polygons = [self.polygons] if outputs.polygons == "geojson" else []
         objects = [self.objects] if outputs.objects is not None else []
         return [self.mask, *self.maps(outputs), *overlay, *polygons, *objects]
 

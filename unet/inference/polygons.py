@@ -1,12 +1,13 @@
 """Converts masks to polygons: one GeoJSON file per image, or one COCO file for all images.
 
-A region is a 4-connected part of one class; the background has no regions. Corners are exact: whole numbers
-in pixels, x to the right and y down from the top left corner of the image, so that filling the polygons gives
-the mask again.
+A region is a 4-connected part of one class, or an object that has a number; the background has no regions.
+Corners are exact: whole numbers in pixels, x to the right and y down from the top left corner of the image:
+filling the polygons gives the mask again.
 """
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -25,47 +26,75 @@ Ring = list[list[int]]  # corners [x, y] of a closed polygon; the first corner i
 
 @dataclass(frozen=True)
 class Region:
-    """A 4-connected region of pixels of one class.
+    """Pixels of one class that belong together.
 
     Attributes:
         index: index of the class.
-        rings: the outer border, followed by the borders of the holes.
+        polygons: its 4-connected parts: of each the outer border, followed by the borders of the holes.
+        object: number of the object, or None.
     """
 
     index: int
-    rings: list[Ring]
+    polygons: list[list[Ring]]
+    object: int | None = None
 
     @property
     def area(self) -> int:
         """Number of pixels of the region."""
-        border, *holes = (abs(_twice_area(ring)) // 2 for ring in self.rings)
-        return border - sum(holes)
+        return sum(_area(border) - sum(map(_area, holes)) for border, *holes in self.polygons)
 
     @property
     def box(self) -> tuple[int, int, int, int]:
         """Bounding box of the region: left, top, width and height in pixels."""
-        xs, ys = zip(*self.rings[0], strict=True)
+        xs, ys = zip(*(corner for border, *_ in self.polygons for corner in border), strict=True)
         return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """The region as a geometry of GeoJSON: a polygon, or a multipolygon if it has several parts."""
+        if len(self.polygons) == 1:
+            return {"type": "Polygon", "coordinates": self.polygons[0]}
+        return {"type": "MultiPolygon", "coordinates": self.polygons}
 
 
 def regions(indices: NDArray[np.uint8], first: int = 1) -> Iterator[Region]:
-    """The regions of a mask of class indices, [H, W], of all classes from the `first` on."""
-    indices = np.ascontiguousarray(indices)
-    for polygon, index in features.shapes(indices, mask=indices >= first, connectivity=4):
-        rings = [[[int(x), int(y)] for x, y in ring] for ring in polygon["coordinates"]]
-        yield Region(int(index), rings)
+    """The 4-connected regions of a mask of class indices, [H, W], of all classes from the `first` on."""
+    for index, rings in _polygons(indices, first):
+        yield Region(index, [rings])
+
+
+def object_regions(numbers: NDArray[np.int32], classes_of: NDArray[np.uint8]) -> Iterator[Region]:
+    """The regions of objects, in the order of their numbers.
+
+    The parts of an object that was split may meet at corners alone: such a region has several polygons.
+
+    Args:
+        numbers: number of each pixel's object, [H, W], 0 for none, see `unet.inference.objects`.
+        classes_of: class of each object, [objects + 1].
+    """
+    found = collections.defaultdict(list)
+    for number, rings in _polygons(numbers, 1):
+        found[number].append(rings)
+    for number in sorted(found):
+        yield Region(int(classes_of[number]), found[number], number)
+
+
+def _polygons(values: NDArray[Any], first: int) -> Iterator[tuple[int, list[Ring]]]:
+    values = np.ascontiguousarray(values)
+    for polygon, value in features.shapes(values, mask=values >= first, connectivity=4):
+        yield int(value), [[[int(x), int(y)] for x, y in ring] for ring in polygon["coordinates"]]
 
 
 def write_geojson(path: Path, found: Iterator[Region], classes: Sequence[str]) -> None:
-    """Writes regions as a FeatureCollection; each feature has the properties `class` and `area` (pixels)."""
+    """Writes regions as a FeatureCollection.
+
+    Each feature has the properties `class` and `area` (pixels), and `object`, its number, if it has one.
+    """
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
         for number, region in enumerate(found):
-            feature = {
-                "type": "Feature",
-                "properties": {"class": classes[region.index], "area": region.area},
-                "geometry": {"type": "Polygon", "coordinates": region.rings},
-            }
+            properties = {"class": classes[region.index], "area": region.area, **_numbered(region)}
+            feature = {"type": "Feature", "properties": properties, "geometry": region.geometry}
             file.write((",\n" if number else "\n") + json.dumps(feature))
         file.write("\n]}\n")
 
@@ -110,6 +139,7 @@ class CocoWriter:
                 "bbox": region.box,
                 "area": region.area,
                 "segmentation": _segmentation(region, height, width),
+                **_numbered(region),
             }
             self._file.write((",\n" if number > 1 else "\n") + json.dumps(annotation))
 
@@ -124,17 +154,20 @@ class CocoWriter:
         self._file.close()
 
 
-def _twice_area(ring: Ring) -> int:
-    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring))
+def _area(ring: Ring) -> int:
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in itertools.pairwise(ring))) // 2
+
+
+def _numbered(region: Region) -> dict[str, int]:
+    return {} if region.object is None else {"object": region.object}
 
 
 def _segmentation(region: Region, height: int, width: int) -> list[list[int]] | dict[str, Any]:
-    if len(region.rings) == 1:
-        return [[number for corner in region.rings[0][:-1] for number in corner]]
+    if all(len(rings) == 1 for rings in region.polygons):
+        return [[number for corner in border[:-1] for number in corner] for (border,) in region.polygons]
     left, top, box_width, box_height = region.box
-    shape = {"type": "Polygon", "coordinates": region.rings}
     filled = features.rasterize(
-        [shape], (box_height, box_width), transform=Affine.translation(left, top), dtype="uint8"
+        [region.geometry], (box_height, box_width), transform=Affine.translation(left, top), dtype="uint8"
     )
     return {"size": [height, width], "counts": _run_lengths(filled, top, left, height, width)}
 

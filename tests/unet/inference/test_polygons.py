@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unet.inference.polygons import CocoWriter, regions, write_geojson
+from unet.inference.polygons import CocoWriter, object_regions, regions, write_geojson
 
 CLASSES = ["background", "cell", "wall"]
 
@@ -111,3 +111,30 @@ def test_without_a_background_each_class_has_regions(tmp_path: Path) -> None:
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert [category["name"] for category in coco["categories"]] == ["road", "sky", "car"]
     assert {a["category_id"] for a in coco["annotations"]} == {0, 1, 2}
+
+
+def test_an_object_whose_parts_meet_at_corners_is_one_region(tmp_path: Path) -> None:
+    numbers = np.zeros((6, 7), np.int32)
+    numbers[0, :3] = 3
+    numbers[1:4, 3:6] = 3
+    numbers[2, 4] = 0  # a hole
+    numbers[5, 5:] = 1
+    classes_of = np.array([0, 2, 1, 1], np.uint8)
+    found = list(object_regions(numbers, classes_of))
+    assert [(r.object, r.index, r.area, r.box) for r in found] == [
+        (1, 2, 2, (5, 5, 2, 1)),
+        (3, 1, 11, (0, 0, 6, 4)),
+    ]
+    write_geojson(tmp_path / "a.geojson", iter(found), CLASSES)
+    features = json.loads((tmp_path / "a.geojson").read_text())["features"]
+    assert [(f["properties"]["object"], f["geometry"]["type"]) for f in features] == [
+        (1, "Polygon"),
+        (3, "MultiPolygon"),
+    ]
+    rings = [ring[:-1] for polygon in features[1]["geometry"]["coordinates"] for ring in polygon]
+    np.testing.assert_array_equal(filled(rings, 6, 7), numbers == 3)
+    with CocoWriter(tmp_path / "coco.json", CLASSES) as writer:
+        writer.add("a.png", 6, 7, iter(found))
+    for annotation in json.loads((tmp_path / "coco.json").read_text())["annotations"]:
+        here = decoded(annotation["segmentation"], 6, 7)
+        np.testing.assert_array_equal(here, numbers == annotation["object"])
