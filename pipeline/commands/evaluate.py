@@ -133,6 +133,8 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
             problems.append(f"{model}: no training record, which names the classes: it cannot be scored")
     except (profile.ConfigError, ModelError) as error:
         problems.append(str(error))
+    except KeyError as error:
+        problems.append(f"{model}: its training record is damaged (without {error})")
     except (OSError, ValueError) as error:
         problems.append(f"{model}: its training record is damaged ({error})")
     if not (request.folder.exists() or is_pattern(request.folder)):
