@@ -20,7 +20,8 @@ results are printed: the mean over folds and seeds, and the standard deviation b
   `--folds 3,4` takes two other blocks, by which the settings of the profile were chosen.
 - `nuclei`: the bundled nuclei without their test split, five folds. `--folds 0` takes the first alone.
 - `borders`: nuclei, fluorescent and stained, in three classes, background 0, nucleus 1, border 2; a folder
-  with `images` and `masks3`. Every fifth image is held out, five folds. Alpha channels are dropped.
+  with `images` and `masks3`. Every fifth image is held out, five folds. Alpha channels are dropped. With
+  a folder `labels` of the number of each nucleus, nuclei without their borders are scored as objects.
 
 Settings may be chosen by folds 3 and 4, never by the first three.
 
@@ -51,7 +52,7 @@ sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks.results import processor  # noqa: E402
 from unet.masks.labels import IGNORE  # noqa: E402
-from unet.metrics import confusion, segments  # noqa: E402
+from unet.metrics import confusion, objects, segments  # noqa: E402
 
 PEERS = CHECKOUT / ".venv-peers/bin/python"
 METHODS = ("ours", "monai", "dynunet", "smp", "keras")
@@ -66,7 +67,7 @@ BLOCKS = (range(1, 6), range(11, 16), range(21, 26), range(6, 11), range(16, 21)
 SCORES = {
     "isbi": {"pixel_error": False, "v_rand": True, "v_info": True},
     "nuclei": {"foreground_iou": True, "pixel_error": False},
-    "borders": {"mean_iou": True, "pixel_error": False},
+    "borders": {"mean_iou": True, "pixel_error": False, "object_f1": True, "object_ap": True},
 }
 # What the pipeline is told besides the profile: all labeled images but the held-out ones are learned from.
 OURS = {
@@ -191,12 +192,20 @@ def peer(
     return json.loads((out / "facts.json").read_text())
 
 
-def scores(name: str, folder: Path, out: Path) -> list[dict[str, float]]:
-    """Scores the predictions without and with test-time augmentation."""
+def scores(name: str, folder: Path, out: Path, labels: Path) -> list[dict[str, float]]:
+    """Scores the predictions without and with test-time augmentation.
+
+    Args:
+        name: name of the set.
+        folder: the data of this fold.
+        out: folder of the predictions.
+        labels: folder of the numbers of the objects of the second class, if there are any.
+    """
     found = []
     classes = list(CLASSES[name])
     for augmented in range(2):
         counts, each = np.zeros((len(classes),) * 2, np.int64), []
+        of_objects = np.zeros(objects.COUNTS)
         for stem, truth in held_out(folder, CLASSES[name]):
             predicted = np.load(out / f"{stem}.npy")[augmented].astype(np.float32)  # [H, W, classes]
             counted = truth != IGNORE
@@ -204,11 +213,24 @@ def scores(name: str, folder: Path, out: Path) -> list[dict[str, float]]:
             counts += np.bincount(pairs, minlength=len(classes) ** 2).reshape(counts.shape)
             if "v_rand" in SCORES[name]:
                 each.append(segments.scores(predicted[..., 1], truth, IGNORE))
+            if "object_f1" in SCORES[name] and labels.is_dir():
+                numbers = np.asarray(Image.open(labels / f"{stem}.png"))  # [H, W]
+                mask = predicted.argmax(-1).astype(np.uint8)
+                of_objects += objects.object_counts(mask, truth, counted, 2, 1, numbers)[0]
         values = confusion.summarize(counts, classes)
         if each:
             values["v_rand"], values["v_info"] = segments.best(np.mean(each, 0))
-        found.append({score: float(values[score]) for score in SCORES[name]})
+        if of_objects.any():
+            f1, average_precision, _ = objects.scores(of_objects)
+            values |= {"object_f1": float(f1), "object_ap": float(average_precision)}
+        found.append({score: float(values[score]) for score in SCORES[name] if score in values})
     return found
+
+
+def scores_of(rows: list[dict[str, Any]]) -> dict[str, bool]:
+    """The scores that all of these results of a set have, and whether more is better."""
+    known = SCORES[rows[0]["set"]]
+    return {name: more for name, more in known.items() if all(name in row["scores"][0] for row in rows)}
 
 
 def table(results: list[dict[str, Any]]) -> None:
@@ -218,11 +240,11 @@ def table(results: list[dict[str, Any]]) -> None:
     for name, minutes, precision, augmented in found:
         shown = [row for row in results if [row[key] for key in keys] == [name, minutes, precision]]
         print(f"\n{name}, {minutes:g} minutes, {precision}" + (", test-time augmentation" * augmented))
-        print(f"{'':<10}{'steps':>7}{'runs':>6}", *(f"{score:>18}" for score in SCORES[name]))
+        print(f"{'':<10}{'steps':>7}{'runs':>6}", *(f"{score:>18}" for score in scores_of(shown)))
         for method, settings in sorted({(row["method"], tuple(row["settings"])) for row in shown}):
             rows = [row for row in shown if (row["method"], tuple(row["settings"])) == (method, settings)]
             cells = []
-            for score in SCORES[name]:
+            for score in scores_of(shown):
                 values = [row["scores"][augmented][score] for row in rows]
                 cells.append(f"{statistics.mean(values):>9.4f} ± {statistics.pstdev(values):.4f}")
             steps, named = statistics.median(row["steps"] for row in rows), " ".join((method, *settings))
@@ -297,7 +319,7 @@ def main() -> None:
                     row["processor"] = processor()
                     if method in options.steps:
                         row |= {"processor": options.steps_of, "trained_on": processor()}
-                    row["scores"] = scores(name, folder, out)
+                    row["scores"] = scores(name, folder, out, (options.borders or CHECKOUT) / "labels")
                     print({**key, "steps": row["steps"]}, row["scores"], flush=True)
                     results.append(row)
                     file.write_text(json.dumps(results, indent=1))

@@ -26,6 +26,8 @@ SCORES = {
     "v_info": "V_info",
     "foreground_iou": "foreground IoU",
     "mean_iou": "mean IoU",
+    "object_f1": "F1 of objects",
+    "object_ap": "AP of objects",
 }
 SETS = {
     "isbi": "Membranes of ISBI 2012",
@@ -113,9 +115,10 @@ def table(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> list[s
         rows: results of one set, number of minutes and precision.
         trainings: folds and seeds to show, for methods that were measured with all of them.
     """
-    scores, more_is_better = list(rows[0]["scores"][0]), quality.SCORES[rows[0]["set"]]
-    columns = [(augmented, score) for augmented in (0, 1) for score in scores]
     by_method = measured(rows, trainings)
+    more_is_better = quality.scores_of([row for found in by_method.values() for row in found])
+    scores = list(more_is_better)
+    columns = [(augmented, score) for augmented in (0, 1) for score in scores]
     values = {
         method: [[row["scores"][augmented][score] for row in found] for augmented, score in columns]
         for method, found in by_method.items()
