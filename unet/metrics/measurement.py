@@ -101,7 +101,7 @@ def measure(
         predicted: predicted class indices, [H, W]; None: the most likely classes. The calibration is that of
             the most likely class all the same: it is a property of the probabilities.
         instances: number of each pixel's object in the ground truth, 0 for none, [H, W]; None: a true object
-            is a 4-connected part of a class.
+            is a 4-connected part of a class, a true segment one of all classes but the first.
         split: depth in pixels by which predicted objects are split, see
             `unet.masks.objects.split_touching`.
     """
@@ -111,7 +111,7 @@ def measure(
     segments = np.zeros(_NO_SEGMENTS)
     if with_segments:
         foreground = np.minimum(probabilities.sum(-1, dtype=np.uint32), FULL) / FULL
-        scores = segment_scores.scores(foreground, ground_truth, ignore)
+        scores = segment_scores.scores(foreground, ground_truth, ignore, instances)
         there = ~np.isnan(scores)  # an image without segments has no scores
         segments = np.stack([np.where(there, scores, 0), there])
     mask = likely if predicted is None else predicted

@@ -12,24 +12,32 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
 
+from unet.masks.objects import label_objects
+
 # Evenly spaced in log-odds, from 0.05 to 0.9995: a few uncertain pixels in a thin border keep cells apart, so
 # the best threshold lies close to 1.
 THRESHOLDS = tuple(1 / (1 + np.exp(-x)) for x in np.linspace(-3, 7.5, 22))
 
 
-def scores(probability: NDArray, ground_truth: NDArray[np.uint8], ignore: int) -> NDArray[np.float64]:
+def scores(
+    probability: NDArray,
+    ground_truth: NDArray[np.uint8],
+    ignore: int,
+    instances: NDArray[np.uint16] | None = None,
+) -> NDArray[np.float64]:
     """Scores of one image at every threshold.
 
     Args:
         probability: probability of the foreground, [H, W], 0 to 1.
         ground_truth: class indices, [H, W]; 0 is the border between segments.
         ignore: class index of pixels that are not counted.
+        instances: number of each pixel's true segment, where the masks number objects, see `label_objects`.
 
     Returns:
         Scores [len(THRESHOLDS), 2] in the order of `names.SEGMENT_SCORES`; NaN if the ground truth has
         no segment.
     """
-    labels = ndimage.label((ground_truth > 0) & (ground_truth != ignore))[0]
+    labels = label_objects((ground_truth > 0) & (ground_truth != ignore), instances)
     return np.array([rand_and_information(segments(probability, t), labels) for t in THRESHOLDS])
 
 

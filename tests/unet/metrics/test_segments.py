@@ -81,3 +81,13 @@ def test_ignored_pixels_and_borders_do_not_count():
 def test_without_a_segment_there_is_no_score():
     values = segments.scores(np.ones((4, 4)), np.zeros((4, 4), np.uint8), IGNORE)
     assert np.isnan(segments.best(values)).all()
+
+
+def test_segments_that_touch_are_those_that_the_mask_numbers():
+    ground_truth = np.array([[1, 1, 1, 1, 0, 1]], np.uint8)
+    instances = np.array([[3, 3, 7, 7, 0, 0]], np.uint16)
+    merged = np.array([[0.9, 0.9, 0.9, 0.9, 0.1, 0.9]])
+    apart = np.array([[0.9, 0.6, 0.6, 0.9, 0.1, 0.9]])
+    assert segments.best(segments.scores(merged, ground_truth, IGNORE)).tolist() == [1, 1]
+    assert segments.best(segments.scores(merged, ground_truth, IGNORE, instances)).max() < 0.9
+    assert segments.best(segments.scores(apart, ground_truth, IGNORE, instances)).tolist() == [1, 1]
