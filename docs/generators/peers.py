@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any
 
+from benchmarks.quality import scores_of
 from docs.generators import quality, speed
 
 _SIZE, _FILTERS = 2048, 8  # of the whole image that is shown
@@ -19,10 +20,11 @@ def markdown() -> str:
 def _scores(name: str, minutes: float, precision: str, rows: list[dict[str, Any]]) -> str:
     """The row of a set: mean scores of those who were measured with all held-out images of ours."""
     trainings = {quality.training(row) for row in rows if row["method"] == "ours"}
-    keys = list(rows[0]["scores"][0])
+    measured = quality.measured(rows, trainings)
+    keys = list(scores_of([row for found in measured.values() for row in found]))
     means = {
         method: ", ".join(f"{statistics.mean(row['scores'][0][key] for row in found):.4f}" for key in keys)
-        for method, found in quality.measured(rows, trainings).items()
+        for method, found in measured.items()
     }
     ours, shown = means.pop("ours"), ", ".join(quality.SCORES[key] for key in keys)
     what = f"{quality.SETS[name]}, {minutes:g} minutes in {precision}"

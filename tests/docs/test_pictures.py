@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.generators import graph_picture, network_picture, tiles_picture
+from docs.generators import curves_picture, graph_picture, network_picture, tiles_picture
 from pipeline.config.settings import PipelineConfig
 from pipeline.graph import create_pipeline
 from pipeline.root import Root
@@ -37,8 +37,10 @@ def test_lines_in_one_lane_do_not_meet():
     assert lanes["c", "1"] == 0
 
 
-@pytest.mark.parametrize("module", [network_picture, tiles_picture], ids=lambda module: module.FILE.stem)
-def test_a_picture_of_the_geometry_is_up_to_date(module):
+@pytest.mark.parametrize(
+    "module", [curves_picture, network_picture, tiles_picture], ids=lambda module: module.FILE.stem
+)
+def test_a_picture_is_up_to_date(module):
     drawn = module.draw()
     assert module.FILE.read_text(encoding="utf-8") == drawn, (
         f"make it again: .venv/bin/python -m {module.__name__}"
@@ -49,3 +51,11 @@ def test_a_picture_of_the_geometry_is_up_to_date(module):
 def test_sides_are_those_of_the_papers_figure():
     assert [into for into, *_ in network_picture.levels(572)] == [572, 284, 140, 68, 32]
     assert network_picture.levels(572)[0] == (572, 568, 392, 388)
+
+
+def test_curves_have_the_means_of_the_tables():
+    page = (curves_picture.FILE.parent / "quality.md").read_text(encoding="utf-8")
+    for score, methods in curves_picture.curves().items():
+        for method, both in methods.items():
+            for _, value in (point for points in both for point in points):
+                assert f"{value:.4f}" in page, (score, method)
