@@ -17,7 +17,14 @@ from pipeline.process.exit_codes import FAILED, OK
 from pipeline.publishing.places import Place, is_address, place_of
 from pipeline.root import Root
 from unet.files import FULL, files_under, hash_of_content
-from unet.registry.versions import LATEST, newest_version, version_number, versions, withdrawn_versions
+from unet.registry.versions import (
+    LATEST,
+    locked,
+    newest_version,
+    version_number,
+    versions,
+    withdrawn_versions,
+)
 
 # Servers take a folder with this file for a whole version, so it comes last and goes first.
 _MODEL = "saved_model.pb"
@@ -56,7 +63,7 @@ def copy_now(push_to: str, root: Root) -> int:
 
     Args:
         push_to: path or address of the second folder; empty for none.
-        root: root folder of the pipeline, whose lock the caller holds.
+        root: root folder of the pipeline.
 
     Returns:
         The exit code; see `pipeline.process.exit_codes`.
@@ -80,7 +87,7 @@ def bring_up_to_date(push_to: str, root: Root) -> str:
 
     Args:
         push_to: path or address of the second folder; empty for none.
-        root: root folder of the pipeline, whose lock the caller holds.
+        root: root folder of the pipeline.
 
     Returns:
         A sentence about what was changed there; empty if nothing was.
@@ -95,7 +102,8 @@ def bring_up_to_date(push_to: str, root: Root) -> str:
         raise NotCopied(f"push_to = {push_to} is the serving folder of this root")
     try:
         place = place_of(push_to)
-        done = _synchronize(root.serving, newest, place, push_to)
+        with locked(root.serving):  # a rollback does not wait for a run, which may be copying, too
+            done = _synchronize(root.serving, newest_version(root.serving) or newest, place, push_to)
     except NotCopied:
         raise
     except Exception as error:  # each of fsspec's file systems has its own, beside OSError

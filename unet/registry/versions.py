@@ -102,7 +102,7 @@ def push(
         Withdrawn: the model was withdrawn by `roll_back`; nothing was pushed.
     """
     _create(folder)
-    with _locked(folder):
+    with locked(folder):
         _finish(folder)
         known = digest(model)
         withdrawn = _withdrawn(folder)
@@ -136,7 +136,7 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
     """
     if not folder.is_dir():
         raise VersionError(f"{folder}: no version was pushed yet")
-    with _locked(folder):
+    with locked(folder):
         unfinished = (_record(folder) or {}).get(_UNFINISHED)
         if unfinished is not None and version in (None, unfinished) and (finished := _finish(folder)):
             return finished
@@ -175,7 +175,7 @@ def settle(folder: Path, remembered: Collection[str] = ()) -> frozenset[str]:
     if not folder.is_dir() and not remembered:
         return frozenset()
     _create(folder)
-    with _locked(folder):
+    with locked(folder):
         if _record(folder) is None and remembered:
             newest = newest_version(folder)
             known = "" if newest is None else digest(folder / str(newest))
@@ -191,7 +191,7 @@ def remove(folder: Path, numbers: Collection[int]) -> None:
         folder: folder of the versions.
         numbers: the versions to delete; the newest version stays in any case.
     """
-    with _locked(folder):
+    with locked(folder):
         _finish(folder)
         for number in set(numbers) - {newest_version(folder)}:
             (folder / str(number)).rename(folder / f"{_REMOVED}{number}")
@@ -288,8 +288,8 @@ def _create(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Waits until nobody else changes the folder; the kernel drops the lock of a process that ends."""
+def locked(folder: Path) -> Iterator[None]:
+    """Waits until nobody else changes a folder of versions; the lock of a process that ends is dropped."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         with told_of_no_locks(folder):

@@ -39,15 +39,29 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     assert {path.name for path in serving.iterdir()} == {"5", "7", ".lock"}
 
 
-def test_a_run_in_progress_is_waited_for(tmp_path: Path) -> None:
+def test_a_run_at_work_is_not_waited_for_and_ml_metadata_is_left_to_it(tmp_path: Path) -> None:
+    from pipeline.history.promotion import last_blessed
+    from pipeline.history.runs import load
+    from pipeline.history.withdrawal import tell_withdrawn
     from pipeline.process.lock import exclusive
-    from pipeline.root import Root
+    from tests.pipeline.recorded_runs import RecordedRuns
 
-    make_versions(tmp_path, 5, 7)
-    with exclusive(Root(tmp_path).lock):
-        code, _, err = rollback("--root", tmp_path)
-    assert code == 75
-    assert "wait for it" in err
+    recorded = RecordedRuns(tmp_path)
+    for run_id, version in {"1": 5, "2": 7}.items():
+        recorded.add(run_id, version=version)
+        make_versions(tmp_path, version)
+    recorded.close()
+    models = [load(tmp_path, run_id).artifact("Trainer", "model") for run_id in ("1", "2")]
+    old, new = (model.id for model in models if model)
+    with exclusive(recorded.root.lock):
+        code, out, err = rollback("--root", tmp_path)
+        assert (code, err) == (0, "")
+        assert "another run (process " in out
+        assert last_blessed(recorded.root) == new  # the run at work may be reading it
+        tell_withdrawn(recorded.root)  # as the next one does when it begins
+        assert last_blessed(recorded.root) == old
+    newest = max(int(path.name) for path in (tmp_path / "serving/unet").glob("[0-9]*"))
+    assert (tmp_path / f"serving/unet/{newest}/saved_model.pb").read_text() == "model 5"
 
 
 def test_a_run_that_comes_next_compares_with_no_withdrawn_model(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipeline.root import Root
 from tests.command_line import call
 from tests.pipeline.recorded_runs import RecordedRuns
 from tests.pipeline.small_disks import mounted
-from unet.registry.versions import newest_version, push, roll_back, versions
+from unet.registry.versions import locked, newest_version, push, roll_back, versions
 
 BIG = 300_000  # bytes
 
@@ -61,6 +62,16 @@ def test_each_version_is_copied_and_a_repetition_writes_nothing(root):
     pushed(root, "two")
     bring_up_to_date(str(second(root)), root)
     assert files(second(root)) == files(root.serving)
+
+
+def test_a_copy_waits_for_another_one_and_for_a_rollback(root):
+    first = pushed(root, "one")
+    with ThreadPoolExecutor(1) as pool:
+        with locked(root.serving):
+            copying = pool.submit(bring_up_to_date, str(second(root)), root)
+            assert not wait([copying], 0.5).done
+            assert files(second(root)) == {}
+        assert copying.result() == f"{second(root)}: version {first.name} copied"
 
 
 def test_without_the_setting_or_a_version_nothing_happens(root, tmp_path):
