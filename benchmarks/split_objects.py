@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from unet.images.formats import read_raster
 from unet.images.reader import MAX_PIXELS
+from unet.masks.object_rule import ObjectRule
 from unet.metrics import objects
 from unet.metrics.names import OBJECT_SCORES
 
@@ -34,7 +35,7 @@ def main() -> None:
         numbers = read_raster(path, 0, MAX_PIXELS).pixels[..., 0].astype(np.uint16)
         mask = (numbers > 0).astype(np.uint8)
         for row, depth in zip(totals, DEPTHS, strict=True):
-            row += objects.object_counts(mask, mask, mask >= 0, 2, 1, numbers, depth)[0]
+            row += objects.object_counts(mask, mask, mask >= 0, 2, 1, numbers, ObjectRule(depth))[0]
     print(f"{len(files)} images, {totals[0, objects.TRUE]:.0f} objects")
     print("depth  parts  found", *OBJECT_SCORES)
     for depth, row in zip(DEPTHS, totals, strict=True):

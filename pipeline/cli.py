@@ -21,11 +21,21 @@ from pipeline.process.exit_codes import (
     OK,
 )
 from pipeline.root import Root
+from unet.masks.object_rule import ObjectRule
+from unet.metrics.names import MIN_OBJECT_SIZE
 
 # Commands that load exported models and make no network.
 _WITHOUT_KERAS = ("predict", "evaluate")
 # Options with which a run to which nothing is new answers at once; all of them but `debug` are compared.
 _ASK_NO_MORE = {"command", "data", "debug", "only", "profile", "root", "run_id", "set", "skip_bad"}
+
+
+def _objects(options: argparse.Namespace) -> ObjectRule | None:
+    """What `predict` counts as an object; None if no option asks for objects."""
+    split, least = options.split_objects, options.min_object_size
+    if not options.objects and split is None and least is None:
+        return None
+    return ObjectRule(split or 0.0, MIN_OBJECT_SIZE if least is None else least)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "predict":
             from pipeline.commands.predict import Request, predict
 
-            split = options.split_objects
             return predict(
                 Request(
                     inputs=options.input,
@@ -50,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     probabilities=options.probabilities,
                     overlay=options.overlay,
                     polygons=options.polygons,
-                    objects=0.0 if options.objects and split is None else split,
+                    objects=_objects(options),
                     overwrite=options.overwrite,
                 )
             )

@@ -15,6 +15,7 @@ from pipeline.process.exit_codes import (
 )
 from pipeline.root import refusal
 from pipeline.terminal.command import program_name
+from unet.metrics.names import MIN_OBJECT_SIZE
 
 
 def parser() -> argparse.ArgumentParser:
@@ -260,6 +261,10 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
         "--split-objects", type=_pixels, metavar="PIXELS",
         help="as --objects, which are split where they are narrow: by this much of their radius",
     )  # fmt: skip
+    predict.add_argument(
+        "--min-object-size", type=_pixel_count, metavar="PIXELS",
+        help=f"as --objects, without those of fewer pixels (default: {MIN_OBJECT_SIZE}; 0: all)",
+    )  # fmt: skip
     predict.add_argument("--overwrite", action="store_true", help="do again what is finished already")
 
 
@@ -314,6 +319,13 @@ def _pixels(text: str) -> float:
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text!r}: a number of pixels from 0 to 100, such as 0.75")
     return value
+
+
+def _pixel_count(text: str) -> int:
+    """The value of --min-object-size, within the bounds of the setting of that name."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 7 or int(text) > 10**6:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number of pixels from 0 to 1000000, such as 15")
+    return int(text)
 
 
 def _run_id(text: str) -> str:

@@ -22,6 +22,7 @@ from pipeline.terminal.predict_progress import PredictionProgress
 from unet.files import hash_of
 from unet.images.raster import ImageError
 from unet.inference.model import Model
+from unet.masks.object_rule import ObjectRule
 from unet.registry.records import ModelError, common_record
 
 
@@ -38,9 +39,8 @@ class Request:
         probabilities: whether to write `OUT/NAME.CLASS.png`, too, in 16-bit gray: 65535 is a probability of
             1.
         overlay: whether to write `OUT/NAME.overlay.png`, too.
-        objects: None, or the depth in pixels by which objects that touch are split, see
-            `unet.masks.objects.split_touching`: to write `OUT/NAME.objects.tif`, the number of each pixel's
-            object, and `OUT/objects.csv`, a row for each object of all images.
+        objects: what counts as an object, to write `OUT/NAME.objects.tif`, the number of each pixel's object,
+            and `OUT/objects.csv`, a row for each object of all images; or None.
         polygons: "geojson" to write `OUT/NAME.geojson`, "coco" to write `OUT/coco.json` for all images, or
             None; with `objects` a polygon for each object, else for each region of a class.
         overwrite: whether to replace finished outputs, and files that `predict` did not make.
@@ -53,7 +53,7 @@ class Request:
     probabilities: bool = False
     overlay: bool = False
     polygons: str | None = None
-    objects: float | None = None
+    objects: ObjectRule | None = None
     overwrite: bool = False
 
 

@@ -16,21 +16,22 @@ from pipeline.prediction.tasks import OBJECTS, Outputs, Task
 from unet.files import atomic_write
 from unet.inference.large_tiff import write_tiff
 from unet.inference.objects import COLUMNS, number_objects, object_rows
+from unet.masks.object_rule import ObjectRule
 
 
 class ObjectTable:
     """Numbers the objects of one mask after the other, and keeps a row of the table for each."""
 
-    def __init__(self, file: Any, out: Path, record: Mapping[str, Any], split: float):
+    def __init__(self, file: Any, out: Path, record: Mapping[str, Any], rule: ObjectRule):
         """Writes the head of the table.
 
         Args:
             file: the open table.
             out: folder of the outputs.
             record: training record of the model.
-            split: depth in pixels by which objects are split.
+            rule: what counts as an object.
         """
-        self._out, self._split = out, split
+        self._out, self._rule = out, rule
         self._classes = list(record["classes"])
         self._first = first_of(record)
         self._rows = csv.writer(file, lineterminator="\n")
@@ -46,7 +47,7 @@ class ObjectTable:
         Returns:
             The objects, as of `unet.inference.objects.number_objects`.
         """
-        numbers, classes_of = number_objects(indices, len(self._classes), self._first, self._split)
+        numbers, classes_of = number_objects(indices, len(self._classes), self._first, self._rule)
         write_numbers(self._out / task.objects, numbers)
         image, page = (task.folder / task.image.name).as_posix(), "" if task.page is None else task.page
         self._rows.writerows((image, page, *row) for row in object_rows(numbers, classes_of, self._classes))

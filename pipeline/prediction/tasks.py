@@ -14,6 +14,7 @@ from unet.dataset.sample import is_ignored, natural_key
 from unet.images.formats import count_pages
 from unet.images.raster import ImageError
 from unet.inference.inputs import large_pages
+from unet.masks.object_rule import ObjectRule
 
 COCO = "coco.json"
 OBJECTS = "objects.csv"  # a table of the objects of all images
@@ -29,14 +30,13 @@ class Outputs:
         probabilities: names of the classes with probability maps; empty for no maps.
         overlay: whether to write overlays.
         polygons: "geojson", "coco" or None: those of the objects, if there are any, else of the classes.
-        objects: depth in pixels by which objects that touch are split, see
-            `unet.masks.objects.split_touching`; None for no objects.
+        objects: what counts as an object; None for no objects.
     """
 
     probabilities: tuple[str, ...] = ()
     overlay: bool = False
     polygons: str | None = None
-    objects: float | None = None
+    objects: ObjectRule | None = None
 
     @property
     def of_masks(self) -> bool:

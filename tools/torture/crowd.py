@@ -16,7 +16,7 @@ BESIDE: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {  # command -> its
     "predict": (("predict", "IMAGE", "--out", "OUT", "--overwrite"), (0,)),
     "runs": (("runs",), (0,)),
     "report": (("report",), (0,)),
-    "rollback": (("rollback",), (0, 2, 75)),
+    "rollback": (("rollback",), (0,)),
     "promote": (("promote", "latest", "--reason", "tried"), (0, 2, 75)),
     "clean": (("clean", "--yes"), (0, 2, 75)),
     "run": (("run",), (75,)),
@@ -60,7 +60,12 @@ def _crowd(place: Place, starts: int) -> str:
 
 
 def _beside(place: Place, draw: random.Random, name: str) -> str:
-    before, model = set(place.root.glob("runs/*")), in_service(place.root)
+    model = in_service(place.root)
+    if name == "rollback":  # needs another model in service to go back from
+        spoke(place.command("run", "--set", "seed=1"), 0)
+        require(in_service(place.root) != model, "another seed made the same model")
+    newest = in_service(place.root)
+    before = set(place.root.glob("runs/*"))
     component = draw.choice(("StatisticsGen", "Transform", "Tuner", "Trainer", "Evaluator"))
     words, codes = BESIDE[name]
     given = {"IMAGE": str(place.data / "images" / "cell_001.png"), "OUT": str(place.folder / "masks")}
@@ -78,5 +83,6 @@ def _beside(place: Place, draw: random.Random, name: str) -> str:
             raise NotHeld(f"from {component} to {after}: {error}") from None
     finally:
         run.kill()
-    in_service(place.root, also={model})
+    now = in_service(place.root, also={model})
+    require(now != newest or name != "rollback", "the model that was withdrawn is in service")
     return f"exit code {other.code}" + (f": {other.last}" if other.code else "") + "; the run completed"

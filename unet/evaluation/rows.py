@@ -26,6 +26,7 @@ class Measuring:
         with_segments: whether to compute `unet.metrics.names.SEGMENT_SCORES`, too.
         first: index of the first class that counts.
         split: depth in pixels by which predicted objects are split.
+        min_size: least number of pixels of a predicted object.
     """
 
     class_count: int
@@ -34,6 +35,7 @@ class Measuring:
     with_segments: bool = False
     first: int = 1
     split: float = 0.0
+    min_size: int = 0
 
     @classmethod
     def of(cls, settings: Gate, class_count: int, ignored: int, first: int) -> Measuring:
@@ -45,6 +47,7 @@ class Measuring:
             settings.segment_scores,
             first,
             settings.split_objects,
+            settings.min_object_size,
         )
 
 
@@ -84,6 +87,7 @@ def image_row(
         predicted_of(outputs),
         instances,
         how.split,
+        how.min_size,
     )
     height, width = shape
     total = confusion.sum()

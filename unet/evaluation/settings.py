@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator
 
 from unet.evaluation.slices import BUILT_IN
-from unet.metrics.names import gate_names
+from unet.metrics.names import MIN_OBJECT_SIZE, gate_names
 from unet.settings import Section, Seed
 
 
@@ -44,6 +44,13 @@ class Gate(Section):
         le=100,
         description="Split predicted objects where they are narrower than on both sides by this many pixels "
         "of radius, as objects that touch are; 0 takes connected parts as they are.",
+    )
+    min_object_size: int = Field(
+        MIN_OBJECT_SIZE,
+        ge=0,
+        le=10**6,
+        description="Least number of pixels of a predicted object in the scores of objects: smaller ones, "
+        "which are mostly specks, are left out of these. Masks keep them.",
     )
 
     @field_validator("slices")

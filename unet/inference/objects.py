@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.masks.objects import label_objects, split_touching
+from unet.masks.object_rule import CONNECTED_PARTS, ObjectRule
+from unet.masks.objects import predicted_objects
 
 COLUMNS = (
     *("object", "class", "area", "x", "y", "left", "top", "width", "height"),
@@ -17,7 +18,7 @@ COLUMNS = (
 
 
 def number_objects(
-    indices: NDArray[np.uint8], classes: int, first: int = 1, split: float = 0.0
+    indices: NDArray[np.uint8], classes: int, first: int = 1, rule: ObjectRule = CONNECTED_PARTS
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     """Numbers the objects of all classes that count, those of the first such class before the others.
 
@@ -25,7 +26,7 @@ def number_objects(
         indices: class of each pixel, [H, W].
         classes: number of classes.
         first: index of the first class that counts.
-        split: depth in pixels by which objects are split, see `unet.masks.objects.split_touching`.
+        rule: what counts as an object.
 
     Returns:
         Number of each pixel's object, [H, W], 0 for none; and the class of each object, [objects + 1].
@@ -34,7 +35,7 @@ def number_objects(
     classes_of = [np.zeros(1, np.uint8)]
     count = 0
     for index in range(first, classes):
-        labels = split_touching(label_objects(indices == index), split)
+        labels = predicted_objects(indices == index, rule)
         highest = int(labels.max(initial=0))
         numbers += np.where(labels > 0, labels + count, 0)
         classes_of.append(np.full(highest, index, np.uint8))

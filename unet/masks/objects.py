@@ -6,6 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from unet.masks.object_rule import ObjectRule
+
+
+def predicted_objects(inside: NDArray[np.bool_], rule: ObjectRule) -> NDArray[np.int32]:
+    """Numbers the objects of a predicted class from 1 on, [H, W]; 0 is everything else.
+
+    Args:
+        inside: whether each pixel is of the class, [H, W].
+        rule: what counts as an object.
+    """
+    labels = split_touching(label_objects(inside), rule.split)
+    if rule.min_size <= 1:
+        return labels
+    stays = np.bincount(labels.ravel()) >= rule.min_size
+    stays[:1] = False  # the number of everything else
+    numbers = np.where(stays, np.cumsum(stays, dtype=np.int32), 0).astype(np.int32)  # without gaps
+    return numbers[labels]
+
 
 def label_objects(
     inside: NDArray[np.bool_], instances: NDArray[np.uint16] | None = None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet.masks.object_rule import ObjectRule
 from unet.metrics import boundary, calibration, objects
 from unet.metrics import segments as segment_scores
 from unet.metrics.confusion import Floats, mean, ratio, summarize_each
@@ -87,6 +88,7 @@ def measure(
     predicted: NDArray[np.uint8] | None = None,
     instances: NDArray[np.uint16] | None = None,
     split: float = 0.0,
+    min_size: int = 0,
 ) -> ImageStatistics:
     """Computes the statistics of a model's prediction for one image.
 
@@ -104,6 +106,7 @@ def measure(
             is a 4-connected part of a class, a true segment one of all classes but the first.
         split: depth in pixels by which predicted objects are split, see
             `unet.masks.objects.split_touching`.
+        min_size: least number of pixels of a predicted object; smaller ones are left out.
     """
     classes = len(confusion)
     likely, confidence = most_likely(probabilities)
@@ -115,10 +118,11 @@ def measure(
         there = ~np.isnan(scores)  # an image without segments has no scores
         segments = np.stack([np.where(there, scores, 0), there])
     mask = likely if predicted is None else predicted
+    rule = ObjectRule(split, min_size)
     return ImageStatistics(
         np.asarray(confusion, np.float64),
         boundary.boundary_counts(mask, ground_truth, counted, classes, tolerance, first).astype(float),
-        objects.object_counts(mask, ground_truth, counted, classes, first, instances, split),
+        objects.object_counts(mask, ground_truth, counted, classes, first, instances, rule),
         calibration.calibration_counts(confidence[counted], (likely == ground_truth)[counted]),
         segments,
     )

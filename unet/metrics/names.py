@@ -11,6 +11,8 @@ SEGMENT_SCORES = ("v_rand", "v_info")
 OBJECT_SCORES = ("object_f1", "object_ap", "panoptic_quality")
 # Kinds of metrics of which each class that counts has one: KIND_NAME. A background has the first four.
 CLASS_KINDS = ("iou", "dice", "precision", "recall", "boundary_f1", *OBJECT_SCORES)
+# Pixels of a predicted object, as in Cellpose (Stringer et al. 2021, its `min_size`): less is mostly a speck.
+MIN_OBJECT_SIZE = 15
 WORST_DECILE = "foreground_iou_p10"  # tenth percentile of the images' foreground IoU
 
 

@@ -1,10 +1,10 @@
 """Scores of objects: how many are found, and how well each found one is covered.
 
-An object is a 4-connected part of one class; a predicted one may be split further (`split_touching`). Where
-the masks number the objects (class value "instances"), the true ones are those numbers, so that objects that
-touch stay apart. A predicted object matches the true one of its class with which its IoU is above a threshold
-of at least 1/2: there is at most one (Kirillov et al. 2019, "Panoptic Segmentation", CVPR, section 4.1), so
-nothing has to be assigned.
+An object is a 4-connected part of one class; predicted ones may be split further, and small ones left out
+(`ObjectRule`). Where the masks number the objects (class value "instances"), the true ones are those numbers,
+so that objects that touch stay apart. A predicted object matches the true one of its class with which its IoU
+is above a threshold of at least 1/2: there is at most one (Kirillov et al. 2019, "Panoptic Segmentation",
+CVPR, section 4.1), so nothing has to be assigned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from unet.masks.objects import label_objects, split_touching
+from unet.masks.object_rule import CONNECTED_PARTS, ObjectRule
+from unet.masks.objects import label_objects, predicted_objects
 from unet.metrics.confusion import Floats, ratio
 
 # Of the 2018 Data Science Bowl: Caicedo et al. 2019, Nature Methods 16:1247.
@@ -29,7 +30,7 @@ def object_counts(
     classes: int,
     first: int = 1,
     instances: NDArray[np.uint16] | None = None,
-    split: float = 0.0,
+    rule: ObjectRule = CONNECTED_PARTS,
 ) -> Floats:
     """Counts of one image; the counts of several images add up.
 
@@ -42,7 +43,7 @@ def object_counts(
         classes: number of classes.
         first: index of the first class that counts.
         instances: number of each pixel's true object, see `label_objects`.
-        split: depth in pixels by which predicted objects are split, see `split_touching`.
+        rule: what counts as a predicted object.
 
     Returns:
         Counts [classes - first, COUNTS], for each class that counts: true objects, predicted objects, the sum
@@ -51,7 +52,7 @@ def object_counts(
     rows = []
     for index in range(first, classes):
         found, real = (counted & (mask == index) for mask in (predicted, ground_truth))
-        rows.append(_counts(split_touching(label_objects(found), split), label_objects(real, instances)))
+        rows.append(_counts(predicted_objects(found, rule), label_objects(real, instances)))
     return np.array(rows, np.float64).reshape(classes - first, COUNTS)
 
 

@@ -144,8 +144,18 @@ def test_objects_are_those_of_the_masks_and_made_anew_of_finished_ones(
     assert predict(root, photos, "--out", out, "--split-objects", "0.5") == 0
     assert (out / "b.png").stat().st_ino == before
     assert len((out / "objects.csv").read_text().splitlines()) >= len(lines)
-    with pytest.raises(SystemExit):
-        predict(root, photos, "--out", out, "--split-objects", "-1")
+    # Objects of fewer than 15 pixels are left out, unless another size is asked for.
+    areas = {}
+    for least in (0, 15, 40):
+        assert predict(root, photos, "--out", out, "--min-object-size", str(least)) == 0
+        table = csv.DictReader((out / "objects.csv").read_text().splitlines())
+        areas[least] = [int(row["area"]) for row in table]
+    assert len(areas[15]) == len(lines) - 1
+    for least in (15, 40):
+        assert areas[least] == [area for area in areas[0] if area >= least]
+    for word in ("--split-objects", "--min-object-size"):
+        with pytest.raises(SystemExit):
+            predict(root, photos, "--out", out, word, "-1")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import tifffile
 
 from pipeline.prediction.objects import object_table, write_numbers
 from pipeline.prediction.tasks import Outputs, Task
+from unet.masks.object_rule import ObjectRule
 
 RECORD: dict[str, Any] = {"classes": ["background", "cell"], "class_values": [0, 255]}
 
@@ -23,7 +24,7 @@ def checkers(side: int) -> np.ndarray:
 def test_a_table_of_all_images_and_the_numbers_of_each(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     tasks = [Task(Path("in/a, b.png")), Task(Path("in/c.tif"), 3, Path("deep"))]
-    with object_table(Outputs(objects=0.0), tmp_path, RECORD) as table:
+    with object_table(Outputs(objects=ObjectRule()), tmp_path, RECORD) as table:
         assert table
         table.add(tasks[0], checkers(2))
         table.add(tasks[1], checkers(4))
@@ -48,6 +49,6 @@ def test_more_objects_than_16_bits_can_number_take_32(tmp_path: Path, highest: i
 def test_none_where_none_are_asked_for_and_nothing_after_an_interruption(tmp_path: Path) -> None:
     with object_table(Outputs(), tmp_path, RECORD) as table:
         assert table is None
-    with pytest.raises(KeyboardInterrupt), object_table(Outputs(objects=1.0), tmp_path, RECORD):
+    with pytest.raises(KeyboardInterrupt), object_table(Outputs(objects=ObjectRule(1.0)), tmp_path, RECORD):
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []

@@ -12,10 +12,12 @@ import pytest
 
 from pipeline.prediction.of_masks import outputs_of_masks
 from pipeline.prediction.tasks import Outputs, Task
+from unet.masks.object_rule import ObjectRule
 
 RECORD: dict[str, Any] = {"classes": ["background", "cell", "other"], "class_values": [0, 100, 255]}
 INDICES = np.zeros((6, 9), np.uint8)
 INDICES[1:3, 2:5] = 1
+ALL = ObjectRule()
 TASK = Task(Path("in/a.tif"), 3, Path("deep"))
 pytest.importorskip("rasterio")
 
@@ -60,8 +62,11 @@ def test_a_coco_file_that_was_interrupted_leaves_nothing(tmp_path: Path) -> None
     [
         (Outputs(), set()),
         (Outputs(polygons="geojson"), {"deep/a-0003.geojson"}),
-        (Outputs(objects=0.0), {"deep/a-0003.objects.tif", "objects.csv"}),
-        (Outputs(objects=0.0, polygons="coco"), {"deep/a-0003.objects.tif", "objects.csv", "coco.json"}),
+        (Outputs(objects=ALL), {"deep/a-0003.objects.tif", "objects.csv"}),
+        (
+            Outputs(objects=ObjectRule(), polygons="coco"),
+            {"deep/a-0003.objects.tif", "objects.csv", "coco.json"},
+        ),
     ],
 )
 def test_what_is_asked_for_is_written_and_nothing_else(out: Path, outputs: Outputs, files: set[str]) -> None:
@@ -79,17 +84,19 @@ def test_a_model_without_a_background_gives_regions_of_all_classes(out: Path) ->
     assert areas == {0: 6 * 9 - 6, 1: 6}
 
 
-@pytest.mark.parametrize(("split", "classes"), [(None, ["cell", "other"]), (0.75, ["cell", "cell", "other"])])
+@pytest.mark.parametrize(
+    ("rule", "classes"), [(None, ["cell", "other"]), (ObjectRule(0.75), ["cell", "cell", "other"])]
+)
 def test_polygons_are_of_the_objects_where_these_are_asked_for(
-    out: Path, split: float | None, classes: list[str]
+    out: Path, rule: ObjectRule | None, classes: list[str]
 ) -> None:
     for polygons in ("geojson", "coco"):
-        with outputs_of_masks(Outputs(polygons=polygons, objects=split), out, RECORD) as add:
+        with outputs_of_masks(Outputs(polygons=polygons, objects=rule), out, RECORD) as add:
             add(TASK, touching())
     features = json.loads((out / "deep/a-0003.geojson").read_text())["features"]
     assert sorted(feature["properties"]["class"] for feature in features) == classes
     assert sum(feature["properties"]["area"] for feature in features) == (touching() > 0).sum()
-    if split is not None:  # the numbers are those of the table
+    if rule:  # the numbers are those of the table
         rows = list(csv.DictReader((out / "objects.csv").read_text().splitlines()))
         table = [(int(row["object"]), row["class"], int(row["area"])) for row in rows]
         keys = ("object", "class", "area")

@@ -61,8 +61,8 @@ def test_objects_that_the_masks_number_are_apart() -> None:
 
 
 def test_the_settings_of_the_gate_say_how_images_are_measured() -> None:
-    settings = Gate(boundary_tolerance=3, segment_scores=True, split_objects=0.5)
-    assert Measuring.of(settings, 4, IGNORE, 0) == Measuring(4, IGNORE, 3, True, 0, 0.5)
+    settings = Gate(boundary_tolerance=3, segment_scores=True, split_objects=0.5, min_object_size=7)
+    assert Measuring.of(settings, 4, IGNORE, 0) == Measuring(4, IGNORE, 3, True, 0, 0.5, 7)
 
 
 def test_predicted_objects_are_split_and_true_ones_are_not() -> None:
@@ -72,6 +72,8 @@ def test_predicted_objects_are_split_and_true_ones_are_not() -> None:
     for split, predicted in ((0.0, 1), (1.0, 2)):
         row = image_row("a", (24, 40), 8, {}, told, Measuring(2, IGNORE, 0, split=split))
         assert row["measured"]["objects"][0][:2] == [1, predicted]
+    row = image_row("a", (24, 40), 8, {}, told, Measuring(2, IGNORE, 0, min_size=int(mask.sum()) + 1))
+    assert row["measured"]["objects"][0][:2] == [1, 0]
 
 
 def test_no_share_is_foreground_where_nothing_counts_or_all_does() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from unet.inference.objects import COLUMNS, number_objects, object_rows
+from unet.masks.object_rule import ObjectRule
 
 CLASSES = ["background", "cell", "other"]
 Y, X = np.mgrid[:60, :80]
@@ -21,14 +22,14 @@ def mask():
 
 @pytest.mark.parametrize(("split", "cells"), [(0.0, 2), (1.0, 3)])
 def test_objects_are_numbered_class_by_class(split, cells):
-    numbers, classes_of = number_objects(mask(), 3, split=split)
+    numbers, classes_of = number_objects(mask(), 3, rule=ObjectRule(split))
     assert classes_of.tolist() == [0] + [1] * cells + [2]
     assert np.unique(numbers).tolist() == list(range(cells + 2))
     np.testing.assert_array_equal(classes_of[numbers], mask())
 
 
 def test_rows_have_the_class_the_area_the_center_and_the_box_of_an_object():
-    numbers, classes_of = number_objects(mask(), 3, split=1.0)
+    numbers, classes_of = number_objects(mask(), 3, rule=ObjectRule(1.0))
     rows = {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in object_rows(numbers, classes_of, CLASSES)}
     place = {
         tuple(row[key] for key in ("class", "left", "top", "width", "height")): row for row in rows.values()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from unet.masks.objects import label_objects, split_touching
+from unet.masks.object_rule import ObjectRule
+from unet.masks.objects import label_objects, predicted_objects, split_touching
 
 Y, X = np.mgrid[:80, :120]
 
@@ -65,3 +66,27 @@ def test_numbers_go_on_after_the_highest_and_objects_at_the_edge_are_split_too()
     assert np.unique(found).tolist() == [0, 1, 2, 3, 4, 5]
     assert label(found, connectivity=1).max() == 5
     assert split_touching(np.zeros((0, 5), np.int32), 1).shape == (0, 5)
+
+
+def test_small_objects_are_left_out_and_the_numbers_of_the_others_have_no_gaps():
+    inside = np.zeros((6, 12), bool)
+    inside[0, :3] = inside[2:4, 4:8] = inside[5, 0] = inside[5, 9:] = True
+    for least, sizes in ((0, [3, 8, 1, 3]), (1, [3, 8, 1, 3]), (3, [3, 8, 3]), (4, [8]), (9, [])):
+        found = predicted_objects(inside, ObjectRule(min_size=least))
+        assert np.bincount(found.ravel())[1:].tolist() == sizes
+        assert found.dtype == np.int32
+
+
+def test_objects_are_split_before_they_are_measured():
+    y, x = np.mgrid[:30, :60]
+    both = sum((y - 14) ** 2 + (x - left) ** 2 < radius**2 for left, radius in ((14, 10), (27, 5))).astype(
+        bool
+    )
+    large = int(np.bincount(split_touching(label_objects(both), 1).ravel())[1:].max())
+    assert predicted_objects(both, ObjectRule(1.0, large)).max() == 1
+    assert predicted_objects(both, ObjectRule(1.0, large + 1)).max() == 0
+
+
+def test_nothing_has_no_objects():
+    assert predicted_objects(np.zeros((4, 5), bool), ObjectRule(0.5, 15)).max() == 0
+    assert predicted_objects(np.zeros((0, 5), bool), ObjectRule(0.5, 15)).shape == (0, 5)

@@ -7,6 +7,7 @@ import pytest
 from scipy import ndimage
 from skimage.measure import label
 
+from unet.masks.object_rule import ObjectRule
 from unet.metrics import objects
 
 COUNTED = np.ones((60, 70), bool)
@@ -86,7 +87,7 @@ def test_objects_that_are_split_match_each_their_own():
     mask = (disks[0] | disks[1]).astype(np.uint8)
     numbers = np.where(disks[1], 2, np.where(disks[0], 1, 0)).astype(np.uint16)
     for split, matches in ((0.0, 1), (1.0, 2)):  # the right one is more than half of both
-        [counts] = objects.object_counts(mask, mask, COUNTED, 2, 1, numbers, split)
+        [counts] = objects.object_counts(mask, mask, COUNTED, 2, 1, numbers, ObjectRule(split))
         assert counts[[objects.TRUE, objects.SUM + 1]].tolist() == [2, matches]
 
 
