@@ -204,6 +204,18 @@ def test_the_same_model_again_gets_the_same_verdict_even_without_the_records_of_
     assert "Unchanged" in done.stdout
 
 
+def test_a_model_is_compared_anew_where_a_promotion_came_before_its_push(refused):
+    place, run = refused.again(), last_run(refused.folder)
+    for stage in ("ingest", "transform", "train", "evaluate"):
+        done = command(place, "run", "--only", stage, "--run-id", "night", seed=1)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert verdict_of(place)["baseline"]["state"] == "none"
+    assert command(place, "promote", run, "--reason", "it is good enough").returncode == 0
+    done = command(place, "run", "--only", "push", "--run-id", "night", seed=1)
+    assert "another one than when this run was evaluated" in done.stdout
+    assert verdict_of(place)["baseline"]["state"] == "compared"
+
+
 def test_a_promotion_that_was_killed_before_it_was_recorded_is_repaired(compared):
     place = compared.again()
     first = min(path.name for path in (place / "root" / "runs").iterdir())

@@ -25,7 +25,9 @@ BELOW = {
 # The environments of Airflow and kfp have no TensorFlow, and not all that the rest of the pipeline imports.
 DEPLOY_MAY_IMPORT = {"pipeline.process.exit_codes", "pipeline.root", "pipeline.stages"}
 # The nodes of the graph load TFX: check, predict, runs, report and average must not.
-MAY_IMPORT_COMPONENTS = {"pipeline.graph", "pipeline.history.promotion", "pipeline.history.withdrawal"}
+MAY_IMPORT_COMPONENTS = {
+    "pipeline.graph", "pipeline.history.promotion", "pipeline.history.withdrawal", "pipeline.reuse.baseline",
+}  # fmt: skip
 NOT_IN_UNET = {
     "apache_beam", "ml_metadata", "tensorflow_data_validation", "tensorflow_model_analysis",
     "tensorflow_transform", "tfx", "tfx_bsl",

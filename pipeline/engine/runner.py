@@ -24,7 +24,7 @@ from pipeline.history.executions import Node, read_nodes
 from pipeline.history.promotion import TYPE as PROMOTION
 from pipeline.metadata.place import run_name
 from pipeline.metadata.store import connect, own_store
-from pipeline.reuse import verified
+from pipeline.reuse import baseline, verified
 from unet.errors import BadInput
 from unet.fingerprint import PACKAGES, parts, source_of
 
@@ -76,7 +76,8 @@ def run(
 ) -> None:
     """Runs all nodes that the run has not finished yet, or those of a part of it.
 
-    Where an output of an earlier part is gone or damaged, all nodes up to the end of this part begin again.
+    Where an output of an earlier part is gone or damaged, or another model became the last blessed one since
+    the evaluation, all nodes up to the end of this part begin again.
 
     Args:
         pipeline: see `pipeline.graph.create_pipeline`.
@@ -114,10 +115,13 @@ def run(
         if afresh:
             verified.rename_run(store, run_id)
         kept = verified.finished_nodes(store, run_id)
+        again = ""  # why the run begins again
         if lost := verified.lost_outputs(kept):
-            sentences.append(
-                f"Gone: {lost[0]}. What this run had finished is taken from the cache or made again."
-            )
+            again = f"Gone: {lost[0]}. What this run had finished is taken from the cache or made again."
+        elif not {*planned} <= {node.name for node in kept}:
+            again = baseline.outdated(store, kept)
+        if again:
+            sentences.append(again)
             verified.rename_run(store, run_id)
             kept, planned = [], whole
     for restarts in range(_MOST_RESTARTS + 1):
