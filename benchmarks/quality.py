@@ -52,7 +52,9 @@ sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks.results import processor  # noqa: E402
 from unet.masks.labels import IGNORE  # noqa: E402
+from unet.masks.object_rule import ObjectRule  # noqa: E402
 from unet.metrics import confusion, objects, segments  # noqa: E402
+from unet.metrics.names import MIN_OBJECT_SIZE  # noqa: E402
 
 PEERS = CHECKOUT / ".venv-peers/bin/python"
 METHODS = ("ours", "monai", "dynunet", "smp", "keras")
@@ -76,6 +78,7 @@ OURS = {
     # `check` proposes this loss for a rare class; the peers have it, too.
     "borders": ["--set", "refit=true", "--set", "tune=never", "--set", "loss=cross_entropy+dice"],
 }
+RULE = ObjectRule(min_size=MIN_OBJECT_SIZE)
 GATE = ["--set", "thresholds={pixel_error=1.0}", "--set", "segment_scores=false"]  # any model counts
 
 
@@ -216,7 +219,7 @@ def scores(name: str, folder: Path, out: Path, labels: Path) -> list[dict[str, f
             if "object_f1" in SCORES[name] and labels.is_dir():
                 numbers = np.asarray(Image.open(labels / f"{stem}.png"))  # [H, W]
                 mask = predicted.argmax(-1).astype(np.uint8)
-                of_objects += objects.object_counts(mask, truth, counted, 2, 1, numbers)[0]
+                of_objects += objects.object_counts(mask, truth, counted, 2, 1, numbers, RULE)[0]
         values = confusion.summarize(counts, classes)
         if each:
             values["v_rand"], values["v_info"] = segments.best(np.mean(each, 0))
