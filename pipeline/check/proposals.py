@@ -30,6 +30,7 @@ _CROP = 2048  # side in pixels of the measured part of a mask
 _TILT = 15  # degrees by which a photograph may be rotated at most
 _EXPOSURES = 0.25  # threshold of the spread of the images' means, in standard deviations of their pixels
 _SMALLEST = 8  # pixels across: one or two 2x2 poolings away from a single pixel
+_SMALL = 5  # percentile of the objects' pixels at which an object is small
 _THINNEST = 4  # pixels that the narrowest class keeps where images are made smaller
 _NEAR = 0.8  # scales above are not worth their blur
 _RARE = 0.05  # share of the pixels below which a class counts as rare
@@ -47,10 +48,12 @@ class Objects:
     Attributes:
         diameter: of a typical object as a circle, in pixels.
         width: how wide they are, in pixels: of a line its width, of a circle 0.4 diameters.
+        small: pixels of a small one: one in twenty has fewer.
     """
 
     diameter: float
     width: float
+    small: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +76,9 @@ def propose(
 ) -> list[Proposal]:
     """Proposes `normalize`, `scale`, `loss`, `base_filters`, `patch_size`, `tile_stride` and `steps`.
 
-    Images of sequences get a proposal of groups, too; see `sequences.grouping`. Images with an up and a down
-    get proposals of `flip` and `quarter_turns`; see `gravity.gravity`.
+    Masks with separate objects get a proposal of `min_object_size`. Images of sequences get one of groups,
+    see `sequences.grouping`; images with an up and a down of `flip` and `quarter_turns`, see
+    `gravity.gravity`.
 
     Args:
         samples: the usable samples.
@@ -86,7 +90,8 @@ def propose(
         return []
     normalize, why_normalize = _normalize(facts)
     side = statistics.median(min(fact.height, fact.width) for fact in facts)
-    scale, why_scale = _scale(_objects(samples, settings), side, Geometry.of(config))
+    objects = _objects(samples, settings)
+    scale, why_scale = _scale(objects, side, Geometry.of(config))
     side *= scale
     patch_size, why_patch_size = _patch_size(side, Geometry.of(config))
     stride, why_stride = _tile_stride(facts, scale)
@@ -103,6 +108,9 @@ def propose(
         ("tile_stride", f"{stride}", f"{config.tile_stride}", why_stride),
         ("steps", f"{steps}", f"{config.steps}", why_steps),
     ]
+    if objects:
+        least, why_least = _min_object_size(objects, config.min_object_size)
+        proposed.append(("min_object_size", f"{least}", f"{config.min_object_size}", why_least))
     proposals = [Proposal(*row) for row in proposed]
     if groups := grouping(samples, settings):
         key, value, why = groups
@@ -175,6 +183,15 @@ def _scale(objects: Mapping[str, Objects], side: float, geometry: Geometry) -> t
     return 1.0, f"{seen}: they fit, with what is around them"
 
 
+def _min_object_size(objects: Mapping[str, Objects], current: int) -> tuple[int, str]:
+    """Returns the least size of a predicted object, in pixels, and the reason."""
+    name, small = min(((name, found.small) for name, found in objects.items()), key=lambda pair: pair[1])
+    seen = f"of {name} one in twenty has fewer than {small:.0f} pixels"
+    if small >= current:
+        return current, f"{seen}: what is smaller than {current} is a speck"
+    return int(small) // 2, f"{seen}, which would be left out of the scores of objects"
+
+
 def _loss(facts: Sequence[SampleStats], config: PipelineConfig) -> tuple[str, str, str]:
     """Returns the proposed loss, the current one, and the reason."""
     terms = {name: weight for name, weight in config.loss.items() if weight}
@@ -241,7 +258,8 @@ def _objects(samples: Sequence[Sample], settings: ReadSettings) -> dict[str, Obj
         if typical <= 0.25 * statistics.median(mask.pixels for mask in masks):  # or tissue, membranes, sky
             sides = sum(mask.sides[name] for mask in masks if name in mask.areas)
             width = 2 * areas.sum() / max(1, sides)
-            found[name] = Objects(float(2 * np.sqrt(typical / np.pi)), float(width))
+            small = float(np.percentile(areas, _SMALL))
+            found[name] = Objects(float(2 * np.sqrt(typical / np.pi)), float(width), small)
     return found
 
 

@@ -51,6 +51,23 @@ def test_scale_brings_objects_to_a_size_the_network_sees(
     assert "pixels across" in scale.reason
 
 
+@pytest.mark.parametrize(
+    ("diameter", "settings", "value", "why"),
+    [
+        (3, {}, "4", "one in twenty has fewer than 9 pixels, which would be left out"),
+        (20, {}, "15", "what is smaller than 15 is a speck"),
+        (3, {"min_object_size": 5}, "5", "what is smaller than 5 is a speck"),
+    ],
+)
+def test_specks_are_smaller_than_small_objects(
+    tmp_path: Path, diameter: int, settings: dict[str, int], value: str, why: str
+) -> None:
+    write_discs(tmp_path, 16 * diameter, diameter)
+    proposal = proposed(tmp_path, **settings)["min_object_size"]
+    assert proposal.value == value
+    assert why in proposal.reason
+
+
 def write_classes(folder: Path, mask: Any) -> None:
     """Six images that look like their mask of class numbers."""
     for part in ("images", "masks"):
@@ -172,7 +189,10 @@ def test_all_proposals_are_legal_settings(tmp_path: Path) -> None:
     from pipeline.config.profile import parse_overrides
 
     load(overrides=parse_overrides([f"{p.key}={p.value}" for p in values.values()]))
-    assert set(values) == {"normalize", "scale", "loss", "base_filters", "patch_size", "tile_stride", "steps"}
+    assert set(values) == {
+        *("normalize", "scale", "loss", "base_filters", "patch_size", "tile_stride", "steps"),
+        "min_object_size",
+    }
     assert all(p.reason for p in values.values())
 
 
