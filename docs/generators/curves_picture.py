@@ -25,14 +25,13 @@ Points = list[tuple[float, float]]  # minutes and mean score
 def curves() -> dict[str, dict[str, list[Points]]]:
     """Returns the points of each score and method, without and with test-time augmentation.
 
-    A method has a point where all held-out sets of this pipeline were measured with it.
+    A method has a point where all held-out sets of this pipeline were measured with it, with the first seed.
     """
     found: dict[str, dict[str, list[Points]]] = {}
     for (name, minutes, precision), rows in quality.results().items():
         if (name, precision) != (SET, PRECISION):
             continue
-        trainings = {quality.training(row) for row in rows if row["method"] == "ours"}
-        for method, of in quality.measured(rows, trainings).items():
+        for method, of in quality.measured(rows, quality.of_first_seed(rows)).items():
             for score, augmented in itertools.product(scores_of(of) if method in COLORS else (), (0, 1)):
                 mean = statistics.mean(row["scores"][augmented][score] for row in of)
                 points = found.setdefault(score, {}).setdefault(method, [[], []])

@@ -18,13 +18,8 @@ def markdown() -> str:
 
 
 def _scores(name: str, minutes: float, precision: str, rows: list[dict[str, Any]]) -> str:
-    """The row of a set: mean scores of those who were measured with all held-out images of ours.
-
-    With our first seed, since few of the others were trained with more.
-    """
-    trainings = {quality.training(row) for row in rows if row["method"] == "ours"}
-    first = min(seed for _, seed in trainings)
-    trainings = {(fold, seed) for fold, seed in trainings if seed == first}
+    """The row of a set: mean scores of those who were measured with all held-out images of ours."""
+    trainings = quality.of_first_seed(rows)
     measured = quality.measured(rows, trainings)
     keys = list(scores_of([row for found in measured.values() for row in found]))
     means = {

@@ -75,6 +75,13 @@ def measured(rows: list[dict[str, Any]], trainings: set[tuple[int, int]]) -> dic
     return {method: of for method, of in found.items() if len(of) == len(trainings)}
 
 
+def of_first_seed(rows: list[dict[str, Any]]) -> set[tuple[int, int]]:
+    """Returns our trainings with the first seed: few other methods were trained with more than one."""
+    ours = {training(row) for row in rows if row["method"] == "ours"}
+    first = min(seed for _, seed in ours)
+    return {(fold, seed) for fold, seed in ours if seed == first}
+
+
 def training(row: dict[str, Any]) -> tuple[int, int]:
     """Returns fold and seed of a result."""
     return row["fold"], row["seed"]
