@@ -3,7 +3,13 @@
 import time
 from pathlib import Path
 
+from pipeline.history.promotion import last_blessed
+from pipeline.history.runs import load
+from pipeline.history.withdrawal import tell_withdrawn
+from pipeline.process.lock import exclusive
+from pipeline.root import Root
 from tests.command_line import call
+from tests.pipeline.recorded_runs import RecordedRuns
 
 
 def rollback(*words: object) -> tuple[int, str, str]:
@@ -39,46 +45,36 @@ def test_what_cannot_be_done_is_one_line(tmp_path: Path) -> None:
     assert {path.name for path in serving.iterdir()} == {"5", "7", ".lock"}
 
 
-def test_a_run_at_work_is_not_waited_for_and_ml_metadata_is_left_to_it(tmp_path: Path) -> None:
-    from pipeline.history.promotion import last_blessed
-    from pipeline.history.runs import load
-    from pipeline.history.withdrawal import tell_withdrawn
-    from pipeline.process.lock import exclusive
-    from tests.pipeline.recorded_runs import RecordedRuns
-
-    recorded = RecordedRuns(tmp_path)
+def two_runs(folder: Path) -> tuple[Root, int, int]:
+    """A root whose runs pushed the versions 5 and 7, and the ids of their models."""
+    recorded = RecordedRuns(folder)
     for run_id, version in {"1": 5, "2": 7}.items():
         recorded.add(run_id, version=version)
-        make_versions(tmp_path, version)
+        make_versions(folder, version)
     recorded.close()
-    models = [load(tmp_path, run_id).artifact("Trainer", "model") for run_id in ("1", "2")]
+    models = [load(folder, run_id).artifact("Trainer", "model") for run_id in ("1", "2")]
     old, new = (model.id for model in models if model)
-    with exclusive(recorded.root.lock):
+    return recorded.root, old, new
+
+
+def test_a_run_at_work_is_not_waited_for_and_ml_metadata_is_left_to_it(tmp_path: Path) -> None:
+    root, old, new = two_runs(tmp_path)
+    with exclusive(root.lock):
         code, out, err = rollback("--root", tmp_path)
         assert (code, err) == (0, "")
         assert "another run (process " in out
-        assert last_blessed(recorded.root) == new  # the run at work may be reading it
-        tell_withdrawn(recorded.root)  # as the next one does when it begins
-        assert last_blessed(recorded.root) == old
+        assert last_blessed(root) == new  # the run at work may be reading it
+        tell_withdrawn(root)  # as the next one does when it begins
+        assert last_blessed(root) == old
     newest = max(int(path.name) for path in (tmp_path / "serving/unet").glob("[0-9]*"))
     assert (tmp_path / f"serving/unet/{newest}/saved_model.pb").read_text() == "model 5"
 
 
 def test_a_run_that_comes_next_compares_with_no_withdrawn_model(tmp_path: Path) -> None:
-    from pipeline.history.promotion import last_blessed
-    from pipeline.history.runs import load
-    from tests.pipeline.recorded_runs import RecordedRuns
-
-    recorded = RecordedRuns(tmp_path)
-    for run_id, version in {"1": 5, "2": 7}.items():
-        recorded.add(run_id, version=version)
-        make_versions(tmp_path, version)
-    recorded.close()
+    root, old, _ = two_runs(tmp_path)
     code, _, err = rollback("--root", tmp_path)
     assert (code, err) == (0, "")
-    model = load(tmp_path, "1").artifact("Trainer", "model")
-    assert model is not None
-    assert last_blessed(recorded.root) == model.id
+    assert last_blessed(root) == old
 
 
 def test_it_works_without_ml_metadata(tmp_path: Path) -> None:
