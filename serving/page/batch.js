@@ -2,6 +2,7 @@
 
 import { sortByClass, tinted } from "./classes.js";
 import { open } from "./image.js";
+import { objectSizes } from "./objects.js";
 import { decodePng } from "./png.js";
 import { predict, Refusal, sentence } from "./server.js";
 
@@ -10,7 +11,7 @@ const THUMB = 96; // pixels
 /**
  * An image is `{ name, saved, file, state, text, mask, known, classes, thumb }`: its state is "waiting", "running",
  * "done", "failed" or "cancelled"; `text` says more; the mask is a PNG as the server sent it, saved under the name
- * `saved`; `known` are the classes that the model told, `classes` those with their pixels.
+ * `saved`; `known` are the classes that the model told, `classes` those with their pixels and the `sizes` of their objects.
  */
 export class Batch {
   images = [];
@@ -108,7 +109,9 @@ export class Batch {
     if (!decoded) throw new Refusal("This model answers with something else than a mask.");
     const sorted = sortByClass(decoded, known);
     image.thumb = thumbnail(bitmap, tinted(sorted));
-    Object.assign(image, { mask, known, classes: sorted.classes });
+    const sizes = objectSizes(sorted);
+    const classes = sorted.classes.map((found, i) => ({ ...found, sizes: sizes[i] }));
+    Object.assign(image, { mask, known, classes });
     const size = `${sorted.width} × ${sorted.height} pixels`;
     this.#set(image, "done", `${size} in ${seconds.toFixed(2)} s. ${note}`.trim());
   }

@@ -3,8 +3,10 @@
 import { Batch } from "./batch.js";
 import { listen } from "./intake.js";
 import { List } from "./list.js";
+import { objectsOf } from "./objects.js";
 import { Result } from "./result.js";
 import { describe, model } from "./server.js";
+import { tableOf } from "./table.js";
 
 const element = (id) => document.getElementById(id);
 let served = null; // the version that was told last, its classes and signatures
@@ -23,7 +25,9 @@ async function tellServed() {
   }
 }
 
-const result = new Result(() => served);
+const result = new Result(() => served, () => {
+  if (result.image?.classes) say(`${result.image.name}: ${found(result.image)}.`);
+});
 const list = new List(element("list"), (image) => {
   chosen = true;
   select(image);
@@ -42,15 +46,22 @@ const batch = new Batch({
   },
 });
 
+// The classes of an image in words: "nucleus 11.8 %, 31 objects".
+function found(image) {
+  const classes = image.classes.filter(({ background }) => !background);
+  return classes.map(({ name, share, sizes }) => {
+    const objects = objectsOf(sizes, result.least);
+    return `${name} ${(100 * share).toFixed(1)} %, ${objects} ${objects === 1 ? "object" : "objects"}`;
+  }).join("; ");
+}
+
 function changed(image) {
   if (!batch.images.includes(image)) return; // the list was cleared
   list.update(image);
   tellTotals();
   const ended = batch.count("done", "failed");
   if (image.state === "done") {
-    const found = image.classes.filter(({ background }) => !background);
-    const shares = found.map(({ name, share }) => `${name} ${(100 * share).toFixed(1)} %`).join(", ");
-    say(`${ended} of ${batch.images.length}: ${image.name}: ${shares}.`);
+    say(`${ended} of ${batch.images.length}: ${image.name}: ${found(image)}.`);
   } else if (image.state === "failed") say(`${ended} of ${batch.images.length}: ${image.name}: ${image.text}`);
   if (image.state === "done" && !chosen && (!result.image?.mask || result.image === image)) select(image);
   else if (image === result.image && image.state !== "running") result.show(image);
@@ -74,6 +85,7 @@ function tellTotals() {
   element("cancel").hidden = left === 0;
   element("again").hidden = left > 0 || failed + cancelled === 0;
   element("save-all").hidden = done < 2;
+  element("save-table").hidden = done < 1;
   element("clear").hidden = left > 0;
 }
 
@@ -105,13 +117,22 @@ element("clear").addEventListener("click", () => {
 element("save-all").addEventListener("click", async () => {
   const done = batch.images.filter(({ mask }) => mask);
   for (const image of done) {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(image.mask);
-    link.download = image.saved;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // the browser may still be reading it
+    save(image.mask, image.saved);
     await new Promise((resolve) => setTimeout(resolve, 200)); // browsers drop downloads that come at once
   }
   say(`${done.length} masks were saved.`);
 });
+element("save-table").addEventListener("click", () => {
+  const done = batch.images.filter(({ mask }) => mask);
+  save(new Blob([tableOf(done, result.least)], { type: "text/csv" }), "classes.csv");
+  say(`The table has ${done.length} ${done.length === 1 ? "image" : "images"}.`);
+});
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000); // the browser may still be reading it
+}
 tellServed();

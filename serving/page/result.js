@@ -2,6 +2,7 @@
 
 import { heat, heatRamp, sortByClass, tinted } from "./classes.js";
 import { open, stretched } from "./image.js";
+import { objectsOf, SMALLEST } from "./objects.js";
 import { decodePng } from "./png.js";
 import { predict, Refusal, sentence } from "./server.js";
 import { Viewer } from "./viewer.js";
@@ -22,8 +23,11 @@ export class Result {
   #contrast = null; // what a person chose; until then only images of 16 bits are stretched
   #abort = new AbortController();
 
-  /** `served()` gives the served version, its classes and signatures, or null. */
-  constructor(served) {
+  /**
+   * `served()` gives the served version, its classes and signatures, or null; `counted()` is called when a person
+   * sets which objects count.
+   */
+  constructor(served, counted) {
     this.#served = served;
     this.#viewer = new Viewer(element("view"), {
       zoomed: (percent) => (element("zoom").textContent = `${percent.toFixed(percent < 10 ? 1 : 0)} %`),
@@ -33,6 +37,11 @@ export class Result {
       if (event.target.id === "contrast") this.#contrast = event.target.checked;
       if (event.target.id === "opacity") this.#opacities[this.#view] = event.target.value;
       this.#draw();
+    });
+    element("least").value = SMALLEST;
+    element("least").addEventListener("input", () => {
+      this.#legend();
+      counted();
     });
     element("in").addEventListener("click", () => this.#viewer.zoom(1.25));
     element("out").addEventListener("click", () => this.#viewer.zoom(0.8));
@@ -158,14 +167,18 @@ export class Result {
     element("said").className = bad ? "bad" : "";
   }
 
-  #legend() {
-    const { sorted } = this.#shown;
-    element("legend").hidden = !sorted;
-    const rows = (sorted?.classes ?? []).map((found) => this.#row(found));
-    element("legend").tBodies[0].replaceChildren(...rows);
+  /** The number of pixels from which on an object counts. */
+  get least() {
+    return Math.max(1, element("least").valueAsNumber || SMALLEST);
   }
 
-  #row({ name, colour, background, count, share }) {
+  #legend() {
+    const classes = this.image?.classes ?? [];
+    element("legend").hidden = element("for-least").hidden = !classes.length;
+    element("legend").tBodies[0].replaceChildren(...classes.map((found) => this.#row(found)));
+  }
+
+  #row({ name, colour, background, count, share, sizes }) {
     const [row, head, label, swatch, box] = ["tr", "th", "label", "i", "input"].map((tag) =>
       document.createElement(tag));
     head.scope = "row";
@@ -184,7 +197,10 @@ export class Result {
     label.append(swatch, name);
     head.append(label);
     row.append(head);
-    for (const text of [count.toLocaleString("en"), (100 * share).toFixed(2)]) row.insertCell().textContent = text;
+    const objects = background ? "" : objectsOf(sizes, this.least).toLocaleString("en");
+    for (const text of [count.toLocaleString("en"), (100 * share).toFixed(2), objects]) {
+      row.insertCell().textContent = text;
+    }
     return row;
   }
 

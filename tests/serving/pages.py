@@ -45,7 +45,7 @@ def rows(page: Browser) -> list[list[str]]:
 
 
 def legend(page: Browser) -> list[list[str]]:
-    """Name, pixels, per cent and colour of each class."""
+    """Name, pixels, per cent, objects and colour of each class."""
     return page.run(LEGEND)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from collections.abc import Iterator
@@ -10,13 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.browser import Browser, browser
 from tests.serving.conftest import CLASSES, VALUES, encoded, noise
 from tests.serving.limits import SLOW, head, raw
-from tests.serving.pages import choose, ended, legend, needs_browser, rows, shown, text
+from tests.serving.pages import choose, ended, legend, needs_browser, rows, set_to, shown, text
 from tests.serving.running import Server, b64, wait_for
+from unet.masks.object_rule import ObjectRule
+from unet.masks.objects import predicted_objects
+from unet.metrics.names import MIN_OBJECT_SIZE
 
 pytestmark = [pytest.mark.server, needs_browser]
 
@@ -104,15 +109,47 @@ def test_the_counts_of_the_legend_are_those_of_numpy(page: Browser, single: Serv
     mask = np.asarray(Image.open(io.BytesIO(single.mask(two[0].read_bytes()))))
     counts = [int((mask == value).sum()) for value in VALUES[1]]
     colors = ["rgb(0, 0, 0)", "rgb(230, 159, 0)", "rgb(86, 180, 233)"]
+    objects = ["", *(object_count(mask == value, MIN_OBJECT_SIZE) for value in VALUES[1][1:])]
     assert legend(page) == [
-        [name, f"{count:,}", f"{100 * count / mask.size:.2f}", color]
-        for name, count, color in zip(CLASSES, counts, colors, strict=True)
+        [name, f"{count:,}", f"{100 * count / mask.size:.2f}", f"{found}", color]
+        for name, count, found, color in zip(CLASSES, counts, objects, colors, strict=True)
     ]
-    told = ", ".join(
-        f"{name} {100 * count / mask.size:.1f} %" for name, count in zip(CLASSES[1:], counts[1:], strict=True)
+    told = "; ".join(
+        f"{name} {100 * count / mask.size:.1f} %, {found} {'object' if found == 1 else 'objects'}"
+        for name, count, found in list(zip(CLASSES, counts, objects, strict=True))[1:]
     )
     assert text(page, "message") == f"1 of 1: first.png: {told}."
     assert text(page, "served") == "unet, version 1"
+
+
+def object_count(inside: NDArray[np.bool_], least: int) -> int:
+    """Number of objects, as the pipeline counts them."""
+    return int(predicted_objects(inside, ObjectRule(min_size=least)).max())
+
+
+def test_the_table_of_all_images(page: Browser, single: Server, two: list[Path], tmp_path: Path):
+    named = tmp_path / 'the "first", of two.png'
+    two[0].rename(named)
+    choose(page, named, two[1])
+    set_to(page, "least", 2)
+    page.download_to(tmp_path / "saved")
+    page.click("#save-table")
+    wait_for((tmp_path / "saved/classes.csv").is_file)
+    with (tmp_path / "saved/classes.csv").open(newline="") as file:
+        saved = list(csv.reader(file))
+    expected = [["image", "class", "pixels", "percent", "objects", "min_object_size"]]
+    for path in (named, two[1]):
+        mask = np.asarray(Image.open(io.BytesIO(single.mask(path.read_bytes()))))
+        for name, value in zip(CLASSES, VALUES[1], strict=True):
+            inside = mask == value
+            objects = "" if name == "background" else f"{object_count(inside, 2)}"
+            percent = f"{100 * inside.mean():.4f}"
+            expected.append([path.name, name, f"{inside.sum()}", percent, objects, "2"])
+    assert saved == expected
+    shown_counts = [row[3] for row in legend(page)]
+    assert shown_counts == [row[4] for row in expected[1:4]]
+    assert text(page, "message") == "The table has 2 images."
+    assert page.errors() == []
 
 
 def test_a_model_without_a_card_has_values_for_names(page: Browser, server: Server, two: list[Path]):
@@ -228,7 +265,7 @@ def test_the_order_of_the_focus(page: Browser, two: list[Path]):
     choose(page, *two)
     page.run("document.activeElement.blur()")
     focused = []
-    for _ in range(14):
+    for _ in range(18):
         page.press(TAB)
         focused.append(
             page.run(
@@ -236,8 +273,8 @@ def test_the_order_of_the_focus(page: Browser, two: list[Path]):
             )
         )
     assert focused == [
-        "file", "folder", "save-all", "clear", "first.png done", "view", "opacity", "contrast", "view",
-        "out", "in", "fit", "actual", "checkbox",
+        "file", "folder", "save-all", "save-table", "clear", "first.png done", "view", "opacity",
+        "contrast", "view", "out", "in", "fit", "actual", "checkbox", "checkbox", "least", "save",
     ]  # fmt: skip
 
 

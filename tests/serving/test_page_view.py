@@ -16,11 +16,14 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from tests.browser import Browser, browser
 from tests.serving.conftest import CLASSES, VALUES, encoded, noise
 from tests.serving.pages import choose, needs_browser, pixels, set_to, settled, text, view
 from tests.serving.running import Server, b64, wait_for
+from unet.masks.object_rule import ObjectRule
+from unet.masks.objects import predicted_objects
 
 pytestmark = [pytest.mark.server, needs_browser]
 
@@ -240,6 +243,32 @@ def test_masks_of_16_bits_and_in_colour(page: Browser):
     assert classes == [["red", 1, red], ["blue", 3, blue]]  # shown in the colours that the mask has
     indices, classes = page.run(script, [9, 3, 9, 9], 1, [])
     assert (indices, [row[:2] for row in classes]) == ([1, 0, 1, 1], [["value 3", 1], ["value 9", 3]])
+
+
+@pytest.mark.parametrize("size", [(60, 80), (1, 40), (40, 1), (1, 1)])
+def test_objects_are_those_of_the_pipeline(page: Browser, size: tuple[int, int]):
+    script = """
+        const [width, indices, backgrounds] = arguments;
+        const height = indices.length / width;
+        const classes = backgrounds.map((background) => ({ background }));
+        return import("./objects.js").then(({ objectSizes, objectsOf }) =>
+            objectSizes({ width, height, classes, indices: Uint8Array.from(indices) })
+                .map((sizes) => [1, 5, 15].map((least) => objectsOf(sizes, least))));
+    """
+    random = np.random.default_rng(0)
+    maze = np.zeros(size, int)  # of long walls: parts that meet rows later, from both sides
+    maze[::2] = 1
+    maze[1::2, random.integers(0, size[1], maze[1::2].shape[0])] = 1
+    blobs = ndimage.gaussian_filter(random.normal(size=(3, *size)), (0, 2, 2)).argmax(0)
+    for indices in (maze, blobs, random.integers(0, 3, size)):
+        found = page.run(script, size[1], indices.ravel().tolist(), [True, False, False])
+        assert found == [
+            [0, 0, 0],
+            *(
+                [int(predicted_objects(indices == i, ObjectRule(min_size=n)).max()) for n in (1, 5, 15)]
+                for i in (1, 2)
+            ),
+        ]
 
 
 def test_zoom_by_keyboard(page: Browser):
