@@ -161,7 +161,7 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
 def taken_for_images(
     inputs: Sequence[str | Path], tasks: Sequence[Task], outputs: Outputs, out: Path
 ) -> Iterator[str]:
-    """Yields a message for each folder or glob among the inputs that outputs would be images of, next time."""
+    """Yields a message for each folder or glob of which outputs would be images the next time."""
     advice = "the same command would take it for an image the next time: give another --out"
     place = _real(out)
     for text in dict.fromkeys(map(str, inputs)):

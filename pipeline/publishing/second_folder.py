@@ -122,8 +122,8 @@ def _synchronize(serving: Path, newest: int, place: Place, push_to: str) -> list
         )
     if len(hashes(serving / str(newest))) > 1:  # the copy there may still be a whole one
         raise NotCopied(
-            f"{serving / str(newest)} is damaged, so it is not copied to push_to = {push_to} (`rollback` puts "
-            "another version in service)"
+            f"{serving / str(newest)} is damaged, so it is not copied to push_to = {push_to} "
+            "(`rollback` puts another version in service)"
         )
     done: list[str] = []
     withdrawn = withdrawn_versions(serving)

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.prediction.tasks import RECORD, Outputs, Task, collisions, find_tasks, not_ours, taken_for_images
+from pipeline.prediction.tasks import (
+    RECORD,
+    Outputs,
+    Task,
+    collisions,
+    find_tasks,
+    not_ours,
+    taken_for_images,
+)
 from unet.masks.object_rule import ObjectRule
 
 
