@@ -259,6 +259,8 @@ def _open(root: Root) -> Any:
 def require_readable(root: Root) -> None:
     """Raises `StoreError` at once for what ML Metadata would retry for 13 seconds, or a server for minutes.
 
+    Also for a damaged file, in which ML Metadata's native code may find what ends the process (SIGABRT).
+
     SQLite opens the file for writing if permitted: that rolls back the unfinished write of a killed process.
     """
     if place := place_of(root):
@@ -273,8 +275,13 @@ def require_readable(root: Root) -> None:
         ) as connection:
             connection.execute("SELECT MAX(id) FROM Execution").fetchall()
             connection.execute("SELECT MAX(artifact_id) FROM Event").fetchall()
+            [(found,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
         raise StoreError(_sentence(path, str(error))) from None
+    if found != "ok":
+        raise StoreError(
+            _sentence(path, " ".join(f"damaged: {found}".split()).replace(" *** in database main ***", ""))
+        )
 
 
 @contextlib.contextmanager
