@@ -14,7 +14,7 @@ from pipeline.prediction.models import find_models
 from pipeline.prediction.of_masks import outputs_of_masks
 from pipeline.prediction.outputs import finished_indices, require_writable, write_answers
 from pipeline.prediction.record import PredictionRecord
-from pipeline.prediction.tasks import Outputs, collisions, find_tasks, not_ours
+from pipeline.prediction.tasks import Outputs, collisions, find_tasks, not_ours, taken_for_images
 from pipeline.process import memory, signals
 from pipeline.process.exit_codes import BAD_INPUT, INTERRUPTED, OK
 from pipeline.root import Root
@@ -79,7 +79,8 @@ def predict(request: Request) -> int:
         problems.append(f"{models[0]}: no training record, which names the classes: it can give masks alone")
     if request.polygons and find_spec("rasterio") is None:
         problems.append("polygons need the package rasterio: make setup installs it, or pip install rasterio")
-    problems += [*unusable, *collisions(tasks, outputs, request.out)]
+    clashes = list(collisions(tasks, outputs, request.out))
+    problems += [*unusable, *(clashes or taken_for_images(request.inputs, tasks, outputs, request.out))]
     if not request.overwrite and (message := not_ours(tasks, outputs, request.out)):
         problems.append(message)
     if os.path.lexists(request.out) and not request.out.is_dir():

@@ -38,13 +38,26 @@ def rollback(root_path: Path, version: int | None) -> int:
         return _roll_back(root, version, at_work=str(error))
 
 
+def _withdrawn_before(root: Root) -> set[str]:
+    """The hashes of withdrawn models by ML Metadata, which is only read: a run at work may be writing it."""
+    if not root.has_metadata:
+        return set()
+    from pipeline.history.executions import Executions
+    from pipeline.metadata.place import StoreError
+
+    try:
+        return Executions(root).withdrawn()
+    except StoreError:  # told after the rollback, which does not wait for its repair
+        return set()
+
+
 def _roll_back(root: Root, version: int | None, at_work: str = "") -> int:
     push_to = newest_config(root.path).get("push_to", "")
     if push_to and version is not None and version == newest_version(root.serving):
         print(f"Unchanged: {root.serving / str(version)} is in service already")
         return copy_now(push_to, root)  # after a copy that failed
     try:
-        target = roll_back(root.serving, version)
+        target = roll_back(root.serving, version, lambda: _withdrawn_before(root))
     except VersionError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT

@@ -54,7 +54,7 @@ def load(profile: str = "default", overrides: Mapping[str, Any] | None = None) -
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before it
     except (RecursionError, ValueError) as error:  # of TOML, of UTF-8, or a number of thousands of digits
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    if isinstance(values.get("data"), str) and path.parent != PROFILES:
+    if isinstance(values.get("data"), str) and path.parent != PROFILES and not _holds_nul(values["data"]):
         values["data"] = path.parent / os.path.expanduser(values["data"])
     source = f"{path} and --set" if overrides else str(path)
     return validated({**values, **(overrides or {})}, source)
@@ -106,7 +106,9 @@ def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else "see --print-config for all keys"
             mistakes.append(f"unknown key {key!r}: {hint}")
-    values = {k: v for k, v in values.items() if k in known}
+        elif _holds_nul(values[key]):
+            mistakes.append(f"{key}: it holds a null character: leave it out")
+    values = {k: v for k, v in values.items() if k in known and not _holds_nul(v)}
     try:
         config = PipelineConfig.model_validate(values)
     except ValidationError as error:
@@ -117,6 +119,15 @@ def validated(values: Mapping[str, Any], source: str) -> PipelineConfig:
     if mistakes:
         raise ConfigError("\n".join([f"{source}:", *(f"  {m}" for m in mistakes)]))
     return config
+
+
+def _holds_nul(value: Any) -> bool:
+    """Whether a character that no path and no file of settings may hold is in a value, or in one within."""
+    if isinstance(value, Mapping):
+        return _holds_nul([*value, *value.values()])
+    if isinstance(value, list):
+        return any(map(_holds_nul, value))
+    return isinstance(value, str | Path) and "\0" in str(value)
 
 
 # What pydantic says about bounds, in words of this project.

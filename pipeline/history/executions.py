@@ -33,7 +33,8 @@ _OUTPUTS = (
     mlmd.Event.DECLARED_OUTPUT,
     mlmd.Event.INTERNAL_OUTPUT,
 )  # the last: outputs of resolvers
-_PUSHED = "PushedModel"
+_PUSHED, _BLESSED = "PushedModel", "ModelBlessing"
+MODEL_HASH = "model_sha256"  # custom property of a blessing: hash of the blessed model
 RESTARTED = "~"  # between a run's id and a number: what it did before a damaged input made it begin again
 CLEANED = "cleaned"  # custom property of a run whose outputs were deleted, as no later run needs them
 _SECONDS_FOR_A_LOCK = 2.0
@@ -169,6 +170,14 @@ class Executions:
                     pushed.append(Push(destination, run, **texts, withdrawn=is_withdrawn))
         return pushed
 
+    def withdrawn(self) -> set[str]:
+        """Returns the hashes of the models that are marked as withdrawn; raises `StoreError`."""
+        with _told(self._path):
+            kinds = {kind.name for kind in self._store.get_artifact_types()}
+            found = self._store.get_artifacts_by_type(_BLESSED) if _BLESSED in kinds else []
+        told = [_values(blessing.custom_properties) for blessing in found]
+        return {values[MODEL_HASH] for values in told if values.get("withdrawn") and values.get(MODEL_HASH)}
+
     def maker(self, artifact: int) -> str:
         """Returns the id of the run that made an artifact; empty if not known. Raises `StoreError`."""
         with _told(self._path):
@@ -250,6 +259,8 @@ def _open(root: Root) -> Any:
 def require_readable(root: Root) -> None:
     """Raises `StoreError` at once for what ML Metadata would retry for 13 seconds, or a server for minutes.
 
+    Also for a damaged file, in which ML Metadata's native code may find what ends the process (SIGABRT).
+
     SQLite opens the file for writing if permitted: that rolls back the unfinished write of a killed process.
     """
     if place := place_of(root):
@@ -264,8 +275,13 @@ def require_readable(root: Root) -> None:
         ) as connection:
             connection.execute("SELECT MAX(id) FROM Execution").fetchall()
             connection.execute("SELECT MAX(artifact_id) FROM Event").fetchall()
+            [(found,)] = connection.execute("PRAGMA integrity_check(1)").fetchall()
     except sqlite3.Error as error:
         raise StoreError(_sentence(path, str(error))) from None
+    if found != "ok":
+        raise StoreError(
+            _sentence(path, " ".join(f"damaged: {found}".split()).replace(" *** in database main ***", ""))
+        )
 
 
 @contextlib.contextmanager

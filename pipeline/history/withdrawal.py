@@ -13,7 +13,7 @@ from typing import Any
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.resolvers import mlmd as lineage
-from pipeline.history.executions import require_readable
+from pipeline.history.executions import MODEL_HASH, require_readable
 from pipeline.history.outcome import SERVED
 from pipeline.history.promotion import int_of, text_of
 from pipeline.metadata.place import StoreError
@@ -21,8 +21,6 @@ from pipeline.metadata.store import open_store
 from pipeline.root import Root
 from unet.registry.records import digest
 from unet.registry.versions import settle
-
-_MODEL_HASH = "model_sha256"  # custom property of a blessing: hash of the blessed model
 
 
 def tell_withdrawn(root: Root) -> None:
@@ -50,13 +48,13 @@ def tell_withdrawn(root: Root) -> None:
     blessings = store.get_artifacts_by_type("ModelBlessing") if "ModelBlessing" in kinds else []
     blessings = [blessing for blessing in blessings if int_of(blessing, "blessed") == 1]
     marked = [blessing for blessing in blessings if int_of(blessing, lineage.WITHDRAWN) == 1]
-    withdrawn = settle(root.serving, {text_of(blessing, _MODEL_HASH) for blessing in marked})
+    withdrawn = settle(root.serving, {text_of(blessing, MODEL_HASH) for blessing in marked})
     if not withdrawn and not marked:
         return  # the rule: nothing to hash
     pushes = _pushes(store) if "PushedModel" in kinds else {}
     for blessing in blessings:
         pushed = pushes.get(int_of(blessing, "current_model_id"), [])
-        is_new = not text_of(blessing, _MODEL_HASH)
+        is_new = not text_of(blessing, MODEL_HASH)
         is_withdrawn = _hash(blessing, pushed) in withdrawn
         if is_withdrawn != (int_of(blessing, lineage.WITHDRAWN) == 1):
             for artifact in (blessing, *pushed):
@@ -87,11 +85,11 @@ def _pushes(store: Any) -> dict[int, list[mlmd.Artifact]]:
 
 def _hash(blessing: mlmd.Artifact, pushed: list[mlmd.Artifact]) -> str:
     """The hash of a blessed model or, once its files are gone, of a version that holds it; empty without."""
-    if not text_of(blessing, _MODEL_HASH):
+    if not text_of(blessing, MODEL_HASH):
         model = Path(text_of(blessing, "current_model"), SERVED)
         versions = [Path(text_of(artifact, "pushed_destination")) for artifact in pushed]
         there = next((path for path in (model, *versions) if (path / "saved_model.pb").is_file()), None)
         if there is None:
             return ""
-        blessing.custom_properties[_MODEL_HASH].string_value = digest(there)
-    return text_of(blessing, _MODEL_HASH)
+        blessing.custom_properties[MODEL_HASH].string_value = digest(there)
+    return text_of(blessing, MODEL_HASH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import fnmatch
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -155,6 +156,34 @@ def collisions(tasks: Sequence[Task], outputs: Outputs, out: Path) -> Iterator[s
             yield f"{out / name}: several images would become this file: predict them apart"
         if (size := len(os.fsencode(Path(name).name))) > _LONGEST:
             yield f"{out / name}: a name of {size} bytes, {_LONGEST} are possible: rename the image"
+
+
+def taken_for_images(
+    inputs: Sequence[str | Path], tasks: Sequence[Task], outputs: Outputs, out: Path
+) -> Iterator[str]:
+    """Yields a message for each folder or glob of which outputs would be images the next time."""
+    advice = "the same command would take it for an image the next time: give another --out"
+    place = _real(out)
+    for text in dict.fromkeys(map(str, inputs)):
+        path = Path(text)
+        base = path if path.is_dir() else _fixed(path)
+        pattern = ("*",) if path.is_dir() else path.parts[len(base.parts) :]
+        below = _real(base)
+        if path.is_file() or below in place.parents:  # those of a folder below the images' are left out
+            continue
+        names = (place / name for task in tasks for name in task.names(outputs))
+        parts = (name.relative_to(below).parts for name in names if below in name.parents)
+        if found := next((part for part in parts if _matches(part, pattern)), None):
+            yield f"{base.joinpath(*found)}: {advice}"
+
+
+def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:
+    """Whether a path is one of a glob, part by part."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def not_ours(tasks: Sequence[Task], outputs: Outputs, out: Path) -> str:

@@ -17,6 +17,15 @@ from urllib.parse import urlsplit
 from pipeline.history.record import FINISHED, REPORT, SUMMARY, moment
 from pipeline.history.runs import Run
 from pipeline.history.summary import RunSummary
+from pipeline.publishing.mlflow_answers import (
+    Experiment,
+    ExperimentFound,
+    Metric,
+    Pair,
+    RunCreated,
+    RunsFound,
+    RunThere,
+)
 from pipeline.publishing.mlflow_server import ALREADY_THERE, NOT_THERE, MlflowServer, ServerError
 from pipeline.report.artifacts import Missing, RunArtifacts
 from pipeline.report.training import steps_of
@@ -60,23 +69,22 @@ def export(server: MlflowServer, experiment: str, root: Root, run: Run, summary:
     experiment_id = _experiment(server, experiment)
     found = _find(server, experiment_id, root, run)
     tags, start = _tags(root, run, summary), _milliseconds(run.started)
-    entry = found or server.post(
+    entry = found or server.read(RunCreated, server.post(
         "mlflow/runs/create", experiment_id=experiment_id, run_name=run.id, start_time=start,
         tags=_pairs({RUN_ID: run.id, ROOT: str(root.path)}),
-    )["run"]  # fmt: skip
-    info, data = entry["info"], entry.get("data", {})
-    run_id = info["run_id"]
-    known = {param["key"] for param in data.get("params", [])}
+    )).run  # fmt: skip
+    run_id = entry.info.run_id
+    known = {param.key for param in entry.data.params}
     params = {name: value for name, value in _params(run).items() if name not in known}
     for some in _parts(_pairs(params), MOST_PARAMS):
         server.post("mlflow/runs/log-batch", run_id=run_id, params=some)
     for some in _parts(_pairs(tags), MOST_TAGS):
         server.post("mlflow/runs/log-batch", run_id=run_id, tags=some)
     artifacts = RunArtifacts(root, run)
-    there = {metric["key"]: metric for metric in data.get("metrics", [])}
+    there = {metric.key: metric for metric in entry.data.metrics}
     for points in _parts(_new_points(_metrics(artifacts, summary, start), there), MOST_METRICS):
         server.post("mlflow/runs/log-batch", run_id=run_id, metrics=points)
-    notes = _upload(server, info["artifact_uri"], run, summary)
+    notes = _upload(server, entry.info.artifact_uri, run, summary)
     status = _STATUS.get(run.status, "FINISHED" if run.status in FINISHED else "FAILED")
     end = {} if status == "RUNNING" else {"end_time": start + round(1000 * run.seconds)}
     server.post("mlflow/runs/update", run_id=run_id, status=status, **end)
@@ -87,40 +95,42 @@ def _experiment(server: MlflowServer, name: str) -> str:
     """The id of an experiment, which is created if missing."""
     for _ in range(2):  # somebody else may create it meanwhile
         try:
-            found = server.get("mlflow/experiments/get-by-name", experiment_name=name)["experiment"]
+            answer = server.get("mlflow/experiments/get-by-name", experiment_name=name)
+            found = server.read(ExperimentFound, answer).experiment
         except ServerError as error:
             if error.code != NOT_THERE:
                 raise
         else:
-            if found.get("lifecycle_stage") == "deleted":
+            if found.lifecycle_stage == "deleted":
                 raise ServerError(
                     f"experiment {name!r} of {server.url} is deleted: restore it there, or name another one "
                     "with --experiment"
                 )
-            return str(found["experiment_id"])
+            return found.experiment_id
         try:
-            return str(server.post("mlflow/experiments/create", name=name)["experiment_id"])
+            created = server.post("mlflow/experiments/create", name=name)
+            return server.read(Experiment, created).experiment_id
         except ServerError as error:
             if error.code != ALREADY_THERE:
                 raise
     raise ServerError(f"experiment {name!r} of {server.url} comes and goes: try again")
 
 
-def _find(server: MlflowServer, experiment_id: str, root: Root, run: Run) -> dict[str, Any] | None:
+def _find(server: MlflowServer, experiment_id: str, root: Root, run: Run) -> RunThere | None:
     """The run on the server, if an earlier export created it."""
     page: dict[str, str] = {}
     while True:
         # An id holds no quotes; a path may, and is compared here.
-        answer = server.post(
+        answer = server.read(RunsFound, server.post(
             "mlflow/runs/search", experiment_ids=[experiment_id], max_results=_PAGE,
             filter=f"tags.`{RUN_ID}` = '{run.id}'", **page,
-        )  # fmt: skip
-        for found in answer.get("runs", []):
-            if {"key": ROOT, "value": _short(str(root.path), MOST_IN_TAG)} in found["data"].get("tags", []):
-                return dict(found)
-        if not answer.get("next_page_token"):
+        ))  # fmt: skip
+        for found in answer.runs:
+            if Pair(key=ROOT, value=_short(str(root.path), MOST_IN_TAG)) in found.data.tags:
+                return found
+        if not answer.next_page_token:
             return None
-        page = {"page_token": answer["next_page_token"]}
+        page = {"page_token": answer.next_page_token}
 
 
 def _params(run: Run) -> dict[str, str]:
@@ -188,23 +198,24 @@ def _point(name: str, value: float | None, start: int, step: int = 0) -> dict[st
     return {"key": key, "value": value, "timestamp": start, "step": step}
 
 
-def _new_points(points: list[dict[str, Any]], there: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _new_points(points: list[dict[str, Any]], there: dict[str, Metric]) -> list[dict[str, Any]]:
     """The points that the run on the server lacks; it tells of each metric the last step and its value."""
     new = []
     for point in points:
         last = there.get(point["key"])
-        if last is None or point["step"] > int(last.get("step", 0)):
+        if last is None or point["step"] > last.step:
             new.append(point)
-        elif int(last.get("step", 0)) == point["step"] == 0 and not math.isclose(
-            last["value"], point["value"]
-        ):
-            new.append({**point, "timestamp": int(last["timestamp"]) + 1})  # of a run that went on: it counts
+        elif last.step == point["step"] == 0 and not math.isclose(last.value, point["value"]):
+            new.append({**point, "timestamp": last.timestamp + 1})  # of a run that went on: it counts
     return new
 
 
 def _upload(server: MlflowServer, uri: str, run: Run, summary: RunSummary) -> list[str]:
     """Uploads the files of a run, and returns a sentence for each that is not there."""
-    place = urlsplit(uri)
+    try:
+        place = urlsplit(uri)
+    except ValueError:  # such as a [ without an end
+        place = urlsplit("")
     if place.scheme != _PROXIED:
         raise ServerError(
             f"{server.url} takes no files, it lets clients write to {uri}: start it with --serve-artifacts; "

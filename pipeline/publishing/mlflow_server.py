@@ -1,8 +1,9 @@
-"""The REST interface of an MLflow server, asked with Python's standard library alone."""
+"""The REST interface of an MLflow server, asked with Python's standard library."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import ipaddress
 import json
 import os
@@ -12,12 +13,15 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 NOT_THERE, ALREADY_THERE = "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS"
 USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 _API = "api/2.0"
 _SECONDS = 60.0  # without a word from the server
+T = TypeVar("T", bound=BaseModel)
 _LONGEST = 300  # characters of a server's message that are shown
 
 
@@ -30,7 +34,7 @@ class ServerError(Exception):
 
     def __init__(self, message: str, code: str = ""):
         """Args: message: the sentence; code: MLflow's name of the error."""
-        super().__init__(message)
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
         self.code = code
 
 
@@ -71,11 +75,27 @@ class MlflowServer:
         Raises:
             ServerError: there is no such thing, or no answer.
         """
-        return self._ask(f"{path}?{urllib.parse.urlencode(values)}", "GET")
+        return self._ask(f"{path}?{urllib.parse.urlencode(values, errors='surrogatepass')}", "GET")
 
     def post(self, path: str, **values: Any) -> dict[str, Any]:
         """Changes or searches something; see `get`."""
         return self._ask(path, "POST", json.dumps(values, allow_nan=False).encode())
+
+    def read(self, kind: type[T], answer: dict[str, Any]) -> T:
+        """Reads an answer.
+
+        Args:
+            kind: what it has to hold.
+            answer: what `get` or `post` returned.
+
+        Raises:
+            ServerError: it holds something else, as of another kind of server.
+        """
+        try:
+            return kind.model_validate(answer)
+        except ValidationError as error:
+            name = ".".join(map(str, error.errors()[0]["loc"]))
+            raise ServerError(self._no_mlflow(f"it answers without a usable {name}")) from None
 
     def upload(self, path: str, file: Path) -> None:
         """Stores a file through the server, or replaces it there.
@@ -101,7 +121,7 @@ class MlflowServer:
         request = urllib.request.Request(f"{self.url}/{_API}/{path}", body, headers, method=method)
         try:
             with self._opener.open(request, timeout=_SECONDS) as response:
-                answer = json.loads(response.read() or b"{}")
+                text = response.read() or b"{}"
         except urllib.error.HTTPError as error:
             raise self._refused(error) from None
         except (OSError, HTTPException) as error:  # URLError and time-outs are subclasses of the first
@@ -109,21 +129,29 @@ class MlflowServer:
             raise ServerError(
                 f"no answer from {self.url}: {reason}: is the server started, and the address right?"
             ) from None
-        except ValueError:
+        except ValueError as error:  # nothing was asked: a character that no address, name or token may hold
+            reason = " ".join(str(error).split())
+            raise ServerError(
+                f"{self.url} cannot be asked ({reason}): mend the address, --experiment, {USER} or {TOKEN}"
+            ) from None
+        try:
+            answer = json.loads(text)
+        except (RecursionError, ValueError):
             answer = None
         if not isinstance(answer, dict):
             raise ServerError(self._no_mlflow("it answers with something else"))
         return answer
 
     def _refused(self, error: urllib.error.HTTPError) -> ServerError:
-        with error:
+        text = ""
+        with error, contextlib.suppress(OSError, HTTPException):  # it may end in the middle
             text = error.read().decode(errors="replace")
         if 300 <= error.code < 400:  # credentials do not follow to another address
             return ServerError(f"{self.url} leads to {error.headers['Location']}: give that address")
         try:
             told = json.loads(text)
             code, message = str(told["error_code"]), " ".join(str(told["message"]).split())[:_LONGEST]
-        except (ValueError, KeyError, TypeError):
+        except (RecursionError, ValueError, KeyError, TypeError):
             code, message = "", " ".join(text.split())[:80]
         if error.code in (401, 403):
             return ServerError(
@@ -162,7 +190,7 @@ def _credentials(environment: Mapping[str, str]) -> dict[str, str]:
     """The header of the request; a name counts before a token, as in MLflow's client."""
     if name := environment.get(USER):
         words = f"{name}:{environment.get(PASSWORD, '')}"
-        return {"Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"}
+        return {"Authorization": f"Basic {base64.b64encode(words.encode(errors='surrogateescape')).decode()}"}
     token = environment.get(TOKEN)
     return {"Authorization": f"Bearer {token}"} if token else {}
 

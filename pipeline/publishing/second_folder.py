@@ -17,6 +17,7 @@ from pipeline.process.exit_codes import FAILED, OK
 from pipeline.publishing.places import Place, is_address, place_of
 from pipeline.root import Root
 from unet.files import FULL, files_under, hash_of_content
+from unet.registry.model_card import hashes
 from unet.registry.versions import (
     LATEST,
     locked,
@@ -118,6 +119,11 @@ def _synchronize(serving: Path, newest: int, place: Place, push_to: str) -> list
         raise NotCopied(
             f"push_to = {push_to} holds version {max(complete)}, later than {newest} here: give each root a "
             "folder of its own, or delete it there"
+        )
+    if len(hashes(serving / str(newest))) > 1:  # the copy there may still be a whole one
+        raise NotCopied(
+            f"{serving / str(newest)} is damaged, so it is not copied to push_to = {push_to} "
+            "(`rollback` puts another version in service)"
         )
     done: list[str] = []
     withdrawn = withdrawn_versions(serving)

@@ -116,7 +116,9 @@ def push(
         return _add(model, folder, known, withdrawn, describe), True
 
 
-def roll_back(folder: Path, version: int | None = None) -> Path:
+def roll_back(
+    folder: Path, version: int | None = None, remembered: Callable[[], Collection[str]] = tuple
+) -> Path:
     """Copies an older version to a new version, and withdraws the models after the older version.
 
     A withdrawn model is not pushed again, as a run on unchanged data would do otherwise. The withdrawal is on
@@ -127,6 +129,8 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
         folder: folder of the versions.
         version: version to go back to; None: the newest version whose model is neither the newest version's
             nor withdrawn.
+        remembered: asked for the hashes of withdrawn models in another record, by which `latest.json` is
+            mended if it is missing or damaged.
 
     Returns:
         Folder of the version that is in service now.
@@ -137,6 +141,8 @@ def roll_back(folder: Path, version: int | None = None) -> Path:
     if not folder.is_dir():
         raise VersionError(f"{folder}: no version was pushed yet")
     with locked(folder):
+        if _record(folder) is None:
+            _mend(folder, remembered())
         unfinished = (_record(folder) or {}).get(_UNFINISHED)
         if unfinished is not None and version in (None, unfinished) and (finished := _finish(folder)):
             return finished
@@ -176,12 +182,18 @@ def settle(folder: Path, remembered: Collection[str] = ()) -> frozenset[str]:
         return frozenset()
     _create(folder)
     with locked(folder):
-        if _record(folder) is None and remembered:
-            newest = newest_version(folder)
-            known = "" if newest is None else digest(folder / str(newest))
-            _write_latest(folder, newest, known, sorted(remembered))
+        if _record(folder) is None:
+            _mend(folder, remembered)
         _finish(folder)
         return frozenset(_withdrawn(folder))
+
+
+def _mend(folder: Path, remembered: Collection[str]) -> None:
+    """Writes the record anew where any model was withdrawn; the caller holds the lock of the folder."""
+    if remembered:
+        newest = newest_version(folder)
+        known = "" if newest is None else digest(folder / str(newest))
+        _write_latest(folder, newest, known, sorted(remembered))
 
 
 def remove(folder: Path, numbers: Collection[int]) -> None:

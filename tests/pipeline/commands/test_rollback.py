@@ -1,7 +1,10 @@
 """The command as it is typed, on a folder of versions."""
 
+import contextlib
 import time
 from pathlib import Path
+
+import pytest
 
 from pipeline.history.promotion import last_blessed
 from pipeline.history.runs import load
@@ -10,6 +13,7 @@ from pipeline.process.lock import exclusive
 from pipeline.root import Root
 from tests.command_line import call
 from tests.pipeline.recorded_runs import RecordedRuns
+from unet.registry.versions import withdrawn_versions
 
 
 def rollback(*words: object) -> tuple[int, str, str]:
@@ -75,6 +79,26 @@ def test_a_run_that_comes_next_compares_with_no_withdrawn_model(tmp_path: Path) 
     code, _, err = rollback("--root", tmp_path)
     assert (code, err) == (0, "")
     assert last_blessed(root) == old
+
+
+@pytest.mark.parametrize("at_work", [False, True])
+@pytest.mark.parametrize("content", [None, "{", '{"withdrawn": 3}'])
+def test_a_withdrawn_model_does_not_come_back_though_the_record_is_damaged(
+    tmp_path: Path, content: str | None, at_work: bool
+) -> None:
+    root, _, _ = two_runs(tmp_path)
+    assert rollback("--root", tmp_path)[0] == 0  # the model of 7 is withdrawn
+    latest = root.serving / "latest.json"
+    latest.unlink()
+    if content:
+        latest.write_text(content)
+    before = sorted(path.name for path in root.serving.iterdir() if path.is_dir())
+    with exclusive(root.lock) if at_work else contextlib.nullcontext():
+        code, _, err = rollback("--root", tmp_path)
+    assert code == 2
+    assert "no good version before the newest" in err
+    assert sorted(path.name for path in root.serving.iterdir() if path.is_dir()) == before
+    assert withdrawn_versions(root.serving)[7]
 
 
 def test_it_works_without_ml_metadata(tmp_path: Path) -> None:

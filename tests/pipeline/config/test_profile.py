@@ -91,3 +91,19 @@ def test_characters_that_toml_escapes_survive_print_config(tmp_path):
     config = profile.load("default", {"mask_suffix": text})
     (tmp_path / "printed.toml").write_text(profile.to_toml(config), encoding="utf-8")
     assert profile.load(str(tmp_path / "printed.toml")).mask_suffix == text
+
+
+@pytest.mark.parametrize("text", ['"a\\u0000b"', '"~\\u0000"', '["a\\u0000b"]', '{ "a\\u0000b" = 1 }'])
+@pytest.mark.parametrize("setting", ["data", "serving_data", "push_to", "prometheus_file", "classes"])
+def test_a_null_character_is_told(setting, text, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{setting} = {text}\nsteps = 0\n")
+    for read in (
+        lambda: profile.load(str(path)),
+        lambda: profile.load("default", profile.parse_overrides([f"{setting}={text}", "steps=0"])),
+    ):
+        with pytest.raises(profile.ConfigError) as caught:
+            read()
+        told = str(caught.value).splitlines()
+        assert f"  {setting}: it holds a null character: leave it out" in told
+        assert any(line.startswith("  steps: must be") for line in told)

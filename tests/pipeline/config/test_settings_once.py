@@ -25,6 +25,7 @@ FOUND = {
     "pipeline/check/findings.py Report",
     "pipeline/check/findings.py DataSummary",
     "pipeline/history/summary.py RunSummary",
+    "pipeline/publishing/mlflow_answers.py RunThere",
 }
 # Objects that settings are turned into, and that other callers make without any; and the names that a search
 # may choose values for, whose bounds are those of the settings.

@@ -52,6 +52,17 @@ def damage(path: Path, how: str) -> None:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE Type (id INTEGER)")
             connection.commit()
+    elif how == "out of step":  # an index that lacks rows, as after a flipped bit
+        for command in (
+            "CREATE TABLE Kept AS SELECT * FROM sqlite_master WHERE name = 'idx_event_execution_id'",
+            "DELETE FROM sqlite_master WHERE name = 'idx_event_execution_id'",
+            "DELETE FROM Event WHERE id = 1",
+            "INSERT INTO sqlite_master SELECT * FROM Kept",
+        ):
+            with contextlib.closing(sqlite3.connect(path)) as connection:  # each reads what there is by then
+                connection.execute("PRAGMA writable_schema = ON")
+                connection.execute(command)
+                connection.commit()
     else:
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
@@ -65,6 +76,7 @@ def damage(path: Path, how: str) -> None:
         ("nonsense", "file is not a database"),
         ("half-written", "half-written"),
         ("torn", "malformed"),
+        ("out of step", "damaged: wrong # of entries in index idx_event_execution_id"),
     ],
 )
 def test_without_ml_metadata_the_records_tell_what_they_know(how, sentence, recorded):

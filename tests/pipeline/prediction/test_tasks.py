@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from pipeline.prediction.tasks import RECORD, Outputs, Task, collisions, find_tasks, not_ours
+from pipeline.prediction.tasks import (
+    RECORD,
+    Outputs,
+    Task,
+    collisions,
+    find_tasks,
+    not_ours,
+    taken_for_images,
+)
+from unet.masks.object_rule import ObjectRule
 
 
 @pytest.fixture
@@ -157,6 +166,33 @@ def test_collisions(names: list[str], outputs: Outputs, out: str, problem: str):
     lines = list(collisions([Task(Path("in", name)) for name in names], outputs, Path(out)))
     assert len(lines) == bool(problem)
     assert all(line.startswith(problem) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "out", "outputs", "first"),
+    [
+        ("photos", "photos", Outputs(), "photos/a.png"),
+        ("photos", "photos/out", Outputs(), ""),
+        ("photos", "out", Outputs(), ""),
+        ("photos/*.tif", "photos", Outputs(), ""),  # masks beside images of another ending
+        ("photos/*.tif", "photos", Outputs(objects=ObjectRule(0, 0)), "photos/a.objects.tif"),
+        ("photos/**/*.tif", "photos", Outputs(objects=ObjectRule(0, 0)), "photos/a.objects.tif"),
+        ("photos/**", "photos/out", Outputs(), ""),
+        ("photos/a.*", "photos", Outputs(), "photos/a.png"),
+        ("photos/a.tif", "photos", Outputs(), ""),
+        ("deep/*/*.tif", "deep", Outputs(objects=ObjectRule(0, 0)), "deep/x/a.objects.tif"),
+    ],
+)
+def test_outputs_that_would_be_images_of_the_same_command_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, out: str, outputs: Outputs, first: str
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("photos/a.tif", "deep/x/a.tif"):
+        Path(name).parent.mkdir(parents=True)
+        Path(name).write_bytes(b"x")
+    tasks, _ = find_tasks([text], Path(out))
+    told = f"{first}: the same command would take it for an image the next time: give another --out"
+    assert list(taken_for_images([text], tasks, outputs, Path(out))) == [told] * bool(first)
 
 
 def test_coco_json_may_be_an_image_itself():

@@ -85,8 +85,17 @@ def mlflow_server(folder: Path, *options: str) -> Iterator[Mlflow]:
 
 
 @contextlib.contextmanager
-def stand_in(status: int, body: str = "", **headers: str) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """A server that answers everything alike; yields its address, and the headers of the requests."""
+def stand_in(
+    status: int, body: str = "", cut: int = 0, **headers: str
+) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A server that answers everything alike; yields its address, and the headers of the requests.
+
+    Args:
+        status: of each answer.
+        body: of each answer.
+        cut: how many bytes it promises more than it sends.
+        headers: of each answer.
+    """
     seen: list[dict[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -96,7 +105,7 @@ def stand_in(status: int, body: str = "", **headers: str) -> Iterator[tuple[str,
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body.encode())))
+            self.send_header("Content-Length", str(len(body.encode()) + cut))
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -15,7 +15,7 @@ from pipeline.history.record import read_record
 from pipeline.publishing.mlflow import MOST_IN_PARAM, _experiment
 from pipeline.publishing.mlflow_server import MlflowServer, ServerError
 from tests.command_line import call
-from tests.pipeline.publishing.servers import CHECKOUT, Mlflow, mlflow_server, needs_mlflow
+from tests.pipeline.publishing.servers import CHECKOUT, Mlflow, mlflow_server, needs_mlflow, stand_in
 from tests.pipeline.recorded_runs import CONFIG, HASH, NODES, RUNNING, RecordedRuns
 
 pytestmark = [pytest.mark.server, needs_mlflow]
@@ -192,6 +192,15 @@ def test_a_server_that_takes_no_files_is_told(recorded, tmp_path):
     assert done.returncode == 2
     assert "takes no files" in done.stderr
     assert "start it with --serve-artifacts" in done.stderr
+
+
+@pytest.mark.parametrize("answer", ["{}", '{"experiment": []}', '{"experiment": {"experiment_id": "1"}}'])
+def test_a_server_of_another_kind_is_told(recorded, answer):
+    a_run(recorded)
+    with stand_in(200, answer) as (url, _):
+        done = export(recorded, Mlflow(url))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "is no MLflow server, as it answers without a usable " in done.stderr
 
 
 def test_it_loads_no_tensorflow(recorded, mlflow):

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from pipeline.publishing.mlflow_answers import RunsFound
 from pipeline.publishing.mlflow_server import PASSWORD, TOKEN, USER, MlflowServer, ServerError
 from tests.pipeline.publishing.servers import stand_in
 
@@ -39,6 +40,9 @@ def test_a_password_in_the_address_is_refused_and_not_repeated():
         (401, "who are you?", "refuses the request (401: who are you?): set MLFLOW_TRACKING_USERNAME and"),
         (403, '{"error_code": "PERMISSION_DENIED", "message": "no"}', "refuses the request (403: no): set"),
         (400, '{"error_code": "BAD", "message": "too\\nlong"}', "refuses the request (BAD): too long"),
+        (200, "[" * 100_000, "is no MLflow server, as it answers with something else"),
+        (404, "[" * 100_000, "is no MLflow server, as it answers with 404 Not Found"),
+        (400, '{"error_code": "BAD", "message": "\\u001b[2J"}', "refuses the request (BAD): ?[2J"),
         (500, "", "failed (500: Internal Server Error): its own log says why"),
     ],
 )
@@ -47,6 +51,34 @@ def test_each_answer_that_is_none(status, body, told):
         found = str(refusal(url))
     assert found.startswith(url)
     assert told in found
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_an_answer_that_ends_in_the_middle(status):
+    with stand_in(status, '{"a"', cut=100) as (url, _):
+        assert str(refusal(url)).startswith(("no answer from", url))
+
+
+@pytest.mark.parametrize(("path", "environment"), [("", {TOKEN: "a\nb"}), ("", {TOKEN: "ё"}), ("/ü", {})])
+def test_what_no_request_may_hold(path, environment):
+    with stand_in(200, "{}") as (url, seen):
+        assert str(refusal(url + path, **environment)).startswith(f"{url}{path} cannot be asked (")
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "field"),
+    [
+        ({}, "runs.0.info"),
+        ({"info": []}, "runs.0.info"),
+        ({"info": {"run_id": "a", "artifact_uri": None}}, "runs.0.info.artifact_uri"),
+        ({"info": {"run_id": "a", "artifact_uri": ""}, "data": {"tags": "x"}}, "runs.0.data.tags"),
+    ],
+)
+def test_an_answer_of_another_kind_of_server(answer, field):
+    with pytest.raises(ServerError, match=f"no MLflow server, as it answers without a usable {field}:"):
+        MlflowServer("http://127.0.0.1").read(RunsFound, {"runs": [answer]})
+    assert MlflowServer("http://127.0.0.1").read(RunsFound, {"more": 1}).runs == []
 
 
 def test_credentials_do_not_follow_to_another_address():
@@ -61,6 +93,7 @@ def test_credentials_do_not_follow_to_another_address():
         ({}, None),
         ({TOKEN: "t"}, "Bearer t"),
         ({USER: "ada", PASSWORD: "pä:s"}, "Basic " + base64.b64encode("ada:pä:s".encode()).decode()),
+        ({USER: "\udcff"}, "Basic " + base64.b64encode(b"\xff:").decode()),  # no UTF-8
         ({USER: "ada", PASSWORD: "p", TOKEN: "t"}, "Basic " + base64.b64encode(b"ada:p").decode()),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipeline.root import Root
 from tests.command_line import call
 from tests.pipeline.recorded_runs import RecordedRuns
 from tests.pipeline.small_disks import mounted
+from unet.registry.records import CARDS, digest
 from unet.registry.versions import locked, newest_version, push, roll_back, versions
 
 BIG = 300_000  # bytes
@@ -120,6 +122,19 @@ def test_what_was_damaged_there_is_mended(name, root):
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")  # of the same size
     bring_up_to_date(str(second(root)), root)
     assert files(second(root)) == files(root.serving)
+
+
+def test_a_version_that_was_damaged_here_does_not_replace_the_whole_one_there(root):
+    version = pushed(root, "one")
+    card = version / CARDS[0]
+    card.write_text(json.dumps({"sha256": digest(version)}))
+    bring_up_to_date(str(second(root)), root)
+    before = files(second(root))
+    damaged = version / "variables/variables.data"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    with pytest.raises(NotCopied, match=f"{version} is damaged, so it is not copied"):
+        bring_up_to_date(str(second(root)), root)
+    assert files(second(root)) == before
 
 
 def test_what_is_left_of_a_copy_that_never_ended_goes(root):
