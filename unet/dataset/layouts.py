@@ -319,7 +319,7 @@ def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | No
         if sample.split is not None or sample.fold is not None:
             declared.setdefault(sample.stack, set()).add((sample.split, sample.fold))
     pattern = pattern and unicodedata.normalize("NFC", pattern)  # as the names are
-    # Number of the next sample, for each stack and for all other samples (of a folder that its name begins with).
+    # Number of the next sample, for each stack and for all other samples (of a folder in their names).
     position: dict[str, int] = {}
     grouped = []
     for sample in sorted(samples, key=lambda s: natural_key(s.name)):

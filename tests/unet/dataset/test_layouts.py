@@ -138,7 +138,8 @@ def test_the_suffix_that_would_pair_is_proposed(tmp_path: Path) -> None:
 
 def of_splits(*names: str) -> list[str]:
     """Paths of images and masks of these names in each folder of a split."""
-    return [f"{s}/{p}/{name}" for s in ("train", "val", "test") for p in ("images", "masks") for name in names]
+    folders = [f"{split}/{part}" for split in ("train", "val", "test") for part in ("images", "masks")]
+    return [f"{folder}/{name}" for folder in folders for name in names]
 
 
 def test_one_name_in_the_folders_of_two_splits_is_told_apart_by_the_folder(tmp_path: Path) -> None:
