@@ -41,7 +41,8 @@ class DataSummary:
     counts images, too, with copies and images of no fold under "left out"; it is empty if the images cannot
     be split. `class_images` counts, for each class and split, the images that show the class.
     `odd_channels` names the images of the rarer kind (of color, if equal) if gray and color images are mixed.
-    `white_is_zero` counts the 1-bit masks that show 0 as white. `blank` names the images of one value.
+    `white_is_zero` counts the 1-bit masks that show 0 as white. `blank` names the images of one value,
+    `turned` those that their orientation (EXIF) turns or mirrors.
     """
 
     images: int
@@ -55,6 +56,7 @@ class DataSummary:
     odd_channels: list[str]
     white_is_zero: int
     blank: list[str]
+    turned: list[str]
 
     @classmethod
     def of(
@@ -89,6 +91,7 @@ class DataSummary:
             odd_channels=min(by_channels[3], by_channels[1], key=len) if set(by_channels) == {1, 3} else [],
             white_is_zero=sum(mask_stats.white_is_zero for mask_stats in all_mask_stats),
             blank=[fact.name for fact in facts if not fact.stddev],
+            turned=[fact.name for fact in facts if fact.turned],
         )
 
 
@@ -281,6 +284,9 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(
             "         white is background; if it is the other way round, save them as 0 and 255 in PNG"
         )
+    if summary.turned:
+        lines.append(f"Turned:  {_some(summary.turned)}: by the orientation in the file (EXIF);")
+        lines.append("         masks must be upright, too; if they are not, remove the orientation")
     if summary.splits:
         order = [split for split in (*SPLITS, SERVING, "left out") if split in summary.splits]
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))

@@ -49,6 +49,7 @@ class SampleStats:
     class_pixels: dict[str, int]
     ignored: int
     content: str
+    turned: bool
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class _Reader:
             result.mask_stats = MaskStats.of(mask)
         if not image or not mask or not result.mask_stats:
             return result
-        if problem := _other_size(sample.mask, result.mask_stats, image["height"], image["width"]):
+        if problem := _other_size(sample.mask, result.mask_stats, image):
             result.problems.append(problem)
             return result
         try:
@@ -329,12 +330,16 @@ def _learn(content: Path | bytes, page: int, limits: _Limits) -> dict[str, Any]:
     return {**values, "stored": len(image.data)}
 
 
-def _other_size(mask: Path, mask_stats: MaskStats, height: int, width: int) -> Problem | None:
+def _other_size(mask: Path, mask_stats: MaskStats, image: Mapping[str, Any]) -> Problem | None:
+    height, width = image["height"], image["width"]
     if (mask_stats.height, mask_stats.width) == (height, width):
         return None
     transposed = (mask_stats.width, mask_stats.height) == (height, width)
     found = f"mask of {mask_stats.width} x {mask_stats.height} for an image of {width} x {height} pixels"
     advice = "turn the mask by 90 degrees" if transposed else "export the mask at the size of the image"
+    if transposed and image["turned"]:
+        found += ", which its orientation (EXIF) turned"
+        advice += ", or remove the orientation if the mask fits the image as it is stored"
     return Problem(str(mask), f"transposed: {found}" if transposed else found, advice)
 
 

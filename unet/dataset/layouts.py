@@ -161,7 +161,7 @@ def _split_of(names: Collection[str]) -> bool:
 
 def _split_folders(folder: Path, names: Iterable[str], where: Path, find: Callable[[str], Found]) -> Found:
     """Samples of the folders of splits, of which `names` are in the folder `where`, each read by `find`."""
-    samples: list[Sample] = []
+    by_folder: dict[str, list[Sample]] = {}
     problems: list[Problem] = []
     for split in SPLITS:
         mine = [name for name in names if split_named(name) == split]
@@ -173,7 +173,8 @@ def _split_folders(folder: Path, names: Iterable[str], where: Path, find: Callab
         for name in mine:
             found, more = find(name)
             problems += more
-            samples += [replace(sample, split=split) for sample in found]
+            by_folder[name] = [replace(sample, split=split) for sample in found]
+    samples = _told_apart(by_folder)
     seen: dict[str, Sample] = {}
     for sample in samples:
         if twin := seen.get(sample.name):
@@ -181,6 +182,24 @@ def _split_folders(folder: Path, names: Iterable[str], where: Path, find: Callab
             problems.append(Problem(str(sample.image), found_twice, "rename one of them"))
         seen.setdefault(sample.name, sample)
     return [sample for sample in samples if seen[sample.name] is sample], problems
+
+
+def _told_apart(by_folder: Mapping[str, Sequence[Sample]]) -> list[Sample]:
+    """Puts its folder before the name of a sample, as `val-a`, where another folder has that name, too."""
+
+    def key(sample: Sample) -> str:
+        return (sample.stack or sample.name).casefold()
+
+    folders = Counter(name for samples in by_folder.values() for name in {key(s) for s in samples})
+    found = []
+    for folder, samples in by_folder.items():
+        prefix = f"{folder}-"
+        for sample in samples:
+            if folders[key(sample)] > 1:
+                stack = sample.stack and prefix + sample.stack
+                sample = replace(sample, name=prefix + sample.name, stack=stack, prefix=prefix)
+            found.append(sample)
+    return found
 
 
 def _two_folders(folder: Path, parts: Mapping[str, Path], mask_suffix: str) -> Found:
@@ -300,15 +319,16 @@ def _grouped(samples: Sequence[Sample], slices_per_group: int, pattern: str | No
         if sample.split is not None or sample.fold is not None:
             declared.setdefault(sample.stack, set()).add((sample.split, sample.fold))
     pattern = pattern and unicodedata.normalize("NFC", pattern)  # as the names are
-    position: dict[str, int] = {}  # number of the next sample, for each stack and for all other samples
+    # Number of the next sample, for each stack and for all other samples (of a folder in their names).
+    position: dict[str, int] = {}
     grouped = []
     for sample in sorted(samples, key=lambda s: natural_key(s.name)):
-        number = position.get(sample.stack, 0)
-        position[sample.stack] = number + 1
-        match = re.search(pattern, sample.name) if pattern else None
+        stack = sample.stack or sample.prefix.rstrip("-")
+        number = position.get(stack, 0)
+        position[stack] = number + 1
+        match = re.search(pattern, sample.name.removeprefix(sample.prefix)) if pattern else None
         if slices_per_group and not sample.group and not match:
-            stack = f"{sample.stack}-" if sample.stack else ""
-            group = f"{BLOCK_PREFIX}{stack}{number // slices_per_group:03d}"
+            group = f"{BLOCK_PREFIX}{f'{stack}-' if stack else ''}{number // slices_per_group:03d}"
         else:
             matched = match and ("-".join(part or "" for part in match.groups()) or match[0])
             # A manifest may spread the pages of a stack over splits; nobody but the file made them a group.

@@ -77,6 +77,7 @@ class Sample:
         page: page number in image and mask if both are multi-page TIFFs, else None.
         stack: name of the multi-page TIFF, or empty.
         columns: names and values of further columns of the manifest.
+        prefix: what the name begins with to be unique: the folder of its split and "-", or empty.
 
     Name, group and stack are in one Unicode form (NFC): systems write the accent of a patient's name in two.
     """
@@ -90,6 +91,7 @@ class Sample:
     page: int | None = None
     stack: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         """Gives names their Unicode form."""

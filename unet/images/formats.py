@@ -24,7 +24,16 @@ from PIL import Image as PILImage
 
 from unet.images import tiff
 from unet.images.memory import LARGE_FILE
-from unet.images.raster import ImageError, Raster, damaged, opened, require_room, require_size, upright
+from unet.images.raster import (
+    ImageError,
+    Raster,
+    damaged,
+    is_turned,
+    opened,
+    require_room,
+    require_size,
+    upright,
+)
 
 _PNG, _JPEG, _BMP = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM"
 # Plugins by signature instead of PIL.Image.open: that one warns or raises above a process-wide number of
@@ -139,7 +148,7 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
         require_room(image.width * image.height // 64, len(data) * 8)  # a bit for each block of 8 x 8
         image = _open(io.BytesIO(_without_end_of_jpeg(data, image.width * image.height)), data, max_pixels)
     orientation = _orientation(image, chunks)
-    turned = orientation in range(2, 9)
+    turned = is_turned(orientation)
     canonical = not turned and kind == "JPEG" and image.mode in ("L", "RGB")
     try:
         if kind == "PNG":
@@ -165,7 +174,8 @@ def _read_with_pillow(data: bytes, max_pixels: int) -> Raster:
     except Exception as error:  # on damaged bytes the decoders raise nearly anything
         raise damaged(error) from error
     pixels = upright(_without_alpha(pixels), orientation)
-    return Raster(pixels, depth if palette is None else 8, palette, kind, data if canonical else None)
+    depth = depth if palette is None else 8
+    return Raster(pixels, depth, palette, kind, data if canonical else None, turned=turned)
 
 
 def _palette(image: PILImage.Image) -> np.ndarray:

@@ -40,6 +40,7 @@ class Raster:
         white_is_zero: whether the file shows 0 as white, and its highest value as black.
         separate: whether the channels are those of an instrument, such as of a microscope or a satellite;
             otherwise they are grey, or red, green and blue.
+        turned: whether the file says by an orientation that it is stored turned or mirrored.
     """
 
     pixels: np.ndarray
@@ -49,6 +50,7 @@ class Raster:
     canonical: bytes | None
     white_is_zero: bool = False
     separate: bool = False
+    turned: bool = False
 
 
 def damaged(detail: object) -> ImageError:
@@ -96,6 +98,11 @@ def require_room(pixels_or_bytes: int, most: float) -> None:
     """Refuses a header that promises more pixels than the file can hold."""
     if pixels_or_bytes > most:
         raise damaged("the header promises more pixels than the file can hold")
+
+
+def is_turned(orientation: object) -> bool:
+    """Whether an orientation of EXIF or TIFF 6.0 says that an image is stored turned or mirrored."""
+    return orientation in range(2, 9)
 
 
 def upright(pixels: np.ndarray, orientation: object) -> np.ndarray:

@@ -55,6 +55,7 @@ class Image:
             by `DEPTH_SCALE`, so that images of both depths are comparable.
         content: a string that is equal for equal pixels, independent of the file's format and bit depth, and
             of flips and quarter turns, by which data are often multiplied before they come here.
+        turned: whether the file says by an orientation that it is stored turned or mirrored.
     """
 
     data: bytes
@@ -65,6 +66,7 @@ class Image:
     mean: float
     stddev: float
     content: str
+    turned: bool = False
 
 
 def read_image(
@@ -115,7 +117,7 @@ def read_image(
     turned = np.ascontiguousarray(_oriented(pixels))
     sides = f"{turned.shape[1]}x{turned.shape[0]}x{channels}x{turned.itemsize * 8}"
     content = f"{sides} {mean!r} {stddev!r} {zlib.crc32(turned.data):08x}"
-    return Image(data, height, width, channels, depth, mean, stddev, content)
+    return Image(data, height, width, channels, depth, mean, stddev, content, raster.turned)
 
 
 def _oriented(pixels: np.ndarray) -> np.ndarray:

@@ -27,7 +27,16 @@ import tifffile
 from PIL import Image as PILImage
 from PIL import TiffImagePlugin
 
-from unet.images.raster import ImageError, Raster, damaged, opened, require_room, require_size, upright
+from unet.images.raster import (
+    ImageError,
+    Raster,
+    damaged,
+    is_turned,
+    opened,
+    require_room,
+    require_size,
+    upright,
+)
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
 _ORIENTATION = 0x0112  # tag
@@ -125,7 +134,8 @@ def _read_page(file: BinaryIO, pages: _Pages, number: int, max_pixels: int, of: 
     orientation = wanted.tags.valueof(_ORIENTATION)
     depth = int(wanted.bitspersample)
     pixels = upright(pixels, orientation)
-    return Raster(pixels, depth, palette, "TIFF", None, _white_is_zero(wanted, pixels), separate)
+    inverted, turned = _white_is_zero(wanted, pixels), is_turned(orientation)
+    return Raster(pixels, depth, palette, "TIFF", None, inverted, separate, turned)
 
 
 def _pages(source: str | Path | bytes, file: BinaryIO) -> _Pages:

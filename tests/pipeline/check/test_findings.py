@@ -158,6 +158,19 @@ def test_blank_slices_are_told_once(tmp_path: Path) -> None:
     assert len(report.copies) > 1
 
 
+def test_images_that_are_turned_are_told_for_their_masks_may_not_be(tmp_path: Path) -> None:
+    write_cells(tmp_path, 5, (32, 32))
+    exif = Image.Exif()
+    exif[274] = 6
+    with Image.open(tmp_path / "images/cell_001.png") as image:
+        image.save(tmp_path / "images/cell_001.png", exif=exif)
+    report = run(tmp_path)
+    assert report.ok
+    assert report.summary.turned == ["cell_001"]
+    told = [line for line in printed(report, 200).splitlines() if line.startswith("Turned")]
+    assert told == ["Turned:  cell_001: by the orientation in the file (EXIF);"]
+
+
 def test_masks_of_one_value_each_get_one_advice_and_no_classes(tmp_path: Path) -> None:
     write_cells(tmp_path, 24, (32, 32))
     for i in range(24):

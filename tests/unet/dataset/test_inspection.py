@@ -85,6 +85,31 @@ def test_all_bad_files_are_found_in_order_and_at_once(tmp_path: Path, cache: Pat
     ]
 
 
+def test_images_that_their_orientation_turns_are_told(tmp_path: Path, cache: Path) -> None:
+    write_cells(tmp_path, 6, (40, 60))
+    for i, orientation in enumerate((1, 3, 6, 9)):  # upright, turned by 180 and 90 degrees, of no meaning
+        exif = Image.Exif()
+        exif[274] = orientation
+        with Image.open(tmp_path / f"images/cell_{i:03d}.png") as image:
+            image.save(tmp_path / f"images/cell_{i:03d}.jpg", exif=exif)
+        (tmp_path / f"images/cell_{i:03d}.png").unlink()
+    stored = np.zeros((40, 60), np.uint8)
+    (tmp_path / "images/cell_004.png").unlink()
+    tags = [(274, "H", 1, 4, True)]
+    tifffile.imwrite(tmp_path / "images/cell_004.tif", stored, photometric="minisblack", extratags=tags)
+    inspection = look(tmp_path, cache)
+    assert [(facts.name, facts.turned) for facts in inspection.facts] == [
+        *((f"cell_{i:03d}", i in (1, 4)) for i in (0, 1, 3, 4, 5))
+    ]
+    [[problem]] = inspection.problems.values()
+    assert problem.found == (
+        "transposed: mask of 60 x 40 for an image of 40 x 60 pixels, which its orientation (EXIF) turned"
+    )
+    assert problem.advice == (
+        "turn the mask by 90 degrees, or remove the orientation if the mask fits the image as it is stored"
+    )
+
+
 def test_one_proposal_for_the_values_of_all_masks(tmp_path: Path, cache: Path) -> None:
     write_cells(tmp_path, 4, (40, 60), classes=3)
     Image.new("L", (60, 40), 3).save(tmp_path / "masks/cell_000.png")

@@ -136,12 +136,50 @@ def test_the_suffix_that_would_pair_is_proposed(tmp_path: Path) -> None:
     assert [s.name for s in find_samples(tmp_path, mask_suffix="_seg")[0]] == ["a", "b"]
 
 
-def test_one_name_in_two_splits(tmp_path: Path) -> None:
-    files = [f"{split}/{part}/a.png" for split in ("train", "val", "test") for part in ("images", "masks")]
-    touch(tmp_path, *files)
+def of_splits(*names: str) -> list[str]:
+    """Paths of images and masks of these names in each folder of a split."""
+    folders = [f"{split}/{part}" for split in ("train", "val", "test") for part in ("images", "masks")]
+    return [f"{folder}/{name}" for folder in folders for name in names]
+
+
+def test_one_name_in_the_folders_of_two_splits_is_told_apart_by_the_folder(tmp_path: Path) -> None:
+    touch(tmp_path, *of_splits("p1_a.png"), "train/images/p2_b.png", "train/masks/p2_b.png")
     samples, problems = find_samples(tmp_path)
-    assert len(samples) == 1
-    assert [p.path for p in problems] == [str(tmp_path / s / "images/a.png") for s in ("val", "test")]
+    assert problems == []
+    names = ["test-p1_a", "train-p1_a", "val-p1_a"]
+    assert [(s.name, s.group, s.image.parts[-3]) for s in samples] == [
+        ("p2_b", "p2_b", "train"),
+        *((name, name, name.partition("-")[0]) for name in names),
+    ]
+    # Patterns see the names of the files.
+    [problem] = find_samples(tmp_path, group_pattern="^p[0-9]")[1]
+    assert problem.found == "group 'p1' is in splits eval (val-p1_a), test (test-p1_a), train (train-p1_a)"
+
+
+def test_stacks_and_slices_of_one_name_in_the_folders_of_splits_are_others(tmp_path: Path) -> None:
+    touch(tmp_path, *of_splits(*(f"{i}.png" for i in range(3))))
+    samples, problems = find_samples(tmp_path, slices_per_group=2)
+    assert problems == []
+    assert [s.group for s in samples[:3]] == ["block-test-000", "block-test-000", "block-test-001"]
+    for split, pages in (("train", 4), ("val", 2), ("test", 3)):
+        (tmp_path / "stacks" / split).mkdir(parents=True)
+        for name in ("cells.tif", "cells_mask.tif"):
+            write_stack(tmp_path / "stacks" / split / name, pages)
+    samples, problems = find_samples(tmp_path / "stacks")
+    assert problems == []
+    assert [s.name for s in samples] == [
+        *(f"{split}-cells-{i:04d}" for split, n in (("test", 3), ("train", 4), ("val", 2)) for i in range(n))
+    ]
+    assert {s.group for s in samples} == {"test-cells", "train-cells", "val-cells"}
+
+
+def test_a_name_that_is_there_already_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, *of_splits("a.png"), "train/images/val-a.png", "train/masks/val-a.png")
+    [problem] = find_samples(tmp_path)[1]
+    assert (problem.path, problem.found) == (
+        str(tmp_path / "val/images/a.png"),
+        "the same name as train/images/val-a.png",
+    )
 
 
 def write_stack(path: Path, pages: int) -> None:

@@ -7,6 +7,7 @@ import struct
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_other_files_are_encoded_once_without_loss(data: bytes, pixels: np.ndarr
     image = read_image(data)
     decoded = decode(image.data)
     assert image.data != data
-    assert read_image(image.data) == image
+    assert read_image(image.data) == replace(image, turned=False)
     assert decoded.dtype == pixels.dtype
     np.testing.assert_array_equal(decoded, pixels.reshape(decoded.shape))
 
