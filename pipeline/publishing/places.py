@@ -85,7 +85,10 @@ class _Local:
         return os.listdir(self._folder)
 
     def files(self, path: str) -> list[str]:
-        return [found.relative_to(self._folder).as_posix() for found in files_under(self._folder / path)]
+        folder = self._folder / path
+        if folder.is_symlink():  # what is no part of the copy would be deleted where the link leads
+            raise OSError(f"{folder} is a link: remove it, or put a folder in its place")
+        return [found.relative_to(self._folder).as_posix() for found in files_under(folder)]
 
     def size(self, path: str) -> int | None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):

@@ -124,6 +124,16 @@ def test_what_was_damaged_there_is_mended(name, root):
     assert files(second(root)) == files(root.serving)
 
 
+def test_what_a_link_leads_to_is_left_alone(root, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("not of the copy")
+    (second(root) / pushed(root, "one").name).symlink_to(mine)
+    with pytest.raises(NotCopied, match="is a link: remove it"):
+        bring_up_to_date(str(second(root)), root)
+    assert [path.name for path in mine.iterdir()] == ["notes.txt"]
+
+
 def test_a_version_that_was_damaged_here_does_not_replace_the_whole_one_there(root):
     version = pushed(root, "one")
     card = version / CARDS[0]
