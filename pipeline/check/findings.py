@@ -284,9 +284,7 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(
             "         white is background; if it is the other way round, save them as 0 and 255 in PNG"
         )
-    if summary.turned:
-        lines.append(f"Turned:  {_some(summary.turned)}: by the orientation in the file (EXIF);")
-        lines.append("         masks must be upright, too; if they are not, remove the orientation")
+    lines += turned_lines(summary.turned)
     if summary.splits:
         order = [split for split in (*SPLITS, SERVING, "left out") if split in summary.splits]
         lines.append("Splits:  " + ", ".join(f"{split} {summary.splits[split]}" for split in order))
@@ -320,6 +318,16 @@ def _summary_lines(report: Report) -> list[str]:
     if report.estimate:
         lines.append(f"A run:   {report.estimate}")
     return lines
+
+
+def turned_lines(names: Sequence[str]) -> list[str]:
+    """Tells which images an orientation turns, as their masks may not be; no line without such an image."""
+    if not names:
+        return []
+    return [
+        f"Turned:  {_some(names)}: by the orientation in the file (EXIF);",
+        "         masks must be upright, too; if they are not, remove the orientation",
+    ]
 
 
 def _some(names: Sequence[str]) -> str:

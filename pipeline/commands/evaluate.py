@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.check.check import inspected
+from pipeline.check.findings import turned_lines
 from pipeline.config import profile
 from pipeline.config.settings import PipelineConfig
 from pipeline.history.record import REPORT
@@ -77,8 +78,9 @@ def evaluate(request: EvaluateRequest) -> int:
     if request.out and os.path.lexists(request.out) and not request.out.is_dir():
         problems.append(f"{request.out}: no folder: give a folder for the results")
     samples: list[Sample] = []
+    turned: list[str] = []
     if config:
-        samples, found = _checked(config, root)
+        samples, turned, found = _checked(config, root)
         problems += [f"{problem.path}: {problem.found}; {problem.advice}" for problem in found]
     if problems or not config:
         print("\n".join(problems), file=sys.stderr)
@@ -115,6 +117,8 @@ def evaluate(request: EvaluateRequest) -> int:
         with atomic_write(request.out / REPORT) as file:
             file.write(page)
     print_scores(model, config.data, verdict, rows, config.first_foreground, make_console(sys.stdout))
+    if turned:
+        print("", *turned_lines(turned), sep="\n")
     if request.out:
         print(f"\nWritten to {request.out}")
     return OK if verdict["blessed"] else NOT_BLESSED
@@ -142,8 +146,8 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
     return None
 
 
-def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[Problem]]:
-    """Reads every image and mask, and returns the samples and all problems."""
+def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[str], list[Problem]]:
+    """Reads every image and mask; returns the samples, the names of images that are turned, all problems."""
     with ReadingProgress():
         samples, problems, inspection = inspected(config, config.reading(root.splits))
     images = {sample.name: sample.image for sample in samples}
@@ -152,7 +156,7 @@ def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[Pro
             found = f"an image of {fact.channels} channels, the model sees {config.channels}"
             advice = "give images of the channels that the model was trained on"
             problems.append(Problem(str(images[fact.name]), found, advice))
-    return samples, problems
+    return samples, [fact.name for fact in inspection.facts if fact.turned], problems
 
 
 def _scored(model: Model, sample: Sample, config: PipelineConfig) -> gate.ImageScores:

@@ -160,6 +160,17 @@ def test_settings_come_before_the_record(root: Path, data: Path) -> None:
     assert evaluate(root, data, "--set", "classes={background=0, cell=1, other=2}") == 0
 
 
+def test_images_that_are_turned_are_named(root: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(root, data) == 0
+    assert "Turned" not in capsys.readouterr().out
+    exif = Image.Exif()
+    exif[274] = 3  # by 180 degrees, so that a mask that was not turned has the same size
+    with Image.open(data / "images/b.png") as image:
+        image.save(data / "images/b.png", exif=exif)
+    assert evaluate(root, data) == 0
+    assert "Turned:  b: by the orientation in the file (EXIF);" in capsys.readouterr().out.splitlines()
+
+
 def test_images_of_other_channels_and_models_without_a_record_are_refused(
     root: Path, data: Path, tmp_path: Path, export_tiny: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
