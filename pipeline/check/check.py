@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.check.estimates import estimate
 from pipeline.check.findings import DataSummary, Report
+from pipeline.check.near_duplicates import near_duplicates
 from pipeline.check.proposals import propose, training_time
 from pipeline.check.sequences import membranes
 from pipeline.config.settings import PipelineConfig
@@ -105,6 +106,7 @@ def check(config: PipelineConfig, root: Root, *, skip_bad: bool = False, proposa
         _lists(config.data, samples),
         like_isbi,
         moved,
+        near_duplicates(facts, split_of),
     )
 
 

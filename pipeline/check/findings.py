@@ -113,6 +113,7 @@ class Report:
         lists: the lists that declare the splits, in words; empty if none do.
         like_isbi: whether the images look like those of the profile isbi2012; see `sequences.membranes`.
         moved: test images that were in the train or eval split of an earlier run.
+        near_duplicates: images that nearly are one of another split, with that image.
     """
 
     data: Path
@@ -128,6 +129,7 @@ class Report:
     lists: str = ""
     like_isbi: bool = False
     moved: list[str] = dataclasses.field(default_factory=list)
+    near_duplicates: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -302,6 +304,11 @@ def _summary_lines(report: Report) -> list[str]:
         lines.append(f"Left out: {_some(others)}, the same image as {kept}, which is in another split")
     if len(copies) > _LISTED:
         lines.append(f"          and copies of {len(copies) - _LISTED} more")
+    if pairs := report.near_duplicates:
+        named = _some([f"{name} and {other}" for name, other in pairs])
+        lines.append(f"Near-duplicates in two splits: {named};")
+        lines.append("         scores look better than they are: leave one of two out, or put both into one group")
+        lines.append("         (group_pattern, or the column group of a manifest)")
     if summary.blank:
         counted = _count(len(summary.blank), "image")
         lines.append(f"Blank:   {counted} of one value in all pixels: {_some(summary.blank)}")

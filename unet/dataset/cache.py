@@ -19,7 +19,7 @@ import platformdirs
 from unet.fingerprint import fingerprint
 
 # Modules that determine the cached results; a change of their code starts a new cache.
-_READERS = {f"unet.images.{name}" for name in ("formats", "raster", "reader", "tiff")} | {
+_READERS = {f"unet.images.{name}" for name in ("formats", "likeness", "raster", "reader", "tiff")} | {
     "unet.masks.reader",
     "unet.masks.values",
 }

@@ -50,6 +50,7 @@ class SampleStats:
     ignored: int
     content: str
     turned: bool
+    details: str
 
 
 @dataclass(frozen=True)

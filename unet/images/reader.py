@@ -21,6 +21,7 @@ from PIL import Image as PILImage
 from unet.images.channels import ADVICE, ChosenChannels, is_stacked
 from unet.images.depth import DEPTH_SCALE
 from unet.images.formats import read_raster
+from unet.images.likeness import details
 from unet.images.raster import ImageError, Raster
 from unet.images.stacking import choose, stack, unstack
 
@@ -56,6 +57,7 @@ class Image:
         content: a string that is equal for equal pixels, independent of the file's format and bit depth, and
             of flips and quarter turns, by which data are often multiplied before they come here.
         turned: whether the file says by an orientation that it is stored turned or mirrored.
+        details: what it looks like, see `unet.images.likeness`; nearly equal for flips and quarter turns.
     """
 
     data: bytes
@@ -67,6 +69,7 @@ class Image:
     stddev: float
     content: str
     turned: bool = False
+    details: str = ""
 
 
 def read_image(
@@ -117,7 +120,7 @@ def read_image(
     turned = np.ascontiguousarray(_oriented(pixels))
     sides = f"{turned.shape[1]}x{turned.shape[0]}x{channels}x{turned.itemsize * 8}"
     content = f"{sides} {mean!r} {stddev!r} {zlib.crc32(turned.data):08x}"
-    return Image(data, height, width, channels, depth, mean, stddev, content, raster.turned)
+    return Image(data, height, width, channels, depth, mean, stddev, content, raster.turned, details(turned))
 
 
 def _oriented(pixels: np.ndarray) -> np.ndarray:
