@@ -307,7 +307,7 @@ def _summary_lines(report: Report) -> list[str]:
     if pairs := report.near_duplicates:
         named = _some([f"{name} and {other}" for name, other in pairs])
         lines.append(f"Near-duplicates in two splits: {named};")
-        lines.append("         scores look better than they are: leave one of two out, or put both into one group")
+        lines.append("         scores look better than they are: leave one out, or put both into one group")
         lines.append("         (group_pattern, or the column group of a manifest)")
     if summary.blank:
         counted = _count(len(summary.blank), "image")

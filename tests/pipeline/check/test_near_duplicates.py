@@ -11,9 +11,7 @@ from tests.pipeline.check.checking import printed, run
 
 
 def manifest(folder: Path, split_of: dict[str, str], group: str = "") -> None:
-    rows = [
-        f"images/{name}.png,masks/{name}.png,{split},{group or name}" for name, split in split_of.items()
-    ]
+    rows = [f"images/{name}.png,masks/{name}.png,{split},{group or name}" for name, split in split_of.items()]
     (folder / "manifest.csv").write_text("\n".join(["image,mask,split,group", *rows]))
 
 
