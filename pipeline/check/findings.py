@@ -327,6 +327,16 @@ def _summary_lines(report: Report) -> list[str]:
     return lines
 
 
+def taught_lines(names: Sequence[str], root: Path) -> list[str]:
+    """Tells which images taught or chose models of a root, and so flatter them; no line without any."""
+    if not names:
+        return []
+    return [
+        f"Taught:  {_some(names)}: of the train or eval split of {root}",
+        "         (the same pixels): a model of this root looks better than it is on them",
+    ]
+
+
 def turned_lines(names: Sequence[str]) -> list[str]:
     """Tells which images an orientation turns, as their masks may not be; no line without such an image."""
     if not names:

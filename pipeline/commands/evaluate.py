@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.check.check import inspected
-from pipeline.check.findings import turned_lines
+from pipeline.check.findings import taught_lines, turned_lines
 from pipeline.config import profile
 from pipeline.config.settings import PipelineConfig
 from pipeline.history.record import REPORT
@@ -25,8 +25,11 @@ from pipeline.terminal.check_progress import ReadingProgress
 from pipeline.terminal.console import make_console
 from pipeline.terminal.predict_progress import PredictionProgress
 from pipeline.terminal.scores import print_scores
+from unet.dataset import split_memory
+from unet.dataset.inspection import SampleStats
 from unet.dataset.sample import GROUP, Problem, Sample
 from unet.dataset.spans import is_pattern
+from unet.errors import BadInput
 from unet.evaluation import gate
 from unet.evaluation.results import Verdict, write_evaluation
 from unet.evaluation.rows import Measuring, image_row
@@ -79,8 +82,11 @@ def evaluate(request: EvaluateRequest) -> int:
         problems.append(f"{request.out}: no folder: give a folder for the results")
     samples: list[Sample] = []
     turned: list[str] = []
+    taught: list[str] = []
     if config:
-        samples, turned, found = _checked(config, root)
+        samples, facts, found = _checked(config, root)
+        turned = [fact.name for fact in facts if fact.turned]
+        taught = _taught(facts, root)
         problems += [f"{problem.path}: {problem.found}; {problem.advice}" for problem in found]
     if problems or not config:
         print("\n".join(problems), file=sys.stderr)
@@ -113,12 +119,12 @@ def evaluate(request: EvaluateRequest) -> int:
     if request.out:
         scores = Scores(str(model.resolve()), str(config.data.resolve()), verdict, rows, settings.first)
         page = evaluation(scores)
-        write_evaluation(request.out, _evaluation(model, config, verdict), rows)
+        write_evaluation(request.out, {**_evaluation(model, config, verdict), "taught": taught}, rows)
         with atomic_write(request.out / REPORT) as file:
             file.write(page)
     print_scores(model, config.data, verdict, rows, config.first_foreground, make_console(sys.stdout))
-    if turned:
-        print("", *turned_lines(turned), sep="\n")
+    if notes := [*taught_lines(taught, root.path), *turned_lines(turned)]:
+        print("", *notes, sep="\n")
     if request.out:
         print(f"\nWritten to {request.out}")
     return OK if verdict["blessed"] else NOT_BLESSED
@@ -146,8 +152,8 @@ def _configured(request: EvaluateRequest, model: Path, problems: list[str]) -> P
     return None
 
 
-def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[str], list[Problem]]:
-    """Reads every image and mask; returns the samples, the names of images that are turned, all problems."""
+def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[SampleStats], list[Problem]]:
+    """Reads every image and mask; returns the samples, what is known of them, and all problems."""
     with ReadingProgress():
         samples, problems, inspection = inspected(config, config.reading(root.splits))
     images = {sample.name: sample.image for sample in samples}
@@ -156,7 +162,16 @@ def _checked(config: PipelineConfig, root: Root) -> tuple[list[Sample], list[str
             found = f"an image of {fact.channels} channels, the model sees {config.channels}"
             advice = "give images of the channels that the model was trained on"
             problems.append(Problem(str(images[fact.name]), found, advice))
-    return samples, [fact.name for fact in inspection.facts if fact.turned], problems
+    return samples, inspection.facts, problems
+
+
+def _taught(facts: Sequence[SampleStats], root: Root) -> list[str]:
+    """Names of the images that were in the train or eval split of a run of this root."""
+    try:
+        split_of = split_memory.load(root.splits).images
+    except BadInput:  # the next run tells of it
+        return []
+    return [fact.name for fact in facts if split_of.get(fact.content) in ("train", "eval")]
 
 
 def _scored(model: Model, sample: Sample, config: PipelineConfig) -> gate.ImageScores:

@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
+from unet.dataset import split_memory
+from unet.images.reader import read_image
 from unet.inference.model import predict
 from unet.metrics.confusion import summarize
 
@@ -158,6 +160,27 @@ def test_settings_come_before_the_record(root: Path, data: Path) -> None:
         Image.fromarray(np.where(mask == 100, 1, np.where(mask == 255, 2, mask)).astype(np.uint8)).save(path)
     assert evaluate(root, data) == 2
     assert evaluate(root, data, "--set", "classes={background=0, cell=1, other=2}") == 0
+
+
+def test_images_that_taught_the_models_of_the_root_are_named(
+    root: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_root = tmp_path / "root"
+    (of_root / "serving").mkdir(parents=True)
+    (of_root / "serving/unet").symlink_to(root / "serving/unet")
+    content = {name: read_image(data / f"images/{name}.png").content for name in "abc"}
+    splits = {content["a"]: "train", content["b"]: "eval", content["c"]: "test"}
+    split_memory.save(of_root / "splits.json", split_memory.Memory(images=splits))
+    with Image.open(data / "images/a.png") as image:
+        image.save(data / "images/a.tif")  # another file of the same pixels
+    (data / "images/a.png").unlink()
+    assert evaluate(of_root, data, "--out", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert f"Taught:  a, b: of the train or eval split of {of_root}\n" in said
+    assert json.loads((tmp_path / "out/evaluation.json").read_text())["taught"] == ["a", "b"]
+    (of_root / "splits.json").write_text("[")
+    assert evaluate(of_root, data) == 0
+    assert "Taught" not in capsys.readouterr().out
 
 
 def test_images_that_are_turned_are_named(root: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
