@@ -61,15 +61,25 @@ def _csv_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Pr
     first = text.partition("\n")[0]
     delimiter = ";" if ";" in first and "," not in first else ","
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    missing = [column for column in ("image", "mask") if column not in (rows.fieldnames or ())]
+    rows.fieldnames = [_column(name) for name in rows.fieldnames or ()]
+    missing = [column for column in ("image", "mask") if column not in rows.fieldnames]
     if missing:
         advice = f"its first line must name the columns: {COLUMNS}"
         return [], [Problem(str(manifest), f"no column {' and '.join(missing)}", advice)]
-    if (columns := len(rows.fieldnames or ())) > _MOST_COLUMNS:
+    if (columns := len(rows.fieldnames)) > _MOST_COLUMNS:
         found = f"{columns} columns, more than {_MOST_COLUMNS}"
         advice = "keep image, mask, and those that say something about an image"
         return [], [Problem(str(manifest), found, advice, of_the_set=True)]
+    if twice := sorted({name for name in rows.fieldnames if name and rows.fieldnames.count(name) > 1}):
+        found = f"the column {', '.join(twice)} more than once"
+        return [], [Problem(str(manifest), found, "name each column once", of_the_set=True)]
     return [(rows.line_num, row) for row in rows], []
+
+
+def _column(name: str) -> str:
+    """The name of a column, ours in small letters: a `Split` that is not read would split the images anew."""
+    name = name.strip()
+    return name.casefold() if name.casefold() in _OURS else name
 
 
 def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[Problem]]:
@@ -83,8 +93,12 @@ def _json_rows(manifest: Path, text: str) -> tuple[list[tuple[int, Row]], list[P
             json.dumps(row, ensure_ascii=False).encode()  # fails for half a character
         except (RecursionError, ValueError):
             row = None
-        if isinstance(row, dict) and {"image", "mask"} <= row.keys():
-            rows.append((number, {key: None if v is None else str(v) for key, v in row.items()}))
+        keys = {key: _column(key) for key in row} if isinstance(row, dict) else {}
+        if len({*keys.values()}) < len(keys):
+            found = "a key in two ways of writing"
+            problems.append(Problem(f"{manifest}:{number}", found, "name each key once"))
+        elif {"image", "mask"} <= {*keys.values()}:
+            rows.append((number, {keys[key]: None if v is None else str(v) for key, v in row.items()}))
         else:
             advice = f"write a JSON object a line, with the keys {COLUMNS}"
             problems.append(Problem(f"{manifest}:{number}", "no object with image and mask", advice))

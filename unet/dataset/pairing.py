@@ -105,7 +105,11 @@ def pair(
     for key in sorted(image_of, key=natural_key):
         image = image_of[key]
         found = key if key in mask_of else key + suffix
-        if found in mask_of:
+        if found in used:
+            advice = "remove it, or give it a mask of its own"
+            other = f"no mask but that of another image, {mask_of[found].name}"
+            problems.append(Problem(str(image), other, advice))
+        elif found in mask_of:
             used.add(found)
             samples.append(Sample((names or {}).get(key, image.stem), image, mask_of[found], group=""))
         else:

@@ -142,6 +142,13 @@ def of_splits(*names: str) -> list[str]:
     return [f"{folder}/{name}" for folder in folders for name in names]
 
 
+def test_a_mask_among_the_images_takes_no_mask_of_another_image(tmp_path: Path) -> None:
+    touch(tmp_path, "images/0.png", "images/0_mask.png", "masks/0_mask.png")
+    samples, [problem] = find_samples(tmp_path)
+    assert len(samples) == 1
+    assert problem.found == "no mask but that of another image, 0_mask.png"
+
+
 def test_one_name_in_the_folders_of_two_splits_is_told_apart_by_the_folder(tmp_path: Path) -> None:
     touch(tmp_path, *of_splits("p1_a.png"), "train/images/p2_b.png", "train/masks/p2_b.png")
     samples, problems = find_samples(tmp_path)

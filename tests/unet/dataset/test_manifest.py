@@ -67,6 +67,7 @@ def test_manifest_with_semicolons_and_blocks_where_no_group_is_given(tmp_path: P
         (["image,mask,fold", "a.png,m.png,²"], ":2", "fold '²'"),
         (["image,mask,page", f"a.png,m.png,{'1' * 5000}"], ":2", f"page '{'1' * 40}'"),
         ([f"image,mask{',more' * 999}", "a.png,m.png"], "", "1001 columns, more than 1000"),
+        (["image,mask,split,Split", "a.png,m.png,train,test"], "", "the column split more than once"),
         (["image,mask", "a.png,m.png", "b.png,m.png"], ":3", "the same mask as in line 2"),
         (["image,mask", "a.png,m.png", "a.png,n.png"], ":3", "the same name as in line 2"),
         (
@@ -87,6 +88,26 @@ def test_problems_of_manifests_name_the_line(tmp_path: Path, rows: list[str], wh
     assert [problem.path for problem in problems] == [f"{tmp_path / 'manifest.csv'}{where}"]
     assert problems[0].found.startswith(found)
     assert problems[0].advice
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "manifest.jsonl"])
+def test_our_columns_are_read_however_their_names_are_written(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a.png", "m.png")
+    text = '{"Image": "a.png", "MASK": "m.png", " Split": "test", "Fold": 2, "Day": "x"}'
+    if name.endswith(".csv"):
+        text = "Image,MASK,Split ,Fold,Day\na.png,m.png,test,2,x"
+    (tmp_path / name).write_text(text)
+    [sample], problems = find_samples(tmp_path)
+    assert problems == []
+    assert (sample.split, sample.fold, sample.columns) == ("test", 2, (("Day", "x"),))
+
+
+def test_a_key_in_two_ways_of_writing_is_told(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "m.png")
+    text = '{"image": "a.png", "mask": "m.png", "split": "train", "Split": "test"}'
+    (tmp_path / "manifest.jsonl").write_text(text)
+    [problem] = find_samples(tmp_path)[1]
+    assert problem.found == "a key in two ways of writing"
 
 
 def test_manifest_that_is_no_text(tmp_path: Path) -> None:
