@@ -326,7 +326,7 @@ def _held(class_pixels: Mapping[str, int]) -> frozenset[str]:
 
 
 def _learn(content: Path | bytes, page: int, limits: _Limits) -> dict[str, Any]:
-    image = read_image(content, page=page, **asdict(limits))
+    image = read_image(content, page=page, with_details=True, **asdict(limits))
     values = {f.name: getattr(image, f.name) for f in fields(image) if f.name != "data"}
     return {**values, "stored": len(image.data)}
 

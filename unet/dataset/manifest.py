@@ -115,7 +115,7 @@ def _parse_row(manifest: Path, line: int, row: Row) -> tuple[Sample | None, list
     if None in row:
         report("more columns than the first line names", "put names that hold a comma in quotes")
         return None, problems
-    cells = {str(column).strip(): str(value or "").strip() for column, value in row.items()}
+    cells = {str(column): str(value or "").strip() for column, value in row.items()}
     paths: dict[str, PurePosixPath] = {}
     for column in ("image", "mask"):
         path = PurePosixPath(cells[column].replace("\\", "/"))

@@ -57,7 +57,8 @@ class Image:
         content: a string that is equal for equal pixels, independent of the file's format and bit depth, and
             of flips and quarter turns, by which data are often multiplied before they come here.
         turned: whether the file says by an orientation that it is stored turned or mirrored.
-        details: what it looks like, see `unet.images.likeness`; nearly equal for flips and quarter turns.
+        details: what it looks like, see `unet.images.likeness`; nearly equal for flips and quarter turns;
+            empty unless asked for.
     """
 
     data: bytes
@@ -79,6 +80,7 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     value_range: ValueRange | None = None,
     use_channels: ChosenChannels | None = None,
+    with_details: bool = False,
 ) -> Image:
     """Reads an image completely.
 
@@ -89,6 +91,7 @@ def read_image(
         value_range: black and white of floating-point, signed and 32-bit values, which become 16 bits.
         use_channels: numbers of the channels to keep, from 1, or "all"; None: grey or RGB, and an image of
             other channels is refused.
+        with_details: whether to describe its details, which only the search for near-duplicates needs.
 
     Raises:
         ImageError: the file cannot be read, is damaged, or cannot be represented without loss.
@@ -120,7 +123,8 @@ def read_image(
     turned = np.ascontiguousarray(_oriented(pixels))
     sides = f"{turned.shape[1]}x{turned.shape[0]}x{channels}x{turned.itemsize * 8}"
     content = f"{sides} {mean!r} {stddev!r} {zlib.crc32(turned.data):08x}"
-    return Image(data, height, width, channels, depth, mean, stddev, content, raster.turned, details(turned))
+    fine = details(turned) if with_details else ""
+    return Image(data, height, width, channels, depth, mean, stddev, content, raster.turned, fine)
 
 
 def _oriented(pixels: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from data.synthetic import write_cells
@@ -15,7 +16,7 @@ def manifest(folder: Path, split_of: dict[str, str], group: str = "") -> None:
     (folder / "manifest.csv").write_text("\n".join(["image,mask,split,group", *rows]))
 
 
-def test_near_duplicates_in_two_splits_are_named(tmp_path: Path) -> None:
+def test_near_duplicates_in_two_splits_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "data"
     write_cells(data, 9, (80, 90))
     names = [f"cell_{i:03d}" for i in range(9)]
@@ -33,6 +34,9 @@ def test_near_duplicates_in_two_splits_are_named(tmp_path: Path) -> None:
     assert report.near_duplicates == [("cell_005", "cell_002"), ("cell_008", "cell_001")]
     told = "Near-duplicates in two splits: cell_005 and cell_002, cell_008 and cell_001;"
     assert told in printed(report, 200)
+    for at_once in (1, 2):  # as if there were thousands
+        monkeypatch.setattr("pipeline.check.near_duplicates._AT_ONCE", at_once)
+        assert run(data).near_duplicates == report.near_duplicates
 
 
 def test_images_that_are_left_out_have_no_near_duplicates(tmp_path: Path) -> None:
